@@ -1,0 +1,74 @@
+# Everything is installed from the locked files in requirements/, into .venv. ARGS goes to the program a target runs:
+#   make demo ARGS=--keep      make test ARGS="-k rollout -x"      make lock ARGS=--upgrade
+
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+# The pip of $(PYTHON) works on the environment from outside: Debian's Python has a pip, but no ensurepip to copy one.
+PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check
+INSTALL := $(PIP) install --quiet --no-input
+# A lock says what the public index has, whatever else the pip of this machine is set to look at.
+COMPILE := env -u PIP_CONSTRAINT -u PIP_EXTRA_INDEX_URL -u PIP_FIND_LINKS -u PIP_INDEX_URL PIP_CONFIG_FILE=/dev/null \
+	CUSTOM_COMPILE_COMMAND="make lock" \
+	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-build-isolation \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
+
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help demo test check lint bench venv lock clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: $(VENV)/demo.stamp ## a blue-green switch through a real Traefik, here and now, in under a minute
+	$(BIN)/bluegreen demo $(ARGS)
+
+test: $(VENV)/dev.stamp ## run all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: lint test ## everything that must hold: format, lint, types, import contracts, tests
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy --strict
+	$(BIN)/lint-imports
+
+bench: $(VENV)/dev.stamp ## measure the numbers that the README quotes
+	$(BIN)/python -m bench $(ARGS)
+
+venv: $(VENV)/dev.stamp ## make .venv for development, without running anything
+
+lock: $(VENV)/dev.stamp ## bring requirements/ in step with pyproject.toml
+	$(COMPILE) $(ARGS) --extra dev --extra demo --build-deps-for editable -o requirements/dev.txt pyproject.toml
+	$(COMPILE) -c requirements/dev.txt -o requirements/runtime.txt pyproject.toml
+	$(COMPILE) -c requirements/dev.txt --extra demo -o requirements/demo.txt pyproject.toml
+	$(COMPILE) -c requirements/dev.txt --only-build-deps --build-deps-for editable -o requirements/build.txt pyproject.toml
+
+clean: ## remove everything that was built, .venv too
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- the virtual environment: made anew when a locked file changes, else only added to -----------------------------
+
+$(VENV)/venv.stamp: $(wildcard requirements/*.txt)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo '$(PYTHON) is no Python 3.11 or later. Name one: make $(MAKECMDGOALS) PYTHON=python3.11' >&2; exit 1; }
+	@$(PYTHON) -c 'import pip, venv' || { \
+		echo '$(PYTHON) lacks pip or venv: apt install python3-pip python3-venv, or $(PYTHON) -m ensurepip' >&2; exit 1; }
+	$(PYTHON) -m venv --clear --without-pip $(VENV)
+	$(INSTALL) --require-hashes -r requirements/build.txt
+	@touch $@
+
+$(VENV)/project.stamp: pyproject.toml $(VENV)/venv.stamp
+	$(INSTALL) --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+$(VENV)/demo.stamp: $(VENV)/venv.stamp | $(VENV)/project.stamp
+	$(INSTALL) --require-hashes -r requirements/demo.txt
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/venv.stamp | $(VENV)/project.stamp
+	$(INSTALL) --require-hashes -r requirements/dev.txt
+	@touch $@ $(VENV)/demo.stamp
