@@ -1,0 +1,54 @@
+"""Every error the daemon raises on purpose, in one hierarchy."""
+
+from dataclasses import dataclass
+
+
+class BluegreenError(Exception):
+    """A failure whose text tells the operator what is wrong and what to do about it."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing wrong with a desired-state file, at a place a person can go to (line and column count from 1)."""
+
+    file: str
+    line: int
+    column: int
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}:{self.column}: "
+        return f"{where}{self.path}: {self.message}" if self.path else f"{where}{self.message}"
+
+
+class DesiredStateError(BluegreenError):
+    """A desired-state file that cannot be accepted; carries every problem found, in file order."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class IllegalEvent(BluegreenError):  # noqa: N818  the name states the fact, as in the transition table
+    """An event that the transition table does not allow in the present phase; nothing was changed."""
+
+
+class StoreError(BluegreenError):
+    """The state directory cannot be used, or a write to it failed."""
+
+
+class StoreLocked(StoreError):  # noqa: N818
+    """Another daemon holds the state directory."""
+
+
+class DockerUnavailable(BluegreenError):  # noqa: N818
+    """The Docker Engine does not answer."""
+
+
+class ListenError(BluegreenError):
+    """An address to listen on cannot be used."""
+
+
+class TraefikError(BluegreenError):
+    """A Traefik started by us did not come up or cannot be found."""

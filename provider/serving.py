@@ -1,0 +1,82 @@
+"""What is served of each service, given what was decided and what is seen now."""
+
+from collections.abc import Iterable
+
+from provider.gates import assess
+from provider.model import Colour, Health, Instant, Member, Served, Server
+from provider.rollout import weights
+
+LEAVING_LIMIT_S = 60.0
+FIRST_HEALTH_LIMIT_S = 60.0
+
+
+def serve(member: Member, now: Instant) -> Served | None:
+    """Return what the document says of a service; None while it is undecided or its servers are unknown."""
+    active = member.state.active
+    if active is None or not member.observed[active].known:
+        return None
+    return Served(
+        service=member.service,
+        weights=weights(active),
+        servers={colour: serving(member, colour, now) for colour, _ in weights(active)},
+    )
+
+
+def serving(member: Member, colour: Colour, now: Instant) -> tuple[Server, ...]:
+    """Choose the servers that take a colour's traffic, ordered by URL.
+
+    Rule 3: the healthy ones, and all when none is healthy. One that is published stays until proven unhealthy, and one
+    not judged yet joins only where there is nothing else: what is chosen must not change by being published.
+    Rule 4: one that was asked to stop leaves at once, but the last that can serve stays for 60 s at most.
+    """
+    observed = member.observed[colour].servers
+    able = [server for server in observed if _able(member, server)]
+    unhealthy = [server for server in observed if assess(member, server).health is Health.UNHEALTHY]
+    staying = [server for server in observed if server.leaving_mono_s is None]
+    lingering = [server for server in observed if _lingers(server, now)]
+    for choice in (
+        [server for server in staying if server in able],
+        [server for server in lingering if server in able],
+        [server for server in staying if server in unhealthy],
+        staying,
+        [server for server in lingering if server in unhealthy],
+        lingering,
+    ):
+        if choice:
+            return tuple(sorted({server.url: server for server in choice}.values(), key=lambda server: server.url))
+    return ()
+
+
+def wake_mono_s(member: Member, now: Instant) -> float | None:
+    """Return when time alone changes what is served: a leaving server's grace ends."""
+    active = member.state.active
+    servers = member.observed[active].servers if active else ()
+    ends = [server.leaving_mono_s + LEAVING_LIMIT_S for server in servers if server.leaving_mono_s is not None]
+    return min((end for end in ends if end > now.mono_s), default=None)
+
+
+def first_document_waits_for(members: Iterable[Member], waited_s: float) -> str | None:
+    """Say what keeps the first document of an empty store back, None when it may be published (rule 1)."""
+    for member in members:
+        name, active = member.service.name, member.state.active
+        if not all(observed.known for _, observed in member.observed.items()):
+            return f"service {name} waits for Docker's first complete list"
+        if active is None and any(observed.servers for _, observed in member.observed.items()):
+            return f"service {name} is undecided: both colours have servers"
+        if active is not None and waited_s < FIRST_HEALTH_LIMIT_S and _not_yet_healthy(member, active):
+            return f"service {name} has no healthy server in {active} yet"
+    return None
+
+
+def _not_yet_healthy(member: Member, active: Colour) -> bool:
+    servers = member.observed[active].servers
+    return bool(servers) and all(assess(member, server).health is not Health.HEALTHY for server in servers)
+
+
+def _able(member: Member, server: Server) -> bool:
+    health = assess(member, server).health
+    return health is Health.HEALTHY or (health is Health.UNKNOWN and server.key in member.published)
+
+
+def _lingers(server: Server, now: Instant) -> bool:
+    return server.leaving_mono_s is not None and now.mono_s < server.leaving_mono_s + LEAVING_LIMIT_S
