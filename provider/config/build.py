@@ -1,0 +1,146 @@
+"""A validated file -> Desired; every default that is not written here is that of `model.py`."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from provider.config.rules import HTTP_KEYS
+from provider.config.schema import File, FixedColour, RouterObject, ServiceObject
+from provider.config.yaml import Tree
+from provider.model import (
+    ByColour,
+    Colour,
+    Deadlines,
+    Desired,
+    FixedServers,
+    HealthCheck,
+    ProbeMode,
+    Router,
+    Service,
+    SmokeTest,
+    Wish,
+)
+
+_MERGED = ("healthCheck", "deadlines", "loadBalancer")
+_HEALTH_CHECK = {
+    "interval": "interval_s",
+    "timeout": "timeout_s",
+    "healthyAfter": "healthy_after",
+    "unhealthyAfter": "unhealthy_after",
+    "followRedirects": "follow_redirects",
+    "insecureSkipVerify": "insecure_skip_verify",
+}
+
+
+def desired(file: File, tree: Tree) -> Desired:
+    """Return the desired state that a file without findings describes."""
+    defaults: dict[str, Any] = {**file.get("defaults", {})}
+    fields = _fields(defaults)
+    return Desired(
+        environment=file["environment"],
+        services={name: _service(name, keys, defaults, fields, tree) for name, keys in file["services"].items()},
+        require_environment_label=file.get("requireEnvironmentLabel", False),
+        traefik_api=tuple(file.get("traefik", {}).get("api", ())),
+        pass_through=_pass_through(file),
+    )
+
+
+def fixed_release(urls: Iterable[str], version: str | None) -> str:
+    """Return the release id of fixed servers: 8 hex digits of SHA-256 over the URLs, in any order, and the version."""
+    text = "\n".join([*sorted(urls), version or ""])
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _service(
+    name: str, keys: ServiceObject, defaults: Mapping[str, Any], fields: Mapping[str, Any], tree: Tree
+) -> Service:
+    """Return a service whose own keys stand above the `defaults`, of which `fields` is what they make of a service."""
+    written: dict[str, Any] = {**keys}
+    for key in _MERGED:
+        if key in written and key in defaults:
+            written[key] = {**defaults[key], **written[key]}
+    common = defaults.get("router", {})
+    own = _fields(written)
+    if "preview" in keys:
+        own["preview"] = _router(f"{name}-preview", common, keys["preview"])
+    if "servers" in keys:
+        path, servers = ("services", name, "servers"), keys["servers"]
+        own["servers"] = ByColour(
+            blue=_fixed(servers.get("blue"), (*path, "blue"), tree),
+            green=_fixed(servers.get("green"), (*path, "green"), tree),
+        )
+    routers = keys["routers"] if "routers" in keys else {name: keys["router"]}
+    own["routers"] = tuple(_router(router, common, body) for router, body in routers.items())
+    return Service(name=name, **{**fields, **own})
+
+
+def _router(name: str, common: Mapping[str, object], body: RouterObject) -> Router:
+    return Router(name, body["rule"], {**common, **body})
+
+
+def _fixed(keys: FixedColour | None, path: tuple[str, ...], tree: Tree) -> FixedServers | None:
+    if keys is None:
+        return None
+    version = keys.get("version")
+    if version is not None and not isinstance(version, str):
+        version = tree.written((*path, "version"))
+    return FixedServers(tuple(keys["urls"]), version, fixed_release(keys["urls"], version))
+
+
+def _fields(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of `model.Service` that are written in a service or in the defaults."""
+    fields: dict[str, Any] = {}
+    for key, value in keys.items():
+        match key:
+            case "active":
+                fields["active"] = Wish(value)
+            case "initial":
+                fields["initial"] = Colour(value)
+            case "group" | "hold" | "sticky":
+                fields[key] = value
+            case "loadBalancer":
+                fields["load_balancer"] = value
+            case "minServers":
+                fields["min_servers"] = value
+            case "settle" | "watch":
+                fields[f"{key}_s"] = value
+            case "healthCheck":
+                fields["health_check"] = _health_check(value)
+            case "smokeTests":
+                fields["smoke_tests"] = tuple(_smoke_test(test) for test in value)
+            case "approval":
+                fields["approval_is_manual"] = value == "manual"
+            case "deadlines":
+                fields["deadlines"] = Deadlines(**{f"{phase}_s": wait for phase, wait in value.items()})
+    return fields
+
+
+def _health_check(keys: dict[str, Any]) -> HealthCheck:
+    fields = {_HEALTH_CHECK.get(key, key): value for key, value in keys.items()}
+    if "mode" in fields:
+        fields["mode"] = ProbeMode(fields["mode"])
+    elif HTTP_KEYS & keys.keys():
+        fields["mode"] = ProbeMode.HTTP
+    if "headers" in fields:
+        fields["headers"] = tuple(fields["headers"].items())
+    return HealthCheck(**fields)
+
+
+def _smoke_test(keys: dict[str, Any]) -> SmokeTest:
+    fields = {"timeout_s" if key == "timeout" else key: value for key, value in keys.items()}
+    for key in ("headers", "json"):
+        if key in fields:
+            fields[key] = tuple(fields[key].items())
+    return SmokeTest(**fields)
+
+
+def _pass_through(file: File) -> dict[str, object]:
+    """Return the sections for Traefik without the empty ones, which it refuses; nothing inside an object is dropped."""
+    sections = {
+        "http": {**file.get("http", {})},
+        "tcp": {**file.get("tcp", {})},
+        "udp": {**file.get("udp", {})},
+        "tls": {**file.get("tls", {})},
+    }
+    filled = {name: {kind: body for kind, body in kinds.items() if body} for name, kinds in sections.items()}
+    return {name: kinds for name, kinds in filled.items() if kinds}

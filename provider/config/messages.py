@@ -1,0 +1,105 @@
+"""What pydantic finds wrong -> findings in an operator's words."""
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from provider.config.fields import shown
+from provider.config.schema import json_schema
+from provider.config.yaml import KeyPath, Tree
+
+_WANTED = {
+    "string_type": "a string",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+}
+
+
+class Finding(NamedTuple):
+    """One thing wrong: where in the file, on the key there or on its value, and what."""
+
+    path: KeyPath
+    message: str
+    on_key: bool = False
+
+
+def findings(error: ValidationError, tree: Tree) -> Iterator[Finding]:
+    """Yield a finding for each error of the validation."""
+    schema = json_schema()
+    for detail in error.errors(include_url=False):
+        path = tuple(part for part in detail["loc"] if part != "[key]")
+        match detail["type"]:
+            case "extra_forbidden":
+                yield Finding(path, _unknown_key(str(path[-1]), _at(schema, path[:-1])), on_key=True)
+            case "missing":
+                yield Finding(path, _missing(_at(schema, path)), on_key=True)
+            case "refused_key":
+                yield Finding(path, detail["msg"], on_key=True)
+            case _:
+                yield Finding(path, _wrong_value(detail, tree.written(path)), on_key=detail["loc"][-1:] == ("[key]",))
+
+
+def suggestion(word: str, known: list[str]) -> str:
+    """Return ` (did you mean 'x'?)`, or what is known where nothing is near."""
+    folded = {name.lower(): name for name in known}
+    near = get_close_matches(word.lower(), folded, n=1)
+    return f" (did you mean {folded[near[0]]!r}?)" if near else f" (known here: {', '.join(known)})"
+
+
+def _unknown_key(key: str, parent: Mapping[str, Any]) -> str:
+    known = [name for name, schema in parent.get("properties", {}).items() if "not" not in schema]
+    return f"unknown key{suggestion(key, known)}"
+
+
+def _missing(schema: Mapping[str, Any]) -> str:
+    description = schema.get("description")
+    return f"required key is missing: {description}" if description else "required key is missing"
+
+
+def _wrong_value(detail: ErrorDetails, written: str | None) -> str:
+    kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
+    named = written if written is not None and value is not None else shown(value)
+    if value is None and kind != "wrong":
+        return "has no value: write one ({} for an empty mapping), or remove the key"
+    if kind in _WANTED:
+        quote = f': put it in quotes ("{named}")' if kind == "string_type" and written is not None else ""
+        return f"must be {_WANTED[kind]}, not {named}{quote}"
+    match kind:
+        case "literal_error":
+            choices = [choice.strip("'") for choice in context["expected"].replace(" or ", ", ").split(", ")]
+            near = suggestion(value, choices) if isinstance(value, str) else ""
+            return f"must be {context['expected']}, not {named}{near if 'mean' in near else ''}"
+        case "greater_than_equal":
+            return f"must be at least {context['ge']}, not {named}"
+        case "less_than_equal":
+            return f"must be at most {context['le']}, not {named}"
+        case "string_too_short":
+            return "must not be empty"
+        case "too_short":
+            return "needs at least one entry"
+    return detail["msg"]
+
+
+def _at(schema: Mapping[str, Any], path: KeyPath) -> Mapping[str, Any]:
+    """Return the schema of what stands at `path`; empty where the schema says nothing of it."""
+    here: Mapping[str, Any] = schema
+    for part in path:
+        here = _resolved(schema, here)
+        if isinstance(part, int):
+            here = here.get("items", {})
+        else:
+            named = here.get("properties", {}).get(part)
+            others = next(iter(here.get("patternProperties", {}).values()), here.get("additionalProperties")) or {}
+            here = others if named is None else named
+    return _resolved(schema, here)
+
+
+def _resolved(schema: Mapping[str, Any], here: Mapping[str, Any]) -> Mapping[str, Any]:
+    reference = str(here.get("$ref", ""))
+    return {**schema["$defs"][reference.rpartition("/")[2]], **here} if reference else here

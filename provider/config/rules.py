@@ -1,0 +1,167 @@
+"""What no single key can say: names that clash, and references that the daemon would break.
+
+The rules read the raw values, tolerant of whatever is not shaped as expected (the schema reports that), so that
+one pass over a file finds everything.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from provider.config.messages import Finding
+from provider.config.yaml import KeyPath, Tree
+from provider.model import Colour
+
+HTTP_KEYS = frozenset(
+    {"path", "scheme", "hostname", "method", "status", "headers", "followRedirects", "insecureSkipVerify"}
+)
+
+
+def findings(tree: Tree) -> Iterator[Finding]:
+    """Yield what is wrong between the parts of a file."""
+    services = _mapping(_within(tree.value, "services"))
+    default_check = _mapping(_within(tree.value, "defaults", "healthCheck"))
+    default_mode = default_check.get("mode")
+    for name, keys in services.items():
+        if not isinstance(keys, dict):
+            continue
+        if ("router" in keys) == ("routers" in keys):
+            yield _one_router(("services", name), both="router" in keys)
+        if "servers" in keys:
+            yield from _shared_servers(("services", name, "servers"), _mapping(keys["servers"]))
+        if "healthCheck" in keys:
+            yield from _http_only(("services", name, "healthCheck"), _mapping(keys["healthCheck"]), default_mode)
+        if "smokeTests" in keys:
+            yield from _same_tests(("services", name, "smokeTests"), keys["smokeTests"])
+    yield from _http_only(("defaults", "healthCheck"), default_check, None)
+    yield from _same_tests(("defaults", "smokeTests"), _within(tree.value, "defaults", "smokeTests"))
+    owners = _Owners(tree)
+    yield from owners.clashes(services)
+    for section in ("http", "tcp", "udp"):
+        passed = _mapping(_within(tree.value, section, "services"))
+        yield from _weights((section, "services"), passed)
+    yield from owners.references(_mapping(_within(tree.value, "http")))
+
+
+def _one_router(path: KeyPath, *, both: bool) -> Finding:
+    if both:
+        return Finding(path, "has both 'router' and 'routers': keep one of them", on_key=True)
+    return Finding(path, "has no router: write router: {rule: Host(`shop.example.com`)}", on_key=True)
+
+
+def _shared_servers(path: KeyPath, servers: dict[str, Any]) -> Iterator[Finding]:
+    seen: dict[str, KeyPath] = {}
+    for colour, keys in servers.items():
+        for index, url in enumerate(_list(_mapping(keys).get("urls"))):
+            here = (*path, colour, "urls", index)
+            server = url.rstrip("/") if isinstance(url, str) else ""
+            if server in seen:
+                where = "this colour" if seen[server][-3] == colour else f"{seen[server][-3]}"
+                yield Finding(here, f"{url!r} is a server of {where} already: each server has one colour")
+            elif server:
+                seen[server] = here
+
+
+def _http_only(path: KeyPath, check: dict[str, Any], default_mode: object) -> Iterator[Finding]:
+    mode = check.get("mode", default_mode)
+    if mode in ("tcp", "docker"):
+        for key in check:
+            if key in HTTP_KEYS:
+                message = f"has no meaning with mode {mode}: remove it, or write mode: http"
+                yield Finding((*path, key), message, on_key=True)
+
+
+def _same_tests(path: KeyPath, tests: object) -> Iterator[Finding]:
+    names: set[object] = set()
+    for index, test in enumerate(_list(tests)):
+        name = _mapping(test).get("name")
+        if isinstance(name, str) and name in names:
+            yield Finding((*path, index, "name"), f"{name!r} is the name of an earlier test: give each its own")
+        names.add(name if isinstance(name, str) else None)
+
+
+def _weights(path: KeyPath, services: dict[str, Any]) -> Iterator[Finding]:
+    for name, service in services.items():
+        for kind in ("weighted", "highestRandomWeight"):
+            for index, child in enumerate(_list(_within(service, kind, "services"))):
+                weight = _mapping(child).get("weight", 1)
+                if isinstance(weight, bool) or not isinstance(weight, int) or weight < 1:
+                    message = f"must be a whole number from 1 on, not {weight}: Traefik mistreats any other weight"
+                    way_out = ", so leave out a service that gets no traffic"
+                    yield Finding((*path, name, kind, "services", index, "weight"), message + way_out)
+
+
+class _Owners:
+    """Who has which name in Traefik's `http.services` and `http.routers`."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self.owners: dict[str, dict[str, KeyPath]] = {"service": {}, "router": {}}
+
+    def clashes(self, services: dict[str, Any]) -> Iterator[Finding]:
+        """Take the names that each service has in Traefik, then those passed through; yield what is taken twice."""
+        for name, service in services.items():
+            owner = ("services", name)
+            yield from self._take("service", [name, *(f"{name}-{colour}" for colour in Colour)], owner)
+            routers = _mapping(service).get("routers")
+            if routers is None:
+                yield from self._take("router", [name, f"{name}-preview"], owner)
+            else:
+                yield from self._take("router", [f"{name}-preview"], owner)
+                for router in _mapping(routers):
+                    yield from self._take("router", [router], (*owner, "routers", router))
+        for kind in ("service", "router"):
+            for name in _mapping(_within(self.tree.value, "http", f"{kind}s")):
+                yield from self._take(kind, [name], ("http", f"{kind}s", name))
+
+    def _take(self, kind: str, names: list[str], owner: KeyPath) -> Iterator[Finding]:
+        taken = self.owners[kind]
+        for name in names:
+            other = taken.setdefault(name, owner)
+            if other is not owner:
+                first = f"{'.'.join(map(str, other))} ({self.tree.place(other)})"
+                message = f"clashes with {first}: both are the {kind} {name!r} in Traefik; rename one"
+                yield Finding(owner, message, on_key=True)
+
+    def references(self, http: dict[str, Any]) -> Iterator[Finding]:
+        """Yield what refers to a service that the daemon makes."""
+        for path, name in _referred(http):
+            service = name.removesuffix("@http") if isinstance(name, str) else ""
+            owner = self.owners["service"].get(service, ())
+            if owner[:1] == ("services",):
+                message = (
+                    f"refers to {name!r}, which the daemon makes for {'.'.join(map(str, owner))} and changes with every"
+                    " switch: give that service a further router under 'routers' instead"
+                )
+                yield Finding(("http", *path), message)
+
+
+def _referred(http: dict[str, Any]) -> Iterator[tuple[KeyPath, object]]:
+    for name, router in _mapping(http.get("routers")).items():
+        yield ("routers", name, "service"), _within(router, "service")
+    for name, middleware in _mapping(http.get("middlewares")).items():
+        yield ("middlewares", name, "errors", "service"), _within(middleware, "errors", "service")
+    for name, service in _mapping(http.get("services")).items():
+        path = ("services", name)
+        for kind, key in (("mirroring", "service"), ("failover", "service"), ("failover", "fallback")):
+            yield (*path, kind, key), _within(service, kind, key)
+        for kind, key in (
+            ("weighted", "services"),
+            ("highestRandomWeight", "services"),
+            ("mirroring", "mirrors"),
+        ):
+            for index, child in enumerate(_list(_within(service, kind, key))):
+                yield (*path, kind, key, index, "name"), _within(child, "name")
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _within(value: object, *keys: str) -> object:
+    for key in keys:
+        value = _mapping(value).get(key)
+    return value
