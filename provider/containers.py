@@ -1,0 +1,406 @@
+"""Docker containers and events -> observed servers.
+
+Subscribes to events first and lists second: what happens in between shows in the one or the other. An event only says
+which service to list again, but for two that a list tells late or never: `kill` (a container is asked to stop) and
+`die` (the engine lists a dead container as running until it has cleaned up after it).
+"""
+
+import asyncio
+import random
+import signal
+import socket
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Protocol, assert_never
+
+import structlog
+from docker.errors import NotFound
+
+from provider.engine import Action, Client, Connection, Engine, Stream, in_thread
+from provider.errors import DockerUnavailable
+from provider.labels import (
+    ENVIRONMENT,
+    HOST_MODE,
+    JOINED_MODE,
+    PORT,
+    SERVICE,
+    SHORT_ID,
+    Container,
+    Scope,
+    Sighting,
+    container_from,
+    sight,
+)
+from provider.model import ByColour, Colour, Server
+
+log = structlog.get_logger()
+
+HOST_NAME = "host.docker.internal"
+HOST_NAME_LIMIT_S = 1.0
+LEAVING_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL})
+# The engine tells of a death, a pause or a network before its list shows it: the service is listed again after that.
+ECHO_S = 1.0
+
+
+class Sink(Protocol):
+    """Who is told what Docker runs; called on the event loop's thread.
+
+    `listed_mono_s` is the monotonic time before the list was asked for: what is told is not older than that.
+    """
+
+    def docker_listed(self, services: Mapping[str, ByColour[tuple[Server, ...]]], listed_mono_s: float) -> None:
+        """Take a complete list; a service that is not in it has no containers."""
+
+    def docker_service(self, service: str, colours: ByColour[tuple[Server, ...]], listed_mono_s: float) -> None:
+        """Take one service anew."""
+
+    def docker_connected(self, connected: bool, cause: str | None) -> None:
+        """Take whether the engine answers, and why it does not."""
+
+    def docker_warnings(self, warnings: Mapping[str, str]) -> None:
+        """Take what is wrong with containers, by their names, whenever that has changed."""
+
+    def docker_event(self, action: str) -> None:
+        """Count an event of one of our containers; `action` is a value of `Action`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    """A container was asked to stop, or died. Stands until it starts after `engine_ns`, by the engine's clock."""
+
+    asked_mono_s: float
+    engine_ns: int
+    died: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """The containers of a service as last listed."""
+
+    sightings: tuple[Sighting, ...] = ()
+    listed_mono_s: float = 0.0
+
+
+class Containers:
+    """Follows one Docker Engine and tells the sink which servers its labelled containers are.
+
+    `base_url` is as `Engine` takes it; `docker_host_address` is where Traefik reaches the engine's host. A quiet engine
+    is asked for a sign of life every `ping_s`, and any question is given up after `timeout_s`. Every `refresh_s`
+    subscription and complete list are made anew. Attempts to reconnect are `backoff_s` to `backoff_max_s` apart.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        *,
+        base_url: str | None,
+        docker_host_address: str | None = None,
+        ping_s: float = 3.0,
+        timeout_s: float = 5.0,
+        refresh_s: float = 60.0,
+        backoff_s: float = 0.2,
+        backoff_max_s: float = 10.0,
+    ) -> None:
+        self._sink = sink
+        self._engine = Engine(base_url, timeout_s=timeout_s, silence_s=refresh_s + 3 * timeout_s)
+        self._host_address = docker_host_address
+        self._ping_s = ping_s
+        self._refresh_s = refresh_s
+        self._backoff_s = backoff_s
+        self._backoff_max_s = backoff_max_s
+        self._failures = 0
+        self._scope: Scope | None = None
+        self._wake = asyncio.Event()
+        self._everything_wanted = False
+        self._wanted: set[str] = set()
+        self._views: dict[str, _View] = {}
+        self._service_of: dict[str, str] = {}
+        self._warnings: dict[str, str] = {}
+        self._stops: dict[str, _Stop] = {}
+        self._unusual_kills: list[tuple[str, str, int, _Stop]] = []
+        self._last_event_ns: dict[str, int] = {}
+        self._exposed: dict[str, tuple[int, ...]] = {}
+
+    def set_scope(self, environment: str, *, required: bool) -> None:
+        """Count only this environment's containers; those that name none count too unless a label is `required`."""
+        scope = Scope(environment, required)
+        if scope != self._scope:
+            self._scope = scope
+            self._everything_wanted = True
+            self._wake.set()
+
+    def relist(self, service: str) -> None:
+        """List a service once more; the answer reaches the sink even when nothing has changed."""
+        self._wanted.add(service)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Follow the engine until cancelled; asks nothing before there is a scope."""
+        while self._scope is None:
+            await self._wake.wait()
+            self._wake.clear()
+        while True:
+            try:
+                await self._session()
+            except DockerUnavailable as away:
+                cause = str(away)
+            except Exception as bug:
+                log.exception("following Docker failed unexpectedly")
+                cause = f"unexpected {type(bug).__name__}: {bug}"
+            longest_s = min(self._backoff_max_s, self._backoff_s * 2.0**self._failures)
+            delay_s = longest_s * random.uniform(0.5, 1.0)  # noqa: S311  jitter is no secret
+            self._failures = min(self._failures + 1, 32)
+            cause = f"{self._engine.url}: {cause}; next attempt in {delay_s:.1f} s"
+            self._sink.docker_connected(connected=False, cause=cause)
+            await asyncio.sleep(delay_s)
+
+    async def _session(self) -> None:
+        """Follow the engine for as long as it answers; only an error ends it."""
+        host_address = self._host_address or await _find_host()
+        connection = await self._engine.connect()
+        stream: Stream | None = None
+        refresh_mono_s = 0.0
+        try:
+            while True:
+                if stream is None or time.monotonic() >= refresh_mono_s:
+                    # The new stream is open before the old one closes, so that no event falls in between. A stream
+                    # that has died in silence, cut off by something on the way, is replaced here at the latest.
+                    old, stream = stream, await self._subscribe(connection)
+                    if old is not None:
+                        old.close()
+                    refresh_mono_s = time.monotonic() + self._refresh_s
+                    self._everything_wanted = True
+                self._wake.clear()
+                stream.check()
+                await self._judge_unusual_kills(connection)
+                await self._list_wanted(connection, host_address)
+                try:
+                    async with asyncio.timeout(self._ping_s):
+                        await self._wake.wait()
+                except TimeoutError:
+                    await connection.ask(Client.ping)
+        finally:
+            if stream is not None:
+                stream.close()
+            connection.close()
+
+    async def _subscribe(self, connection: Connection) -> Stream:
+        # Events of networks carry no labels of containers, so a filter by label would lose them.
+        return await connection.subscribe(("container", "network"), self._on_event, self._wake.set)
+
+    # --- lists --------------------------------------------------------------------------------------------------------
+
+    async def _list_wanted(self, connection: Connection, host_address: str) -> None:
+        while self._everything_wanted or self._wanted:
+            scope, listed_mono_s = self._scope, time.monotonic()
+            assert scope is not None
+            if self._everything_wanted:
+                self._everything_wanted = False
+                self._wanted.clear()
+                stops = dict(self._stops)
+                sightings, restarted = await connection.ask(self._look_at_all, scope, host_address, stops)
+                if scope == self._scope:
+                    self._take_all(sightings, restarted, listed_mono_s)
+            else:
+                service = self._wanted.pop()
+                sightings = await connection.ask(self._look, f"{SERVICE}={service}", scope, host_address)
+                if scope == self._scope:
+                    view = _View(sightings, listed_mono_s)
+                    before = self._take(service, view)
+                    self._tell(service, view)
+                    if _warnings(before) != _warnings(view):
+                        self._tell_warnings()
+
+    def _look(self, client: Client, label: str, scope: Scope, host_address: str) -> tuple[Sighting, ...]:
+        """List the running containers with a label."""
+        listed = map(container_from, client.containers(filters={"label": [label]}))
+        containers = (self._completed(client, container) for container in listed if container.running)
+        sightings = (sight(container, scope, host_address) for container in containers)
+        return tuple(sorted(filter(None, sightings), key=lambda sighting: sighting.name))
+
+    def _look_at_all(
+        self, client: Client, scope: Scope, host_address: str, stops: Mapping[str, _Stop]
+    ) -> tuple[tuple[Sighting, ...], frozenset[str]]:
+        """List all; tell too which of the stopped ones have been started since, which we were not there to see."""
+        sightings = self._look(client, SERVICE, scope, host_address)
+        listed = stops.keys() & {sighting.container for sighting in sightings}
+        return sightings, frozenset(id_ for id_ in listed if _started_ns(client, id_) > stops[id_].engine_ns)
+
+    def _completed(self, client: Client, container: Container) -> Container:
+        """Add what the list does not say of a container that has no network of its own."""
+        joined = container.network_mode.startswith(JOINED_MODE)
+        if (joined or container.network_mode == HOST_MODE) and PORT not in container.labels:
+            container = replace(container, exposed=self._exposed_ports(client, container.id))
+        if joined:
+            other = container.network_mode.removeprefix(JOINED_MODE)
+            for owner in map(container_from, client.containers(filters={"id": [other]})):
+                container = replace(
+                    container,
+                    network_mode=owner.network_mode,
+                    addresses=owner.addresses,
+                    bindings=owner.bindings,
+                )
+        return container
+
+    def _exposed_ports(self, client: Client, id_: str) -> tuple[int, ...]:
+        if id_ not in self._exposed:
+            ports = (port.partition("/") for port in _config(client, id_).get("ExposedPorts") or {})
+            self._exposed[id_] = tuple(sorted(int(number) for number, _, kind in ports if kind == "tcp"))
+        return self._exposed[id_]
+
+    def _take_all(self, sightings: Iterable[Sighting], restarted: frozenset[str], listed_mono_s: float) -> None:
+        by_service: dict[str, list[Sighting]] = {service: [] for service in self._views}
+        for sighting in sightings:
+            by_service.setdefault(sighting.service, []).append(sighting)
+        for service, found in by_service.items():
+            self._take(service, _View(tuple(found), listed_mono_s))
+        self._stops = {
+            id_: stop
+            for id_, stop in self._stops.items()
+            # Of a container that was stopped after the list was asked for, the list knows nothing.
+            if stop.asked_mono_s >= listed_mono_s or (id_ in self._service_of and id_ not in restarted)
+        }
+        for kept in (self._last_event_ns, self._exposed):
+            for id_ in kept.keys() - self._service_of.keys() - self._stops.keys():
+                kept.pop(id_)
+        told = {service: self._colours(view) for service, view in self._views.items()}
+        self._sink.docker_listed(told, listed_mono_s)
+        self._tell_warnings()
+        self._failures = 0
+        self._sink.docker_connected(connected=True, cause=None)
+
+    def _take(self, service: str, view: _View) -> _View:
+        """Put a service's containers in place of those listed before, and return these."""
+        before = self._views.pop(service, _View())
+        if view.sightings:
+            self._views[service] = view
+        for sighting in before.sightings:
+            self._service_of.pop(sighting.container, None)
+        for sighting in view.sightings:
+            self._service_of[sighting.container] = service
+        return before
+
+    def _tell(self, service: str, view: _View | None) -> None:
+        if view is not None:
+            self._sink.docker_service(service, self._colours(view), view.listed_mono_s)
+
+    def _tell_warnings(self) -> None:
+        warnings = {name: text for view in self._views.values() for name, text in _warnings(view).items()}
+        if warnings != self._warnings:
+            self._warnings = warnings
+            self._sink.docker_warnings(warnings)
+
+    def _colours(self, view: _View) -> ByColour[tuple[Server, ...]]:
+        """Return the servers of a service as they are now: without the dead, and with those that leave marked so."""
+        servers: dict[Colour, list[Server]] = {colour: [] for colour in Colour}
+        for sighting in view.sightings:
+            stop = self._stops.get(sighting.container)
+            if sighting.server is None or sighting.colour is None or (stop and stop.died):
+                continue
+            asked_mono_s = stop.asked_mono_s if stop else None
+            servers[sighting.colour].append(replace(sighting.server, leaving_mono_s=asked_mono_s))
+        return ByColour(*(tuple(sorted(servers[colour], key=lambda server: server.key)) for colour in Colour))
+
+    # --- events -------------------------------------------------------------------------------------------------------
+
+    def _on_event(self, raw: dict[str, Any]) -> None:
+        action = Action(raw["Action"].partition(":")[0])
+        attributes = raw["Actor"]["Attributes"]
+        id_ = (attributes["container"] if raw["Type"] == "network" else raw["Actor"]["ID"])[:SHORT_ID]
+        service = attributes.get(SERVICE) or self._service_of.get(id_)
+        elsewhere = self._scope and attributes.get(ENVIRONMENT, self._scope.environment) != self._scope.environment
+        engine_ns = raw["timeNano"]
+        # While one stream replaces another the same event comes twice.
+        if service is None or elsewhere or engine_ns <= self._last_event_ns.get(id_, 0):
+            return
+        self._last_event_ns[id_] = engine_ns
+        self._sink.docker_event(action)
+        self._follow(action, service, id_, attributes, engine_ns)
+
+    def _follow(self, action: Action, service: str, id_: str, attributes: Mapping[str, str], engine_ns: int) -> None:
+        stop = _Stop(time.monotonic(), engine_ns)
+        match action:
+            case Action.KILL:
+                number = int(attributes.get("signal", "0"))
+                if number in LEAVING_SIGNALS:
+                    self._leave(service, id_, stop)
+                else:
+                    self._unusual_kills.append((service, id_, number, stop))
+                    self._wake.set()
+            case Action.DIE:
+                self._stops[id_] = replace(stop, died=True)
+                self._tell(service, self._views.get(service))
+                self._relist_later(service)
+            case Action.START:
+                self._stops.pop(id_, None)
+                self.relist(service)
+            case Action.HEALTH_STATUS:
+                self.relist(service)
+            case Action.PAUSE | Action.UNPAUSE | Action.CONNECT | Action.DISCONNECT:
+                self.relist(service)
+                self._relist_later(service)
+            case _:
+                assert_never(action)
+
+    def _relist_later(self, service: str) -> None:
+        asyncio.get_running_loop().call_later(ECHO_S, self.relist, service)
+
+    def _leave(self, service: str, id_: str, stop: _Stop) -> None:
+        if id_ not in self._stops:
+            self._stops[id_] = stop
+            self._tell(service, self._views.get(service))
+
+    async def _judge_unusual_kills(self, connection: Connection) -> None:
+        """Find out whether a signal such as WINCH is the one by which the image wants to be stopped."""
+        while self._unusual_kills:
+            service, id_, number, stop = self._unusual_kills[0]
+            config = await connection.ask(_config, id_)
+            self._unusual_kills.pop(0)
+            if number == _signal_number(config.get("StopSignal")):
+                self._leave(service, id_, stop)
+
+
+async def _find_host() -> str:
+    """Return the engine's host as a container beside Traefik sees it: by Docker's name for it, else loopback."""
+    try:
+        async with asyncio.timeout(HOST_NAME_LIMIT_S):
+            await in_thread(lambda: socket.getaddrinfo(HOST_NAME, None))
+    except OSError:
+        return "127.0.0.1"
+    return HOST_NAME
+
+
+def _warnings(view: _View) -> dict[str, str]:
+    return {sighting.name: sighting.warning for sighting in view.sightings if sighting.warning}
+
+
+def _config(client: Client, id_: str) -> Mapping[str, Any]:
+    """Return the `Config` of a container, empty for one that is gone."""
+    try:
+        config: Mapping[str, Any] = client.inspect_container(id_)["Config"]
+    except NotFound:
+        return {}
+    return config
+
+
+def _started_ns(client: Client, id_: str) -> int:
+    """Return when a container was last started, by the engine's clock; 0 for one that is gone."""
+    try:
+        started = datetime.fromisoformat(client.inspect_container(id_)["State"]["StartedAt"])
+    except NotFound:
+        return 0
+    return int(started.timestamp() * 1e9)
+
+
+def _signal_number(name: str | None) -> int | None:
+    """Return the number of a signal as an image may write it: SIGWINCH, WINCH, 28, RTMIN+3."""
+    plain = (name or "").upper().removeprefix("SIG")
+    if plain.isdecimal():
+        return int(plain)
+    base, _, offset = plain.partition("+")
+    try:
+        return signal.Signals[f"SIG{base}"] + int(offset or 0)
+    except (KeyError, ValueError):
+        return None

@@ -1,0 +1,244 @@
+"""Reads one container of the engine's list as a server of a service: labels, address, port, release, health."""
+
+import hashlib
+import ipaddress
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from provider.errors import BluegreenError
+from provider.model import Colour, Health, Server
+
+SERVICE = "bluegreen.service"
+COLOUR = "bluegreen.colour"
+COLOR = "bluegreen.color"
+PORT = "bluegreen.port"
+SCHEME = "bluegreen.scheme"
+NETWORK = "bluegreen.network"
+VERSION = "bluegreen.version"
+ENVIRONMENT = "bluegreen.environment"
+USE_BIND_PORT = "bluegreen.use-bind-port"
+COMPOSE_CONFIG_HASH = "com.docker.compose.config-hash"
+
+SCHEMES = ("http", "https", "h2c")
+HOST_MODE = "host"
+JOINED_MODE = "container:"
+SHORT_ID = 12
+
+
+class Binding(NamedTuple):
+    """A TCP port of a container and where the engine publishes it."""
+
+    private: int
+    ip: str
+    public: int
+
+    @property
+    def is_wildcard(self) -> bool:
+        """Whether it is published on every address of the host."""
+        return not self.ip or ipaddress.ip_address(self.ip).is_unspecified
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What the engine lists of one container. `addresses` has its networks by name, `exposed` its TCP ports."""
+
+    id: str
+    name: str
+    image_id: str
+    labels: Mapping[str, str]
+    running: bool
+    health: Health | None
+    network_mode: str
+    addresses: Mapping[str, str]
+    exposed: tuple[int, ...]
+    bindings: tuple[Binding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which environment's containers count; `required` refuses those that do not name one."""
+
+    environment: str
+    required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A container of a service. One that cannot serve has a warning and no server; one that can may have both."""
+
+    service: str
+    container: str
+    name: str
+    colour: Colour | None = None
+    server: Server | None = None
+    warning: str | None = None
+
+
+class _Unusable(BluegreenError):  # noqa: N818  the word for the container, not for the code
+    """The container cannot serve; the text says which label or setting to change."""
+
+
+def container_from(listed: Mapping[str, Any]) -> Container:
+    """Read one entry of the engine's `GET /containers/json`."""
+    ports = [port for port in listed.get("Ports") or () if port.get("Type") == "tcp"]
+    networks = (listed.get("NetworkSettings") or {}).get("Networks") or {}
+    return Container(
+        id=listed["Id"][:SHORT_ID],
+        name=(listed.get("Names") or [listed["Id"][:SHORT_ID]])[0].lstrip("/"),
+        image_id=listed["ImageID"],
+        labels=listed.get("Labels") or {},
+        running=listed.get("State") in {"running", "paused"},
+        health=_health(listed),
+        network_mode=(listed.get("HostConfig") or {}).get("NetworkMode") or "",
+        addresses={
+            name: address
+            for name, network in sorted(networks.items())
+            if (address := network.get("IPAddress") or network.get("GlobalIPv6Address"))
+        },
+        exposed=tuple(sorted({port["PrivatePort"] for port in ports})),
+        bindings=tuple(
+            Binding(port["PrivatePort"], port.get("IP") or "", port["PublicPort"])
+            for port in ports
+            if port.get("PublicPort")
+        ),
+    )
+
+
+def sight(container: Container, scope: Scope, host_address: str) -> Sighting | None:
+    """Return what a container is to us, None where it belongs to another environment.
+
+    `host_address` is where Traefik reaches the engine's host. A container that joined another's network must
+    come with that one's mode, addresses and bindings.
+    """
+    if container.labels.get(ENVIRONMENT, scope.environment) != scope.environment:
+        return None
+    service = container.labels[SERVICE]
+    try:
+        _check_scope(container.labels, scope)
+        colour = _colour(container.labels)
+        url, warning = _url(container, host_address)
+    except _Unusable as reason:
+        return Sighting(service, container.id, container.name, warning=f"ignored: {reason}")
+    server = Server(
+        url=url,
+        release=release_id(container),
+        version=container.labels.get(VERSION),
+        container=container.id,
+        docker_health=container.health,
+    )
+    return Sighting(service, container.id, container.name, colour, server, warning)
+
+
+def release_id(container: Container) -> str:
+    """Return what tells releases apart: a moved tag or another configuration changes it, a restart does not."""
+    labels = container.labels
+    parts = [container.image_id, labels.get(VERSION), labels.get(COMPOSE_CONFIG_HASH)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
+
+
+def _health(listed: Mapping[str, Any]) -> Health | None:
+    """Return what the HEALTHCHECK says, None without one.
+
+    Engines before API 1.52 say it only in `Status`, as in "Up 3 seconds (health: starting)". While a container is
+    paused they say nothing of its health; it answers nobody.
+    """
+    if listed.get("State") == "paused":
+        return Health.UNHEALTHY
+    status = (listed.get("Health") or {}).get("Status") or listed.get("Status", "").rpartition("(")[2].rstrip(")")
+    match status:
+        case "healthy":
+            return Health.HEALTHY
+        case "unhealthy":
+            return Health.UNHEALTHY
+        case "starting" | "health: starting":
+            return Health.UNKNOWN
+        case _:
+            return None
+
+
+def _check_scope(labels: Mapping[str, str], scope: Scope) -> None:
+    if scope.required and ENVIRONMENT not in labels:
+        wanted = f"{ENVIRONMENT}={scope.environment}"
+        raise _Unusable(f"no label {ENVIRONMENT}, which the desired state requires: add {wanted}")
+    if not labels[SERVICE]:
+        raise _Unusable(f"{SERVICE} is empty: name a service of the desired state")
+
+
+def _colour(labels: Mapping[str, str]) -> Colour:
+    written = {label: labels[label] for label in (COLOUR, COLOR) if label in labels}
+    match sorted(set(written.values())):
+        case []:
+            raise _Unusable(f"no label {COLOUR}: add {COLOUR}=blue or {COLOUR}=green")
+        case ["blue"]:
+            return Colour.BLUE
+        case ["green"]:
+            return Colour.GREEN
+        case _:
+            found = " and ".join(f"{label}={value}" for label, value in written.items())
+            raise _Unusable(f"{found}: the colour must be blue or green")
+
+
+def _url(container: Container, host_address: str) -> tuple[str, str | None]:
+    """Return where Traefik reaches the container, and a warning where we had to choose."""
+    scheme = container.labels.get(SCHEME, "http")
+    if scheme not in SCHEMES:
+        raise _Unusable(f"{SCHEME}={scheme}: the scheme must be one of {', '.join(SCHEMES)}")
+    port, warning = _written_port(container.labels), None
+    if _uses_bind_port(container.labels):
+        binding = _binding(container.bindings, port)
+        address, port = (host_address if binding.is_wildcard else binding.ip), binding.public
+    else:
+        port = port or min(container.exposed, default=None)
+        if port is None:
+            raise _Unusable(f"it exposes no TCP port: add {PORT}=PORT")
+        address, warning = _address(container, host_address)
+    return f"{scheme}://{f'[{address}]' if ':' in address else address}:{port}", warning
+
+
+def _written_port(labels: Mapping[str, str]) -> int | None:
+    written = labels.get(PORT)
+    if written is None:
+        return None
+    if not (written.isascii() and written.isdigit() and 0 < int(written) < 65536):
+        raise _Unusable(f"{PORT}={written}: the port must be a number from 1 to 65535")
+    return int(written)
+
+
+def _uses_bind_port(labels: Mapping[str, str]) -> bool:
+    written = labels.get(USE_BIND_PORT, "false")
+    if written not in {"true", "false"}:
+        raise _Unusable(f"{USE_BIND_PORT}={written}: it must be true or false")
+    return written == "true"
+
+
+def _binding(bindings: tuple[Binding, ...], port: int | None) -> Binding:
+    """Return the published port to use: of the lowest port, on every address before one, IPv4 before IPv6."""
+    usable = [binding for binding in bindings if port in {None, binding.private}]
+    if not usable:
+        fact = "no TCP port is published" if port is None else f"TCP port {port} is not published"
+        raise _Unusable(f"{USE_BIND_PORT}=true, but {fact}: publish it, or remove the label")
+    return min(usable, key=lambda b: (b.private, not b.is_wildcard, ":" in b.ip, b))
+
+
+def _address(container: Container, host_address: str) -> tuple[str, str | None]:
+    if container.network_mode == HOST_MODE:
+        return host_address, None
+    if container.network_mode.startswith(JOINED_MODE):
+        other = container.network_mode.removeprefix(JOINED_MODE)[:SHORT_ID]
+        raise _Unusable(
+            f"it shares the network of container {other}, which is not running or has no network of its own"
+        )
+    addresses, wanted = container.addresses, container.labels.get(NETWORK)
+    names = ", ".join(addresses) or "none"
+    if wanted is not None:
+        if wanted not in addresses:
+            raise _Unusable(f"{NETWORK}={wanted}: it has no address there; its networks: {names}")
+        return addresses[wanted], None
+    if not addresses:
+        raise _Unusable("it has no address on any network: attach it to one that Traefik reaches")
+    first = next(iter(addresses))
+    if len(addresses) == 1:
+        return addresses[first], None
+    return addresses[first], f"it is on the networks {names}; {first} is used: add {NETWORK}=NAME to choose"

@@ -1,0 +1,501 @@
+import asyncio
+import contextlib
+import json
+import threading
+import time
+import urllib.parse
+import urllib.request
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from provider.containers import Containers
+from provider.model import ByColour, Health, Server
+from tests.integration.engine import Engine, PrivateEngine
+from tests.waiting import eventually
+
+EMPTY: ByColour[tuple[Server, ...]] = ByColour((), ())
+NEVER_S = 3600.0
+
+
+class Seen:
+    """A sink that keeps what it was told last."""
+
+    def __init__(self) -> None:
+        self.services: dict[str, ByColour[tuple[Server, ...]]] = {}
+        self.listed_mono_s: dict[str, float] = {}
+        self.complete_lists = 0
+        self.connected: bool | None = None
+        self.cause: str | None = None
+        self.warnings: Mapping[str, str] = {}
+        self.events: Counter[str] = Counter()
+        self.history: list[tuple[int, ByColour[tuple[Server, ...]]]] = []
+        self.then: Callable[[str], None] | None = None
+
+    def docker_listed(self, services: Mapping[str, ByColour[tuple[Server, ...]]], listed_mono_s: float) -> None:
+        self.services = dict(services)
+        self.listed_mono_s = dict.fromkeys(services, listed_mono_s)
+        self.complete_lists += 1
+
+    def docker_service(self, service: str, colours: ByColour[tuple[Server, ...]], listed_mono_s: float) -> None:
+        self.services[service] = colours
+        self.listed_mono_s[service] = listed_mono_s
+        self.history.append((self.events["die"], colours))
+        if self.then:
+            self.then(service)
+
+    def docker_connected(self, connected: bool, cause: str | None) -> None:
+        self.connected, self.cause = connected, cause
+
+    def docker_warnings(self, warnings: Mapping[str, str]) -> None:
+        self.warnings = warnings
+
+    def docker_event(self, action: str) -> None:
+        self.events[action] += 1
+
+    def blue(self, service: str = "shop") -> tuple[Server, ...]:
+        return self.services.get(service, EMPTY).blue
+
+    def containers(self, service: str = "shop") -> set[str | None]:
+        return {server.container for _, servers in self.services.get(service, EMPTY).items() for server in servers}
+
+    def leaving(self, container: str, service: str = "shop") -> bool:
+        """Whether it was asked to stop; fails for one that is not listed."""
+        server = next(server for server in self.blue(service) if server.container == container[:12])
+        return server.leaving_mono_s is not None
+
+
+class Proxy:
+    """Stands between the daemon and the engine, notes requests, and goes silent the way a dead one does."""
+
+    def __init__(self, target: str, path: Path) -> None:
+        self.url = f"unix://{path}"
+        self.requests: list[str] = []
+        self._target = target.removeprefix("unix://")
+        self._path = path
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._silent: set[str] = set()
+
+    def silence(self, path: str) -> None:
+        """Pass on nothing more, in either direction, on connections that have asked for this path."""
+        self._silent.add(path)
+
+    def speak(self) -> None:
+        """Serve new connections again; those that went silent stay so."""
+        self._silent.clear()
+
+    def lists(self) -> list[str]:
+        """Return the label that was asked for by each list of containers."""
+        queries = [urllib.parse.urlsplit(line).query for line in self.requests if "/containers/json" in line]
+        return [json.loads(urllib.parse.parse_qs(query)["filters"][0])["label"][0] for query in queries]
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        up_reader, up_writer = await asyncio.open_unix_connection(self._target)
+        paths: set[str] = set()
+
+        async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter, *, asking: bool) -> None:
+            muted = False
+            with contextlib.suppress(OSError):
+                while data := await source.read(65536):
+                    if asking and data.startswith(b"GET "):
+                        line = data.split(b" ", 2)[1].decode()
+                        self.requests.append(line)
+                        paths.add(urllib.parse.urlsplit(line).path.rpartition("/")[2])
+                    muted = muted or not paths.isdisjoint(self._silent)
+                    if not muted:
+                        target.write(data)
+                        await target.drain()
+            target.close()
+
+        try:
+            await asyncio.gather(pump(reader, up_writer, asking=True), pump(up_reader, writer, asking=False))
+        finally:
+            for end in (writer, up_writer):
+                end.close()
+                with contextlib.suppress(OSError):
+                    await end.wait_closed()
+
+    async def __aenter__(self) -> "Proxy":
+        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.create_task(self._serve(reader, writer))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+        self._server = await asyncio.start_unix_server(connected, self._path)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def following(
+    url: str,
+    *,
+    environment: str = "production",
+    required: bool = False,
+    docker_host_address: str | None = None,
+    ping_s: float = NEVER_S,
+    timeout_s: float = 30.0,
+    refresh_s: float = NEVER_S,
+) -> AsyncIterator[tuple[Containers, Seen]]:
+    """Follow an engine by its events alone, unless asked to look by itself as well."""
+    seen = Seen()
+    containers = Containers(
+        seen,
+        base_url=url,
+        docker_host_address=docker_host_address,
+        ping_s=ping_s,
+        timeout_s=timeout_s,
+        refresh_s=refresh_s,
+        backoff_s=0.05,
+        backoff_max_s=0.2,
+    )
+    containers.set_scope(environment, required=required)
+    task = asyncio.create_task(containers.run())
+    try:
+        await eventually(lambda: seen.connected is not None)
+        yield containers, seen
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def answers(server: Server) -> str:
+    def get() -> str:
+        with urllib.request.urlopen(server.url, timeout=30) as answer:
+            return str(answer.read().decode().strip())
+
+    async def attempt() -> str:
+        try:
+            return await asyncio.to_thread(get)
+        except OSError as error:
+            raise AssertionError(server.url) from error
+
+    return await eventually(attempt)
+
+
+async def test_what_runs_at_the_start_is_in_the_first_complete_list(engine: Engine) -> None:
+    blue = engine.run("t-blue", "shop", "blue", version="1.4.1")
+    green = engine.run("t-green", "shop", "green", version="1.4.2")
+    async with following(engine.url) as (_, seen):
+        assert seen.connected, seen.cause
+        colours = seen.services["shop"]
+        assert [(s.container, s.version) for s in colours.blue] == [(blue[:12], "1.4.1")]
+        assert [(s.container, s.version) for s in colours.green] == [(green[:12], "1.4.2")]
+        assert colours.blue[0].release != colours.green[0].release
+        address = engine.api.inspect_container(blue)["NetworkSettings"]["Networks"]["bridge"]["IPAddress"]
+        assert colours.blue[0].url == f"http://{address}:80"
+
+
+async def test_a_start_and_a_death_are_followed(engine: Engine) -> None:
+    async with following(engine.url) as (_, seen):
+        first = engine.run("t-first", "shop", "blue")
+        second = engine.run("t-second", "shop", "blue")
+        await eventually(lambda: seen.containers() == {first[:12], second[:12]})
+        engine.api.stop(first)
+        await eventually(lambda: seen.containers() == {second[:12]})
+        engine.remove(second)
+        await eventually(lambda: seen.containers() == set())
+        assert seen.events["start"] == 2
+        assert seen.events["die"] == 2
+        assert seen.complete_lists == 1
+
+
+async def test_a_dead_container_stays_gone_while_the_engine_still_lists_it(engine: Engine) -> None:
+    """Rule 4: removed by Docker's own word, never published again. The engine says `die` before its list does."""
+    dying = engine.run("t-dying", "shop", "blue")
+    staying = engine.run("t-staying", "shop", "blue")
+    async with following(engine.url) as (containers, seen):
+        assert seen.containers() == {dying[:12], staying[:12]}
+        seen.then = containers.relist
+        engine.api.kill(dying)
+        await eventually(lambda: [deaths for deaths, _ in seen.history].count(1) > 20)
+        assert {server.container for deaths, now in seen.history if deaths for server in now.blue} == {staying[:12]}
+
+
+@pytest.mark.parametrize("name", ["QUIT", "KILL", "USR1"])
+async def test_a_container_asked_to_stop_leaves(engine: Engine, name: str) -> None:
+    """Rule 4. USR1 is the stop signal of this container."""
+    container = engine.run("t-leaving", "shop", "blue", stop_signal="SIGUSR1")
+    async with following(engine.url) as (_, seen):
+        engine.api.kill(container, signal=name)
+        await eventually(lambda: any(server.leaving_mono_s for _, colours in seen.history for server in colours.blue))
+
+
+async def test_signals_that_do_not_ask_to_stop_are_no_reason_to_leave(engine: Engine) -> None:
+    """Rule 4."""
+    container = engine.run("t-reloading", "shop", "blue")
+    async with following(engine.url) as (_, seen):
+        for name in ("HUP", "USR1", "WINCH"):
+            engine.api.kill(container, signal=name)
+        engine.api.kill(container, signal="QUIT")
+        await eventually(lambda: seen.events["kill"] == 4)
+        await eventually(lambda: seen.leaving(container))
+        asked_mono_s = seen.blue()[0].leaving_mono_s
+        engine.api.kill(container, signal="QUIT")
+        await eventually(lambda: seen.events["kill"] == 5)
+        assert seen.blue()[0].leaving_mono_s == asked_mono_s
+
+
+async def test_a_reload_signal_leaves_the_server_in_place(engine: Engine) -> None:
+    """Rule 4."""
+    container = engine.run("t-reloading", "shop", "blue")
+    async with following(engine.url) as (containers, seen):
+        engine.api.kill(container, signal="HUP")
+        await eventually(lambda: seen.events["kill"] == 1)
+        before = time.monotonic()
+        containers.relist("shop")
+        await eventually(lambda: seen.listed_mono_s["shop"] >= before)
+        assert not seen.leaving(container)
+
+
+async def test_a_restart_ends_leaving_and_keeps_the_release(engine: Engine) -> None:
+    container = engine.run("t-restarted", "shop", "blue", version="1")
+    async with following(engine.url) as (_, seen):
+        release = seen.blue()[0].release
+        engine.api.kill(container, signal="QUIT")
+        await eventually(lambda: seen.leaving(container))
+        engine.api.restart(container)
+        await eventually(lambda: seen.blue() and not seen.leaving(container))
+        assert seen.blue()[0].release == release
+
+
+async def test_another_image_under_the_same_tag_is_another_release(engine: Engine) -> None:
+    engine.build("bluegreen-test:moving")
+    async with following(engine.url) as (_, seen):
+        engine.run("t-before", "shop", "blue", image="bluegreen-test:moving")
+        engine.build("bluegreen-test:moving", more="LABEL build=2\n")
+        engine.run("t-after", "shop", "blue", image="bluegreen-test:moving")
+        await eventually(lambda: len(seen.blue()) == 2)
+        assert len({server.release for server in seen.blue()}) == 2
+
+
+async def test_health_follows_the_healthcheck(engine: Engine) -> None:
+    container = engine.run("t-checked", "shop", "blue", healthcheck=True)
+    async with following(engine.url) as (_, seen):
+
+        def health() -> Health | None:
+            return seen.blue()[0].docker_health
+
+        await eventually(lambda: health() is Health.HEALTHY)
+        engine.sicken(container)
+        await eventually(lambda: health() is Health.UNHEALTHY)
+        engine.heal(container)
+        await eventually(lambda: health() is Health.HEALTHY)
+        assert seen.events["health_status"] >= 3
+
+
+async def test_a_paused_container_is_a_server_that_is_unhealthy(engine: Engine) -> None:
+    container = engine.run("t-paused", "shop", "blue")
+    async with following(engine.url) as (_, seen):
+        engine.api.pause(container)
+        await eventually(lambda: seen.blue()[0].docker_health is Health.UNHEALTHY)
+        engine.api.unpause(container)
+        await eventually(lambda: seen.blue()[0].docker_health is None)
+
+
+async def test_the_network_is_the_labels_or_the_first_by_name_with_a_warning(engine: Engine) -> None:
+    back, front = engine.network("t-back"), engine.network("t-front")
+    written = engine.run("t-written", "shop", "blue", networks=[back, front], labels={"bluegreen.network": front})
+    unwritten = engine.run("t-unwritten", "shop", "green", networks=[front, back])
+
+    def address(container: str, network: str) -> str:
+        return str(engine.api.inspect_container(container)["NetworkSettings"]["Networks"][network]["IPAddress"])
+
+    async with following(engine.url) as (_, seen):
+        assert seen.blue()[0].url == f"http://{address(written, front)}:80"
+        assert seen.services["shop"].green[0].url == f"http://{address(unwritten, back)}:80"
+        assert set(seen.warnings) == {"t-unwritten"}
+        assert "t-back is used" in seen.warnings["t-unwritten"]
+
+
+async def test_a_changed_network_changes_the_address(engine: Engine) -> None:
+    network = engine.network("t-late")
+    container = engine.run("t-moved", "shop", "blue", labels={"bluegreen.network": network})
+    async with following(engine.url) as (_, seen):
+        assert "bluegreen.network=t-late" in seen.warnings["t-moved"]
+        engine.api.connect_container_to_network(container, network)
+        await eventually(seen.blue)
+        assert not seen.warnings
+        engine.api.disconnect_container_from_network(container, network)
+        await eventually(lambda: not seen.blue())
+
+
+async def test_a_published_port_answers_on_loopback(engine: Engine) -> None:
+    """Rule 18."""
+    engine.run("t-published", "shop", "blue", version="1", publish=True)
+    async with following(engine.url) as (_, seen):
+        assert seen.blue()[0].url.startswith("http://127.0.0.1:")
+        assert await answers(seen.blue()[0]) == "shop blue 1"
+
+
+async def test_host_networking_answers_at_the_host_address(engine: Engine, unused_tcp_port: int) -> None:
+    """Rule 18."""
+    engine.run("t-host", "shop", "blue", version="1", host_port=unused_tcp_port)
+    async with following(engine.url, docker_host_address="127.0.0.1") as (_, seen):
+        assert seen.blue()[0].url == f"http://127.0.0.1:{unused_tcp_port}"
+        assert await answers(seen.blue()[0]) == "shop blue 1"
+
+
+async def test_with_host_networking_the_exposed_port_is_found(engine: Engine) -> None:
+    engine.run("t-host", "shop", "blue", networks=["host"])
+    async with following(engine.url, docker_host_address="192.0.2.1") as (_, seen):
+        assert seen.blue()[0].url == "http://192.0.2.1:80"
+
+
+async def test_a_container_that_joins_another_ones_network_is_found_at_its_address(engine: Engine) -> None:
+    owner = engine.run("t-owner", "other", "blue")
+    engine.run("t-joined", "shop", "blue", port=81, networks=[f"container:{owner}"])
+    async with following(engine.url) as (containers, seen):
+        assert seen.blue()[0].url == seen.blue("other")[0].url.replace(":80", ":81")
+        engine.api.stop(owner)
+        await eventually(lambda: not seen.blue("other"))
+        containers.relist("shop")
+        await eventually(lambda: not seen.blue())
+        assert f"shares the network of container {owner[:12]}" in seen.warnings["t-joined"]
+
+
+async def test_only_the_environment_in_scope_counts_and_its_change_lists_anew(engine: Engine) -> None:
+    """Rule 18: staging and production share one engine."""
+    staging = engine.run("t-staging", "shop", "blue", labels={"bluegreen.environment": "staging"})
+    production = engine.run("t-production", "shop", "blue", labels={"bluegreen.environment": "production"})
+    engine.run("t-nowhere", "shop", "blue")
+    async with following(engine.url, required=True) as (containers, seen):
+        assert seen.containers() == {production[:12]}
+        assert set(seen.warnings) == {"t-nowhere"}
+        containers.set_scope("staging", required=True)
+        await eventually(lambda: seen.containers() == {staging[:12]})
+        containers.set_scope("staging", required=False)
+        await eventually(lambda: len(seen.containers()) == 2)
+        assert not seen.warnings
+
+
+async def test_ignored_containers_are_told_with_the_reason_until_they_are_gone(engine: Engine) -> None:
+    async with following(engine.url) as (_, seen):
+        red = engine.run("t-red", "shop", "red")
+        engine.run("t-blue", "shop", "blue")
+        await eventually(seen.blue)
+        await eventually(lambda: "bluegreen.colour=red" in seen.warnings.get("t-red", ""))
+        engine.remove(red)
+        await eventually(lambda: not seen.warnings)
+
+
+async def test_a_service_is_listed_once_more_when_asked_though_nothing_changed(engine: Engine) -> None:
+    """Rule 6."""
+    engine.run("t-blue", "shop", "blue")
+    async with following(engine.url) as (containers, seen):
+        before = time.monotonic()
+        containers.relist("shop")
+        await eventually(lambda: seen.listed_mono_s.get("shop", 0.0) >= before)
+        containers.relist("nobody")
+        await eventually(lambda: seen.listed_mono_s.get("nobody", 0.0) >= before)
+        assert seen.services["nobody"] == EMPTY
+
+
+async def test_an_event_costs_a_list_of_its_service_alone(engine: Engine, tmp_path: Path) -> None:
+    for number in range(3):
+        engine.run(f"t-other-{number}", f"other-{number}", "blue")
+    async with Proxy(engine.url, tmp_path / "proxy") as proxy, following(proxy.url) as (_, seen):
+        del proxy.requests[:]
+        container = engine.run("t-blue", "shop", "blue")
+        await eventually(lambda: seen.containers() == {container[:12]})
+        engine.api.pause(container)
+        await eventually(lambda: seen.blue()[0].docker_health is Health.UNHEALTHY)
+        assert set(proxy.lists()) == {"bluegreen.service=shop"}
+        assert len(proxy.requests) == len(proxy.lists()) <= 5
+
+
+async def test_an_engine_that_is_stopped_leaves_no_servers_and_is_found_again(
+    restartable_engine: PrivateEngine,
+) -> None:
+    engine = restartable_engine
+    container = engine.run("t-blue", "shop", "blue")
+    async with following(engine.url) as (_, seen):
+        assert seen.containers() == {container[:12]}
+        engine.stop()
+        await eventually(lambda: seen.connected is False)
+        assert "next attempt in" in (seen.cause or "")
+        lists = seen.complete_lists
+        engine.start()
+        engine.api.start(container)
+        await eventually(lambda: seen.connected and seen.containers() == {container[:12]})
+        assert seen.complete_lists > lists
+        assert not seen.leaving(container)
+
+
+async def test_an_engine_that_freezes_is_noticed_and_the_servers_stay(restartable_engine: PrivateEngine) -> None:
+    """Rule 4."""
+    engine = restartable_engine
+    container = engine.run("t-blue", "shop", "blue")
+    async with following(engine.url, ping_s=0.1, timeout_s=2.0) as (_, seen):
+        engine.freeze()
+        await eventually(lambda: seen.connected is False)
+        assert "no answer within 2 s" in (seen.cause or "")
+        assert seen.containers() == {container[:12]}
+        engine.thaw()
+        await eventually(lambda: seen.connected)
+        assert seen.containers() == {container[:12]}
+
+
+async def test_a_dead_proxy_in_between_is_noticed_and_the_servers_stay(engine: Engine, tmp_path: Path) -> None:
+    """Rule 4."""
+    container = engine.run("t-blue", "shop", "blue")
+    async with (
+        Proxy(engine.url, tmp_path / "proxy") as proxy,
+        following(proxy.url, ping_s=0.1, timeout_s=2.0) as (_, seen),
+    ):
+        for path in ("events", "_ping", "json", "version"):
+            proxy.silence(path)
+        await eventually(lambda: seen.connected is False)
+        assert seen.containers() == {container[:12]}
+        proxy.speak()
+        await eventually(lambda: seen.connected)
+
+
+async def test_an_event_stream_that_dies_in_silence_is_replaced(engine: Engine, tmp_path: Path) -> None:
+    """Rule 4: a container that was asked to stop and then started, while no event arrived, is not leaving any more."""
+    container = engine.run("t-blue", "shop", "blue")
+    async with (
+        Proxy(engine.url, tmp_path / "proxy") as proxy,
+        following(proxy.url, ping_s=0.1, refresh_s=1.0) as (_, seen),
+    ):
+        engine.api.kill(container, signal="QUIT")
+        await eventually(lambda: seen.leaving(container))
+        proxy.silence("events")
+        engine.api.restart(container)
+        added = engine.run("t-added", "shop", "blue")
+        proxy.speak()
+        await eventually(lambda: seen.containers() == {container[:12], added[:12]})
+        await eventually(lambda: not seen.leaving(container))
+        assert seen.connected
+
+
+async def test_no_event_falls_between_two_subscriptions_or_counts_twice(engine: Engine) -> None:
+    async with following(engine.url, ping_s=0.01, refresh_s=0.01) as (_, seen):
+        container = engine.run("t-blue", "shop", "blue")
+        for _ in range(30):
+            engine.api.kill(container, signal="HUP")
+        await eventually(lambda: seen.complete_lists > 5)
+        await eventually(lambda: seen.events["kill"] >= 30)
+        engine.api.kill(container, signal="QUIT")
+        await eventually(lambda: seen.leaving(container))
+        assert seen.events["kill"] == 31
+
+
+async def test_a_cancelled_run_ends_while_its_stream_is_open(engine: Engine) -> None:
+    """Section 6.4: SIGTERM is answered at once. The stream is quiet for an hour if it is not closed."""
+    seen = Seen()
+    containers = Containers(seen, base_url=engine.url, ping_s=NEVER_S, timeout_s=NEVER_S, refresh_s=NEVER_S)
+    containers.set_scope("production", required=False)
+    task = asyncio.create_task(containers.run())
+    await eventually(lambda: seen.connected)
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=60)
+    assert done
+    await eventually(lambda: "docker" not in {thread.name for thread in threading.enumerate()})

@@ -1,0 +1,319 @@
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provider.containers import Containers, _signal_number
+from provider.errors import DockerUnavailable
+from provider.labels import Container, Scope, Sighting, container_from, release_id, sight
+from provider.model import Colour, Health
+
+HOST = "host.docker.internal"
+PRODUCTION = Scope("production", required=False)
+SHOP = {"bluegreen.service": "shop", "bluegreen.colour": "blue"}
+EXPOSED = {"PrivatePort": 8080, "Type": "tcp"}
+
+
+def listed(
+    labels: Mapping[str, str] | None = None,
+    *,
+    ports: tuple[Mapping[str, Any], ...] = (EXPOSED,),
+    networks: Mapping[str, str] | None = None,
+    mode: str = "default",
+    status: str = "Up 3 seconds",
+    **more: object,
+) -> Container:
+    """One entry of the engine's list, as Docker 20.10 writes it, read."""
+    addresses = {"bridge": "172.17.0.2"} if networks is None else networks
+    raw: dict[str, Any] = {
+        "Id": "ff8b7a6877816503babb6d719b433471aec07e204eaafd686a81fa082da381b3",
+        "Names": ["/shop-blue-1"],
+        "ImageID": "sha256:03c294b9",
+        "Ports": list(ports),
+        "Labels": SHOP | dict(labels or {}),
+        "State": "running",
+        "Status": status,
+        "HostConfig": {"NetworkMode": mode},
+        "NetworkSettings": {
+            "Networks": {
+                name: {"IPAddress": address, "GlobalIPv6Address": ""}
+                if ":" not in address
+                else {"IPAddress": "", "GlobalIPv6Address": address}
+                for name, address in addresses.items()
+            }
+        },
+    }
+    return container_from(raw | more)
+
+
+def seen(container: Container, scope: Scope = PRODUCTION) -> Sighting:
+    sighting = sight(container, scope, HOST)
+    assert sighting is not None
+    return sighting
+
+
+def url(container: Container) -> str:
+    server = seen(container).server
+    assert server is not None
+    return server.url
+
+
+def published(private: int, ip: str, public: int) -> dict[str, Any]:
+    return {"PrivatePort": private, "IP": ip, "PublicPort": public, "Type": "tcp"}
+
+
+def test_a_labelled_container_is_a_server_of_its_service_and_colour() -> None:
+    sighting = seen(listed({"bluegreen.version": "1.4.1"}))
+    assert (sighting.service, sighting.colour, sighting.name) == ("shop", Colour.BLUE, "shop-blue-1")
+    assert sighting.warning is None
+    server = sighting.server
+    assert server is not None
+    assert (server.url, server.version, server.container) == ("http://172.17.0.2:8080", "1.4.1", "ff8b7a687781")
+
+
+@pytest.mark.parametrize(
+    ("labels", "options", "wanted"),
+    [
+        ({"bluegreen.port": "9000"}, {}, "http://172.17.0.2:9000"),
+        ({"bluegreen.scheme": "h2c"}, {}, "h2c://172.17.0.2:8080"),
+        ({}, {"ports": (EXPOSED, {"PrivatePort": 80, "Type": "tcp"}, {"PrivatePort": 53, "Type": "udp"})}, ":80"),
+        ({}, {"networks": {"front": "fd00::2"}}, "http://[fd00::2]:8080"),
+        (
+            {"bluegreen.network": "front"},
+            {"networks": {"back": "10.0.0.2", "front": "10.1.0.2"}},
+            "http://10.1.0.2:8080",
+        ),
+        ({}, {"mode": "host", "networks": {"host": ""}}, f"http://{HOST}:8080"),
+    ],
+    ids=["written port", "scheme", "lowest exposed TCP port", "IPv6 only", "written network", "host networking"],
+)
+def test_the_address_is_as_traefik_sees_it(labels: dict[str, str], options: dict[str, Any], wanted: str) -> None:
+    """Rule 18."""
+    assert url(listed(labels, **options)).endswith(wanted)
+
+
+@pytest.mark.parametrize(
+    ("labels", "ports", "wanted"),
+    [
+        ({}, [published(8080, "127.0.0.1", 40001)], "http://127.0.0.1:40001"),
+        ({}, [published(8080, "0.0.0.0", 40001), published(8080, "::", 40002)], f"http://{HOST}:40001"),
+        ({}, [published(8080, "127.0.0.1", 40001), published(8080, "0.0.0.0", 40002)], f"http://{HOST}:40002"),
+        ({}, [EXPOSED, published(9090, "::1", 40003)], "http://[::1]:40003"),
+        ({"bluegreen.port": "9090"}, [published(80, "127.0.0.1", 1), published(9090, "127.0.0.1", 2)], ":2"),
+    ],
+    ids=["one address", "every address", "every address before one", "lowest published port", "written port"],
+)
+def test_a_published_port_is_used_where_the_label_asks_for_it(
+    labels: dict[str, str], ports: list[dict[str, Any]], wanted: str
+) -> None:
+    assert url(listed({"bluegreen.use-bind-port": "true"} | labels, ports=tuple(ports))).endswith(wanted)
+
+
+@pytest.mark.parametrize(
+    ("labels", "options", "words"),
+    [
+        ({"bluegreen.colour": "red"}, {}, ["bluegreen.colour=red", "blue or green"]),
+        ({"bluegreen.color": "green"}, {}, ["bluegreen.colour=blue and bluegreen.color=green"]),
+        ({"bluegreen.service": ""}, {}, ["bluegreen.service is empty"]),
+        ({"bluegreen.port": "http"}, {}, ["bluegreen.port=http", "1 to 65535"]),
+        ({"bluegreen.port": "65536"}, {}, ["bluegreen.port=65536"]),
+        ({"bluegreen.scheme": "ftp"}, {}, ["bluegreen.scheme=ftp", "http, https, h2c"]),
+        ({"bluegreen.use-bind-port": "yes"}, {}, ["bluegreen.use-bind-port=yes", "true or false"]),
+        ({"bluegreen.use-bind-port": "true"}, {}, ["no TCP port is published"]),
+        ({"bluegreen.use-bind-port": "true", "bluegreen.port": "80"}, {}, ["TCP port 80 is not published"]),
+        ({"bluegreen.network": "front"}, {}, ["bluegreen.network=front", "its networks: bridge"]),
+        ({}, {"ports": ()}, ["exposes no TCP port", "bluegreen.port=PORT"]),
+        ({}, {"networks": {"none": ""}, "mode": "none"}, ["no address"]),
+        ({}, {"networks": {}, "mode": "container:abc"}, ["shares the network of container abc"]),
+    ],
+)
+def test_a_container_that_cannot_serve_is_ignored_and_told_why(
+    labels: dict[str, str], options: dict[str, Any], words: list[str]
+) -> None:
+    sighting = seen(listed(labels, **options))
+    assert sighting.server is None
+    assert sighting.warning is not None
+    assert sighting.warning.startswith("ignored: ")
+    for word in words:
+        assert word in sighting.warning
+
+
+def test_the_american_spelling_of_the_label_counts() -> None:
+    labels = {"bluegreen.service": "shop", "bluegreen.color": "green"}
+    assert seen(listed(Labels=labels)).colour is Colour.GREEN
+
+
+def test_without_a_colour_a_container_is_ignored() -> None:
+    assert "no label bluegreen.colour" in str(seen(listed(Labels={"bluegreen.service": "shop"})).warning)
+
+
+def test_several_networks_without_a_label_use_the_first_by_name_and_warn() -> None:
+    sighting = seen(listed(networks={"front": "10.1.0.2", "back": "10.0.0.2"}))
+    assert sighting.server is not None
+    assert sighting.server.url == "http://10.0.0.2:8080"
+    assert sighting.warning == "it is on the networks back, front; back is used: add bluegreen.network=NAME to choose"
+
+
+def test_another_environments_container_is_none_of_ours() -> None:
+    """Rule 18: staging and production share one engine."""
+    staging = listed({"bluegreen.environment": "staging"})
+    assert sight(staging, PRODUCTION, HOST) is None
+    assert seen(staging, Scope("staging", required=True)).server is not None
+
+
+def test_a_container_without_an_environment_counts_unless_a_label_is_required() -> None:
+    assert seen(listed()).server is not None
+    refused = seen(listed(), Scope("production", required=True))
+    assert refused.server is None
+    assert "bluegreen.environment=production" in str(refused.warning)
+
+
+@pytest.mark.parametrize(
+    ("said", "health"),
+    [
+        ({"status": "Up 3 seconds"}, None),
+        ({"status": "Up 3 seconds (healthy)"}, Health.HEALTHY),
+        ({"status": "Up About a minute (unhealthy)"}, Health.UNHEALTHY),
+        ({"status": "Up Less than a second (health: starting)"}, Health.UNKNOWN),
+        ({"status": "Up 2 hours (Paused)", "State": "paused"}, Health.UNHEALTHY),
+        ({"Health": {"Status": "starting", "FailingStreak": 0}}, Health.UNKNOWN),
+        ({"Health": {"Status": "none", "FailingStreak": 0}}, None),
+    ],
+)
+def test_health_is_what_docker_says_of_the_healthcheck(said: dict[str, Any], health: Health | None) -> None:
+    assert listed(**said).health is health
+
+
+@pytest.mark.parametrize(
+    ("state", "runs"), [("running", True), ("paused", True), ("restarting", False), ("exited", False)]
+)
+def test_only_running_and_paused_containers_run(state: str, runs: bool) -> None:
+    assert listed(State=state).running is runs
+
+
+def test_a_release_is_image_version_and_configuration() -> None:
+    releases = {
+        release_id(listed()),
+        release_id(listed(ImageID="sha256:77b0")),
+        release_id(listed({"bluegreen.version": "x"})),
+        release_id(listed({"com.docker.compose.config-hash": "x"})),
+        release_id(listed({"bluegreen.version": "x", "com.docker.compose.config-hash": ""})),
+    }
+    assert len(releases) == 5
+    assert all(len(release) == 8 and int(release, 16) >= 0 for release in releases)
+
+
+def test_a_restart_is_the_same_release() -> None:
+    restarted = listed(Id="0" * 64, status="Up 1 second", networks={"bridge": "172.17.0.9"})
+    assert release_id(restarted) == release_id(listed())
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [
+        ("SIGWINCH", signal.SIGWINCH),
+        ("winch", signal.SIGWINCH),
+        ("28", 28),
+        ("SIGRTMIN+3", signal.SIGRTMIN + 3),
+        (None, None),
+        ("SIGNONSENSE", None),
+    ],
+)
+def test_a_stop_signal_is_understood_as_images_write_it(written: str | None, number: int | None) -> None:
+    assert _signal_number(written) == number
+
+
+@pytest.mark.parametrize(
+    "address", ["ftp://example.com", "ssh://example.com", "tcp://example.com", "npipe:////./pipe/x"]
+)
+def test_what_cannot_be_an_engines_address_is_refused_at_once(address: str) -> None:
+    """P11."""
+    with pytest.raises(DockerUnavailable, match="Docker cannot be used"):
+        Containers(Deaf(), base_url=address)
+
+
+def test_tls_without_its_certificates_is_refused_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:2376")
+    monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+    monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path))
+    with pytest.raises(DockerUnavailable, match="certificate"):
+        Containers(Deaf(), base_url=None)
+
+
+@pytest.mark.parametrize(("kind", "words"), [("absent", "no such file or directory"), ("dead", "connection refused")])
+async def test_an_absent_engine_is_told_in_the_systems_words(tmp_path: Path, kind: str, words: str) -> None:
+    path = tmp_path / "socket"
+    if kind == "dead":
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+    sink = Deaf()
+    containers = Containers(sink, base_url=f"unix://{path}")
+    containers.set_scope("production", required=False)
+    task = asyncio.create_task(containers.run())
+    cause = await asyncio.wait_for(sink.cause, 60)
+    task.cancel()
+    await asyncio.wait([task])
+    assert cause.startswith(f"unix://{path}: {words}; next attempt in ")
+
+
+CANCELLED_WHILE_ASKING = """
+import asyncio, sys
+from provider.containers import Containers
+
+async def main():
+    containers = Containers(None, base_url=sys.argv[1], timeout_s=3600)
+    containers.set_scope("production", required=False)
+    task = asyncio.create_task(containers.run())
+    await asyncio.to_thread(sys.stdin.readline)
+    task.cancel()
+    await asyncio.wait([task])
+
+asyncio.run(main())
+"""
+
+
+def test_an_engine_that_hangs_does_not_hold_up_the_exit(tmp_path: Path) -> None:
+    """Section 6.4: SIGTERM ends in exit 0. No thread that still waits for an answer is waited for."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        listener.listen()
+        command = [sys.executable, "-c", CANCELLED_WHILE_ASKING, f"unix://{tmp_path}/socket"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, env=os.environ | {"PYTHONPATH": "."}) as process:
+            listener.settimeout(60)
+            connection, _ = listener.accept()
+            with connection:
+                assert connection.recv(4) == b"GET "
+                process.communicate(b"\n", timeout=60)
+    assert process.returncode == 0
+
+
+class Deaf:
+    """A sink that only keeps why the engine is away."""
+
+    def __init__(self) -> None:
+        self._cause: asyncio.Future[str] | None = None
+
+    @property
+    def cause(self) -> "asyncio.Future[str]":
+        self._cause = self._cause or asyncio.get_running_loop().create_future()
+        return self._cause
+
+    def docker_listed(self, services: object, listed_mono_s: float) -> None: ...
+
+    def docker_service(self, service: str, colours: object, listed_mono_s: float) -> None: ...
+
+    def docker_connected(self, connected: bool, cause: str | None) -> None:
+        assert not connected
+        if not self.cause.done():
+            self.cause.set_result(cause or "")
+
+    def docker_warnings(self, warnings: object) -> None: ...
+
+    def docker_event(self, action: str) -> None: ...
