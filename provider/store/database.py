@@ -1,0 +1,346 @@
+"""The SQLite database in the state directory; everything here runs in the store's one worker thread.
+
+Migrations: `MIGRATIONS[n]` takes version n to n + 1, in one transaction. Append a script, never edit one that was
+released; a row's JSON is changed with SQLite's json functions (`UPDATE services SET state = json_remove(state, ...)`).
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from provider.errors import StoreError
+from provider.model import Decision
+from provider.store.directory import Ballast, sync_directory
+from provider.store.faults import DAMAGED, code_of, fault
+from provider.store.records import DECISIONS, GROUPS, SERVERS, SERVICES, Change, Rows, Stored, StoredServers
+
+T = TypeVar("T")
+
+MIGRATIONS = (
+    """
+    CREATE TABLE services (name TEXT PRIMARY KEY, state TEXT NOT NULL CHECK (json_valid(state))) STRICT, WITHOUT ROWID;
+    CREATE TABLE groups (name TEXT PRIMARY KEY, state TEXT NOT NULL CHECK (json_valid(state))) STRICT, WITHOUT ROWID;
+    CREATE TABLE servers (name TEXT PRIMARY KEY, state TEXT NOT NULL CHECK (json_valid(state))) STRICT, WITHOUT ROWID;
+    CREATE TABLE decisions (
+        id INTEGER PRIMARY KEY,
+        at_utc TEXT NOT NULL,
+        service TEXT NOT NULL,
+        decision TEXT NOT NULL CHECK (json_valid(decision))
+    ) STRICT;
+    CREATE TABLE desired (id INTEGER PRIMARY KEY CHECK (id = 1), text TEXT NOT NULL) STRICT;
+    CREATE TABLE revision (id INTEGER PRIMARY KEY CHECK (id = 1), reserved INTEGER NOT NULL) STRICT;
+    INSERT INTO revision VALUES (1, 0);
+    """,
+)
+BUSY_S = 5.0
+# A WAL that is kept at this size is written over in place, which needs no room on a full disk.
+WAL_BYTES = 4 << 20
+OUT_OF_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
+# After these the transaction is surely undone and the connection is sound; after any other neither is certain.
+CLEAN = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Overwritten:
+    """What a commit took the place of: by table, a state for each name (None where there was no row)."""
+
+    states: Mapping[str, Mapping[str, str | None]]
+    last_decision: int
+
+    def restore(self, connection: sqlite3.Connection) -> None:
+        """Put everything back."""
+        for table, states in self.states.items():
+            put(connection, table, {name: state for name, state in states.items() if state is not None})
+            gone = [(name,) for name, state in states.items() if state is None]
+            connection.executemany(f"DELETE FROM {table} WHERE name = ?", gone)  # noqa: S608  our own table names
+        connection.execute("DELETE FROM decisions WHERE id > ?", (self.last_decision,))
+
+
+class Database:
+    """One connection, opened again after an error that may have spoilt it."""
+
+    def __init__(self, directory: Path, *, history_limit: int) -> None:
+        self._path = directory.absolute() / "bluegreen.db"
+        self._wal = self._path.with_name("bluegreen.db-wal")
+        self._ballast = Ballast(self._path.with_name("ballast"))
+        self._history_limit = history_limit
+        self._connection: sqlite3.Connection | None = None
+        self._inodes: dict[Path, tuple[int, int]] = {}
+        self._unacknowledged: Overwritten | None = None
+
+    def open(self) -> Stored:
+        """Create or check the database, bring its schema up to date, and return what it holds."""
+        with self._telling():
+            if not self._path.exists():
+                self._create()
+            stored = self._with_ballast(self._check_and_load)
+        self._ballast.fill()
+        return stored
+
+    def commit(self, change: Change) -> None:
+        """Put states and add decisions; until `acknowledge`, whatever is written next takes them back first."""
+        states = {
+            SERVICES.table: texts(SERVICES, change.services),
+            GROUPS.table: texts(GROUPS, change.groups),
+            SERVERS.table: texts(SERVERS, change.servers),
+        }
+        decisions = [(at(each.at_utc), each.service, DECISIONS.text(each)) for each in change.decisions]
+
+        def work(connection: sqlite3.Connection) -> None:
+            (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM decisions").fetchone()
+            self._unacknowledged = Overwritten(
+                {table: {name: state_of(connection, table, name) for name in new} for table, new in states.items()},
+                last,
+            )
+            for table, new in states.items():
+                put(connection, table, new)
+            connection.executemany("INSERT INTO decisions (at_utc, service, decision) VALUES (?, ?, ?)", decisions)
+            oldest = last + len(decisions) - self._history_limit
+            connection.execute("DELETE FROM decisions WHERE id <= ?", (oldest,))
+
+        self._write(work, urgent=True)
+
+    def acknowledge(self) -> None:
+        """Let the last commit stand: its caller knows of it."""
+        self._unacknowledged = None
+
+    def settle(self) -> None:
+        """Take back a commit whose caller was told that it failed, or was told nothing."""
+        if self._unacknowledged is None:
+            return
+        with self._transaction() as connection:
+            self._unacknowledged.restore(connection)
+        self._unacknowledged = None
+        log.warning("unacknowledged decisions taken back", path=str(self._path))
+
+    def save_servers(self, servers: Mapping[str, StoredServers]) -> None:
+        """Put the servers of services."""
+        states = texts(SERVERS, servers)
+        self._write(lambda connection: put(connection, SERVERS.table, states))
+
+    def save_desired(self, text: str) -> None:
+        """Put the text of the last good desired-state file."""
+        self._write(lambda connection: connection.execute("INSERT OR REPLACE INTO desired VALUES (1, ?)", (text,)))
+
+    def reserve_revision(self, upto: int) -> None:
+        """Raise the revision that no later process starts below."""
+        statement = "UPDATE revision SET reserved = max(reserved, ?)"
+        self._write(lambda connection: connection.execute(statement, (upto,)), urgent=True)
+
+    def history(self, service: str | None, since: datetime | None, limit: int) -> tuple[Decision, ...]:
+        """Return decisions, newest first."""
+        statement = (
+            "SELECT id, decision FROM decisions WHERE service = coalesce(?, service) AND at_utc >= ? "
+            "ORDER BY id DESC LIMIT ?"
+        )
+        with self._telling(), self._connected() as connection:
+            rows = connection.execute(statement, (service, at(since) if since else "", limit)).fetchall()
+        return DECISIONS.load(rows)
+
+    def close(self, revision: int | None = None) -> None:
+        """Settle what is open and write the exact revision; closing moves the WAL into the database."""
+        statement = "UPDATE revision SET reserved = coalesce(?, reserved)"
+        try:
+            if self._inodes:
+                self._write(lambda connection: connection.execute(statement, (revision,)))
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Let go of the files, writing nothing."""
+        self._disconnect()
+        self._inodes.clear()
+
+    def _create(self) -> None:
+        """Build a new database beside its place, so that a file in its place is always a whole one."""
+        if self._wal.exists():
+            raise StoreError(
+                f"{self._path}: is missing, but bluegreen.db-wal beside it holds decisions. Put bluegreen.db back; "
+                f"or move bluegreen.db-wal aside too, for a fresh start that has forgotten everything"
+            )
+        new = self._path.with_name("bluegreen.db.new")
+        new.unlink(missing_ok=True)
+        new.touch(mode=0o600)
+        with contextlib.closing(sqlite3.connect(new, isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode = MEMORY")
+            migrate(connection, 0)
+        new.rename(self._path)
+        sync_directory(self._path.parent)
+
+    def _check_and_load(self) -> Stored:
+        with self._connected() as connection:
+            problems = [text for (text,) in connection.execute("PRAGMA quick_check(3)")]
+            if problems != ["ok"]:
+                raise StoreError(f"{self._path}: {DAMAGED} [{'; '.join(problems)}]")
+            migrate(connection, self._version(connection))
+            # Asks for a write, so that a start on what cannot be written fails here and not at the first decision.
+            connection.execute("UPDATE revision SET reserved = reserved")
+            desired = connection.execute("SELECT text FROM desired").fetchone()
+            (revision,) = connection.execute("SELECT reserved FROM revision").fetchone()
+            return Stored(
+                services=load(connection, SERVICES),
+                groups=load(connection, GROUPS),
+                servers=load(connection, SERVERS),
+                desired_text=desired[0] if desired else None,
+                revision=revision,
+            )
+
+    def _write(self, work: Callable[[sqlite3.Connection], object], *, urgent: bool = False) -> None:
+        def attempt() -> None:
+            self.settle()
+            try:
+                with self._transaction() as connection:
+                    work(connection)
+            except sqlite3.Error as error:
+                if code_of(error) in CLEAN:
+                    self._unacknowledged = None
+                raise
+
+        with self._telling():
+            if urgent:
+                self._with_ballast(attempt)
+            else:
+                attempt()
+        self._ballast.fill()
+
+    def _with_ballast(self, attempt: Callable[[], T]) -> T:
+        """Make an attempt; another one at once, with the ballast freed, where the disk may be full."""
+        try:
+            return attempt()
+        except sqlite3.Error as error:
+            if code_of(error) not in OUT_OF_ROOM or not self._ballast.free():
+                raise
+        return attempt()
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise fault(self._path, error) from error
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._refuse_moved()
+        with self._connected() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            finally:
+                roll_back(connection)
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        if self._connection is None:
+            self._connection = self._connect()
+        try:
+            yield self._connection
+        except sqlite3.Error as error:
+            if code_of(error) not in CLEAN:
+                self._disconnect()
+            raise
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(f"{self._path.as_uri()}?mode=rw", uri=True, timeout=BUSY_S, isolation_level=None)
+        try:
+            self._version(connection)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
+            self._version(connection)  # the first read creates the WAL
+            self._inodes.setdefault(self._path, inode(self._path))
+            self._inodes[self._wal] = inode(self._wal)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _version(self, connection: sqlite3.Connection) -> int:
+        """Return the version of the schema; refuse one that is newer than this program, or none."""
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            raise StoreError(f"{self._path}: {DAMAGED} [it has no schema]")
+        if version > len(MIGRATIONS):
+            raise StoreError(
+                f"{self._path}: has schema version {version}, and this bluegreen knows versions up to "
+                f"{len(MIGRATIONS)}. Run the newer bluegreen that wrote it, or restore a backup from before it"
+            )
+        return int(version)
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
+            self._inodes.pop(self._wal)
+
+    def _refuse_moved(self) -> None:
+        """Refuse to write where nobody will look for it: what follows from another state is not ours to guess."""
+        for path, opened in self._inodes.items():
+            try:
+                moved = inode(path) != opened
+            except FileNotFoundError:
+                moved = True
+            if moved:
+                raise StoreError(
+                    f"{path}: was removed or replaced while the daemon ran. Put the same file back; or restart the "
+                    f"daemon, and it goes on from what lies there then"
+                )
+
+
+def migrate(connection: sqlite3.Connection, version: int) -> None:
+    """Take the schema from `version` to the newest, one transaction a step."""
+    for step, script in enumerate(MIGRATIONS[version:], version + 1):
+        try:
+            connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {step}; COMMIT")
+        finally:
+            roll_back(connection)
+
+
+def roll_back(connection: sqlite3.Connection) -> None:
+    """End a transaction that did not commit; the error that stopped it is the one to tell of."""
+    if connection.in_transaction:
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+
+
+def load(connection: sqlite3.Connection, rows: Rows[T]) -> dict[str, T]:
+    """Read a whole table of states."""
+    found = connection.execute(f"SELECT name, state FROM {rows.table}").fetchall()  # noqa: S608  our own table names
+    return dict(zip((name for name, _ in found), rows.load(found), strict=True))
+
+
+def texts(rows: Rows[T], values: Mapping[str, T]) -> dict[str, str]:
+    """Return the JSON of states, by name."""
+    return {name: rows.text(value) for name, value in values.items()}
+
+
+def put(connection: sqlite3.Connection, table: str, states: Mapping[str, str]) -> None:
+    """Put states in place of those that have the same names."""
+    connection.executemany(f"INSERT OR REPLACE INTO {table} (name, state) VALUES (?, ?)", states.items())  # noqa: S608
+
+
+def state_of(connection: sqlite3.Connection, table: str, name: str) -> str | None:
+    """Return one stored state, None where there is no row."""
+    row = connection.execute(f"SELECT state FROM {table} WHERE name = ?", (name,)).fetchone()  # noqa: S608
+    return row[0] if row else None
+
+
+def at(moment: datetime) -> str:
+    """Return a date as text that sorts by time."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def inode(path: Path) -> tuple[int, int]:
+    """Return what stays the same while a path names the same file."""
+    found = path.stat()
+    return found.st_dev, found.st_ino

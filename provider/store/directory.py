@@ -1,0 +1,152 @@
+"""The state directory: who holds it, which file system it is on, and the room kept back for a bad day."""
+
+import contextlib
+import fcntl
+import os
+import re
+import socket
+import sys
+from pathlib import Path
+
+import structlog
+
+from provider.errors import StoreError
+from provider.store.faults import fault
+
+# Locks and shared memory, which SQLite's WAL needs, do not hold there (https://sqlite.org/wal.html).
+NETWORK = re.compile(
+    r"nfs\d?|cifs|smb\d?|smbfs|9p|afs|ceph|glusterfs|lustre|gpfs|beegfs|ocfs2|gfs2|davfs|"
+    r"fuse\.(sshfs|glusterfs|ceph|ceph-fuse|s3fs|gcsfuse|rclone|juicefs|davfs2?|curlftpfs|mount\.davfs|"
+    r"smbnetfs|moosefs|mfs|seaweedfs|goofys|nfs)"
+)
+MOUNTS = Path("/proc/self/mountinfo")
+BALLAST_BYTES = 1 << 20
+
+log = structlog.get_logger()
+
+
+class StateDirectory:
+    """The directory that one daemon holds at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: int | None = None
+
+    def prepare(self) -> None:
+        """Create the directory where it is missing; refuse a network file system."""
+        try:
+            if not self.path.is_dir():
+                self.path.mkdir(mode=0o700, parents=True)
+                sync_directory(self.path.parent)
+        except OSError as error:
+            raise fault(self.path, error) from error
+        kind = file_system(self.path.resolve(), MOUNTS.read_text() if MOUNTS.exists() else "")
+        if NETWORK.fullmatch(kind):
+            raise StoreError(
+                f"{self.path}: is on a network file system ({kind}), where locks do not hold and an acknowledged "
+                f"decision can be lost. Name a --state-dir on a local disk"
+            )
+
+    def try_lock(self) -> bool:
+        """Take the lock and write down who holds it; return False while another process does."""
+        path = self.path / "lock"
+        try:
+            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise fault(path, error) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # A file that was replaced between open and flock is locked in vain: others lock the new one.
+            held = os.path.samestat(os.fstat(lock), path.stat())
+        except (BlockingIOError, FileNotFoundError):
+            held = False
+        except OSError as error:
+            os.close(lock)
+            raise fault(path, error) from error
+        if not held:
+            os.close(lock)
+            return False
+        self._lock = lock
+        holder = f"pid {os.getpid()} on {socket.gethostname()}: {' '.join(sys.argv)}\n".encode(errors="replace")
+        with contextlib.suppress(OSError):  # a full disk; the lock holds without its label
+            os.pwrite(lock, holder, 0)
+            os.ftruncate(lock, len(holder))
+        return True
+
+    def holder(self) -> str:
+        """Return who wrote itself into the lock file."""
+        try:
+            return (self.path / "lock").read_text(errors="replace").strip() or "an unknown process"
+        except OSError:
+            return "an unknown process"
+
+    def unlock(self) -> None:
+        """Let another daemon take the directory."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+class Ballast:
+    """Bytes that can be given up, so that a full disk still takes some decisions."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._whole = False
+
+    def free(self) -> bool:
+        """Give the room up; return False where there was none."""
+        self._whole = False
+        try:
+            self._path.unlink()
+        except OSError:
+            return False
+        log.warning("disk full: ballast freed", path=str(self._path), bytes=BALLAST_BYTES)
+        return True
+
+    def fill(self) -> None:
+        """Keep room back again, once the disk has twice as much as that."""
+        if self._whole:
+            return
+        try:
+            if self._path.exists() and self._path.stat().st_size == BALLAST_BYTES:
+                self._whole = True
+                return
+            disk = os.statvfs(self._path.parent)
+            if disk.f_bavail * disk.f_frsize >= 2 * BALLAST_BYTES:
+                self._write()
+                self._whole = True
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+
+    def _write(self) -> None:
+        file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            os.posix_fallocate(file, 0, BALLAST_BYTES)
+            # Random, because a file system that compresses would keep no room for zeros.
+            os.write(file, os.urandom(BALLAST_BYTES))
+            os.fsync(file)
+        finally:
+            os.close(file)
+
+
+def file_system(path: Path, mountinfo: str) -> str:
+    """Return the type of the file system that holds a resolved path, "" where mountinfo does not tell (proc(5))."""
+    found, kind = Path(), ""
+    for line in mountinfo.splitlines():
+        mount, separator, source = line.partition(" - ")
+        point = Path(re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), mount.split(" ")[4]))
+        # A later mount on the same point hides the earlier one.
+        if separator and path.is_relative_to(point) and len(point.parts) >= len(found.parts):
+            found, kind = point, source.split(" ")[0]
+    return kind
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory outlive a power cut."""
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

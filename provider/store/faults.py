@@ -1,0 +1,51 @@
+"""What went wrong on the disk, in words for the operator: the thing, the value, the rule and the way out."""
+
+import errno
+import sqlite3
+from pathlib import Path
+
+from provider.errors import StoreError
+
+NO_ROOM = "no room left on the disk. Make room; until then nothing can be decided"
+NOT_WRITABLE = "cannot be written. Make the file system writable and the directory the daemon's own (0700)"
+HELD = "another program holds a lock on it. Find it with fuser, and end its transaction"
+DAMAGED = (
+    "is damaged. Stop the daemon and restore bluegreen.db from a backup; or move bluegreen.db, bluegreen.db-wal and "
+    "bluegreen.db-shm aside for a fresh start, which forgets which colours are active, the ways back, overrides, "
+    "quarantines and the history: name the colour that has the traffic as `initial` of each service first"
+)
+UNREADY = "the disk fails. Look for its errors in the kernel's log (dmesg)"
+
+BY_ERRNO = {
+    errno.ENOSPC: NO_ROOM,
+    errno.EDQUOT: NO_ROOM,
+    errno.EROFS: NOT_WRITABLE,
+    errno.EACCES: NOT_WRITABLE,
+    errno.EPERM: NOT_WRITABLE,
+    errno.EEXIST: "is no directory. Name another --state-dir",
+    errno.ENOTDIR: "lies below something that is no directory. Name another --state-dir",
+}
+BY_CODE = {
+    sqlite3.SQLITE_FULL: NO_ROOM,
+    sqlite3.SQLITE_READONLY: NOT_WRITABLE,
+    sqlite3.SQLITE_PERM: NOT_WRITABLE,
+    sqlite3.SQLITE_CANTOPEN: NOT_WRITABLE,
+    sqlite3.SQLITE_BUSY: HELD,
+    sqlite3.SQLITE_LOCKED: HELD,
+    sqlite3.SQLITE_CORRUPT: DAMAGED,
+    sqlite3.SQLITE_NOTADB: DAMAGED,
+}
+
+
+def code_of(error: sqlite3.Error) -> int:
+    """Return SQLite's primary result code (https://sqlite.org/rescode.html)."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+
+
+def fault(path: Path, error: sqlite3.Error | OSError) -> StoreError:
+    """Return the StoreError that tells of a failure at `path`."""
+    if isinstance(error, OSError):
+        words, cause = BY_ERRNO.get(error.errno or 0, UNREADY), error.strerror
+    else:
+        words, cause = BY_CODE.get(code_of(error), UNREADY), str(error)
+    return StoreError(f"{path}: {words} [{cause}]")

@@ -1,0 +1,88 @@
+"""What the store keeps, and its JSON: one text a row, written and read by pydantic.
+
+A new field needs a default; older rows then load as they are. A field that goes, or means something else than before,
+needs a migration in `database.py`: a key that no field knows is refused, it may be a decision with a slip of the pen.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from provider.errors import StoreError
+from provider.model import ByColour, Decision, GroupState, Server, ServerKey, ServiceState
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredServers:
+    """The servers of one service as last seen; `published` are those in the last document.
+
+    Monotonic times do not outlive a process: `leaving_mono_s` is not kept and loads as None.
+    """
+
+    colours: ByColour[tuple[Server, ...]] = field(default_factory=lambda: ByColour((), ()))
+    published: frozenset[ServerKey] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """All that a start needs. No document had a revision above `revision`; `desired_text` is the last good file."""
+
+    services: Mapping[str, ServiceState]
+    groups: Mapping[str, GroupState]
+    servers: Mapping[str, StoredServers]
+    desired_text: str | None
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Whole states, to be put in place of the stored ones, and the decisions that explain them."""
+
+    services: Mapping[str, ServiceState] = field(default_factory=dict)
+    groups: Mapping[str, GroupState] = field(default_factory=dict)
+    servers: Mapping[str, StoredServers] = field(default_factory=dict)
+    decisions: tuple[Decision, ...] = ()
+
+
+class Rows(Generic[T]):
+    """One table of JSON rows."""
+
+    def __init__(self, table: str, adapter: TypeAdapter[list[T]]) -> None:
+        self.table = table
+        self._adapter = adapter
+
+    def text(self, value: T) -> str:
+        """Return the JSON of one row."""
+        return self._adapter.dump_json([value], exclude=PROCESS_BOUND)[1:-1].decode()
+
+    def load(self, rows: Sequence[tuple[str | int, str]]) -> tuple[T, ...]:
+        """Read rows of (key, JSON), all in one go; raise StoreError naming the first that cannot be read."""
+        try:
+            return tuple(self._adapter.validate_json("[" + ",".join(text for _, text in rows) + "]"))
+        except ValidationError:
+            for key, text in rows:
+                self._read(key, text)
+            raise
+
+    def _read(self, key: str | int, text: str) -> None:
+        try:
+            self._adapter.validate_json(f"[{text}]")
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"][1:])
+            raise StoreError(
+                f"bluegreen.db: row {key!r} of table {self.table} cannot be read: {place or 'the row'}: "
+                f"{first['msg']}. Correct the row with sqlite3, or restore bluegreen.db from a backup"
+            ) from error
+
+
+PROCESS_BOUND = {"__all__": {"colours": {colour: {"__all__": {"leaving_mono_s"}} for colour in ("blue", "green")}}}
+ROW = ConfigDict(extra="forbid")
+SERVICES = Rows("services", TypeAdapter(list[ServiceState], config=ROW))
+GROUPS = Rows("groups", TypeAdapter(list[GroupState], config=ROW))
+SERVERS = Rows("servers", TypeAdapter(list[StoredServers], config=ROW))
+DECISIONS = Rows("decisions", TypeAdapter(list[Decision], config=ROW))

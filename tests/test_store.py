@@ -1,0 +1,494 @@
+import asyncio
+import os
+import resource
+import sqlite3
+import stat
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from provider.errors import StoreError, StoreLocked
+from provider.model import (
+    ByColour,
+    Candidate,
+    Colour,
+    Decision,
+    GroupState,
+    Health,
+    Outcome,
+    Phase,
+    Quarantine,
+    Replaced,
+    Rollout,
+    Server,
+    ServerKey,
+    ServiceState,
+    Trigger,
+    WayBack,
+    Wish,
+)
+from provider.store import Change, Store, Stored, StoredServers, database, directory
+from tests.waiting import eventually
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+BLUE = ServiceState(active=Colour.BLUE)
+GREEN = ServiceState(active=Colour.GREEN)
+
+texts = st.text(max_size=12)
+dates = st.datetimes(min_value=datetime(2000, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  hypothesis wants it naive
+seconds = st.floats(min_value=0, max_value=1e9, allow_nan=False)
+colours = st.sampled_from(Colour)
+candidates = st.builds(Candidate, service=texts, colour=colours, release=st.none() | texts)
+releases = st.frozensets(texts, max_size=3)
+service_states = st.builds(
+    ServiceState,
+    active=st.none() | colours,
+    wish=st.none() | st.sampled_from(Wish),
+    settled=st.builds(ByColour, releases, releases),
+    way_back=st.none() | st.builds(WayBack, colour=colours, release=st.none() | texts),
+    replaced=st.none() | st.builds(Replaced, release=texts, before=st.none() | texts, since_utc=dates),
+    switched_utc=st.none() | dates,
+)
+rollouts = st.builds(
+    Rollout,
+    id=texts,
+    phase=st.sampled_from(Phase),
+    candidates=st.lists(candidates, max_size=3).map(tuple),
+    members=st.lists(texts, max_size=3).map(tuple),
+    trigger=st.sampled_from(Trigger),
+    actor=st.none() | texts,
+    since_utc=dates,
+    entered_mono_s=seconds,
+    deadline_mono_s=st.none() | seconds,
+)
+group_states = st.builds(
+    GroupState,
+    rollout=st.none() | rollouts,
+    rollouts=st.integers(0, 1000),
+    quarantined=st.lists(
+        st.builds(
+            Quarantine,
+            candidates=st.lists(candidates, max_size=2).map(tuple),
+            outcome=st.sampled_from(Outcome),
+            rollout=texts,
+            since_utc=dates,
+        ),
+        max_size=2,
+    ).map(tuple),
+)
+servers = st.lists(
+    st.builds(
+        Server,
+        url=texts,
+        release=texts,
+        version=st.none() | texts,
+        container=st.none() | texts,
+        docker_health=st.none() | st.sampled_from(Health),
+    ),
+    max_size=3,
+).map(tuple)
+stored_servers = st.builds(
+    StoredServers,
+    colours=st.builds(ByColour, servers, servers),
+    published=st.frozensets(st.builds(ServerKey, texts, st.none() | texts), max_size=3),
+)
+decisions = st.builds(
+    Decision,
+    at_utc=dates,
+    service=texts,
+    event=texts,
+    colour=st.none() | colours,
+    release=st.none() | texts,
+    rollout=st.none() | texts,
+    phase=st.none() | st.sampled_from(Phase),
+    outcome=st.none() | st.sampled_from(Outcome),
+    trigger=st.none() | st.sampled_from(Trigger),
+    actor=st.none() | texts,
+    detail=st.none() | texts,
+)
+changes = st.builds(
+    Change,
+    services=st.dictionaries(texts, service_states, max_size=3),
+    groups=st.dictionaries(texts, group_states, max_size=3),
+    servers=st.dictionaries(texts, stored_servers, max_size=3),
+    decisions=st.lists(decisions, max_size=3).map(tuple),
+)
+
+
+@asynccontextmanager
+async def opened(path: Path, *, answer_s: float = 10.0, history_limit: int = 10_000) -> AsyncIterator[Store]:
+    store = Store(path, answer_s=answer_s, history_limit=history_limit)
+    await store.open(lock_wait_s=0)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def contents(path: Path) -> Stored:
+    store = Store(path)
+    try:
+        return await store.open(lock_wait_s=0)
+    finally:
+        await store.close()
+
+
+async def refusal(path: Path) -> str:
+    """The words with which a store refuses to open; it must not have changed what it refuses."""
+    before = (path / "bluegreen.db").read_bytes() if (path / "bluegreen.db").exists() else None
+    with pytest.raises(StoreError) as refused:
+        await contents(path)
+    if before is not None:
+        assert (path / "bluegreen.db").read_bytes() == before
+    return str(refused.value)
+
+
+@contextmanager
+def another_program(path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(path / "bluegreen.db", isolation_level=None)) as connection:
+        yield connection
+
+
+def switch(service: str, state: ServiceState, *, event: str = "switched", at: datetime = NOON) -> Change:
+    return Change(services={service: state}, decisions=(Decision(at, service, event),))
+
+
+async def events(store: Store) -> list[str]:
+    return [decision.event for decision in await store.history()]
+
+
+@settings(max_examples=60, deadline=None)
+@given(changes)
+def test_what_was_committed_is_what_a_later_start_reads(change: Change) -> None:
+    """P5."""
+
+    async def round_trip(path: Path) -> None:
+        async with opened(path) as store:
+            await store.commit(change)
+            assert await store.history() == tuple(reversed(change.decisions))
+        stored = await contents(path)
+        assert stored == Stored(change.services, change.groups, change.servers, None, 0)
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(round_trip(Path(folder)))
+
+
+async def test_a_new_state_directory_is_empty_and_the_daemons_alone(tmp_path: Path) -> None:
+    path = tmp_path / "var" / "state"
+    store = Store(path)
+    assert await store.open() == Stored({}, {}, {}, None, 0)
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.iterdir()}
+    await store.close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    assert modes == dict.fromkeys(["ballast", "bluegreen.db", "bluegreen.db-shm", "bluegreen.db-wal", "lock"], 0o600)
+    assert (path / "ballast").stat().st_blocks * 512 >= directory.BALLAST_BYTES
+
+
+async def test_a_later_state_takes_the_place_of_the_earlier_one_and_of_no_other(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.commit(Change(services={"shop": BLUE, "blog": BLUE}))
+        await store.commit(Change(services={"shop": GREEN}))
+    assert (await contents(tmp_path)).services == {"shop": GREEN, "blog": BLUE}
+
+
+async def test_history_is_newest_first_by_service_date_and_number(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        for hour in range(4):
+            at = NOON + timedelta(hours=hour)
+            await store.commit(switch("shop", BLUE, event=f"shop {hour}", at=at))
+            await store.commit(switch("blog", BLUE, event=f"blog {hour}", at=at + timedelta(microseconds=1)))
+        of_shop = await store.history(service="shop")
+        assert [each.event for each in of_shop] == ["shop 3", "shop 2", "shop 1", "shop 0"]
+        assert [each.event for each in await store.history(limit=3)] == ["blog 3", "shop 3", "blog 2"]
+        recent = await store.history(since=NOON + timedelta(hours=2, microseconds=1))
+        assert [each.event for each in recent] == ["blog 3", "shop 3", "blog 2"]
+
+
+async def test_history_keeps_the_newest_decisions_only(tmp_path: Path) -> None:
+    async with opened(tmp_path, history_limit=3) as store:
+        for number in range(5):
+            await store.commit(switch("shop", BLUE, event=str(number)))
+        assert await events(store) == ["4", "3", "2"]
+
+
+async def test_a_commit_that_fails_half_way_leaves_nothing_and_the_next_one_works(tmp_path: Path) -> None:
+    """P5, rule 13."""
+    async with opened(tmp_path) as store:
+        await store.commit(switch("shop", BLUE, event="first"))
+        with another_program(tmp_path) as other:
+            other.execute(
+                "CREATE TRIGGER refuse BEFORE INSERT ON decisions WHEN new.service = 'bad' "
+                "BEGIN SELECT RAISE(ABORT, 'refused by the test'); END"
+            )
+            with pytest.raises(StoreError, match="refused by the test"):
+                await store.commit(
+                    Change(
+                        services={"shop": GREEN, "blog": GREEN},
+                        decisions=(Decision(NOON, "shop", "second"), Decision(NOON, "bad", "third")),
+                    )
+                )
+            assert await events(store) == ["first"]
+            other.execute("DROP TRIGGER refuse")
+        await store.commit(switch("till", GREEN, event="fourth"))
+        assert await events(store) == ["fourth", "first"]
+    assert (await contents(tmp_path)).services == {"shop": BLUE, "till": GREEN}
+
+
+async def test_a_commit_that_succeeds_after_its_caller_gave_up_is_taken_back(tmp_path: Path) -> None:
+    """P5: the daemon went on without that decision, so a later start must not find it."""
+    async with opened(tmp_path, answer_s=0.2) as store:
+        await store.commit(switch("shop", BLUE, event="first"))
+        with another_program(tmp_path) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreError, match=r"has not answered for 0\.2 s"):
+                await store.commit(switch("shop", GREEN, event="late"))
+            other.execute("COMMIT")
+
+        async def commits() -> bool:
+            try:
+                await store.commit(switch("blog", GREEN, event="second"))
+            except StoreError as error:
+                raise AssertionError(str(error)) from error
+            return True
+
+        done: bool = await eventually(commits)
+        assert done
+        assert await events(store) == ["second", "first"]
+    assert (await contents(tmp_path)).services == {"shop": BLUE, "blog": GREEN}
+
+
+async def test_a_cancelled_commit_does_not_stand_even_when_nothing_follows_it(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.commit(switch("shop", BLUE, event="first"))
+        with another_program(tmp_path) as other:
+            other.execute("BEGIN IMMEDIATE")
+            cancelled = asyncio.create_task(store.commit(switch("shop", GREEN, event="late")))
+            await asyncio.sleep(0)
+            cancelled.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await cancelled
+            other.execute("COMMIT")
+    stored = await contents(tmp_path)
+    assert stored.services == {"shop": BLUE}
+
+
+async def test_the_reserved_revision_is_never_lowered_but_by_a_clean_stop(tmp_path: Path) -> None:
+    """P6."""
+    store = Store(tmp_path)
+    await store.open()
+    await store.reserve_revision(200)
+    await store.reserve_revision(100)
+    await store.close()
+    assert (await contents(tmp_path)).revision == 200
+    store = Store(tmp_path)
+    await store.open()
+    await store.close(revision=142)
+    assert (await contents(tmp_path)).revision == 142
+
+
+async def test_the_last_desired_state_file_and_the_last_servers_are_kept(tmp_path: Path) -> None:
+    """Rule 13; monotonic times belong to a process and are not kept."""
+    server = Server("http://10.0.0.7:80", "r1", container="9c1f2e", docker_health=Health.HEALTHY, leaving_mono_s=12.5)
+    seen = StoredServers(ByColour((server,), ()), frozenset({server.key}))
+    async with opened(tmp_path) as store:
+        await store.save_desired("environment: old")
+        await store.save_desired("environment: new # ü")
+        await store.save_servers({"shop": seen, "blog": seen})
+        await store.save_servers({"blog": StoredServers()})
+    stored = await contents(tmp_path)
+    assert stored.desired_text == "environment: new # ü"
+    staying = replace(server, leaving_mono_s=None)
+    assert stored.servers == {"shop": replace(seen, colours=ByColour((staying,), ())), "blog": StoredServers()}
+
+
+async def test_a_second_daemon_is_told_who_holds_the_directory_and_how_long_it_waited(tmp_path: Path) -> None:
+    """Rule 13."""
+    async with opened(tmp_path):
+        with pytest.raises(StoreLocked) as locked:
+            await Store(tmp_path).open(lock_wait_s=0.2)
+    assert str(tmp_path) in str(locked.value)
+    assert f"pid {os.getpid()} on " in str(locked.value)
+    assert "still after 0.2 s" in str(locked.value)
+
+
+async def test_a_start_waits_for_the_daemon_before_it_to_let_go(tmp_path: Path) -> None:
+    """Rule 13."""
+    first, second = Store(tmp_path), Store(tmp_path)
+    await first.open()
+    waiting = asyncio.create_task(second.open(lock_wait_s=60))
+    await first.commit(switch("shop", GREEN))
+    assert not waiting.done()
+    await first.close()
+    assert (await waiting).services == {"shop": GREEN}
+    await second.close()
+
+
+async def test_a_lock_file_that_was_replaced_is_no_lock(tmp_path: Path) -> None:
+    async with opened(tmp_path):
+        (tmp_path / "lock").unlink()
+        async with opened(tmp_path):
+            with pytest.raises(StoreLocked):
+                await Store(tmp_path).open(lock_wait_s=0)
+
+
+async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    """Rule 13."""
+    await contents(tmp_path)
+    with another_program(tmp_path) as other:
+        other.execute("PRAGMA user_version = 99")
+    words = await refusal(tmp_path)
+    assert "has schema version 99" in words
+    assert "Run the newer bluegreen" in words
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda _: b"", id="emptied"),
+        pytest.param(lambda _: b"environment: production\n" * 2000, id="overwritten"),
+        pytest.param(lambda whole: whole[: len(whole) // 2], id="truncated"),
+        pytest.param(lambda whole: whole[:4096] + os.urandom(len(whole) - 4096), id="garbled"),
+        pytest.param(lambda whole: bytes(len(whole)), id="zeroed"),
+    ],
+)
+async def test_a_damaged_database_is_refused_and_never_started_afresh(
+    tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    """Rule 13."""
+    async with opened(tmp_path) as store:
+        for number in range(50):
+            await store.commit(switch(f"shop {number}", BLUE))
+    file = tmp_path / "bluegreen.db"
+    file.write_bytes(damage(file.read_bytes()))
+    words = await refusal(tmp_path)
+    assert f"{file}: is damaged" in words
+    assert "restore bluegreen.db from a backup" in words
+    assert "forgets which colours are active" in words
+
+
+async def test_a_wal_without_its_database_is_refused(tmp_path: Path) -> None:
+    """Rule 13."""
+    async with opened(tmp_path):
+        wal = (tmp_path / "bluegreen.db-wal").read_bytes()
+    (tmp_path / "bluegreen.db").unlink()
+    (tmp_path / "bluegreen.db-wal").write_bytes(wal)
+    assert "is missing, but bluegreen.db-wal beside it holds decisions" in await refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("state", "place"),
+    [('{"actve": "blue"}', "actve"), ('{"active": "red"}', "active"), ("[1]", "the row")],
+)
+async def test_a_row_that_cannot_be_read_is_named(tmp_path: Path, state: str, place: str) -> None:
+    async with opened(tmp_path) as store:
+        await store.commit(Change(services={"blog": BLUE, "shop": BLUE}))
+    with another_program(tmp_path) as other:
+        other.execute("UPDATE services SET state = ? WHERE name = 'shop'", (state,))
+    assert f"row 'shop' of table services cannot be read: {place}: " in await refusal(tmp_path)
+
+
+async def test_a_state_directory_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "state").touch()
+    with pytest.raises(StoreError, match="state: is no directory"):
+        await Store(tmp_path / "state").open()
+    with pytest.raises(StoreError, match="below something that is no directory"):
+        await Store(tmp_path / "state" / "deeper").open()
+
+
+@pytest.mark.parametrize("kind", ["nfs4", "cifs", "smb3", "9p", "fuse.sshfs"])
+async def test_a_network_file_system_is_refused(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rule 13."""
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"27 1 254:0 / / rw - ext4 /dev/vda rw\n88 27 0:50 / {tmp_path} rw shared:9 - {kind} nas:/x rw\n")
+    monkeypatch.setattr(directory, "MOUNTS", mounts)
+    with pytest.raises(StoreError, match=rf"network file system \({kind}\).*local disk"):
+        await Store(tmp_path / "state").open()
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("/srv/state", "xfs"), ("/srv", "ext4"), ("/srv/my disk/state", "nfs4"), ("/srv/my", "ext4"), ("/opt/x", "btrfs")],
+)
+def test_the_file_system_is_that_of_the_nearest_and_latest_mount(path: str, kind: str) -> None:
+    mountinfo = (
+        "27 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"
+        "30 27 0:30 / /srv/state rw,relatime shared:3 master:1 - xfs /dev/vdb rw\n"
+        "31 27 0:31 / /srv/my\\040disk rw - nfs4 nas:/export rw\n"
+        "32 27 0:32 / /opt rw - tmpfs none rw\n"
+        "33 32 0:33 / /opt rw - btrfs /dev/vdc rw\n"
+    )
+    assert directory.file_system(Path(path), mountinfo) == kind
+
+
+async def test_a_database_that_is_taken_away_fails_every_write_until_it_is_back(tmp_path: Path) -> None:
+    """Rule 13."""
+    file = tmp_path / "bluegreen.db"
+    async with opened(tmp_path) as store:
+        await store.commit(switch("shop", BLUE, event="first"))
+        file.rename(tmp_path / "aside")
+        for _ in range(2):
+            with pytest.raises(StoreError, match=r"bluegreen\.db: was removed or replaced"):
+                await store.commit(switch("shop", GREEN, event="second"))
+        assert not file.exists()
+        (tmp_path / "aside").rename(file)
+        await store.commit(switch("shop", GREEN, event="third"))
+        assert await events(store) == ["third", "first"]
+    assert (await contents(tmp_path)).services == {"shop": GREEN}
+
+
+async def test_a_wal_that_is_removed_fails_writes_and_a_clean_stop_saves_what_was_acknowledged(tmp_path: Path) -> None:
+    """Rule 13."""
+    store = Store(tmp_path)
+    await store.open()
+    await store.commit(switch("shop", GREEN))
+    (tmp_path / "bluegreen.db-wal").unlink()
+    with pytest.raises(StoreError, match=r"bluegreen\.db-wal: was removed or replaced"):
+        await store.commit(switch("shop", BLUE))
+    with pytest.raises(StoreError):
+        await store.close(revision=7)
+    assert (await contents(tmp_path)).services == {"shop": GREEN}
+
+
+async def test_a_store_recovers_by_itself_from_write_errors(tmp_path: Path) -> None:
+    """Rule 13. The kernel refuses every write past the limit of a file's size with EFBIG."""
+    async with opened(tmp_path) as store:
+        await store.commit(switch("shop", BLUE, event="first"))
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "bluegreen.db-wal").stat().st_size, hard))
+        try:
+            with pytest.raises(StoreError, match="the disk fails"):
+                await store.commit(switch("shop", GREEN, event="second"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        await store.commit(switch("blog", GREEN, event="third"))
+        assert await events(store) == ["third", "first"]
+    assert (await contents(tmp_path)).services == {"shop": BLUE, "blog": GREEN}
+
+
+async def test_an_older_schema_is_migrated_and_keeps_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(tmp_path) as store:
+        await store.commit(switch("shop", BLUE))
+    turn = "UPDATE services SET state = json_set(state, '$.active', 'green');"
+    monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, turn))
+    for _ in range(2):
+        assert (await contents(tmp_path)).services == {"shop": GREEN}
+    with another_program(tmp_path) as other:
+        assert other.execute("PRAGMA user_version").fetchone() == (len(database.MIGRATIONS),)
+
+
+async def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(tmp_path) as store:
+        await store.commit(switch("shop", BLUE))
+    released = database.MIGRATIONS
+    monkeypatch.setattr(database, "MIGRATIONS", (*released, "DELETE FROM services; DELETE FROM no_such_table;"))
+    with pytest.raises(StoreError, match="no_such_table"):
+        await contents(tmp_path)
+    monkeypatch.setattr(database, "MIGRATIONS", released)
+    assert (await contents(tmp_path)).services == {"shop": BLUE}
