@@ -1,0 +1,120 @@
+"""Health checks a second on one core: 10,000 servers that want twice what one core can check.
+
+The servers are one process on another core that answers at once; every check is a new connection.
+"""
+
+import asyncio
+import gc
+import multiprocessing
+import os
+import resource
+import socket
+import time
+from collections import Counter
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import cast
+
+import uvloop
+
+from provider.health import HealthChecker, Result
+from provider.model import Colour, HealthCheck, Probe, ProbeMode, ServerHealth, ServerKey
+
+SERVERS = 10_000
+ADDRESSES = [f"127.0.0.{n}" for n in range(1, 21)]
+WARM_S = 1.0
+MEASURED_S = 3.0
+
+
+class Answering(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, _data: bytes) -> None:
+        self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok")
+        self.transport.close()
+
+
+def pin(core: int) -> None:
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[core % len(cores)]})
+
+
+def serve(ready: Connection, port: int) -> None:
+    pin(1)
+
+    async def answer() -> None:
+        server = await asyncio.get_running_loop().create_server(Answering, ADDRESSES, port, backlog=4096)
+        ready.send(None)
+        await server.serve_forever()
+
+    uvloop.run(answer())
+
+
+def probes(mode: ProbeMode, port: int) -> dict[str, frozenset[Probe]]:
+    """One server for each service."""
+    check = HealthCheck(mode=mode, path="/healthz", interval_s=0.5, timeout_s=5.0)
+    found = {}
+    for n in range(SERVERS):
+        name, key = f"service-{n}", ServerKey(f"http://{ADDRESSES[n % len(ADDRESSES)]}:{port}", f"container-{n}")
+        found[name] = frozenset({Probe(name, Colour.BLUE, key, check, f"{name}.example.com")})
+    return found
+
+
+def resident_bytes() -> int:
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize()
+
+
+async def measure(mode: ProbeMode, port: int) -> None:
+    results: Counter[Result] = Counter()
+
+    def count(_: Probe, result: Result) -> None:
+        results[result] += 1
+
+    def ignore(_: Probe, verdict: ServerHealth) -> None:
+        pass
+
+    wanted = probes(mode, port)
+    async with asyncio.TaskGroup() as tasks:
+        checker = HealthChecker(
+            spawn=lambda check, name: tasks.create_task(check, name=name), on_verdict=ignore, on_result=count
+        )
+        before_bytes = resident_bytes()
+        for service, servers in wanted.items():
+            checker.set_probes(service, servers)
+        running = tasks.create_task(checker.run())
+        await asyncio.sleep(WARM_S)
+        results.clear()
+        began_s, began_cpu_s = time.monotonic(), time.process_time()
+        await asyncio.sleep(MEASURED_S)
+        took_s, cpu_s = time.monotonic() - began_s, time.process_time() - began_cpu_s
+        made = dict(results)
+        running.cancel()
+        await asyncio.wait([running])
+        each_bytes = (resident_bytes() - before_bytes) / SERVERS
+    total = sum(made.values())
+    print(
+        f"{mode} checks: {total / took_s:,.0f} a second ({total / cpu_s:,.0f} a second of CPU), "
+        f"{total - made.get(Result.PASS, 0)} not passed; {each_bytes / 1024:.1f} KiB a server"
+    )
+
+
+def main() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    ready, there = multiprocessing.Pipe()
+    server = multiprocessing.get_context("spawn").Process(target=serve, args=(there, port), daemon=True)
+    server.start()
+    try:
+        ready.recv()
+        pin(0)
+        for mode in (ProbeMode.HTTP, ProbeMode.TCP):
+            uvloop.run(measure(mode, port))
+    finally:
+        server.kill()
+        server.join()
+
+
+if __name__ == "__main__":
+    main()

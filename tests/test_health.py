@@ -1,0 +1,769 @@
+"""Health checks against real servers, on asyncio's own loop and on uvloop."""
+
+import asyncio
+import errno
+import os
+import resource
+import socket
+import ssl
+import struct
+import subprocess
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+import uvloop
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provider.health import HealthChecker, Result, checker, visit
+from provider.health.checker import CROWD, Evidence, first_start_s, next_start_s
+from provider.health.visit import Finding, Target, explain
+from provider.model import Colour, Health, HealthCheck, Probe, ProbeMode, ServerHealth, ServerKey
+from tests.components import missing, program
+from tests.waiting import eventually
+
+Answer: TypeAlias = Callable[[str, asyncio.StreamWriter], Awaitable[None]]
+Run: TypeAlias = Callable[[Coroutine[Any, Any, Any]], Any]
+
+HTTP = HealthCheck(
+    mode=ProbeMode.HTTP, path="/healthz", interval_s=0.02, timeout_s=30.0, healthy_after=1, unhealthy_after=1
+)
+TCP = replace(HTTP, mode=ProbeMode.TCP)
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+on_both_loops = pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+
+
+# --- servers ----------------------------------------------------------------------------------------------------------
+
+
+def says(answer: bytes, *, and_stays: bool = False) -> Answer:
+    async def act(_: str, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+        if and_stays:
+            await asyncio.Event().wait()
+
+    return act
+
+
+def repeats(start: bytes, more: bytes) -> Answer:
+    async def act(_: str, writer: asyncio.StreamWriter) -> None:
+        writer.write(start)
+        while True:
+            writer.write(more)
+            await writer.drain()
+
+    return act
+
+
+def redirects(**places: str) -> Answer:
+    async def act(request: str, writer: asyncio.StreamWriter) -> None:
+        place = places.get(request.split()[1].strip("/"))
+        writer.write(f"HTTP/1.1 302 Found\r\nLocation: {place}\r\n\r\n".encode() if place else OK)
+
+    return act
+
+
+async def resets(_: str, writer: asyncio.StreamWriter) -> None:
+    plain = writer.get_extra_info("socket")
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@asynccontextmanager
+async def serving(answer: Answer, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """A server that gives each request's head to `answer` and then closes the connection."""
+
+    handlers: set[asyncio.Task[None]] = set()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await answer((await reader.readuntil(b"\r\n\r\n")).decode(), writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handlers.add(asyncio.create_task(handle(reader, writer)))
+
+    server = await asyncio.start_server(connected, host, 0, ssl=tls)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        yield f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+    finally:
+        server.close()
+        for handler in handlers:
+            handler.cancel()
+        await asyncio.gather(*handlers, return_exceptions=True)
+
+
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+    return port
+
+
+# --- what a checker tells ---------------------------------------------------------------------------------------------
+
+
+def probe(url: str, check: HealthCheck = HTTP, *, service: str = "shop", host: str | None = None) -> Probe:
+    return Probe(service, Colour.BLUE, ServerKey(url, None), check, host)
+
+
+@dataclass
+class Told:
+    """What a checker told. Beside each verdict stands how many results its probe had by then."""
+
+    results: Counter[tuple[Probe, Result]] = field(default_factory=Counter)
+    verdicts: list[tuple[Probe, ServerHealth, int]] = field(default_factory=list)
+
+    def result(self, probe: Probe, result: Result) -> None:
+        self.results[probe, result] += 1
+
+    def verdict(self, probe: Probe, health: ServerHealth) -> None:
+        self.verdicts.append((probe, health, self.count(probe)))
+
+    def count(self, probe: Probe) -> int:
+        return sum(count for (of, _), count in self.results.items() if of == probe)
+
+    def of(self, probe: Probe) -> list[tuple[Health, str | None]]:
+        return [(health.health, health.cause) for of, health, _ in self.verdicts if of == probe]
+
+
+@asynccontextmanager
+async def checking(*probes: Probe) -> AsyncIterator[tuple[HealthChecker, Told]]:
+    told = Told()
+    async with asyncio.TaskGroup() as tasks:
+        checks = HealthChecker(
+            spawn=lambda check, name: tasks.create_task(check, name=name),
+            on_verdict=told.verdict,
+            on_result=told.result,
+        )
+        checks.set_probes("shop", frozenset(probes))
+        running = tasks.create_task(checks.run())
+        yield checks, told
+        running.cancel()
+
+
+async def judged(probe: Probe) -> tuple[Health, str | None]:
+    """The first verdict on a server that is not unknown; a busy machine may make a check void before."""
+    async with checking(probe) as (_, told):
+        found = await eventually(lambda: [found for found in told.of(probe) if found[0] is not Health.UNKNOWN])
+    return found[0]
+
+
+async def judge_served(answer: Answer, check: HealthCheck = HTTP) -> tuple[Health, str | None]:
+    async with serving(answer) as url:
+        return await judged(probe(url, check))
+
+
+# --- one check --------------------------------------------------------------------------------------------------------
+
+
+@on_both_loops
+@pytest.mark.parametrize(
+    ("answer", "check", "cause"),
+    [
+        (says(b"HTTP/1.1 503 Service Unavailable\r\n\r\n"), HTTP, "503, wanted 200-399"),
+        (says(b"HTTP/1.1 404 Not Found\r\n\r\n"), replace(HTTP, status=204), "404, wanted 204"),
+        (says(b"HTTP/1.1 503 Busy\r\n\r\n", and_stays=True), HTTP, "503, wanted 200-399"),
+        (says(b"", and_stays=True), replace(HTTP, timeout_s=1.0), "timed out after 1s"),
+        (says(b"HTTP/1.1 200 OK\r\n", and_stays=True), replace(HTTP, timeout_s=0.5), "timed out after 500ms"),
+        (says(b""), HTTP, "connection closed without an answer"),
+        (resets, HTTP, "connection reset"),
+        (says(b"SSH-2.0-OpenSSH_9.2\r\n", and_stays=True), HTTP, "not HTTP: 'SSH-2.0-OpenSSH_9.2'"),
+        (says(b"\x15\x03\x01"), HTTP, r"not HTTP: '\x15\x03\x01'"),
+        (repeats(b"", b"HTTP/1.1 200 " + b"x" * 1000), HTTP, "not HTTP: a line of more than 64 KiB"),
+        (repeats(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 1000), HTTP, "not HTTP: a head of more than 64 KiB"),
+        (says(b"HTTP/1.1 200 OK\r\nContent-Le"), HTTP, "answer cut short"),
+        (says(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok"), HTTP, "answer cut short"),
+        (
+            says(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\nok"),
+            HTTP,
+            "not HTTP: a body of length 'many'",
+        ),
+        (
+            says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\nx\r\n"),
+            HTTP,
+            "not HTTP: a body of length '-1'",
+        ),
+        (
+            says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe"),
+            HTTP,
+            "answer cut short",
+        ),
+        (
+            redirects(healthz="https://shop.example.com/healthz"),
+            replace(HTTP, follow_redirects=True),
+            "redirected to shop.example.com, another server",
+        ),
+        (
+            redirects(healthz="/a", a="/b", b="/a"),
+            replace(HTTP, follow_redirects=True),
+            "more than 10 redirects, the last to /a",
+        ),
+        (
+            redirects(healthz="http://[oops/"),
+            replace(HTTP, follow_redirects=True),
+            "redirected to 'http://[oops/', which is no URL",
+        ),
+    ],
+)
+def test_an_answer_that_is_no_pass_has_its_cause(run: Run, answer: Answer, check: HealthCheck, cause: str) -> None:
+    assert run(judge_served(answer, check)) == (Health.UNHEALTHY, cause)
+
+
+@on_both_loops
+@pytest.mark.parametrize(
+    ("answer", "check"),
+    [
+        (says(OK), HTTP),
+        (says(OK, and_stays=True), HTTP),
+        (says(b"HTTP/1.0 200 OK\n\nok"), HTTP),
+        (says(b"HTTP/1.1 302 Found\r\nLocation: http://elsewhere.invalid/\r\n\r\n"), HTTP),
+        (says(b"HTTP/1.1 204 No Content\r\n\r\n", and_stays=True), replace(HTTP, status=204)),
+        (says(b"HTTP/1.1 503 Down\r\n\r\n"), replace(HTTP, status=503)),
+        (says(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", and_stays=True), replace(HTTP, method="HEAD")),
+        (says(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK), HTTP),
+        (
+            says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x\r\nok\r\n0\r\n\r\n", and_stays=True),
+            HTTP,
+        ),
+        (repeats(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 1000), HTTP),
+        (repeats(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", b"x" * 1000), HTTP),
+        (repeats(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 100), HTTP),
+        (redirects(healthz="deep?x=1"), replace(HTTP, follow_redirects=True)),
+        (says(b"", and_stays=True), TCP),
+    ],
+)
+def test_an_answer_that_passes_makes_healthy_even_if_its_body_never_ends(
+    run: Run, answer: Answer, check: HealthCheck
+) -> None:
+    assert run(judge_served(answer, check)) == (Health.HEALTHY, None)
+
+
+@on_both_loops
+@pytest.mark.parametrize("check", [HTTP, TCP])
+def test_a_server_that_does_not_listen_refuses_the_connection(run: Run, check: HealthCheck) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    assert run(judged(probe(url, check))) == (Health.UNHEALTHY, "connection refused")
+
+
+@on_both_loops
+def test_a_name_with_several_addresses_refuses_in_the_same_words(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def resolve(_: str) -> list[str]:
+        return ["127.0.0.1", "127.0.0.2"]
+
+    monkeypatch.setattr(visit, "_resolve", resolve)
+    url = f"http://shop.test:{free_port()}"
+    assert run(judged(probe(url))) == (Health.UNHEALTHY, "connection refused")
+
+
+@on_both_loops
+def test_a_name_that_does_not_resolve_is_named(run: Run) -> None:
+    found = run(judged(probe("http://nobody.invalid:80")))
+    assert found == (Health.UNHEALTHY, "name not resolved: nobody.invalid")
+
+
+@on_both_loops
+@pytest.mark.parametrize("check", [HTTP, TCP])
+def test_a_name_is_resolved_and_ipv6_is_spoken(run: Run, check: HealthCheck) -> None:
+    async def scene() -> list[tuple[Health, str | None]]:
+        try:
+            async with serving(says(OK), host="::1") as six, serving(says(OK)) as four:
+                named = four.replace("127.0.0.1", "localhost")
+                return [await judged(probe(six, check)), await judged(probe(named, check))]
+        except OSError as error:
+            missing("ipv6", str(error))
+
+    assert run(scene()) == [(Health.HEALTHY, None)] * 2
+
+
+async def test_h2c_is_proven_by_a_connection() -> None:
+    async with serving(says(b"", and_stays=True)) as url:
+        assert await judged(probe(url, replace(HTTP, scheme="h2c"))) == (Health.HEALTHY, None)
+
+
+@pytest.mark.parametrize(
+    ("url", "changes", "host", "port"),
+    [
+        ("http://10.0.0.1", {}, "10.0.0.1", 80),
+        ("https://10.0.0.1", {}, "10.0.0.1", 443),
+        ("h2c://10.0.0.1", {}, "10.0.0.1", 80),
+        ("http://10.0.0.1", {"scheme": "https"}, "10.0.0.1", 443),
+        ("http://10.0.0.1:81", {"scheme": "https"}, "10.0.0.1", 81),
+        ("http://[fd00::1]:81", {"port": 9000}, "fd00::1", 9000),
+    ],
+)
+def test_scheme_and_port_of_the_check_win_over_the_url(url: str, changes: dict[str, Any], host: str, port: int) -> None:
+    target = Target.of(probe(url, replace(HTTP, **changes)))
+    assert (target.host, target.port) == (host, port)
+
+
+async def seen_request(check: HealthCheck, host: str | None) -> tuple[str, str]:
+    """The head of the request that a server got, and the server's address."""
+    seen: list[str] = []
+
+    async def note(request: str, writer: asyncio.StreamWriter) -> None:
+        seen.append(request)
+        writer.write(OK)
+
+    async with serving(note) as url:
+        await judged(probe(url, check, host=host))
+    return seen[0], url.removeprefix("http://")
+
+
+async def test_a_request_carries_the_production_host_the_path_with_its_query_and_the_headers() -> None:
+    check = replace(HTTP, method="POST", path="/ü b?deep=1&x=%2F#part", headers=(("X-Check", "yes"), ("ACCEPT", "a/b")))
+    request, _ = await seen_request(check, "shop.example.com")
+    line, *fields = request.split("\r\n")
+    assert line == "POST /%C3%BC%20b?deep=1&x=%2F HTTP/1.1"
+    assert {"Host: shop.example.com", "X-Check: yes", "ACCEPT: a/b", "Content-Length: 0", "Connection: close"} < set(
+        fields
+    )
+    assert "Accept: */*" not in fields
+
+
+async def test_without_a_host_the_request_names_the_servers_own_address() -> None:
+    request, address = await seen_request(HTTP, None)
+    assert f"\r\nHost: {address}\r\n" in request
+
+
+async def test_a_host_among_the_headers_wins() -> None:
+    request, _ = await seen_request(replace(HTTP, headers=(("host", "other.example.com"),)), "shop.example.com")
+    assert [line for line in request.lower().split("\r\n") if line.startswith("host:")] == ["host: other.example.com"]
+
+
+async def test_redirects_are_followed_on_the_same_server_under_its_own_name_or_the_production_host() -> None:
+    """P1: evidence comes from the server that is checked."""
+    paths: list[str] = []
+
+    async def redirect(request: str, writer: asyncio.StreamWriter) -> None:
+        paths.append(request.split()[1])
+        steps = {"/healthz": "http://shop.example.com/a?b=c", "/a?b=c": "http://127.0.0.1/d"}
+        place = steps.get(paths[-1])
+        writer.write(f"HTTP/1.1 301 Moved\r\nLocation: {place}\r\n\r\n".encode() if place else OK)
+
+    async with serving(redirect) as url:
+        check = replace(HTTP, follow_redirects=True, interval_s=600.0)
+        assert await judged(probe(url, check, host="shop.example.com")) == (Health.HEALTHY, None)
+    assert paths == ["/healthz", "/a?b=c", "/d"]
+
+
+# --- TLS --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed certificate for shop.example.com, its key in the same file."""
+    path = tmp_path_factory.mktemp("tls") / "shop.pem"
+    arguments = [
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=shop",
+    ]
+    subprocess.run(
+        [
+            program("openssl", "openssl"),
+            *arguments,
+            *("-addext", "subjectAltName=DNS:shop.example.com", "-keyout", path, "-out", f"{path}.crt"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
+    return path
+
+
+async def judge_tls(
+    certificate: Path, check: HealthCheck = HTTP, *, names: list[str | None] | None = None
+) -> tuple[Health, str | None]:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    if names is not None:
+        context.sni_callback = lambda _, name, __: names.append(name)
+    async with serving(says(OK), tls=context) as url:
+        return await judged(probe(url, check, host="shop.example.com:8443"))
+
+
+@pytest.fixture
+def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    visit._tls.cache_clear()
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    yield certificate
+    visit._tls.cache_clear()
+
+
+@on_both_loops
+def test_a_self_signed_certificate_is_not_trusted(run: Run, certificate: Path) -> None:
+    assert run(judge_tls(certificate)) == (Health.UNHEALTHY, "certificate not trusted: self-signed certificate")
+
+
+@on_both_loops
+def test_insecure_skip_verify_trusts_any_certificate(run: Run, certificate: Path) -> None:
+    found = run(judge_tls(certificate, replace(HTTP, insecure_skip_verify=True)))
+    assert found == (Health.HEALTHY, None)
+
+
+@on_both_loops
+def test_tls_asks_for_the_production_host_and_proves_it(run: Run, trusted: Path) -> None:
+    names: list[str | None] = []
+    assert run(judge_tls(trusted, names=names)) == (Health.HEALTHY, None)
+    assert set(names) == {"shop.example.com"}
+
+
+async def test_a_certificate_for_another_name_is_not_trusted(trusted: Path) -> None:
+    health, cause = await judge_tls(trusted, replace(HTTP, headers=(("Host", "other.example.com"),)))
+    wanted = "certificate not trusted: hostname mismatch, certificate is not valid for 'other.example.com'"
+    assert (health, cause) == (Health.UNHEALTHY, wanted)
+
+
+@on_both_loops
+def test_a_server_without_tls_fails_the_handshake(run: Run) -> None:
+    async def scene() -> tuple[Health, str | None]:
+        def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        async with await asyncio.start_server(refuse, "127.0.0.1", 0) as plain:
+            port = plain.sockets[0].getsockname()[1]
+            return await judged(probe(f"https://127.0.0.1:{port}"))
+
+    health, cause = run(scene())
+    assert health is Health.UNHEALTHY
+    assert cause.startswith("TLS failed: ")
+
+
+@on_both_loops
+def test_a_handshake_that_hangs_times_out_and_leaves_no_file_open(run: Run) -> None:
+    async def scene() -> tuple[Health, str | None]:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            before = open_files()
+            url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+            found = await judged(probe(url, replace(HTTP, timeout_s=0.5)))
+            await eventually(lambda: open_files() <= before)
+            return found
+
+    assert run(scene()) == (Health.UNHEALTHY, "timed out after 500ms")
+
+
+# --- fail or error ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "cause"),
+    [
+        (errno.EHOSTUNREACH, "no route to host"),
+        (errno.ENETUNREACH, "no route to network"),
+        (errno.ETIMEDOUT, "connection timed out"),
+        (errno.EPIPE, "connection reset"),
+    ],
+)
+def test_the_networks_answer_is_the_servers_failure(number: int, cause: str) -> None:
+    assert explain(OSError(number, os.strerror(number)), HTTP, late_s=0.0) == Finding(Result.FAIL, cause)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EADDRNOTAVAIL, errno.EPERM])
+def test_what_this_machine_lacks_is_no_failure_of_the_server(number: int) -> None:
+    """P2."""
+    found = explain(OSError(number, os.strerror(number)), HTTP, late_s=0.0)
+    assert found is not None
+    assert found.result is Result.ERROR
+    assert found.cause is not None
+    assert found.cause.startswith("not checked: this ") or "firewall" in found.cause
+
+
+def test_a_deadline_that_we_noticed_too_late_is_no_failure_of_the_server() -> None:
+    """P2: the answer may have been waiting for us while our loop was blocked."""
+    check = replace(HTTP, timeout_s=90.0)
+    assert explain(TimeoutError(), check, late_s=1.0) == Finding(Result.FAIL, "timed out after 1m30s")
+    busy = Finding(Result.ERROR, "not checked: this daemon was too busy to see an answer within 1m30s")
+    assert explain(TimeoutError(), check, late_s=30.0) == busy
+
+
+@contextmanager
+def no_more_files() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@on_both_loops
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_without_file_descriptors_a_server_becomes_unknown_and_recovers(run: Run, host: str) -> None:
+    """P2: errors neither pass nor fail; a verdict that nothing supports any more is withdrawn."""
+
+    async def scene() -> list[tuple[Health, str | None]]:
+        async with serving(says(OK)) as url:
+            server = probe(url.replace("127.0.0.1", host), replace(HTTP, healthy_after=2, unhealthy_after=2))
+            async with checking(server) as (_, told):
+                await eventually(lambda: len(told.of(server)) == 1)
+                with no_more_files():
+                    await eventually(lambda: len(told.of(server)) == 2)
+                await eventually(lambda: len(told.of(server)) == 3)
+                assert told.results[server, Result.ERROR] >= 2
+                assert told.results[server, Result.FAIL] == 0
+                return told.of(server)
+
+    assert run(scene()) == [
+        (Health.HEALTHY, None),
+        (Health.UNKNOWN, "not checked: this daemon may not open more files (raise its limit, ulimit -n)"),
+        (Health.HEALTHY, None),
+    ]
+
+
+async def test_a_bug_in_one_check_stops_no_other() -> None:
+    """P4."""
+    async with serving(says(OK)) as url:
+        good, bad = probe(url), probe("http://[broken")
+        async with checking(bad, good) as (_, told):
+            await eventually(lambda: told.results[bad, Result.ERROR] > 2 and told.results[good, Result.PASS] > 2)
+    assert told.of(good) == [(Health.HEALTHY, None)]
+    assert told.of(bad) == [(Health.UNKNOWN, "not checked: a bug in the health check, ValueError('Invalid IPv6 URL')")]
+
+
+# --- verdicts ---------------------------------------------------------------------------------------------------------
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+PASS, FAIL, ERROR = Finding(Result.PASS), Finding(Result.FAIL, "refused"), Finding(Result.ERROR, "no files")
+UNKNOWN, HEALTHY, UNHEALTHY = Health.UNKNOWN, Health.HEALTHY, Health.UNHEALTHY
+
+
+def after(*findings: Finding) -> list[tuple[Health, str | None, int] | None]:
+    """For each finding, one a second: the verdict if it changed, with its `since` in seconds."""
+    evidence = Evidence(replace(HTTP, healthy_after=2, unhealthy_after=3), START)
+    told: list[tuple[Health, str | None, int] | None] = []
+    for second, finding in enumerate(findings, 1):
+        changed = evidence.add(finding, START + timedelta(seconds=second))
+        verdict = evidence.verdict
+        since = (verdict.since_utc - START).seconds
+        told.append((verdict.health, verdict.cause, since) if changed else None)
+    return told
+
+
+def test_healthy_after_passes_in_a_row_make_healthy() -> None:
+    assert after(PASS, PASS, PASS) == [None, (HEALTHY, None, 2), None]
+
+
+def test_unhealthy_after_fails_in_a_row_make_unhealthy_and_the_first_cause_is_told_at_once() -> None:
+    assert after(FAIL, FAIL, FAIL, FAIL) == [(UNKNOWN, "refused", 0), None, (UNHEALTHY, "refused", 3), None]
+
+
+def test_a_healthy_server_becomes_unhealthy_and_healthy_again() -> None:
+    told = after(PASS, PASS, FAIL, FAIL, FAIL, PASS, PASS)
+    assert told == [None, (HEALTHY, None, 2), None, None, (UNHEALTHY, "refused", 5), None, (HEALTHY, None, 7)]
+
+
+def test_flapping_below_the_thresholds_changes_no_verdict() -> None:
+    assert after(PASS, PASS, FAIL, FAIL, PASS, FAIL, FAIL, PASS)[2:] == [None] * 6
+    assert after(FAIL, FAIL, FAIL, PASS, FAIL, PASS, FAIL)[3:] == [None] * 4
+
+
+def test_a_new_cause_is_told_and_leaves_the_date_of_the_health() -> None:
+    told = after(FAIL, FAIL, FAIL, Finding(Result.FAIL, "reset"))
+    assert told[2:] == [(UNHEALTHY, "refused", 3), (UNHEALTHY, "reset", 3)]
+
+
+def test_errors_neither_lengthen_nor_break_a_streak() -> None:
+    """P2."""
+    assert after(PASS, ERROR, PASS) == [None, (UNKNOWN, "no files", 0), (HEALTHY, None, 3)]
+    assert after(FAIL, ERROR, FAIL, FAIL)[-1] == (UNHEALTHY, "refused", 4)
+    assert after(FAIL, FAIL, ERROR, ERROR)[-1] is None
+
+
+@pytest.mark.parametrize("proven", [[PASS, PASS], [FAIL, FAIL, FAIL]])
+def test_a_verdict_without_fresh_evidence_becomes_unknown(proven: list[Finding]) -> None:
+    """P1, P2: what was healthy long ago is no pass at this moment."""
+    count = len(proven)
+    assert after(*proven, ERROR, ERROR, ERROR)[count:] == [None, None, (UNKNOWN, "no files", count + 3)]
+    assert after(*proven, ERROR, ERROR, ERROR, PASS)[-1] is None
+    assert after(*proven, ERROR, ERROR, ERROR, FAIL)[-1] == (UNKNOWN, "refused", count + 3)
+
+
+# --- which servers, and when ------------------------------------------------------------------------------------------
+
+
+def test_a_crowd_of_new_servers_is_spread_over_one_interval() -> None:
+    starts = [first_start_s(float("-inf"), 100.0, 2.0)]
+    while len(starts) < CROWD:
+        starts.append(first_start_s(starts[-1], 100.0, 2.0))
+    per_tenth = Counter(int((start - 100.0) / 0.2) for start in starts)
+    assert starts[-1] < 102.0
+    assert len(per_tenth) == 10
+    assert max(per_tenth.values()) - min(per_tenth.values()) <= 2
+
+
+def test_a_few_new_servers_are_checked_at_once() -> None:
+    first = first_start_s(float("-inf"), 100.0, 30.0)
+    tenth = first
+    for _ in range(9):
+        tenth = first_start_s(tenth, 100.0, 30.0)
+    assert first == 100.0
+    assert tenth < 100.1
+    assert first_start_s(tenth, 200.0, 30.0) == 200.0
+
+
+@given(
+    due_s=st.floats(0, 1e6),
+    late_s=st.floats(0, 1e4),
+    interval_s=st.sampled_from([0.1, 1.0, 2.0, 30.0]),
+)
+def test_starts_keep_a_fixed_rate_and_missed_ones_are_left_out(due_s: float, late_s: float, interval_s: float) -> None:
+    start_s = next_start_s(due_s, due_s + late_s, interval_s)
+    assert due_s + late_s - 1e-6 <= start_s <= due_s + late_s + interval_s + 1e-6
+    assert (start_s - due_s) / interval_s == pytest.approx(round((start_s - due_s) / interval_s), abs=1e-3)
+
+
+@on_both_loops
+def test_a_slow_server_is_never_checked_twice_at_once_and_delays_no_other(run: Run) -> None:
+    async def scene() -> tuple[int, list[tuple[Health, str | None]]]:
+        slow_requests = 0
+
+        async def never(_: str, __: asyncio.StreamWriter) -> None:
+            nonlocal slow_requests
+            slow_requests += 1
+            await asyncio.Event().wait()
+
+        async with serving(never) as slow_url, serving(says(OK)) as quick_url:
+            slow, quick = probe(slow_url), probe(quick_url)
+            async with checking(slow, quick) as (_, told):
+                await eventually(lambda: told.count(quick) >= 20 and slow_requests)
+                return slow_requests, told.of(slow)
+
+    assert run(scene()) == (1, [])
+
+
+async def test_more_checks_than_may_run_at_once_wait_and_do_not_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checker, "MAX_RUNNING", 2)
+    at_once: list[int] = []
+    open_now = 0
+    go_on = asyncio.Event()
+
+    async def slow(_: str, writer: asyncio.StreamWriter) -> None:
+        nonlocal open_now
+        open_now += 1
+        at_once.append(open_now)
+        await go_on.wait()
+        open_now -= 1
+        writer.write(OK)
+
+    async with serving(slow) as url:
+        probes = [replace(probe(url), key=ServerKey(url, str(n))) for n in range(5)]
+        async with checking(*probes) as (_, told):
+            await eventually(lambda: open_now == 2)
+            go_on.set()
+            await eventually(lambda: all(told.count(each) for each in probes))
+    assert max(at_once) == 2
+    assert {result for _, result in told.results} == {Result.PASS}
+
+
+async def test_equal_probes_keep_their_evidence() -> None:
+    async with serving(says(OK)) as url:
+        check = replace(HTTP, healthy_after=5)
+        kept, new = probe(url, check), probe(url, check, host="new.example.com")
+        async with checking(kept) as (checks, told):
+            await eventually(lambda: told.count(kept) >= 1)
+            checks.set_probes("shop", frozenset({probe(url, check), new}))
+            await eventually(lambda: len(told.verdicts) == 2)
+    assert {(of, count) for of, _, count in told.verdicts} == {(kept, 5), (new, 5)}
+
+
+@pytest.mark.parametrize("changed", [{"check": replace(HTTP, path="/other")}, {"host": "other.example.com"}])
+async def test_a_changed_definition_voids_the_evidence(changed: dict[str, Any]) -> None:
+    """P1: evidence is bound to the definition of its gate."""
+    async with serving(says(OK)) as url:
+        before = replace(probe(url), check=replace(HTTP, healthy_after=3))
+        now = replace(before, **changed)
+        now = replace(now, check=replace(now.check, healthy_after=3))
+        async with checking(before) as (checks, told):
+            await eventually(lambda: told.of(before))
+            checks.set_probes("shop", frozenset({now}))
+            made = told.count(before)
+            await eventually(lambda: told.of(now))
+    assert [(of, health.health, count) for of, health, count in told.verdicts] == [
+        (before, HEALTHY, 3),
+        (now, HEALTHY, 3),
+    ]
+    assert told.count(before) == made
+
+
+async def test_a_forgotten_probe_is_cancelled_and_never_told_of() -> None:
+    closed = asyncio.Event()
+    asked = asyncio.Event()
+
+    async def held(request: str, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        while writer.transport.get_write_buffer_size() == 0 and not writer.is_closing():
+            writer.write(b"HTTP/1.1 200 OK\r\n" if not closed.is_set() else b"")
+            await asyncio.sleep(0.01)
+        closed.set()
+
+    async with serving(held) as url, serving(says(OK)) as other_url:
+        gone, other = probe(url), probe(other_url, service="other")
+        async with checking(gone) as (checks, told):
+            checks.set_probes("other", frozenset({other}))
+            await asked.wait()
+            checks.set_probes("shop", frozenset())
+            await closed.wait()
+            made = told.count(other)
+            await eventually(lambda: told.count(other) > made)
+    assert told.count(gone) == 0
+    assert told.of(gone) == []
+    assert told.of(other) == [(HEALTHY, None)]
+
+
+async def test_a_probe_that_is_set_and_forgotten_before_its_check_began_leaves_nothing_behind() -> None:
+    async with serving(says(OK)) as url, checking() as (checks, told):
+        first, last = probe(url, host="first.example.com"), probe(url, host="last.example.com")
+        for _ in range(50):
+            checks.set_probes("shop", frozenset({first}))
+            await asyncio.sleep(0)
+            checks.set_probes("shop", frozenset())
+        checks.set_probes("shop", frozenset({last}))
+        await eventually(lambda: told.of(last))
+    assert told.of(first) == []
+
+
+@on_both_loops
+def test_cancelling_the_run_ends_every_check_and_it_can_run_again(run: Run) -> None:
+    async def scene() -> None:
+        spawned: list[asyncio.Task[None]] = []
+        told = Told()
+
+        def spawn(check: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+            spawned.append(asyncio.create_task(check, name=name))
+            return spawned[-1]
+
+        checks = HealthChecker(spawn=spawn, on_verdict=told.verdict, on_result=told.result)
+        async with serving(says(b"", and_stays=True)) as url:
+            held = probe(url)
+            checks.set_probes("shop", frozenset({held}))
+            for count in (1, 2):
+                running = asyncio.create_task(checks.run())
+                await eventually(lambda count=count: len(spawned) == count)
+                running.cancel()
+                await asyncio.wait([running])
+                assert all(task.cancelled() for task in spawned)
+            assert spawned[0].get_name() == f"health check of {url}"
+            assert told.count(held) == 0
+
+    run(scene())
