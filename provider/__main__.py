@@ -1,0 +1,6 @@
+"""Lets `python -m provider` be the command `bluegreen`."""
+
+from provider.cli import main
+
+if __name__ == "__main__":
+    main()

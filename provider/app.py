@@ -1,0 +1,220 @@
+"""The composition root: builds the parts, owns the one TaskGroup and the signals."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from provider import config
+from provider.admin import admin_app
+from provider.containers import Containers
+from provider.controller import Controller
+from provider.errors import DesiredStateError, ListenError
+from provider.health import HealthChecker, Result
+from provider.metrics import Metrics
+from provider.model import Desired, Probe
+from provider.server import provider_app
+from provider.store import Store, Stored
+from provider.watch import DesiredStateFile
+
+log = structlog.get_logger("bluegreen")
+
+DRAIN_S = 2.0
+LAG_EVERY_S = 1.0
+RESTART_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The flags of `bluegreen serve`. `docker` None asks the environment, as Docker's own client does."""
+
+    desired_state: Path
+    state_dir: Path
+    listen: str = "127.0.0.1:8900"
+    admin_listen: str = "127.0.0.1:8901"
+    docker_enabled: bool = True
+    docker: str | None = None
+    docker_host_address: str | None = None
+
+
+async def serve(settings: Settings) -> None:
+    """Run the daemon until SIGTERM or SIGINT.
+
+    Raises:
+        DesiredStateError: the file cannot be accepted, and no earlier one is known.
+        StoreError: the state directory cannot be used.
+        ListenError: an address cannot be listened on.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    store = Store(settings.state_dir)
+    stored = await store.open()
+    daemon = Daemon(settings, store, stored)
+    try:
+        await daemon.run(stop)
+    finally:
+        await daemon.controller.close()
+    log.info("stopped")
+
+
+class Daemon:
+    """The parts of one running daemon, put together."""
+
+    def __init__(self, settings: Settings, store: Store, stored: Stored) -> None:
+        self.metrics = Metrics()
+        self.controller = Controller(store, stored, self.metrics, docker_enabled=settings.docker_enabled)
+        self._tasks = asyncio.TaskGroup()
+        self._checker = HealthChecker(
+            spawn=lambda check, name: self._tasks.create_task(check, name=name),
+            on_verdict=self.controller.health_verdict,
+            on_result=self._count,
+        )
+        self._containers = (
+            Containers(self.controller, base_url=settings.docker, docker_host_address=settings.docker_host_address)
+            if settings.docker_enabled
+            else None
+        )
+        self.controller.attach(self._checker, self._containers)
+        self._settings, self._stored = settings, stored
+        self._file = DesiredStateFile(settings.desired_state)
+        self._texts = _Latest()
+        self._accepted: str | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Load the file, listen, and run every loop until `stop` is set."""
+        await self._load_first()
+        loops = {
+            "decide": self.controller.decide,
+            "publish": self.controller.publish,
+            "save": self.controller.save,
+            "health": self._checker.run,
+            "watch": lambda: self._file.run(self._texts.put, self.controller.desired_refused),
+            "reload": self._reload,
+            "lag": self._measure_lag,
+        }
+        if self._containers is not None:
+            loops["containers"] = self._containers.run
+        async with self._listening(), self._tasks:
+            running = [self._tasks.create_task(self._supervise(name, loop), name=name) for name, loop in loops.items()]
+            await stop.wait()
+            log.info("stopping")
+            for task in running:
+                task.cancel()
+
+    async def _supervise(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
+        """Start a loop again that failed by a fault of ours: what is served stays as it is meanwhile (P4)."""
+        while True:
+            try:
+                await loop()
+            except Exception as error:
+                log.exception("a loop failed and is started again", loop=name)
+                self.controller.loop_failed(name, error)
+            await asyncio.sleep(RESTART_S)
+
+    async def _load_first(self) -> None:
+        """Load the file as it is now, else the text that was accepted last (P11)."""
+        name, refusal = str(self._settings.desired_state), None
+        try:
+            text = self._file.read()
+            desired = await asyncio.to_thread(config.load, text, name)
+        except DesiredStateError as error:
+            if self._stored.desired_text is None:
+                raise
+            text, refusal = self._stored.desired_text, error
+            desired = await asyncio.to_thread(config.load, text, f"{name} (as accepted last)")
+        self._accept(desired, text)
+        if refusal is not None:
+            self.controller.desired_refused(refusal)
+
+    async def _reload(self) -> None:
+        """Validate each text of the file in a thread: ten thousand services take a second, and polls go on."""
+        while True:
+            text = await self._texts.take()
+            if text == self._accepted and not self.controller.desired_is_refused:
+                continue
+            try:
+                desired = await asyncio.to_thread(config.load, text, str(self._settings.desired_state))
+            except DesiredStateError as error:
+                self.controller.desired_refused(error)
+            else:
+                self._accept(desired, text)
+
+    def _accept(self, desired: Desired, text: str) -> None:
+        self._accepted = text
+        self.controller.desired_loaded(desired, text)
+
+    async def _measure_lag(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due_s = loop.time() + LAG_EVERY_S
+            await asyncio.sleep(LAG_EVERY_S)
+            self.metrics.event_loop_lag.set(max(0.0, loop.time() - due_s))
+
+    def _count(self, probe: Probe, result: Result) -> None:
+        self.metrics.health_checks.labels(probe.service, probe.colour, result).inc()
+
+    @asynccontextmanager
+    async def _listening(self) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for app, address in (
+                (provider_app(self.controller, self.metrics), self._settings.listen),
+                (admin_app(self.controller), self._settings.admin_listen),
+            ):
+                runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=DRAIN_S)
+                await runner.setup()
+                stack.push_async_callback(runner.cleanup)
+                await _listen(runner, address)
+                log.info("listening", address=address)
+            yield
+
+
+class _Latest:
+    """The newest text of the file that nobody has looked at yet."""
+
+    def __init__(self) -> None:
+        self._text: str | None = None
+        self._came = asyncio.Event()
+
+    def put(self, text: str) -> None:
+        self._text = text
+        self._came.set()
+
+    async def take(self) -> str:
+        while self._text is None:
+            self._came.clear()
+            await self._came.wait()
+        text, self._text = self._text, None
+        return text
+
+
+async def _listen(runner: web.AppRunner, address: str) -> None:
+    """Listen on HOST:PORT or unix:PATH."""
+    try:
+        if address.startswith("unix:"):
+            await web.UnixSite(runner, address.removeprefix("unix:")).start()
+            return
+        host, port = split_address(address)
+        await web.TCPSite(runner, host or None, port).start()
+    except OSError as failure:
+        raise ListenError(
+            f"cannot listen on {address}: {failure.strerror or failure}; stop what listens there or name another "
+            f"address (--listen, --admin-listen)"
+        ) from failure
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Split HOST:PORT, [IPV6]:PORT or :PORT (every address).
+
+    Raises:
+        ListenError: the text is none of these.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ListenError(f"{address!r} is no address to listen on: write HOST:PORT, [IPV6]:PORT or unix:PATH")
+    return host.removeprefix("[").removesuffix("]"), int(port)

@@ -1,0 +1,29 @@
+"""What holds for the whole daemon and an operator should know, each with the time since when."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from provider.model import Condition, Severity
+
+
+class Conditions:
+    """The standing conditions, one a code, in the order in which they arose."""
+
+    def __init__(self) -> None:
+        self._standing: dict[str, Condition] = {}
+
+    def put(self, code: str, severity: Severity, message: str, now_utc: datetime) -> bool:
+        """Raise a condition, or reword one that stands and keep its date; tell whether it says anything new."""
+        before = self._standing.get(code)
+        self._standing[code] = Condition(code, severity, message, before.since_utc if before else now_utc)
+        return before is None or before.message != message
+
+    def clear(self, code: str) -> bool:
+        """Take a condition away; tell whether it stood."""
+        return self._standing.pop(code, None) is not None
+
+    def __contains__(self, code: str) -> bool:
+        return code in self._standing
+
+    def __iter__(self) -> Iterator[Condition]:
+        return iter(tuple(self._standing.values()))

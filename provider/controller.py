@@ -1,0 +1,415 @@
+"""The only owner of mutable state: takes every input, decides, commits, and only then publishes.
+
+Inputs replace what is known and wake the loops; they never wait. `decide` looks at the groups that were touched and
+commits what `reconcile` decided for them in one transaction. `publish` renders what is committed together with what is
+seen, and never waits for a decision: a store that hangs or fails freezes decisions, while servers that fail still leave
+the document. `save` writes observations behind them.
+"""
+
+import asyncio
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+import structlog
+
+from provider.agenda import Agenda
+from provider.conditions import Conditions
+from provider.errors import DesiredStateError, StoreError
+from provider.metrics import Metrics
+from provider.model import (
+    ByColour,
+    Colour,
+    Decision,
+    Desired,
+    Health,
+    Instant,
+    Plan,
+    Probe,
+    Rollout,
+    Server,
+    ServerHealth,
+    Severity,
+)
+from provider.reconcile import reconcile
+from provider.render import NO_PASS_THROUGH, Document, Fragment, assemble, render_pass_through, render_service, routes
+from provider.rollout import Event
+from provider.serving import first_document_waits_for, serve, wake_mono_s
+from provider.store import Change, Store, Stored, StoredServers
+from provider.world import World
+
+log = structlog.get_logger("bluegreen")
+
+REVISIONS_RESERVED = 1000
+DOCKER_AT_START_S = 0.5
+HELD_BACK_LOOK_S = 0.5
+SAVE_EVERY_S = 1.0
+RETRY_S = 1.0
+GROUPS_AT_ONCE = 200
+
+
+class Prober(Protocol):
+    """What the controller asks of the health checks."""
+
+    def set_probes(self, service: str, probes: frozenset[Probe]) -> None:
+        """Replace the probes of a service."""
+
+
+class Lister(Protocol):
+    """What the controller asks of Docker's edge."""
+
+    def set_scope(self, environment: str, *, required: bool) -> None:
+        """Name the environment whose containers count."""
+
+    def relist(self, service: str) -> None:
+        """Ask for one more list of a service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A document and its number; what Traefik gets until there is a newer one."""
+
+    document: Document
+    revision: int
+
+
+def clock() -> Instant:
+    """Read both clocks."""
+    return Instant(time.monotonic(), datetime.now(UTC))
+
+
+class Controller:
+    """See the module. Every method but the three loops and `close` returns at once, on the event loop's thread."""
+
+    def __init__(self, store: Store, stored: Stored, metrics: Metrics, *, docker_enabled: bool) -> None:
+        self.published: Published | None = None
+        self.conditions = Conditions()
+        self.world = World(stored, docker_enabled=docker_enabled)
+        self._store, self._metrics = store, metrics
+        self._prober: Prober | None = None
+        self._lister: Lister | None = None
+        self._started = clock()
+        self._empty_store = stored.revision == 0
+        self._revision = self._reserved = stored.revision
+        self._pass_through = NO_PASS_THROUGH
+        self._undecided = Agenda()
+        self._unpublished = Agenda()
+        self._unsaved = Agenda()
+        self._text_to_save: str | None = None
+
+    def attach(self, prober: Prober, lister: Lister | None) -> None:
+        """Name the edges that are told what to look at; they tell this controller what they see."""
+        self._prober, self._lister = prober, lister
+
+    # --- inputs ---------------------------------------------------------------------------------------------------
+
+    def desired_loaded(self, desired: Desired, text: str) -> None:
+        """Take a new desired state; `text` is kept in the store for a start without a readable file."""
+        now, before = clock(), self.world.entries.keys()
+        self._pass_through = render_pass_through(desired.pass_through)
+        self._touch(self.world.load(desired, now))
+        for gone in before - desired.services.keys():
+            self._probe(gone, frozenset())
+        self._text_to_save = text
+        self._unsaved.add(())
+        if self._lister is not None:
+            self._lister.set_scope(desired.environment, required=desired.require_environment_label)
+        self.conditions.clear("desired-state-refused")
+        self._tell_unnamed()
+        self._metrics.reload_success.set(1)
+        self._metrics.reload_timestamp.set(now.utc.timestamp())
+        log.info("desired state loaded", environment=desired.environment, services=len(desired.services))
+
+    def desired_refused(self, error: DesiredStateError) -> None:
+        """Keep what runs and say what is wrong with the file (P11)."""
+        self._metrics.reload_success.set(0)
+        message = f"the desired state was refused, what ran before keeps running: {error}"
+        if self.conditions.put("desired-state-refused", Severity.WARNING, message, clock().utc):
+            log.error("desired state refused, what ran before keeps running", problems=[str(p) for p in error.problems])
+
+    def docker_listed(self, services: Mapping[str, ByColour[tuple[Server, ...]]], listed_mono_s: float) -> None:
+        """Take Docker's complete list."""
+        self._touch(self.world.list_docker(services, listed_mono_s, clock()))
+        self._tell_unnamed()
+
+    def docker_service(self, service: str, colours: ByColour[tuple[Server, ...]], listed_mono_s: float) -> None:
+        """Take Docker's list of one service."""
+        self._touch(self.world.list_service(service, colours, listed_mono_s, clock()))
+        self._tell_unnamed()
+
+    def docker_connected(self, connected: bool, cause: str | None) -> None:
+        """Take Docker's presence or absence; the last known servers stay (rule 4)."""
+        docker, now = self.world.docker, clock()
+        docker.connected = connected
+        self._metrics.docker_connected.set(connected)
+        if connected:
+            self.conditions.clear("docker-away")
+            log.info("docker answers")
+        else:
+            message = f"Docker does not answer ({cause}): the last known servers are served, no release is switched to"
+            if self.conditions.put("docker-away", Severity.WARNING, message, now.utc):
+                log.warning("docker does not answer", cause=cause)
+        self._touch(self.world.with_rollout())
+
+    def docker_warnings(self, warnings: Mapping[str, str]) -> None:
+        """Take what is wrong with containers, by their names: most are ignored for it."""
+        told = "; ".join(f"{name}: {why}" for name, why in sorted(warnings.items()))
+        if not told:
+            self.conditions.clear("containers")
+        elif self.conditions.put("containers", Severity.WARNING, told, clock().utc):
+            log.warning("containers need a look", containers=dict(warnings))
+
+    def docker_event(self, action: str) -> None:
+        """Count an event of Docker's."""
+        self._metrics.docker_events.labels(action).inc()
+
+    def health_verdict(self, probe: Probe, health: ServerHealth) -> None:
+        """Take a verdict of the health checks."""
+        self._touch(self.world.judge(probe, health))
+
+    @property
+    def desired_is_refused(self) -> bool:
+        """Whether the file as it is now is not what runs."""
+        return "desired-state-refused" in self.conditions
+
+    def loop_failed(self, name: str, error: Exception) -> None:
+        """Say that a loop had to be started again, and look at everything anew."""
+        message = f"{name} failed by a fault of this program and was started again; please report it: {error!r}"
+        self.conditions.put("internal-error", Severity.CRITICAL, message, clock().utc)
+        self._touch(self.world.members.keys())
+
+    # --- the loops ------------------------------------------------------------------------------------------------
+
+    async def decide(self) -> None:
+        """Decide and commit, each time an input or a deadline asks for it; while the store fails, try again."""
+        while True:
+            keys = await self._undecided.take()
+            for some in _chunks(sorted(keys), GROUPS_AT_ONCE):
+                now = clock()
+                plans = {key: reconcile(self.world.snapshot(key), now) for key in some}
+                if await self._committed({key: plan for key, plan in plans.items() if plan.decisions}):
+                    self._adopt(plans, now)
+                else:
+                    self._undecided.add(keys)
+                    await asyncio.sleep(RETRY_S)
+                    break
+                await asyncio.sleep(0)  # ten thousand services must not keep a poll waiting
+
+    async def publish(self) -> None:
+        """Publish a document each time what is committed and seen makes another one."""
+        while True:
+            keys = await self._unpublished.take()
+            now = clock()
+            for some in _chunks(sorted(keys), GROUPS_AT_ONCE):
+                for key in some:
+                    self._project(key, now)
+                await asyncio.sleep(0)
+            if self.published is None and not await self._may_begin(now):
+                self._unpublished.add_at("", now.mono_s + HELD_BACK_LOOK_S)
+            else:
+                self._publish()
+
+    async def save(self) -> None:
+        """Write behind what was published: the last servers, the file's text, a reserve of revisions (rule 13)."""
+        while True:
+            keys = await self._unsaved.take()
+            text, self._text_to_save = self._text_to_save, None
+            try:
+                if text is not None:
+                    await self._store.save_desired(text)
+                await self._reserve()
+                await self._store.save_servers(
+                    self._servers(name for key in keys for name in self.world.members.get(key, ()))
+                )
+                self._store_works()
+            except StoreError as failure:
+                self._store_fails(failure)
+                self._text_to_save = self._text_to_save or text
+                self._unsaved.add(keys)
+            await asyncio.sleep(SAVE_EVERY_S)
+
+    async def close(self) -> None:
+        """Save what was seen last and let go of the store; call it when the loops have ended."""
+        try:
+            await self._store.save_servers(self._servers(self.world.entries))
+        except StoreError as failure:
+            log.warning("the last servers were not saved", cause=str(failure))
+        await self._store.close(revision=self._revision)
+
+    # --- deciding -------------------------------------------------------------------------------------------------
+
+    async def _committed(self, plans: Mapping[str, Plan]) -> bool:
+        """Commit all decisions in one transaction; tell whether they are on disk (P5)."""
+        if not plans:
+            return True
+        states = {name: state for plan in plans.values() for name, state in plan.states.items()}
+        changed = {name: state for name, state in states.items() if state != self.world.states.get(name)}
+        change = Change(
+            services=changed,
+            groups={key: plan.group for key, plan in plans.items()},
+            decisions=tuple(decision for plan in plans.values() for decision in plan.decisions),
+            servers=self._servers(changed),
+        )
+        try:
+            await self._store.commit(change)
+        except StoreError as failure:
+            self._store_fails(failure)
+            return False
+        self._store_works()
+        return True
+
+    def _adopt(self, plans: Mapping[str, Plan], now: Instant) -> None:
+        for key, plan in plans.items():
+            before = self.world.groups.get(key)
+            self.world.adopt(key, plan)
+            for decision in plan.decisions:
+                self._tell(decision, before.rollout if before else None, now)
+            for service in plan.relist:
+                if self._lister is not None:
+                    self._lister.relist(service)
+            if plan.wake_mono_s is not None:
+                self._undecided.add_at(key, plan.wake_mono_s)
+            if plan.decisions:
+                self._unpublished.add([key])
+
+    def _tell(self, decision: Decision, before: Rollout | None, now: Instant) -> None:
+        """Tell the log and the counters of a decision that is on disk."""
+        told = {name: value for name in _TOLD if (value := getattr(decision, name)) is not None}
+        log.info(decision.event, service=decision.service, **told)
+        if decision.outcome is not None:
+            self._metrics.rollouts.labels(decision.service, decision.outcome).inc()
+        if decision.event == Event.SHIFTED and decision.colour and decision.trigger:
+            self._metrics.switches.labels(decision.service, decision.colour, decision.trigger).inc()
+        if before is not None and decision.rollout == before.id:
+            self._metrics.phase_duration.labels(before.phase).observe(now.mono_s - before.entered_mono_s)
+
+    # --- publishing -----------------------------------------------------------------------------------------------
+
+    def _project(self, key: str, now: Instant) -> None:
+        """Follow the committed state and what is seen: fragments, probes, and the health that people are told."""
+        for name in self.world.members.get(key, ()):
+            entry = self.world.entries[name]
+            if entry.adopt_probes():
+                self._probe(name, entry.probes)
+            for colour, server, health, before in entry.assess(now):
+                if before is not None or health.health is not Health.UNKNOWN:
+                    _log_health(name, colour, server, health)
+            served = serve(entry.member, now)
+            if served is not None:
+                entry.published = frozenset(server.key for servers in served.servers.values() for server in servers)
+                entry.fragment = render_service(served)
+            wake = wake_mono_s(entry.member, now)
+            if wake is not None:
+                self._unpublished.add_at(key, wake)
+        self._unsaved.add([key])
+
+    def _probe(self, service: str, probes: frozenset[Probe]) -> None:
+        if self._prober is not None:
+            self._prober.set_probes(service, probes)
+
+    def _publish(self) -> None:
+        begin_s = time.perf_counter()
+        document = assemble(self._fragments(), self._pass_through)
+        if self.published is not None and self.published.document.etag == document.etag:
+            return
+        self._metrics.document_render.set(time.perf_counter() - begin_s)
+        self._revision += 1
+        self.published = Published(document, self._revision)
+        self._metrics.document_revision.set(self._revision)
+        self._metrics.document_bytes.set(len(document.body))
+        log.info("document published", revision=self._revision, bytes=len(document.body), marker=document.marker)
+
+    async def _may_begin(self, now: Instant) -> bool:
+        """Tell whether the first document may be published; its number is on disk first (P6)."""
+        if self.held_back(now) is not None:
+            return False
+        try:
+            await self._reserve()
+        except StoreError as failure:
+            self._store_fails(failure)
+            return False
+        return True
+
+    def held_back(self, now: Instant) -> str | None:
+        """Say why the first document must wait: rule 1 for an empty store, rule 4 for one that knows servers."""
+        if self.world.desired is None:
+            return "no desired state was accepted yet"
+        waited_s = now.mono_s - self._started.mono_s
+        docker = self.world.docker
+        if self._empty_store:
+            reason = first_document_waits_for([entry.member for entry in self.world.entries.values()], waited_s)
+        elif docker.enabled and docker.services is None and waited_s < DOCKER_AT_START_S:
+            reason = "waiting for Docker's first list"
+        else:
+            reason = None
+        if reason is None and self.world.entries and not routes(self._fragments(), self._pass_through):
+            reason = "no service has an active colour yet"
+        return reason
+
+    def _fragments(self) -> list[Fragment]:
+        return [entry.fragment for entry in self.world.entries.values() if entry.fragment is not None]
+
+    # --- the store ------------------------------------------------------------------------------------------------
+
+    async def _reserve(self) -> None:
+        """Keep a reserve of numbers ahead of the published ones, so that the revision never goes back (P6)."""
+        if self._reserved - self._revision < REVISIONS_RESERVED // 2 or self._store_failing:
+            reserved = max(self._reserved, self._revision + REVISIONS_RESERVED)
+            await self._store.reserve_revision(reserved)
+            self._reserved = reserved
+
+    @property
+    def _store_failing(self) -> bool:
+        return "store-failing" in self.conditions
+
+    def _store_fails(self, failure: StoreError) -> None:
+        self._metrics.store_failing.set(1)
+        message = f"decisions are frozen, what is served goes on: {failure}"
+        if self.conditions.put("store-failing", Severity.CRITICAL, message, clock().utc):
+            log.error("store failing", cause=str(failure))
+        self._unsaved.add(())  # the next save finds out whether it works again
+
+    def _store_works(self) -> None:
+        self._metrics.store_failing.set(0)
+        if self.conditions.clear("store-failing"):
+            log.info("store works again")
+
+    def _servers(self, names: Iterable[str]) -> dict[str, StoredServers]:
+        found = {name: self.world.entries[name] for name in names if name in self.world.entries}
+        return {
+            name: StoredServers(
+                colours=ByColour(entry.observed.blue.servers, entry.observed.green.servers), published=entry.published
+            )
+            for name, entry in found.items()
+        }
+
+    # --- what inputs have in common ---------------------------------------------------------------------------------
+
+    def _touch(self, keys: Collection[str]) -> None:
+        self._undecided.add(keys)
+        self._unpublished.add(keys)
+
+    def _tell_unnamed(self) -> None:
+        unnamed = ", ".join(self.world.unnamed)
+        if not unnamed:
+            self.conditions.clear("not-in-file")
+        else:
+            message = f"containers name services that the file does not: {unnamed}"
+            self.conditions.put("not-in-file", Severity.WARNING, message, clock().utc)
+
+
+_TOLD = ("colour", "release", "rollout", "phase", "outcome", "trigger", "actor", "detail")
+
+
+def _log_health(service: str, colour: Colour, server: Server, health: ServerHealth) -> None:
+    told = log.bind(service=service, colour=colour, server=server.url)
+    if health.health is Health.UNHEALTHY:
+        told.warning("server unhealthy", cause=health.cause)
+    else:
+        told.info(f"server {health.health}", **({"cause": health.cause} if health.cause else {}))
+
+
+def _chunks(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (keys[start : start + size] for start in range(0, len(keys), size))

@@ -1,0 +1,83 @@
+"""The clients of the demo: a steady, bounded load, of which every request is counted."""
+
+import asyncio
+from collections import Counter
+from typing import NamedTuple
+
+import aiohttp
+
+from provider.demo.news import News
+
+CLIENTS = 8
+EVERY_S = 0.04
+REQUEST_S = 10.0
+
+
+class Turn(NamedTuple):
+    """An answer that differs from the one before it, and when it came (monotonic)."""
+
+    text: str
+    at_s: float
+
+
+class Load:
+    """CLIENTS clients, each with one connection that is kept open and a request every EVERY_S.
+
+    The requests are POSTs, because neither Traefik nor this client sends one again by itself: a request that is lost
+    counts as failed, as does every status but 200. `answers` counts by text, `failures` by cause.
+    """
+
+    def __init__(self, url: str, news: News) -> None:
+        self.url = url
+        self.answers: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
+        self.turns: list[Turn] = []
+        self.slowest_s = 0.0
+        self._news = news
+        self._stopping = False
+
+    @property
+    def requests(self) -> int:
+        """How many requests have come to an end, good or bad."""
+        return self.answers.total() + self.failures.total()
+
+    def turned_to(self, text: str, since_s: float) -> float | None:
+        """Return when this answer took over first since then; None when it did not."""
+        return next((turn.at_s for turn in self.turns if turn.text == text and turn.at_s > since_s), None)
+
+    def stop(self) -> None:
+        """Let `run` end when the requests under way have."""
+        self._stopping = True
+
+    async def run(self) -> None:
+        """Send requests until stopped."""
+        async with asyncio.TaskGroup() as clients:
+            for number in range(CLIENTS):
+                clients.create_task(self._client(number * EVERY_S / CLIENTS), name=f"client {number}")
+
+    async def _client(self, delay_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        due_s = loop.time() + delay_s
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REQUEST_S)) as session:
+            while not self._stopping:
+                await asyncio.sleep(due_s - loop.time())
+                begun_s = loop.time()
+                await self._request(session)
+                ended_s = loop.time()
+                self.slowest_s = max(self.slowest_s, ended_s - begun_s)
+                due_s = max(due_s + EVERY_S, ended_s)
+                self._news.tell()
+
+    async def _request(self, session: aiohttp.ClientSession) -> None:
+        try:
+            async with session.post(self.url) as response:
+                text = (await response.text()).strip()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            self.failures[f"{type(error).__name__}: {error}"] += 1
+            return
+        if response.status != 200:
+            self.failures[f"{response.status}: {text}"] += 1
+            return
+        self.answers[text] += 1
+        if not self.turns or self.turns[-1].text != text:
+            self.turns.append(Turn(text, asyncio.get_running_loop().time()))

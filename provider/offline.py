@@ -1,0 +1,38 @@
+"""The document that a desired-state file would give, as far as the file alone can tell."""
+
+from provider.model import ByColour, Colour, Desired, Instant, Member, Observed, Server, Service, ServiceState
+from provider.reconcile import first_sight
+from provider.render import Document, assemble, render_pass_through, render_service
+from provider.serving import serve
+
+
+def document(desired: Desired, now: Instant) -> tuple[Document, tuple[str, ...]]:
+    """Render a file without a daemon; return the document and what had to be assumed, a line each.
+
+    Servers that Docker provides are not known here, so their services are rendered with none; a service whose active
+    colour is not settled by the file is rendered with blue.
+    """
+    fragments, assumed = [], []
+    for name in sorted(desired.services):
+        member, lines = _assume(desired.services[name])
+        assumed += lines
+        served = serve(member, now)
+        if served is not None:
+            fragments.append(render_service(served))
+    return assemble(fragments, render_pass_through(desired.pass_through)), tuple(assumed)
+
+
+def _assume(service: Service) -> tuple[Member, list[str]]:
+    member = Member(service, ServiceState(), ByColour(*(_fixed(service, colour) for colour in Colour)), {})
+    found = first_sight(member)
+    active = found[0] if found else Colour.BLUE
+    assumed = [] if found else [f"{service.name}: the file alone does not settle the active colour; blue is shown"]
+    if not member.observed[active].servers:
+        assumed.append(f"{service.name}: the servers of {active} come from Docker; none are shown")
+    return Member(service, ServiceState(active=active), member.observed, {}), assumed
+
+
+def _fixed(service: Service, colour: Colour) -> Observed:
+    fixed = service.servers[colour]
+    servers = tuple(Server(url, fixed.release, fixed.version) for url in fixed.urls) if fixed else ()
+    return Observed(known=True, servers=servers, from_docker=False)

@@ -1,0 +1,66 @@
+"""Reads the controller's world for those who ask: the admin API and Prometheus."""
+
+from provider.conditions import Conditions
+from provider.metrics import ServiceReading
+from provider.model import Colour, Health, Instant
+from provider.rollout import weights
+from provider.status import Standing, condition_status, desired_colour, phase_of, service_status, way_back
+from provider.world import Entry, World, group_key
+
+
+def service(
+    world: World, conditions: Conditions, revision: int | None, name: str, now: Instant
+) -> dict[str, object] | None:
+    """Return the status of one service, None where the file has none of that name."""
+    entry = world.entries.get(name)
+    if entry is None or world.desired is None:
+        return None
+    standing = Standing(
+        snapshot=world.snapshot(group_key(entry.service)),
+        member=entry.member,
+        environment=world.desired.environment,
+        revision=revision,
+        health=entry.health,
+        since_utc=entry.since_utc,
+        conditions=tuple(conditions),
+    )
+    return service_status(standing, now)
+
+
+def overview(world: World, conditions: Conditions, revision: int | None) -> dict[str, object]:
+    """Return what holds for the whole daemon."""
+    return {
+        "environment": world.desired.environment if world.desired else None,
+        "revision": revision,
+        "docker": {"enabled": world.docker.enabled, "connected": world.docker.connected},
+        "unnamed": list(world.unnamed),
+        "conditions": [condition_status(condition) for condition in conditions],
+    }
+
+
+def readings(world: World) -> list[ServiceReading]:
+    """Return what Prometheus is told of each service."""
+    return [_reading(world, entry) for entry in world.entries.values()]
+
+
+def _reading(world: World, entry: Entry) -> ServiceReading:
+    snapshot, member = world.snapshot(group_key(entry.service)), entry.member
+    servers: dict[tuple[Colour, Health], int] = {}
+    for colour, observed in member.observed.items():
+        for server in observed.servers:
+            found = entry.health.get(server.key)
+            place = (colour, found.health if found else Health.UNKNOWN)
+            servers[place] = servers.get(place, 0) + 1
+    active, switched = member.state.active, member.state.switched_utc
+    return ServiceReading(
+        service=entry.service.name,
+        active=active,
+        desired=desired_colour(snapshot, member),
+        weights=dict(weights(active)) if active else {},
+        phase=phase_of(snapshot, member),
+        rollback_ready=bool(way_back(member, snapshot)["ready"]),
+        confirmed=False,
+        override=False,
+        servers=servers,
+        last_switch_s=switched.timestamp() if switched else None,
+    )

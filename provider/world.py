@@ -1,0 +1,267 @@
+"""What the controller knows: each input replaces one part of it and names the groups that must be looked at again."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from provider import rollout
+from provider.gates import assess
+from provider.model import (
+    ByColour,
+    Colour,
+    Desired,
+    FixedServers,
+    GroupState,
+    HealthCheck,
+    Instant,
+    Member,
+    Observed,
+    Plan,
+    Probe,
+    ProbeMode,
+    Server,
+    ServerHealth,
+    ServerKey,
+    Service,
+    ServiceState,
+    Snapshot,
+)
+from provider.render import Fragment
+from provider.store import Stored
+from provider.wanted import waiting_s
+
+EMPTY: ByColour[tuple[Server, ...]] = ByColour((), ())
+
+
+@dataclass(slots=True)
+class Entry:
+    """One service of the file, with everything known of it. `health` is the joined verdict on each server."""
+
+    service: Service
+    state: ServiceState
+    observed: ByColour[Observed]
+    since_utc: datetime
+    published: frozenset[ServerKey] = frozenset()
+    probed: dict[ServerKey, ServerHealth] = field(default_factory=dict)
+    probes: frozenset[Probe] = frozenset()
+    health: dict[ServerKey, ServerHealth] = field(default_factory=dict)
+    fragment: Fragment | None = None
+
+    @property
+    def member(self) -> Member:
+        """The frozen view of this entry that the core works on."""
+        return Member(self.service, self.state, self.observed, self.probed, self.published)
+
+    def adopt_probes(self) -> bool:
+        """Work out which servers to probe; evidence of a probe that is no more is void. Tell whether they changed."""
+        probes = frozenset(
+            Probe(self.service.name, colour, server.key, check, self.service.host)
+            for colour, observed in self.observed.items()
+            for server in observed.servers
+            if (check := _network_check(self.service, server)) is not None
+        )
+        if probes == self.probes:
+            return False
+        for gone in self.probes - probes:
+            self.probed.pop(gone.key, None)
+        self.probes = probes
+        return True
+
+    def assess(self, now: Instant) -> list[tuple[Colour, Server, ServerHealth, ServerHealth | None]]:
+        """Join the verdicts on each server; return those whose health is not what it was, with what it was."""
+        joined: dict[ServerKey, ServerHealth] = {}
+        changed = []
+        member = self.member
+        for colour, observed in self.observed.items():
+            for server in observed.servers:
+                found, before = assess(member, server), self.health.get(server.key)
+                since = before.since_utc if before and before.health is found.health else now.utc
+                joined[server.key] = after = ServerHealth(found.health, found.cause, since)
+                if before is None or before.health is not after.health:
+                    changed.append((colour, server, after, before))
+        self.health = joined
+        return changed
+
+
+@dataclass(slots=True)
+class DockerView:
+    """What Docker said last. `services` is None before the first complete list."""
+
+    enabled: bool
+    connected: bool = False
+    services: dict[str, ByColour[tuple[Server, ...]]] | None = None
+    listed_mono_s: float | None = None
+
+
+class World:
+    """All services and groups; the controller alone holds one and changes it."""
+
+    def __init__(self, stored: Stored, *, docker_enabled: bool) -> None:
+        self.desired: Desired | None = None
+        self.docker = DockerView(enabled=docker_enabled)
+        self.entries: dict[str, Entry] = {}
+        self.members: dict[str, tuple[str, ...]] = {}
+        self.states: dict[str, ServiceState] = dict(stored.services)
+        self.groups: dict[str, GroupState] = dict(stored.groups)
+        self._stored = stored
+        self._resumed = False
+
+    def load(self, desired: Desired, now: Instant) -> set[str]:
+        """Take a new desired state; return the groups it touches."""
+        before = self.entries
+        touched = {group_key(entry.service) for name, entry in before.items() if name not in desired.services}
+        self.desired = desired
+        self.entries = {}
+        for name in sorted(desired.services):
+            service, known = desired.services[name], before.get(name)
+            if known is not None and known.service == service:
+                self.entries[name] = known
+                continue
+            touched.add(group_key(service))
+            if known is not None:
+                touched.add(group_key(known.service))
+            self.entries[name] = self._entry(service, known, now)
+        members: dict[str, list[str]] = {}
+        for name, entry in self.entries.items():
+            members.setdefault(group_key(entry.service), []).append(name)
+        self.members = {key: tuple(names) for key, names in members.items()}
+        if not self._resumed:
+            self._resumed = True
+            touched |= {key for key, state in self.groups.items() if state.rollout is not None}
+            self._resume(now)
+        return touched
+
+    def list_docker(
+        self, services: Mapping[str, ByColour[tuple[Server, ...]]], listed_mono_s: float, now: Instant
+    ) -> set[str]:
+        """Take Docker's complete list; return the groups in which anything changed."""
+        self.docker.services = dict(services)
+        self.docker.listed_mono_s = listed_mono_s
+        return self._observe_docker(self.entries.values(), now)
+
+    def list_service(
+        self, name: str, colours: ByColour[tuple[Server, ...]], listed_mono_s: float, now: Instant
+    ) -> set[str]:
+        """Take Docker's list of one service; without a complete list before, it is kept for nothing."""
+        if self.docker.services is None:
+            return set()
+        if any(servers for _, servers in colours.items()):
+            self.docker.services[name] = colours
+        else:
+            self.docker.services.pop(name, None)
+        entry = self.entries.get(name)
+        return self._observe_docker([entry], now, listed_mono_s) if entry is not None else set()
+
+    def judge(self, probe: Probe, health: ServerHealth) -> set[str]:
+        """Take the verdict of a probe, unless the probe is no longer wanted."""
+        entry = self.entries.get(probe.service)
+        if entry is None or probe not in entry.probes:
+            return set()
+        entry.probed[probe.key] = health
+        return {group_key(entry.service)}
+
+    def snapshot(self, key: str) -> Snapshot:
+        """Return the frozen world of one group; without members when the file no longer has it."""
+        return Snapshot(
+            members=tuple(self.entries[name].member for name in self.members.get(key, ())),
+            state=self.groups.get(key, GroupState()),
+            docker_connected=self.docker.connected,
+        )
+
+    def adopt(self, key: str, plan: Plan) -> None:
+        """Take over what was decided, once it is committed."""
+        self.groups[key] = plan.group
+        for name, state in plan.states.items():
+            self.states[name] = state
+            if name in self.entries:  # the file may have dropped it while the decision was written
+                self.entries[name].state = state
+
+    def with_rollout(self) -> set[str]:
+        """Return the groups that have a rollout under way."""
+        return {key for key, state in self.groups.items() if state.rollout is not None}
+
+    @property
+    def unnamed(self) -> tuple[str, ...]:
+        """The services that containers name in their labels and the file does not."""
+        return tuple(sorted(set(self.docker.services or ()) - set(self.entries)))
+
+    def _entry(self, service: Service, known: Entry | None, now: Instant) -> Entry:
+        stored = self._stored.servers.get(service.name)
+        entry = Entry(
+            service=service,
+            state=self.states.get(service.name, ServiceState()),
+            observed=known.observed if known else ByColour(Observed(), Observed()),
+            since_utc=known.since_utc if known else now.utc,
+            published=known.published if known else stored.published if stored else frozenset(),
+            probed=known.probed if known else {},
+            probes=known.probes if known else frozenset(),
+            health=known.health if known else {},
+        )
+        for colour in Colour:
+            seen = self._seen(service, colour)
+            if seen is None and not entry.observed[colour].known and stored is not None:
+                # The last servers stand until Docker answers (rule 4); where it was asked to leave is forgotten.
+                seen = Observed(known=True, servers=stored.colours[colour])
+            _observe(entry, colour, seen, now)
+        return entry
+
+    def _seen(self, service: Service, colour: Colour) -> Observed | None:
+        """Return the servers of a colour from their source; None while Docker has not listed them."""
+        if any(fixed is not None for _, fixed in service.servers.items()):
+            return Observed(known=True, servers=_fixed(service.servers[colour]), from_docker=False)
+        if not self.docker.enabled:
+            return Observed(known=True, from_docker=False)
+        if self.docker.services is None:
+            return None
+        servers = self.docker.services.get(service.name, EMPTY)[colour]
+        return Observed(known=True, servers=servers, listed_mono_s=self.docker.listed_mono_s)
+
+    def _observe_docker(self, entries: Iterable[Entry], now: Instant, listed_mono_s: float | None = None) -> set[str]:
+        touched = set()
+        for entry in entries:
+            for colour in Colour:
+                seen = self._seen(entry.service, colour)
+                if seen is not None and seen.from_docker and listed_mono_s is not None:
+                    seen = replace(seen, listed_mono_s=listed_mono_s)
+                if _observe(entry, colour, seen, now):
+                    touched.add(group_key(entry.service))
+            key = group_key(entry.service)
+            if key in self.groups and self.groups[key].rollout is not None:
+                touched.add(key)
+        return touched
+
+    def _resume(self, now: Instant) -> None:
+        for key in self.with_rollout():
+            self.groups[key] = rollout.resume(self.groups[key], waiting_s(self.snapshot(key)), now)
+
+
+def group_key(service: Service) -> str:
+    """Name the rollout group of a service. A service's own name holds no @, so a group of many cannot be mistaken."""
+    return f"@{service.group}" if service.group else service.name
+
+
+def _observe(entry: Entry, colour: Colour, seen: Observed | None, now: Instant) -> bool:
+    """Put what was seen in place, dating a changed set; tell whether anything but the time of the list is new."""
+    before = entry.observed[colour]
+    if seen is None:
+        return False
+    same = before.known and before.from_docker is seen.from_docker and _identity(before) == _identity(seen)
+    seen = replace(seen, changed_mono_s=before.changed_mono_s if same else now.mono_s)
+    entry.observed = entry.observed.put(colour, seen)
+    return not same or before.servers != seen.servers
+
+
+def _identity(observed: Observed) -> frozenset[tuple[ServerKey, str, bool]]:
+    return frozenset((server.key, server.release, server.leaving_mono_s is None) for server in observed.servers)
+
+
+def _fixed(fixed: FixedServers | None) -> tuple[Server, ...]:
+    return tuple(Server(url, fixed.release, fixed.version) for url in fixed.urls) if fixed else ()
+
+
+def _network_check(service: Service, server: Server) -> HealthCheck | None:
+    """Rule 5: without a mode, Docker's HEALTHCHECK where present, else a TCP connection."""
+    check = service.health_check
+    if check.mode is ProbeMode.DOCKER or (check.mode is None and server.docker_health is not None):
+        return None
+    return check if check.mode is not None else replace(check, mode=ProbeMode.TCP)

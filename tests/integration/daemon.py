@@ -1,0 +1,151 @@
+"""A whole daemon in a process of its own, with its file, its state, and what it answers."""
+
+import asyncio
+import re
+import signal
+import sys
+import textwrap
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Protocol
+
+import aiohttp
+import orjson
+import pytest
+
+from provider.traefik import LOOPBACK, free_ports
+from tests.waiting import eventually
+
+FAST_CHECKS = "{interval: 100ms, timeout: 2s, healthyAfter: 2, unhealthyAfter: 2}"
+
+
+class StartDaemon(Protocol):
+    """Start a daemon on this desired-state text; `docker` is an engine's URL, None for none."""
+
+    async def __call__(self, text: str, *, docker: str | None = None, start: bool = True) -> "Daemon": ...
+
+
+class Daemon:
+    """`bluegreen serve` on loopback ports; it may be killed, and started again on the same state and ports."""
+
+    def __init__(self, folder: Path, text: str, docker: str | None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.file = folder / "desired.yaml"
+        self.state = folder / "state"
+        self.log = folder / "log"
+        self.write(text)
+        port, admin_port = free_ports(2)
+        self.url, self.admin_url = f"http://{LOOPBACK}:{port}", f"http://{LOOPBACK}:{admin_port}"
+        self.endpoint = f"{self.url}/traefik"
+        self.arguments = [
+            *("--desired-state", str(self.file), "--state-dir", str(self.state)),
+            *("--listen", f"{LOOPBACK}:{port}", "--admin-listen", f"{LOOPBACK}:{admin_port}"),
+            *("--docker", docker or "none"),
+        ]
+        self.process: asyncio.subprocess.Process | None = None
+
+    def write(self, text: str) -> None:
+        """Replace the desired-state file as an editor does, in one step."""
+        new = self.file.with_suffix(".new")
+        new.write_text(textwrap.dedent(text))
+        new.replace(self.file)
+
+    async def start(self, *, wait: bool = True) -> None:
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "provider", "serve", *self.arguments), stdout=log, stderr=log
+            )
+        if wait:
+            await eventually(self.alive)
+
+    async def kill(self) -> None:
+        """End the process as a power cut does."""
+        await self._end(signal.SIGKILL)
+
+    async def stop(self) -> int:
+        """Ask the process to end; return its exit code."""
+        return await self._end(signal.SIGTERM)
+
+    async def _end(self, number: signal.Signals) -> int:
+        process, self.process = self.process, None
+        assert process is not None, "the daemon does not run"
+        if process.returncode is None:
+            process.send_signal(number)
+        return await process.wait()
+
+    async def alive(self) -> bool:
+        assert self.process is not None
+        assert self.process.returncode is None, self.words()
+        status, _, _ = await self.get("/healthz")
+        return status == 200
+
+    async def get(
+        self, path: str, *, base: str | None = None, host: str | None = None
+    ) -> tuple[int, bytes, Mapping[str, str]]:
+        """Ask the provider listener, or what is at `base`; status 0 when nobody listens."""
+        headers = {"Host": host} if host else {}
+        try:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.get((base or self.url) + path, headers=headers) as answer,
+            ):
+                return answer.status, await answer.read(), dict(answer.headers)
+        except aiohttp.ClientConnectionError:
+            return 0, b"", {}
+
+    async def document(self) -> dict[str, Any]:
+        """Return the document, {} while there is none."""
+        status, body, _ = await self.get("/traefik")
+        return dict(orjson.loads(body)) if status == 200 else {}
+
+    async def status(self, service: str | None = None) -> dict[str, Any]:
+        """Return the status of a service, or of everything."""
+        path = f"/api/v1/services/{service}" if service else "/api/v1/services"
+        status, body, _ = await self.get(path, base=self.admin_url)
+        return dict(orjson.loads(body)) if status == 200 else {}
+
+    async def until(self, service: str, *, limit_s: float = 60.0, **wanted: object) -> dict[str, Any]:
+        """Wait until the status of a service has these values; return it."""
+
+        async def look() -> dict[str, Any]:
+            found = await self.status(service)
+            assert {key: found.get(key) for key in wanted} == wanted, f"{found}\n{self.words()}"
+            return found
+
+        return await eventually(look, limit_s=limit_s)
+
+    async def metric(self, name: str, **labels: str) -> float | None:
+        """Return one sample of a scrape, None where there is none."""
+        _, body, _ = await self.get("/metrics")
+        for line in body.decode().splitlines():
+            match = re.fullmatch(rf"{re.escape(name)}(?:\{{(.*)\}})? (\S+)", line)
+            if match and dict(re.findall(r'(\w+)="([^"]*)"', match[1] or "")) == labels:
+                return float(match[2])
+        return None
+
+    def words(self) -> str:
+        """Return the end of the log."""
+        return self.log.read_text()[-4000:] if self.log.exists() else ""
+
+
+@pytest.fixture
+async def start_daemon(tmp_path: Path) -> AsyncIterator[StartDaemon]:
+    async with AsyncExitStack() as stack:
+        count = 0
+
+        async def start(text: str, *, docker: str | None = None, start: bool = True) -> Daemon:
+            nonlocal count
+            count += 1
+            daemon = Daemon(tmp_path / f"daemon-{count}", text, docker)
+
+            async def end() -> None:
+                if daemon.process is not None and daemon.process.returncode is None:
+                    await daemon.kill()
+
+            stack.push_async_callback(end)
+            if start:
+                await daemon.start()
+            return daemon
+
+        yield start
