@@ -1,6 +1,7 @@
 """The composition root: builds the parts, owns the one TaskGroup and the signals."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -50,6 +51,8 @@ async def serve(settings: Settings) -> None:
         StoreError: the state directory cannot be used.
         ListenError: an address cannot be listened on.
     """
+    # Ten thousand services are a million lasting objects: looking through them for cycles took a third of the start.
+    gc.set_threshold(100_000, 50, 100)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -48,6 +48,7 @@ HELD_BACK_LOOK_S = 0.5
 SAVE_EVERY_S = 1.0
 RETRY_S = 1.0
 GROUPS_AT_ONCE = 200
+PROBLEMS_TOLD = 10
 
 
 class Prober(Protocol):
@@ -125,9 +126,12 @@ class Controller:
     def desired_refused(self, error: DesiredStateError) -> None:
         """Keep what runs and say what is wrong with the file (P11)."""
         self._metrics.reload_success.set(0)
-        message = f"the desired state was refused, what ran before keeps running: {error}"
+        told = [str(problem) for problem in error.problems[:PROBLEMS_TOLD]]
+        if len(error.problems) > PROBLEMS_TOLD:
+            told.append(f"and {len(error.problems) - PROBLEMS_TOLD} more: bluegreen validate shows them all")
+        message = f"the desired state was refused, what ran before keeps running: {'; '.join(told)}"
         if self.conditions.put("desired-state-refused", Severity.WARNING, message, clock().utc):
-            log.error("desired state refused, what ran before keeps running", problems=[str(p) for p in error.problems])
+            log.error("desired state refused, what ran before keeps running", problems=told)
 
     def docker_listed(self, services: Mapping[str, ByColour[tuple[Server, ...]]], listed_mono_s: float) -> None:
         """Take Docker's complete list."""
@@ -137,7 +141,8 @@ class Controller:
     def docker_service(self, service: str, colours: ByColour[tuple[Server, ...]], listed_mono_s: float) -> None:
         """Take Docker's list of one service."""
         self._touch(self.world.list_service(service, colours, listed_mono_s, clock()))
-        self._tell_unnamed()
+        if service not in self.world.entries:
+            self._tell_unnamed()
 
     def docker_connected(self, connected: bool, cause: str | None) -> None:
         """Take Docker's presence or absence; the last known servers stay (rule 4)."""

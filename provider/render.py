@@ -102,7 +102,8 @@ def routes(fragments: Sequence[Fragment], extra: PassThrough) -> bool:
 
 def _router(router: Router, service: str) -> JsonObject:
     """Rule 15: the priority is explicit, one above Traefik's own default, the rule's length in bytes."""
-    return {"priority": len(router.rule.encode()) + 1, **router.body, "service": service}
+    priority = router.body.get("priority") or len(router.rule.encode()) + 1  # 0 means none to Traefik
+    return {**router.body, "priority": priority, "service": service}
 
 
 def _members(values: object) -> bytes:

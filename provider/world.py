@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 
 from provider import rollout
 from provider.gates import assess
@@ -75,8 +76,11 @@ class Entry:
         for colour, observed in self.observed.items():
             for server in observed.servers:
                 found, before = assess(member, server), self.health.get(server.key)
-                since = before.since_utc if before and before.health is found.health else now.utc
-                joined[server.key] = after = ServerHealth(found.health, found.cause, since)
+                if before is not None and (before.health, before.cause) == found:
+                    joined[server.key] = before
+                    continue
+                since_utc = before.since_utc if before and before.health is found.health else now.utc
+                joined[server.key] = after = ServerHealth(found.health, found.cause, since_utc)
                 if before is None or before.health is not after.health:
                     changed.append((colour, server, after, before))
         self.health = joined
@@ -262,6 +266,11 @@ def _fixed(fixed: FixedServers | None) -> tuple[Server, ...]:
 def _network_check(service: Service, server: Server) -> HealthCheck | None:
     """Rule 5: without a mode, Docker's HEALTHCHECK where present, else a TCP connection."""
     check = service.health_check
-    if check.mode is ProbeMode.DOCKER or (check.mode is None and server.docker_health is not None):
-        return None
-    return check if check.mode is not None else replace(check, mode=ProbeMode.TCP)
+    if check.mode is None:
+        return _by_tcp(check) if server.docker_health is None else None
+    return check if check.mode is not ProbeMode.DOCKER else None
+
+
+@lru_cache
+def _by_tcp(check: HealthCheck) -> HealthCheck:
+    return replace(check, mode=ProbeMode.TCP)

@@ -2,16 +2,16 @@ import json
 import re
 import string
 from dataclasses import replace
-from textwrap import dedent, indent
+from textwrap import dedent
 from typing import ClassVar
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from provider import config
 from provider.config import fixed_release, load, parse_duration
-from provider.errors import DesiredStateError, Problem
+from provider.errors import DesiredStateError, Problem, TraefikError
 from provider.model import (
     ByColour,
     Colour,
@@ -19,15 +19,18 @@ from provider.model import (
     Desired,
     FixedServers,
     HealthCheck,
+    JsonObject,
     ProbeMode,
     Router,
     Service,
     SmokeTest,
     Wish,
 )
+from provider.traefik import find_binary, judge
+from tests.components import missing
+from tests.test_config_messages import FILE, one, refused
 
 RULE = "Host(`shop.example.com`)"
-FILE = "production.yaml"
 EVERYTHING = """\
     environment: production
     requireEnvironmentLabel: true
@@ -97,19 +100,8 @@ EVERYTHING = """\
     """
 
 
-def one(body: str) -> str:
-    """Return a file with one service that has these further keys; the service's keys stand at line 4, column 5."""
-    return "environment: production\nservices:\n  shop:\n" + indent(dedent(body), "    ")
-
-
 def shop(body: str) -> Service:
     return load(one(f"router: {{rule: {RULE}}}\n{dedent(body)}"), FILE).services["shop"]
-
-
-def refused(text: str) -> list[str]:
-    with pytest.raises(DesiredStateError) as error:
-        load(text, FILE)
-    return str(error.value).splitlines()
 
 
 class TestLoaded:
@@ -335,7 +327,10 @@ class TestPassThrough:
 
     def test_empty_sections_are_dropped_and_nothing_inside_an_object_is(self) -> None:
         text = """\
-            http: {routers: {}, middlewares: {zip: {compress: {}}, none: {}}, services: {a: {loadBalancer: {servers: []}}}}
+            http:
+              routers: {}
+              middlewares: {zip: {compress: {}}, none: {}}
+              services: {a: {loadBalancer: {servers: []}}}
             tcp: {routers: {}, services: {}}
             udp: {}
             tls: {certificates: [], options: {default: {}}}
@@ -353,8 +348,8 @@ class TestPassThrough:
             http:
               middlewares:
                 m:
-                  plugin: {a: on, b: 2001-01-01, c: 12:30:45, d: 1_000, e: 007, f: 0x10, g: 0o17, h: -1.5e3, i: ~, j: True,
-                    1: one, off: zero, "k": "2", l: !!str 3, m: yes, n: 18446744073709551615s}
+                  plugin: {a: on, b: 2001-01-01, c: 12:30:45, d: 1_000, e: 007, f: 0x10, g: 0o17, h: -1.5e3, i: ~,
+                    j: True, 1: one, off: zero, "k": "2", l: !!str 3, m: yes, n: 18446744073709551615s}
             """
         passed = self.load(text)
         assert json.loads(json.dumps(passed)) == {
@@ -395,501 +390,53 @@ class TestPassThrough:
         assert self.load(text)
 
 
-# What stands at which place of which file, word for word: the specification of the messages.
-REFUSED = {
-    "no mapping": ("[]", ["1:1: must be a mapping, not a list"]),
-    "a bare word": ("hello", ["1:1: must be a mapping, not 'hello'"]),
-    "an empty file": ("", ["1:1: the file is empty: it needs at least 'environment' and 'services'"]),
-    "comments only": ("# later\n---\n", ["1:1: the file is empty: it needs at least 'environment' and 'services'"]),
-    "two documents": (
-        "environment: x\n---\nservices: {}",
-        ["2:1: a second document: the file is one, so remove this '---'"],
-    ),
-    "a tab": (
-        "environment: x\nservices:\n\tshop: {}",
-        ["3:1: not valid YAML: a tab where only spaces may indent"],
-    ),
-    "a backtick": (
-        "environment: x\nservices: {shop: {router: {rule: `x`}}}",
-        ["2:34: not valid YAML: a value cannot begin with '`': put it in quotes"],
-    ),
-    "a colon in a value": (
-        "environment: a: b",
-        [
-            (
-                "1:15: not valid YAML: mapping values are not allowed in this context"
-                " (quote a value that contains ': ', or check the indentation)"
-            )
-        ],
-    ),
-    "an open bracket": (
-        "environment: [x\nservices: {}",
-        ["2:9: not valid YAML: did not find expected ',' or ']' while parsing a flow sequence, begun in line 1"],
-    ),
-    "an open quote": (
-        "environment: 'x",
-        [
-            (
-                "1:16: not valid YAML: found unexpected end of stream while scanning a quoted scalar, begun in line 1"
-                " (is a closing quote missing?)"
-            )
-        ],
-    ),
-    "a control character": ("é: ü\x07", ["1:5: not valid YAML: control characters are not allowed"]),
-    "a surrogate": ("environment: \udc80", ["1:14: not UTF-8 text: a lone surrogate"]),
-    "a template": (
-        "environment: {{ env }}",
-        ["1:15: a key must be a word, not a mapping or list: quote text that begins with { or ["],
-    ),
-    "an alias of nothing": ("environment: *env", ["1:14: the alias *env has no anchor &env above it"]),
-    "an alias as a key": ("a: &a b\n*a : c", ["2:1: a key must be written out, not be the alias *a"]),
-    "an alias of itself": (
-        "environment: x\nservices: &all {shop: *all}",
-        ["2:22: the alias *all stands inside the value that it repeats"],
-    ),
-    "a merge of no mapping": (
-        "environment: x\nservices: {<<: [a]}",
-        ["2:12: services: '<<' takes an alias of a mapping, or a list of them"],
-    ),
-    "depth": ("[" * 200_000, ["1:101: nested more than 100 deep"]),
-    "tags": (
-        "environment: !!binary aGk=\nservices: !shops {}",
-        [
-            "1:14: environment: the tag !!binary is not supported: write the value without it",
-            "2:11: services: the tag !shops is not supported: write the value without it",
-        ],
-    ),
-    "numbers that JSON cannot hold": (
-        (
-            "environment: x\nservices: {}\n"
-            "http: {middlewares: {m: {a: .inf, b: -.Inf, c: .nan, d: 1e999, e: 9223372036854775808}}}"
-        ),
-        [
-            "3:29: http.middlewares.m.a: .inf is no number that JSON can hold: put it in quotes if it is text",
-            "3:38: http.middlewares.m.b: -.Inf is no number that JSON can hold: put it in quotes if it is text",
-            "3:48: http.middlewares.m.c: .nan is no number that JSON can hold: put it in quotes if it is text",
-            "3:57: http.middlewares.m.d: 1e999 is too large a number: put it in quotes if it is text",
-            "3:67: http.middlewares.m.e: 9223372036854775808 is no 64-bit number: put it in quotes if it is text",
-        ],
-    ),
-    "duplicate keys": (
-        "services: {}\nenvironment: x\nservices: {}\nhttp: {routers: {a: {rule: x}, a: {rule: y}}}",
-        [
-            "3:1: services: duplicate key, first written at production.yaml:1:1",
-            "4:32: http.routers.a: duplicate key, first written at production.yaml:4:18",
-        ],
-    ),
-    "no services": (
-        "environment: x",
-        [
-            "1:1: services: required key is missing: Every application under blue-green; write 'services: {}' to have none."
-        ],
-    ),
-    "null services": (
-        "environment: x\nservices:\n",
-        ["2:10: services: names no services: write 'services: {}' if that is what is meant"],
-    ),
-    "no environment": (
-        "services: {}",
-        [
-            (
-                "1:1: environment: required key is missing: The name that containers carry as bluegreen.environment,"
-                " such as production."
-            )
-        ],
-    ),
-    "types at the top": (
-        "environment: 5\nrequireEnvironmentLabel: yes\nservices: []\ntls:\n",
-        [
-            '1:14: environment: must be a string, not 5: put it in quotes ("5")',
-            "2:26: requireEnvironmentLabel: must be true or false, not 'yes'",
-            "3:11: services: must be a mapping, not a list",
-            "4:5: tls: has no value: write one ({} for an empty mapping), or remove the key",
-        ],
-    ),
-    "unknown keys at the top": (
-        "enviroment: x\nenvironment: x\nservices: {}\nmiddlewares: {}",
-        [
-            "1:1: enviroment: unknown key (did you mean 'environment'?)",
-            (
-                "4:1: middlewares: unknown key (known here: environment, requireEnvironmentLabel, traefik, defaults,"
-                " services, http, tcp, udp, tls)"
-            ),
-        ],
-    ),
-    "the addresses of Traefik": (
-        "environment: x\nservices: {}\ntraefik: {api: ['traefik:8080'], defaultCertificate: generated}",
-        [
-            "3:17: traefik.api[0]: 'traefik:8080' is no URL of a Traefik API: write one such as http://traefik:8080",
-            (
-                "3:54: traefik.defaultCertificate: this version cannot generate a certificate yet: write 'none', and give"
-                " Traefik one of your own under tls.stores.default.defaultCertificate"
-            ),
-        ],
-    ),
-    "what is no default": (
-        "environment: x\nservices: {}\ndefaults: {routers: {}, aktiv: blue, router: {rule: x}}",
-        [
-            "3:12: defaults.routers: no default: every service would get the same, so write it in each service",
-            "3:25: defaults.aktiv: unknown key (did you mean 'active'?)",
-            (
-                "3:47: defaults.router.rule: unknown key (known here: entryPoints, middlewares, priority, tls,"
-                " observability, parentRefs, ruleSyntax)"
-            ),
-        ],
-    ),
-    "names": (
-        "environment: x\nservices:\n"
-        + "".join(f"  {name}: {{router: {{rule: x}}}}\n" for name in ["a@b", "bluegreen-a", '""']),
-        [
-            f"2:{column}: services.{name}: '{name}' is no name: it needs a character or more, none of them '@', '/' or"
-            " white space, and must not begin with 'bluegreen-'"
-            for column, name in ((12, "a@b"), (38, "bluegreen-a"), (72, ""))
-        ],
-    ),
-    "no router": (one("{}"), ["3:3: services.shop: has no router: write router: {rule: Host(`shop.example.com`)}"]),
-    "both router and routers": (
-        one("router: {rule: x}\nrouters: {shop: {rule: x}}"),
-        ["3:3: services.shop: has both 'router' and 'routers': keep one of them"],
-    ),
-    "no routers": (one("routers: {}"), ["4:14: services.shop.routers: needs at least one entry"]),
-    "a router without a rule": (
-        one("router: {tls: {}}"),
-        [
-            (
-                "4:5: services.shop.router.rule: required key is missing: What the router matches, such as"
-                " Host(`shop.example.com`)"
-            )
-        ],
-    ),
-    "an empty rule": (
-        one("routers: {a: {rule: '  '}}"),
-        [
-            (
-                "4:25: services.shop.routers.a.rule: '  ' is no rule: write what the router matches, such as"
-                " Host(`shop.example.com`)"
-            )
-        ],
-    ),
-    "what Traefik would refuse in a router": (
-        one("""\
-            router:
-              rule: x
-              service: shop
-              entrypoints: [web]
-              middlewares: compress
-              priority: 1.5
-              tls:
-              observability: {}
-              ruleSyntax: v4
-            """),
-        [
-            (
-                "6:7: services.shop.router.service: a router's service is made by the daemon from the name of the"
-                " service: remove this key"
-            ),
-            "7:7: services.shop.router.entrypoints: unknown key (did you mean 'entryPoints'?)",
-            "8:20: services.shop.router.middlewares: must be a list, not 'compress'",
-            "9:17: services.shop.router.priority: must be a whole number, not 1.5",
-            "10:11: services.shop.router.tls: has no value: write one ({} for an empty mapping), or remove the key",
-            (
-                "11:22: services.shop.router.observability: is empty, which Traefik refuses here: write a key into it or"
-                " remove it"
-            ),
-            "12:19: services.shop.router.ruleSyntax: must be 'v2' or 'v3', not 'v4' (did you mean 'v3'?)",
-        ],
-    ),
-    "what Traefik would refuse in a load balancer": (
-        one("""\
-            router: {rule: x}
-            loadBalancer:
-              servers: []
-              healthCheck: {path: /}
-              passHostHeader: 'true'
-              strategy: random
-              responseForwarding: {flushInterval: 5}
-              passiveHealthCheck: {}
-            sticky: {cookie: {name: 5, httponly: true, maxAge: 1.5}}
-            """),
-        [
-            (
-                "6:7: services.shop.loadBalancer.servers: servers come from Docker's labels or from 'servers' of the"
-                " service: remove this key"
-            ),
-            (
-                "7:7: services.shop.loadBalancer.healthCheck: health is checked by the daemon, since Traefik forgets its"
-                " own results at every change: use 'healthCheck' of the service"
-            ),
-            "8:23: services.shop.loadBalancer.passHostHeader: must be true or false, not 'true'",
-            "9:17: services.shop.loadBalancer.strategy: must be 'wrr', 'p2c', 'hrw' or 'leasttime', not 'random'",
-            (
-                "10:43: services.shop.loadBalancer.responseForwarding.flushInterval: must be a string, not 5: put it in"
-                ' quotes ("5")'
-            ),
-            (
-                "11:27: services.shop.loadBalancer.passiveHealthCheck: is empty, which Traefik refuses here: write a key"
-                " into it or remove it"
-            ),
-            '12:29: services.shop.sticky.cookie.name: must be a string, not 5: put it in quotes ("5")',
-            "12:32: services.shop.sticky.cookie.httponly: unknown key (did you mean 'httpOnly'?)",
-            "12:56: services.shop.sticky.cookie.maxAge: must be a whole number, not 1.5",
-        ],
-    ),
-    "keys of a service": (
-        one("""\
-            router: {rule: x}
-            active: bleu
-            initial: red
-            hold: yes
-            group: a b
-            minServers: 0
-            healthChek: {}
-            approval: auto
-            """),
-        [
-            "5:13: services.shop.active: must be 'auto', 'blue' or 'green', not 'bleu' (did you mean 'blue'?)",
-            "6:14: services.shop.initial: must be 'blue' or 'green', not 'red'",
-            "7:11: services.shop.hold: must be true or false, not 'yes'",
-            (
-                "8:12: services.shop.group: 'a b' is no name: it needs a character or more, none of them '@', '/' or white"
-                " space, and must not begin with 'bluegreen-'"
-            ),
-            "9:17: services.shop.minServers: must be at least 1, not 0",
-            "10:5: services.shop.healthChek: unknown key (did you mean 'healthCheck'?)",
-            "11:15: services.shop.approval: must be 'automatic' or 'manual', not 'auto' (did you mean 'automatic'?)",
-        ],
-    ),
-    "durations": (
-        one("""\
-            router: {rule: x}
-            settle: 5
-            watch: -5s
-            healthCheck: {timout: 1s, interval: 0s, timeout: 5 s}
-            deadlines: {waiting: true, testing: 0.5, approval: 9999999h, confirming: 10}
-            """),
-        [
-            "5:13: services.shop.settle: 5 has no unit: write 5s for seconds",
-            "6:12: services.shop.watch: '-5s' is negative: a duration here is not",
-            "7:19: services.shop.healthCheck.timout: unknown key (did you mean 'timeout'?)",
-            "7:41: services.shop.healthCheck.interval: must be longer than zero, not '0s'",
-            (
-                "7:54: services.shop.healthCheck.timeout: '5 s' is no duration: write numbers with units, such as 300ms, 5s"
-                " or 1m30s"
-            ),
-            "8:26: services.shop.deadlines.waiting: true is no duration: write one such as 5s or 1m30s",
-            "8:41: services.shop.deadlines.testing: 0.5 has no unit: write 0.5s for seconds",
-            "8:56: services.shop.deadlines.approval: '9999999h' is too long: Go's durations end at 2562047h, 292 years",
-            "8:78: services.shop.deadlines.confirming: 10 has no unit: write 10s for seconds",
-        ],
-    ),
-    "health checks": (
-        one("""\
-            router: {rule: x}
-            healthCheck: {mode: tcp, path: x, port: 70000, status: 99, method: get, headers: {a b: c, d: 1}}
-            """),
-        [
-            "5:30: services.shop.healthCheck.path: has no meaning with mode tcp: remove it, or write mode: http",
-            (
-                "5:36: services.shop.healthCheck.path: 'x' is no path: write one that begins with '/', without white space,"
-                " and beyond ASCII as %xx"
-            ),
-            "5:45: services.shop.healthCheck.port: must be at most 65535, not 70000",
-            "5:52: services.shop.healthCheck.status: has no meaning with mode tcp: remove it, or write mode: http",
-            "5:60: services.shop.healthCheck.status: must be at least 100, not 99",
-            "5:64: services.shop.healthCheck.method: has no meaning with mode tcp: remove it, or write mode: http",
-            "5:72: services.shop.healthCheck.method: 'get' is no HTTP method: write one such as GET",
-            "5:77: services.shop.healthCheck.headers: has no meaning with mode tcp: remove it, or write mode: http",
-            "5:87: services.shop.healthCheck.headers.a b: 'a b' is no name of an HTTP header",
-            '5:98: services.shop.healthCheck.headers.d: must be a string, not 1: put it in quotes ("1")',
-        ],
-    ),
-    "an http check under a default of tcp": (
-        (
-            "environment: x\ndefaults: {healthCheck: {mode: tcp}}\n"
-            "services: {shop: {router: {rule: x}, healthCheck: {path: /}}}"
-        ),
-        ["3:52: services.shop.healthCheck.path: has no meaning with mode tcp: remove it, or write mode: http"],
-    ),
-    "smoke tests": (
-        one("router: {rule: x}\nsmokeTests: [{name: a}, {name: a}, {status: 1000}]"),
-        [
-            "5:36: services.shop.smokeTests[1].name: 'a' is the name of an earlier test: give each its own",
-            "5:40: services.shop.smokeTests[2].name: required key is missing: What messages call this test.",
-            "5:49: services.shop.smokeTests[2].status: must be at most 599, not 1000",
-        ],
-    ),
-    "servers": (
-        one("""\
-            router: {rule: x}
-            servers:
-              blue: {urls: [], version: [1]}
-              green: {version: ''}
-              red: {}
-            """),
-        [
-            "6:20: services.shop.servers.blue.urls: needs at least one entry",
-            "6:33: services.shop.servers.blue.version: must be a version such as 1.4.2",
-            "7:7: services.shop.servers.green.urls: required key is missing: Addresses as Traefik sees them.",
-            "7:24: services.shop.servers.green.version: must be a version such as 1.4.2",
-            "8:7: services.shop.servers.red: unknown key (known here: blue, green)",
-        ],
-    ),
-    "a server twice": (
-        one("router: {rule: x}\nservers: {blue: {urls: ['http://a:1', 'http://a:1']}, green: {urls: ['http://a:1/']}}"),
-        [
-            (
-                "5:43: services.shop.servers.blue.urls[1]: 'http://a:1' is a server of this colour already: each server has"
-                " one colour"
-            ),
-            (
-                "5:74: services.shop.servers.green.urls[0]: 'http://a:1/' is a server of blue already: each server has one"
-                " colour"
-            ),
-        ],
-    ),
-    "clashing names": (
-        dedent("""\
-            environment: x
-            services:
-              shop: {router: {rule: a}}
-              shop-blue: {router: {rule: b}}
-              shop-preview: {router: {rule: c}}
-              other: {routers: {shop: {rule: d}}}
-            http:
-              services: {shop-green: {loadBalancer: {}}}
-              routers: {other-preview: {rule: e}}
-            """),
-        [
-            (
-                "4:3: services.shop-blue: clashes with services.shop (production.yaml:3:3): both are the service"
-                " 'shop-blue' in Traefik; rename one"
-            ),
-            (
-                "5:3: services.shop-preview: clashes with services.shop (production.yaml:3:3): both are the router"
-                " 'shop-preview' in Traefik; rename one"
-            ),
-            (
-                "6:21: services.other.routers.shop: clashes with services.shop (production.yaml:3:3): both are the router"
-                " 'shop' in Traefik; rename one"
-            ),
-            (
-                "8:14: http.services.shop-green: clashes with services.shop (production.yaml:3:3): both are the service"
-                " 'shop-green' in Traefik; rename one"
-            ),
-            (
-                "9:13: http.routers.other-preview: clashes with services.other (production.yaml:6:3): both are the router"
-                " 'other-preview' in Traefik; rename one"
-            ),
-        ],
-    ),
-    "unknown sections": (
-        "environment: x\nservices: {}\nhttp: {router: {}}\ntcp: {models: {}}\nudp: {middlewares: {}}\ntls: {store: {}}",
-        [
-            "3:8: http.router: unknown key (did you mean 'routers'?)",
-            "4:7: tcp.models: unknown key (known here: routers, services, middlewares, serversTransports)",
-            "5:7: udp.middlewares: unknown key (known here: routers, services)",
-            "6:7: tls.store: unknown key (did you mean 'stores'?)",
-        ],
-    ),
-    "names in what is passed through": (
-        "environment: x\nservices: {}\nhttp: {middlewares: {bluegreen-0: {}, a@b: {}}, routers: {a: b}}",
-        [
-            (
-                "3:22: http.middlewares.bluegreen-0: 'bluegreen-0' is reserved: middlewares named bluegreen-... mark the"
-                " daemon's documents"
-            ),
-            "3:39: http.middlewares.a@b: 'a@b' is no name in Traefik: it needs a character or more, none of them '@'",
-            "3:62: http.routers.a: must be a mapping, not 'b'",
-        ],
-    ),
-    "weights": (
-        dedent("""\
-            environment: x
-            services: {}
-            http: {services: {a: {weighted: {services: [{name: b, weight: 0}, {name: c, weight: 0.5}]}}}}
-            tcp: {services: {a: {weighted: {services: [{name: b, weight: -1}]}}}}
-            udp: {services: {a: {weighted: {services: [{name: b, weight: "1"}]}}}}
-            """),
-        [
-            f"{place}.services.a.weighted.services[{index}].weight: must be a whole number from 1 on, not {weight}:"
-            " Traefik mistreats any other weight, so leave out a service that gets no traffic"
-            for place, index, weight in (
-                ("3:63: http", 0, "0"),
-                ("3:85: http", 1, "0.5"),
-                ("4:62: tcp", 0, "-1"),
-                ("5:62: udp", 0, "1"),
-            )
-        ],
-    ),
-    "aliases that were forgotten": (
-        "environment: x\nservices: {shop: &a {router: {rule: x, tsl: {}}}, two: *a}",
-        [
-            "2:39: services.shop.router.tsl: unknown key (did you mean 'tls'?)",
-            "2:39: services.two.router.tsl: unknown key (did you mean 'tls'?)",
-        ],
-    ),
-}
+class TestRealTraefik:
+    """What is accepted here must decode there, since one wrong key makes Traefik refuse the whole document."""
 
+    async def judge(self, router: JsonObject, load_balancer: JsonObject, sticky: JsonObject | None) -> tuple[str, ...]:
+        services = {
+            "shop": {"weighted": {"services": [{"name": "shop-blue", "weight": 1}], "sticky": sticky}},
+            "shop-blue": {"loadBalancer": {**load_balancer, "servers": [{"url": "http://127.0.0.1:1"}]}},
+        }
+        transport = {"internal": {"insecureSkipVerify": True}}
+        routers = {"shop": {**router, "service": "shop"}}
+        options = {"tls": {"options": {"modern": {"minVersion": "VersionTLS13"}}}}
+        mark = {"bluegreen-0123456789ab": {"headers": {"customResponseHeaders": {"X-Document": "x"}}}}
+        http = {"routers": routers, "services": services, "serversTransports": transport, "middlewares": mark}
+        try:
+            binary = find_binary()
+        except TraefikError as error:
+            missing("traefik", str(error))
+        return (await judge(json.dumps({"http": http, **options}).encode(), binary=binary)).errors
 
-@pytest.mark.parametrize(("text", "messages"), REFUSED.values(), ids=REFUSED)
-def test_bad_input_is_refused_with_its_place_and_the_way_out(text: str, messages: list[str]) -> None:
-    """P11: everything at once, in the order of the file."""
-    assert refused(text) == [f"{FILE}:{message}" for message in messages]
+    async def test_it_takes_every_key_of_its_own_that_is_accepted(self) -> None:
+        service = load(dedent(EVERYTHING), FILE).services["shop"]
+        body: dict[str, object] = {}
+        for router in service.routers:
+            body |= router.body
+        body |= {"ruleSyntax": "v3"}
+        del body["middlewares"]  # of another provider
+        body |= {"rule": RULE, "tls": {"options": "modern"}}
+        assert not await self.judge(body, service.load_balancer, service.sticky)
 
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "127.0.0.1:80",
-        "http://",
-        "ftp://a",
-        "http://a:0",
-        "http://a:65536",
-        "http://a/path",
-        "http://a?q",
-        "http://a b",
-        "http://user@a",
-        "http://[::1",
-        "//a",
-        "http://a:b",
-        "http://ü",
-    ],
-)
-def test_a_server_that_is_no_url_is_refused(url: str) -> None:
-    assert refused(one(f"router: {{rule: x}}\nservers: {{blue: {{urls: ['{url}']}}}}")) == [
-        (
-            f"production.yaml:5:29: services.shop.servers.blue.urls[0]: '{url}' is no server URL: write http, https or h2c,"
-            " a host, a port and no path, such as http://10.0.0.5:8080"
-        )
-    ]
-
-
-@pytest.mark.parametrize("name", ["shop", "shop-blue", "shop-green", "shop@http"])
-@pytest.mark.parametrize(
-    ("place", "path"),
-    [
-        ("routers: {r: {service: NAME}}", "routers.r.service"),
-        ("middlewares: {m: {errors: {service: NAME}}}", "middlewares.m.errors.service"),
-        ("services: {s: {mirroring: {service: NAME}}}", "services.s.mirroring.service"),
-        ("services: {s: {mirroring: {mirrors: [{name: NAME}]}}}", "services.s.mirroring.mirrors[0].name"),
-        ("services: {s: {failover: {service: NAME}}}", "services.s.failover.service"),
-        ("services: {s: {failover: {fallback: NAME}}}", "services.s.failover.fallback"),
-        ("services: {s: {weighted: {services: [{name: NAME}]}}}", "services.s.weighted.services[0].name"),
-        (
-            "services: {s: {highestRandomWeight: {services: [{name: NAME}]}}}",
-            "services.s.highestRandomWeight.services[0].name",
-        ),
-    ],
-)
-def test_a_reference_to_what_the_daemon_makes_is_refused(place: str, path: str, name: str) -> None:
-    """Rule 15."""
-    line = f"http: {{{place.replace('NAME', name)}}}"
-    assert refused(f"environment: x\nservices: {{shop: {{router: {{rule: x}}}}}}\n{line}") == [
-        (
-            f"production.yaml:3:{line.index(name) + 1}: http.{path}: refers to {name!r}, which the daemon makes for"
-            " services.shop and changes with every switch: give that service a further router under 'routers' instead"
-        )
-    ]
+    @pytest.mark.parametrize(
+        ("router", "load_balancer"),
+        [
+            ({"observability": {}}, {}),
+            ({"entryPoint": ["web"]}, {}),
+            ({"priority": 1.5}, {}),
+            ({}, {"responseForwarding": {}}),
+            ({}, {"passiveHealthCheck": {}}),
+            ({}, {"passHostHeader": "yes"}),
+        ],
+    )
+    async def test_it_refuses_what_is_refused_here(
+        self, router: dict[str, object], load_balancer: dict[str, object]
+    ) -> None:
+        written = json.dumps({"router": {"rule": "x", **router}, "loadBalancer": load_balancer})
+        assert len(refused(f'{{"environment": "x", "services": {{"shop": {written}}}}}')) == 1
+        (error,) = await self.judge({"rule": RULE, **router}, load_balancer, {"cookie": {}})
+        assert "cannot be a standalone element" in error or "field not found" in error or "invalid syntax" in error
 
 
 class TestLimits:
@@ -915,7 +462,7 @@ class TestLimits:
 class TestRelease:
     def test_a_fixed_release_is_eight_hex_digits_that_never_change(self) -> None:
         """Stored releases are compared with it after an upgrade of the daemon."""
-        assert fixed_release(["http://a:1", "http://b:1"], "1.4.2") == "5e6b1d3c"
+        assert fixed_release(["http://a:1", "http://b:1"], "1.4.2") == "b13940bb"
 
     def test_the_order_of_the_urls_does_not_matter_and_everything_else_does(self) -> None:
         base = fixed_release(["http://a:1", "http://b:1"], "1")
@@ -927,6 +474,7 @@ class TestRelease:
 class TestDuration:
     UNITS: ClassVar = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
 
+    @settings(deadline=None)
     @given(
         st.lists(
             st.tuples(
@@ -949,6 +497,7 @@ class TestDuration:
     def test_it_takes_what_go_takes(self, text: str, seconds: float) -> None:
         assert parse_duration(text) == seconds
 
+    @settings(deadline=None)
     @given(st.text(alphabet="0123456789.+-hmsunµ ", max_size=12))
     @example("5")
     @example("")
@@ -989,11 +538,13 @@ STRUCTURES = st.recursive(
 
 
 class TestAnyText:
+    @settings(deadline=None)
     @given(st.text())
     def test_it_is_loaded_or_refused(self, text: str) -> None:
         """P4: a bad file is never more than a message."""
         loaded_or_refused(text)
 
+    @settings(deadline=None)
     @given(st.data())
     def test_a_damaged_file_is_loaded_or_refused(self, data: st.DataObject) -> None:
         text = dedent(EVERYTHING)
@@ -1006,6 +557,7 @@ class TestAnyText:
             text = text[:start] + data.draw(pieces | st.text(max_size=3)) + text[end:]
         loaded_or_refused(text)
 
+    @settings(deadline=None)
     @given(STRUCTURES)
     def test_any_structure_is_loaded_or_refused(self, value: object) -> None:
         loaded_or_refused(

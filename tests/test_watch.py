@@ -4,6 +4,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -58,6 +59,14 @@ def write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
+def open_to_write(path: Path) -> TextIO:
+    return path.open("w")
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
 def replace(path: Path, text: str) -> None:
     beside = path.with_name(".new")
     beside.write_text(text)
@@ -76,19 +85,19 @@ async def test_every_atomic_replacement_is_seen(file: Path) -> None:
             await reports.last_is(f"text {number}")
 
 
-async def test_a_text_written_in_two_steps_arrives_whole(file: Path) -> None:
+async def test_a_half_written_text_is_followed_by_the_whole(file: Path) -> None:
     async with watched(file) as reports:
-        with file.open("w") as half:
+        with open_to_write(file) as half:
             half.write("begun ")
             half.flush()
-            await asyncio.sleep(0)
+            await reports.last_is("begun ")
             half.write("and done")
         await reports.last_is("begun and done")
 
 
 async def test_a_file_that_is_deleted_is_reported_and_seen_when_it_is_back(file: Path) -> None:
     async with watched(file) as reports:
-        os.unlink(file)
+        remove(file)
         await reports.last_is(f"refused: {file}:1:1: cannot be read: No such file or directory")
         write(file, "back")
         await reports.last_is("back")

@@ -155,9 +155,6 @@ async def _exchange(target: Target, check: HealthCheck, method: str) -> tuple[in
     """Send one request on a connection of its own; return the status and where the answer redirects to."""
     reader, writer = await _connect(target)
     try:
-        if target.tls:
-            # Not at connecting: uvloop leaves the socket open when a handshake it began there is cancelled.
-            await writer.start_tls(target.tls, server_hostname=target.name)
         length = "" if method in {"GET", "HEAD"} else "Content-Length: 0\r\n"
         writer.write(f"{method} {target.path} HTTP/1.1\r\n{target.fields}{length}\r\n".encode())
         status, fields = await _read_head(reader)
@@ -171,7 +168,7 @@ async def _exchange(target: Target, check: HealthCheck, method: str) -> tuple[in
 async def _read_head(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
     """Return the status and the fields, names in lower case, of the first answer that is not an interim one."""
     left = ANSWER_BYTES
-    while True:
+    while left > 0:
         try:
             line = await reader.readuntil(b"\n")
         except asyncio.IncompleteReadError as ended:
@@ -181,15 +178,15 @@ async def _read_head(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]
         found = re.match(rb"HTTP/1\.[01] (\d{3})\b", line)
         if not found:
             raise _Failed(f"not HTTP: {line[:40].decode('ascii', 'backslashreplace').strip()!r}")
-        fields: dict[str, str] = {}
-        while line := (await reader.readuntil(b"\n")).strip():
+        left -= len(line)
+        status, fields = int(found[1]), dict[str, str]()
+        while left > 0 and (line := (await reader.readuntil(b"\n")).strip()):
             left -= len(line)
-            if left < 0:
-                raise _Failed(f"not HTTP: a head of more than {ANSWER_BYTES // 1024} KiB")
             name, _, value = line.decode("latin-1").partition(":")
             fields[name.lower()] = value.strip()
-        if not 100 <= (status := int(found[1])) < 200:
+        if left > 0 and not 100 <= status < 200:
             return status, fields
+    raise _Failed(f"not HTTP: a head of more than {ANSWER_BYTES // 1024} KiB")
 
 
 async def _read_body(reader: asyncio.StreamReader, fields: dict[str, str]) -> None:
@@ -224,7 +221,12 @@ async def _connect(target: Target) -> tuple[asyncio.StreamReader, asyncio.Stream
     refusal: OSError | None = None
     for address in [target.host] if target.literal else await _resolve(target.host):
         try:
-            return await asyncio.open_connection(address, target.port, limit=ANSWER_BYTES)
+            name = target.name if target.tls else None
+            return await asyncio.open_connection(
+                address, target.port, ssl=target.tls, server_hostname=name, limit=ANSWER_BYTES
+            )
+        except ssl.SSLError:
+            raise
         except OSError as error:
             refusal = error
     raise refusal or _Failed(f"name not resolved: {target.host}")

@@ -1,0 +1,80 @@
+"""The time from a change of one service to new bytes, through the real controller and its store."""
+
+import asyncio
+import logging
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import structlog
+import uvloop
+
+from bench import fleet
+from provider import config
+from provider.controller import Controller
+from provider.metrics import Metrics
+from provider.model import ByColour, Health, Probe, Server
+from provider.store import Store
+
+CHANGES = 200
+
+
+class Nobody:
+    """Takes the place of the edges: this measures what lies between them and the document."""
+
+    def set_probes(self, service: str, probes: frozenset[Probe]) -> None: ...
+
+    def set_scope(self, environment: str, *, required: bool) -> None: ...
+
+    def relist(self, service: str) -> None: ...
+
+
+async def changes_s(services: int) -> list[float]:
+    """Return how long each change took: Docker says that a service has another server."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder))
+        controller = Controller(store, await store.open(), Metrics(), docker_enabled=True)
+        controller.attach(Nobody(), Nobody())
+        text = fleet.text(services, in_docker=True)
+        controller.desired_loaded(config.load(text, "bench"), text)
+        names = tuple(controller.world.entries)
+        controller.docker_listed({name: servers(1) for name in names}, time.monotonic())
+        controller.docker_connected(connected=True, cause=None)
+        loops = [asyncio.create_task(loop()) for loop in (controller.decide, controller.publish, controller.save)]
+        while controller.published is None:  # noqa: ASYNC110  nothing tells of it but the attribute, as for a poll
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(2.0)  # what the start left to save is not what is measured
+        found = [await change_s(controller, names[number % services], number + 2) for number in range(CHANGES)]
+        for loop in loops:
+            loop.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
+        await controller.close()
+        return found
+
+
+async def change_s(controller: Controller, name: str, number: int) -> float:
+    assert controller.published is not None
+    before = controller.published.revision
+    begin_s = time.perf_counter()
+    controller.docker_service(name, servers(number), time.monotonic())
+    while controller.published.revision == before:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    return time.perf_counter() - begin_s
+
+
+def servers(number: int) -> ByColour[tuple[Server, ...]]:
+    url = f"http://10.1.{number // 250}.{number % 250}:8080"
+    return ByColour((Server(url, "1", container=f"{number:012x}", docker_health=Health.HEALTHY),), ())
+
+
+def main() -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    for services in (10, 1_000, 10_000):
+        found = sorted(uvloop.run(changes_s(services)))
+        median_ms, p99_ms = statistics.median(found) * 1e3, found[int(len(found) * 0.99) - 1] * 1e3
+        print(f"{services:>6} services: change to new bytes {median_ms:.2f} ms median, {p99_ms:.2f} ms p99")
+
+
+if __name__ == "__main__":
+    main()

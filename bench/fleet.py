@@ -1,0 +1,41 @@
+"""A fleet of many services, each with one server."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+from provider import config
+from provider.model import ByColour, Colour, FixedServers, ServiceState, Wish
+from provider.store import Change, Store
+
+
+def text(services: int, *, in_docker: bool = False) -> str:
+    """Return a file as an operator might generate it."""
+    lines = ["environment: bench", "defaults: {healthCheck: {interval: 1h}}", "services:"]
+    for number in range(services):
+        name = f"service-{number:05}"
+        lines += [f"  {name}:", f'    router: {{rule: "Host(`{name}.example.com`)", entryPoints: [web]}}']
+        if not in_docker:
+            url = f"http://10.0.{number // 250}.{number % 250}:8080"
+            lines += ["    servers:", f'      blue: {{urls: ["{url}"], version: "1"}}']
+    return "\n".join(lines) + "\n"
+
+
+def decide(state: Path, services: int) -> None:
+    """Write the state of a daemon that has served this fleet from blue."""
+    desired = config.load(text(services), "bench")
+    decided = {name: _served(service.servers.blue) for name, service in desired.services.items()}
+
+    async def write() -> None:
+        store = Store(state)
+        await store.open()
+        await store.commit(Change(services=decided))
+        await store.close(revision=1)
+
+    asyncio.run(write())
+
+
+def _served(fixed: FixedServers | None) -> ServiceState:
+    assert fixed is not None
+    settled = ByColour(frozenset({fixed.release}), frozenset())
+    return ServiceState(active=Colour.BLUE, wish=Wish.AUTO, settled=settled, switched_utc=datetime.now(UTC))
