@@ -1,11 +1,12 @@
 import asyncio
+import fcntl
 import os
 import resource
 import sqlite3
 import stat
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -241,25 +242,66 @@ async def test_a_commit_that_fails_half_way_leaves_nothing_and_the_next_one_work
     assert (await contents(tmp_path)).services == {"shop": BLUE, "till": GREEN}
 
 
-async def test_a_commit_that_succeeds_after_its_caller_gave_up_is_taken_back(tmp_path: Path) -> None:
+async def commit_late(store: Store, other: sqlite3.Connection, *statements: str) -> None:
+    """Make a commit that its caller gives up, and that succeeds then, after the other program's statements."""
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match=r"has not answered for 0\.2 s"):
+        await store.commit(switch("shop", GREEN, event="late"))
+    for statement in statements:
+        other.execute(statement)
+    other.execute("COMMIT")
+
+
+async def test_a_commit_that_succeeds_after_its_caller_gave_up_is_taken_back_at_once(tmp_path: Path) -> None:
     """P5: the daemon went on without that decision, so a later start must not find it."""
     async with opened(tmp_path, answer_s=0.2) as store:
         await store.commit(switch("shop", BLUE, event="first"))
         with another_program(tmp_path) as other:
-            other.execute("BEGIN IMMEDIATE")
-            with pytest.raises(StoreError, match=r"has not answered for 0\.2 s"):
-                await store.commit(switch("shop", GREEN, event="late"))
-            other.execute("COMMIT")
+            await commit_late(
+                store,
+                other,
+                "CREATE TABLE inserted (event TEXT)",
+                "CREATE TRIGGER watch AFTER INSERT ON decisions "
+                "BEGIN INSERT INTO inserted VALUES (json_extract(new.decision, '$.event')); END",
+            )
 
-        async def commits() -> bool:
-            try:
-                await store.commit(switch("blog", GREEN, event="second"))
-            except StoreError as error:
-                raise AssertionError(str(error)) from error
-            return True
+            def taken_back() -> bool:
+                history = other.execute("SELECT json_extract(decision, '$.event') FROM decisions").fetchall()
+                (active,) = other.execute("SELECT json_extract(state, '$.active') FROM services").fetchone()
+                inserted = other.execute("SELECT event FROM inserted").fetchall()
+                return (inserted, history, active) == ([("late",)], [("first",)], "blue")
 
-        done: bool = await eventually(commits)
-        assert done
+            assert await eventually(taken_back)
+
+
+async def test_a_late_commit_that_could_not_be_taken_back_at_once_is_before_the_next_one(tmp_path: Path) -> None:
+    """P5."""
+    async with opened(tmp_path, answer_s=0.2) as store:
+        await store.commit(switch("shop", BLUE, event="first"))
+        with another_program(tmp_path) as other:
+            await commit_late(
+                store,
+                other,
+                "CREATE TRIGGER keep BEFORE DELETE ON decisions BEGIN SELECT RAISE(ABORT, 'kept by the test'); END",
+            )
+
+            async def refused() -> bool:
+                try:
+                    await store.commit(switch("blog", GREEN, event="second"))
+                except StoreError as error:
+                    return "kept by the test" in str(error)
+                return False
+
+            assert await eventually(refused)
+            other.execute("DROP TRIGGER keep")
+
+            async def commits() -> bool:
+                with suppress(StoreError):  # a machine too busy to answer within 0.2 s
+                    await store.commit(switch("blog", GREEN, event="second"))
+                    return True
+                return False
+
+            assert await eventually(commits)
         assert await events(store) == ["second", "first"]
     assert (await contents(tmp_path)).services == {"shop": BLUE, "blog": GREEN}
 
@@ -330,12 +372,31 @@ async def test_a_start_waits_for_the_daemon_before_it_to_let_go(tmp_path: Path) 
     await second.close()
 
 
-async def test_a_lock_file_that_was_replaced_is_no_lock(tmp_path: Path) -> None:
-    async with opened(tmp_path):
-        (tmp_path / "lock").unlink()
-        async with opened(tmp_path):
-            with pytest.raises(StoreLocked):
-                await Store(tmp_path).open(lock_wait_s=0)
+async def test_a_daemon_whose_lock_was_removed_writes_nothing_more(tmp_path: Path) -> None:
+    """Rule 13: otherwise two daemons would write to one store."""
+    first = Store(tmp_path)
+    await first.open()
+    await first.commit(switch("shop", BLUE))
+    (tmp_path / "lock").unlink()
+    async with opened(tmp_path) as second:
+        with pytest.raises(StoreError, match="lock: was removed or replaced"):
+            await first.commit(switch("shop", GREEN))
+        with pytest.raises(StoreError, match="lock: was removed or replaced"):
+            await first.close(revision=7)
+        await second.commit(switch("blog", GREEN))
+    stored = await contents(tmp_path)
+    assert (stored.services, stored.revision) == ({"shop": BLUE, "blog": GREEN}, 0)
+
+
+def test_a_lock_file_that_is_replaced_while_it_is_locked_is_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = directory.StateDirectory(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", lambda *_: (tmp_path / "lock").unlink())
+        assert not state.try_lock()
+    assert state.try_lock()
+    state.unlock()
 
 
 async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
@@ -355,6 +416,7 @@ async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
         pytest.param(lambda _: b"environment: production\n" * 2000, id="overwritten"),
         pytest.param(lambda whole: whole[: len(whole) // 2], id="truncated"),
         pytest.param(lambda whole: whole[:4096] + os.urandom(len(whole) - 4096), id="garbled"),
+        pytest.param(lambda whole: whole.replace(b'{"at_utc"', b'X"at_utc"'), id="garbled in the history"),
         pytest.param(lambda whole: bytes(len(whole)), id="zeroed"),
     ],
 )
@@ -400,6 +462,12 @@ async def test_a_state_directory_that_is_a_file_is_refused(tmp_path: Path) -> No
         await Store(tmp_path / "state").open()
     with pytest.raises(StoreError, match="below something that is no directory"):
         await Store(tmp_path / "state" / "deeper").open()
+
+
+async def test_an_sqlite_without_strict_tables_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+    with pytest.raises(StoreError, match=r"is too old, 3\.37\.0 is needed"):
+        await Store(tmp_path).open()
 
 
 @pytest.mark.parametrize("kind", ["nfs4", "cifs", "smb3", "9p", "fuse.sshfs"])

@@ -5,6 +5,7 @@ released; a row's JSON is changed with SQLite's json functions (`UPDATE services
 """
 
 import contextlib
+import gc
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -38,11 +39,12 @@ MIGRATIONS = (
     INSERT INTO revision VALUES (1, 0);
     """,
 )
+STRICT_TABLES = (3, 37, 0)
 BUSY_S = 5.0
 # A WAL that is kept at this size is written over in place, which needs no room on a full disk.
 WAL_BYTES = 4 << 20
 OUT_OF_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
-# After these the transaction is surely undone and the connection is sound; after any other neither is certain.
+# After these a transaction is surely undone; after others it may still come back from the WAL.
 CLEAN = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 log = structlog.get_logger()
@@ -65,11 +67,12 @@ class Overwritten:
 
 
 class Database:
-    """One connection, opened again after an error that may have spoilt it."""
+    """One connection, which stays: SQLite's outlive I/O errors, and another one might read an older state."""
 
     def __init__(self, directory: Path, *, history_limit: int) -> None:
         self._path = directory.absolute() / "bluegreen.db"
         self._wal = self._path.with_name("bluegreen.db-wal")
+        self._lock = self._path.with_name("lock")
         self._ballast = Ballast(self._path.with_name("ballast"))
         self._history_limit = history_limit
         self._connection: sqlite3.Connection | None = None
@@ -78,10 +81,15 @@ class Database:
 
     def open(self) -> Stored:
         """Create or check the database, bring its schema up to date, and return what it holds."""
+        if sqlite3.sqlite_version_info < STRICT_TABLES:
+            raise StoreError(
+                f"SQLite {sqlite3.sqlite_version} is too old, {'.'.join(map(str, STRICT_TABLES))} is needed. Run a "
+                f"Python that is built with a newer one, or the container image"
+            )
         with self._telling():
             if not self._path.exists():
                 self._create()
-            stored = self._with_ballast(self._check_and_load)
+            stored = self._with_ballast(self._connect_and_load)
         self._ballast.fill()
         return stored
 
@@ -141,23 +149,25 @@ class Database:
             "SELECT id, decision FROM decisions WHERE service = coalesce(?, service) AND at_utc >= ? "
             "ORDER BY id DESC LIMIT ?"
         )
-        with self._telling(), self._connected() as connection:
-            rows = connection.execute(statement, (service, at(since) if since else "", limit)).fetchall()
+        with self._telling():
+            rows = self._opened().execute(statement, (service, at(since) if since else "", limit)).fetchall()
         return DECISIONS.load(rows)
 
     def close(self, revision: int | None = None) -> None:
         """Settle what is open and write the exact revision; closing moves the WAL into the database."""
         statement = "UPDATE revision SET reserved = coalesce(?, reserved)"
         try:
-            if self._inodes:
+            if self._connection is not None:
                 self._write(lambda connection: connection.execute(statement, (revision,)))
         finally:
             self.abandon()
 
     def abandon(self) -> None:
         """Let go of the files, writing nothing."""
-        self._disconnect()
-        self._inodes.clear()
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
 
     def _create(self) -> None:
         """Build a new database beside its place, so that a file in its place is always a whole one."""
@@ -175,16 +185,18 @@ class Database:
         new.rename(self._path)
         sync_directory(self._path.parent)
 
-    def _check_and_load(self) -> Stored:
-        with self._connected() as connection:
-            problems = [text for (text,) in connection.execute("PRAGMA quick_check(3)")]
-            if problems != ["ok"]:
-                raise StoreError(f"{self._path}: {DAMAGED} [{'; '.join(problems)}]")
-            migrate(connection, self._version(connection))
-            # Asks for a write, so that a start on what cannot be written fails here and not at the first decision.
-            connection.execute("UPDATE revision SET reserved = reserved")
-            desired = connection.execute("SELECT text FROM desired").fetchone()
-            (revision,) = connection.execute("SELECT reserved FROM revision").fetchone()
+    def _connect_and_load(self) -> Stored:
+        self.abandon()  # what an attempt without room left open
+        connection = self._connect()
+        problems = [text for (text,) in connection.execute("PRAGMA quick_check(3)")]
+        if problems != ["ok"]:
+            raise StoreError(f"{self._path}: {DAMAGED} [{'; '.join(problems)}]")
+        migrate(connection, self._version(connection))
+        # Asks for a write, so that a start on what cannot be written fails here and not at the first decision.
+        connection.execute("UPDATE revision SET reserved = reserved")
+        desired = connection.execute("SELECT text FROM desired").fetchone()
+        (revision,) = connection.execute("SELECT reserved FROM revision").fetchone()
+        with uncollected():
             return Stored(
                 services=load(connection, SERVICES),
                 groups=load(connection, GROUPS),
@@ -192,6 +204,17 @@ class Database:
                 desired_text=desired[0] if desired else None,
                 revision=revision,
             )
+
+    def _connect(self) -> sqlite3.Connection:
+        uri = f"{self._path.as_uri()}?mode=rw"
+        connection = self._connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None)
+        self._version(connection)  # before anything is changed
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
+        self._version(connection)  # the first read in this mode creates the WAL
+        self._inodes = {path: inode(path) for path in (self._path, self._wal, self._lock)}
+        return connection
 
     def _write(self, work: Callable[[sqlite3.Connection], object], *, urgent: bool = False) -> None:
         def attempt() -> None:
@@ -229,40 +252,19 @@ class Database:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
+        connection = self._opened()
         self._refuse_moved()
-        with self._connected() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            finally:
-                roll_back(connection)
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            connection.execute("COMMIT")
+        finally:
+            roll_back(connection)
 
-    @contextlib.contextmanager
-    def _connected(self) -> Iterator[sqlite3.Connection]:
+    def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._connection = self._connect()
-        try:
-            yield self._connection
-        except sqlite3.Error as error:
-            if code_of(error) not in CLEAN:
-                self._disconnect()
-            raise
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(f"{self._path.as_uri()}?mode=rw", uri=True, timeout=BUSY_S, isolation_level=None)
-        try:
-            self._version(connection)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
-            self._version(connection)  # the first read creates the WAL
-            self._inodes.setdefault(self._path, inode(self._path))
-            self._inodes[self._wal] = inode(self._wal)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+            raise StoreError(f"{self._path}: is not open")
+        return self._connection
 
     def _version(self, connection: sqlite3.Connection) -> int:
         """Return the version of the schema; refuse one that is newer than this program, or none."""
@@ -275,13 +277,6 @@ class Database:
                 f"{len(MIGRATIONS)}. Run the newer bluegreen that wrote it, or restore a backup from before it"
             )
         return int(version)
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                self._connection.close()
-            self._connection = None
-            self._inodes.pop(self._wal)
 
     def _refuse_moved(self) -> None:
         """Refuse to write where nobody will look for it: what follows from another state is not ours to guess."""
@@ -311,6 +306,18 @@ def roll_back(connection: sqlite3.Connection) -> None:
     if connection.in_transaction:
         with contextlib.suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Do not look for garbage: nothing that is loaded becomes any, and looking takes as long as loading."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def load(connection: sqlite3.Connection, rows: Rows[T]) -> dict[str, T]:

@@ -14,7 +14,8 @@ DAMAGED = (
     "bluegreen.db-shm aside for a fresh start, which forgets which colours are active, the ways back, overrides, "
     "quarantines and the history: name the colour that has the traffic as `initial` of each service first"
 )
-UNREADY = "the disk fails. Look for its errors in the kernel's log (dmesg)"
+DISK = "the disk fails. Look for its errors in the kernel's log (dmesg)"
+REFUSED = "SQLite refuses. Restart the daemon; where that does not help, restore bluegreen.db from a backup"
 
 BY_ERRNO = {
     errno.ENOSPC: NO_ROOM,
@@ -34,6 +35,7 @@ BY_CODE = {
     sqlite3.SQLITE_LOCKED: HELD,
     sqlite3.SQLITE_CORRUPT: DAMAGED,
     sqlite3.SQLITE_NOTADB: DAMAGED,
+    sqlite3.SQLITE_IOERR: DISK,
 }
 
 
@@ -45,7 +47,7 @@ def code_of(error: sqlite3.Error) -> int:
 def fault(path: Path, error: sqlite3.Error | OSError) -> StoreError:
     """Return the StoreError that tells of a failure at `path`."""
     if isinstance(error, OSError):
-        words, cause = BY_ERRNO.get(error.errno or 0, UNREADY), error.strerror
+        words, cause = BY_ERRNO.get(error.errno or 0, DISK), error.strerror
     else:
-        words, cause = BY_CODE.get(code_of(error), UNREADY), str(error)
+        words, cause = BY_CODE.get(code_of(error), REFUSED), str(error)
     return StoreError(f"{path}: {words} [{cause}]")
