@@ -10,6 +10,7 @@ import random
 import signal
 import socket
 import time
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -40,8 +41,10 @@ log = structlog.get_logger()
 HOST_NAME = "host.docker.internal"
 HOST_NAME_LIMIT_S = 1.0
 LEAVING_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL})
-# The engine tells of a death, a pause or a network before its list shows it: the service is listed again after that.
+# The engine tells of a death, a pause or a network before its list shows it, and answers a subscription before that is
+# in force: what was listed at once is listed again after that.
 ECHO_S = 1.0
+RECENT_EVENTS = 256
 
 
 class Sink(Protocol):
@@ -120,7 +123,8 @@ class Containers:
         self._warnings: dict[str, str] = {}
         self._stops: dict[str, _Stop] = {}
         self._unusual_kills: list[tuple[str, str, int, _Stop]] = []
-        self._last_event_ns: dict[str, int] = {}
+        # An event comes by every stream that is open.
+        self._recent: deque[tuple[str, int]] = deque(maxlen=RECENT_EVENTS)
         self._exposed: dict[str, tuple[int, ...]] = {}
 
     def set_scope(self, environment: str, *, required: bool) -> None:
@@ -128,8 +132,7 @@ class Containers:
         scope = Scope(environment, required)
         if scope != self._scope:
             self._scope = scope
-            self._everything_wanted = True
-            self._wake.set()
+            self._want_everything()
 
     def relist(self, service: str) -> None:
         """List a service once more; the answer reaches the sink even when nothing has changed."""
@@ -160,20 +163,23 @@ class Containers:
         """Follow the engine for as long as it answers; only an error ends it."""
         host_address = self._host_address or await _find_host()
         connection = await self._engine.connect()
-        stream: Stream | None = None
+        streams: list[Stream] = []
         refresh_mono_s = 0.0
         try:
             while True:
-                if stream is None or time.monotonic() >= refresh_mono_s:
-                    # The new stream is open before the old one closes, so that no event falls in between. A stream
-                    # that has died in silence, cut off by something on the way, is replaced here at the latest.
-                    old, stream = stream, await self._subscribe(connection)
-                    if old is not None:
-                        old.close()
+                if not streams or time.monotonic() >= refresh_mono_s:
+                    # Two overlap by a whole period: no event falls in between, and when something on the way cuts one
+                    # off in silence, the other still tells.
+                    streams.append(await self._subscribe(connection))
+                    if len(streams) > 2:
+                        streams.pop(0).close()
                     refresh_mono_s = time.monotonic() + self._refresh_s
-                    self._everything_wanted = True
+                    self._want_everything()
+                    # An event between the first list and the moment the subscription is in force shows in the second.
+                    asyncio.get_running_loop().call_later(ECHO_S, self._want_everything)
                 self._wake.clear()
-                stream.check()
+                for stream in streams:
+                    stream.check()
                 await self._judge_unusual_kills(connection)
                 await self._list_wanted(connection, host_address)
                 try:
@@ -182,7 +188,7 @@ class Containers:
                 except TimeoutError:
                     await connection.ask(Client.ping)
         finally:
-            if stream is not None:
+            for stream in streams:
                 stream.close()
             connection.close()
 
@@ -190,28 +196,32 @@ class Containers:
         # Events of networks carry no labels of containers, so a filter by label would lose them.
         return await connection.subscribe(("container", "network"), self._on_event, self._wake.set)
 
+    def _want_everything(self) -> None:
+        self._everything_wanted = True
+        self._wake.set()
+
     # --- lists --------------------------------------------------------------------------------------------------------
 
     async def _list_wanted(self, connection: Connection, host_address: str) -> None:
-        while self._everything_wanted or self._wanted:
-            scope, listed_mono_s = self._scope, time.monotonic()
-            assert scope is not None
-            if self._everything_wanted:
-                self._everything_wanted = False
-                self._wanted.clear()
-                stops = dict(self._stops)
-                sightings, restarted = await connection.ask(self._look_at_all, scope, host_address, stops)
-                if scope == self._scope:
-                    self._take_all(sightings, restarted, listed_mono_s)
-            else:
-                service = self._wanted.pop()
-                sightings = await connection.ask(self._look, f"{SERVICE}={service}", scope, host_address)
-                if scope == self._scope:
-                    view = _View(sightings, listed_mono_s)
-                    before = self._take(service, view)
-                    self._tell(service, view)
-                    if _warnings(before) != _warnings(view):
-                        self._tell_warnings()
+        """List what was wanted when this began; what is wanted meanwhile is the next turn's."""
+        scope, listed_mono_s = self._scope, time.monotonic()
+        assert scope is not None
+        wanted, self._wanted = self._wanted, set()
+        if self._everything_wanted:
+            self._everything_wanted = False
+            sightings, restarted = await connection.ask(self._look_at_all, scope, host_address, dict(self._stops))
+            if scope == self._scope:
+                self._take_all(sightings, restarted, listed_mono_s)
+            return
+        for service in wanted:
+            listed_mono_s = time.monotonic()
+            sightings = await connection.ask(self._look, f"{SERVICE}={service}", scope, host_address)
+            if scope == self._scope:
+                view = _View(sightings, listed_mono_s)
+                before = self._take(service, view)
+                self._tell(service, view)
+                if _warnings(before) != _warnings(view):
+                    self._tell_warnings()
 
     def _look(self, client: Client, label: str, scope: Scope, host_address: str) -> tuple[Sighting, ...]:
         """List the running containers with a label."""
@@ -262,9 +272,8 @@ class Containers:
             # Of a container that was stopped after the list was asked for, the list knows nothing.
             if stop.asked_mono_s >= listed_mono_s or (id_ in self._service_of and id_ not in restarted)
         }
-        for kept in (self._last_event_ns, self._exposed):
-            for id_ in kept.keys() - self._service_of.keys() - self._stops.keys():
-                kept.pop(id_)
+        for id_ in self._exposed.keys() - self._service_of.keys():
+            del self._exposed[id_]
         told = {service: self._colours(view) for service, view in self._views.items()}
         self._sink.docker_listed(told, listed_mono_s)
         self._tell_warnings()
@@ -311,13 +320,12 @@ class Containers:
         id_ = (attributes["container"] if raw["Type"] == "network" else raw["Actor"]["ID"])[:SHORT_ID]
         service = attributes.get(SERVICE) or self._service_of.get(id_)
         elsewhere = self._scope and attributes.get(ENVIRONMENT, self._scope.environment) != self._scope.environment
-        engine_ns = raw["timeNano"]
-        # While one stream replaces another the same event comes twice.
-        if service is None or elsewhere or engine_ns <= self._last_event_ns.get(id_, 0):
+        event = (id_, raw["timeNano"])
+        if service is None or elsewhere or event in self._recent:
             return
-        self._last_event_ns[id_] = engine_ns
+        self._recent.append(event)
         self._sink.docker_event(action)
-        self._follow(action, service, id_, attributes, engine_ns)
+        self._follow(action, service, id_, attributes, raw["timeNano"])
 
     def _follow(self, action: Action, service: str, id_: str, attributes: Mapping[str, str], engine_ns: int) -> None:
         stop = _Stop(time.monotonic(), engine_ns)

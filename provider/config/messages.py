@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -31,9 +32,9 @@ class Finding(NamedTuple):
 
 def findings(error: ValidationError, tree: Tree) -> Iterator[Finding]:
     """Yield a finding for each error of the validation."""
-    schema = json_schema()
+    schema = _schema()
     for detail in error.errors(include_url=False):
-        path = tuple(part for part in detail["loc"] if part != "[key]")
+        path = detail["loc"]
         match detail["type"]:
             case "extra_forbidden":
                 yield Finding(path, _unknown_key(str(path[-1]), _at(schema, path[:-1])), on_key=True)
@@ -41,8 +42,13 @@ def findings(error: ValidationError, tree: Tree) -> Iterator[Finding]:
                 yield Finding(path, _missing(_at(schema, path)), on_key=True)
             case "refused_key":
                 yield Finding(path, detail["msg"], on_key=True)
+            case _ if path[-1:] == ("[key]",):
+                yield Finding(path[:-1], _wrong_value(detail, None), on_key=True)
             case _:
-                yield Finding(path, _wrong_value(detail, tree.written(path)), on_key=detail["loc"][-1:] == ("[key]",))
+                yield Finding(path, _wrong_value(detail, tree.written(path)))
+
+
+_schema = cache(json_schema)
 
 
 def suggestion(word: str, known: list[str]) -> str:

@@ -51,6 +51,7 @@ class Tree:
         self.places: dict[int, tuple[list[str] | None, list[int], list[int]]] = {}
         # What stands at an offset where a plain scalar is not text: `1.10` is a version to one and 1.1 to another.
         self.scalars: dict[int, str] = {}
+        self._indexes: dict[int, dict[str, int]] = {}
 
     @cached_property
     def _line_ends(self) -> list[int]:
@@ -72,15 +73,22 @@ class Tree:
         value: Any = self.value
         key_at = value_at = 0
         for part in path:
-            keys, key_offsets, value_offsets = self.places.get(id(value), (None, [], []))
-            if isinstance(value, dict) and keys is not None and part in value:
-                index = keys.index(str(part))
+            _, key_offsets, value_offsets = self.places.get(id(value), (None, [], []))
+            if isinstance(value, dict) and part in value:
+                index = self._index(value)[str(part)]
             elif isinstance(value, list) and isinstance(part, int) and part < len(value):
                 index = part
             else:
                 return key_at
             value, key_at, value_at = value[part], key_offsets[index], value_offsets[index]
         return key_at if of_key else value_at
+
+    def _index(self, mapping: dict[str, object]) -> dict[str, int]:
+        index = self._indexes.get(id(mapping))
+        if index is None:
+            keys, _, _ = self.places[id(mapping)]
+            index = self._indexes[id(mapping)] = {key: number for number, key in enumerate(keys or ())}
+        return index
 
     def written(self, path: KeyPath) -> str | None:
         """Return the text of a number, boolean or null as it stands in the file, None for anything else."""

@@ -76,15 +76,18 @@ class Proxy:
         self._target = target.removeprefix("unix://")
         self._path = path
         self._tasks: set[asyncio.Task[None]] = set()
-        self._silent: set[str] = set()
+        self._lines: dict[asyncio.StreamReader, list[str]] = {}
+        self._muted: set[asyncio.StreamReader] = set()
+        self._silent = False
 
-    def silence(self, path: str) -> None:
-        """Pass on nothing more, in either direction, on connections that have asked for this path."""
-        self._silent.add(path)
+    def silence(self, path: str = "") -> None:
+        """Pass on nothing more on connections that have asked for this path; without one, on all, new ones too."""
+        self._silent = not path
+        self._muted |= {client for client, lines in self._lines.items() if any(path in line for line in lines)}
 
     def speak(self) -> None:
         """Serve new connections again; those that went silent stay so."""
-        self._silent.clear()
+        self._silent = False
 
     def lists(self) -> list[str]:
         """Return the label that was asked for by each list of containers."""
@@ -93,24 +96,23 @@ class Proxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         up_reader, up_writer = await asyncio.open_unix_connection(self._target)
-        paths: set[str] = set()
+        lines = self._lines.setdefault(reader, [])
+        if self._silent:
+            self._muted.add(reader)
 
-        async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter, *, asking: bool) -> None:
-            muted = False
+        async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
             with contextlib.suppress(OSError):
                 while data := await source.read(65536):
-                    if asking and data.startswith(b"GET "):
-                        line = data.split(b" ", 2)[1].decode()
-                        self.requests.append(line)
-                        paths.add(urllib.parse.urlsplit(line).path.rpartition("/")[2])
-                    muted = muted or not paths.isdisjoint(self._silent)
-                    if not muted:
+                    if source is reader and data.startswith(b"GET "):
+                        lines.append(data.split(b" ", 2)[1].decode())
+                        self.requests.append(lines[-1])
+                    if reader not in self._muted:
                         target.write(data)
                         await target.drain()
             target.close()
 
         try:
-            await asyncio.gather(pump(reader, up_writer, asking=True), pump(up_reader, writer, asking=False))
+            await asyncio.gather(pump(reader, up_writer), pump(up_reader, writer))
         finally:
             for end in (writer, up_writer):
                 end.close()
@@ -195,16 +197,15 @@ async def test_what_runs_at_the_start_is_in_the_first_complete_list(engine: Engi
 
 async def test_a_start_and_a_death_are_followed(engine: Engine) -> None:
     async with following(engine.url) as (_, seen):
-        first = engine.run("t-first", "shop", "blue")
-        second = engine.run("t-second", "shop", "blue")
+        first = await asyncio.to_thread(engine.run, "t-first", "shop", "blue")
+        second = await asyncio.to_thread(engine.run, "t-second", "shop", "blue")
         await eventually(lambda: seen.containers() == {first[:12], second[:12]})
-        engine.api.stop(first)
+        await asyncio.to_thread(engine.api.stop, first)
         await eventually(lambda: seen.containers() == {second[:12]})
-        engine.remove(second)
+        await asyncio.to_thread(engine.remove, second)
         await eventually(lambda: seen.containers() == set())
         assert seen.events["start"] == 2
         assert seen.events["die"] == 2
-        assert seen.complete_lists == 1
 
 
 async def test_a_dead_container_stays_gone_while_the_engine_still_lists_it(engine: Engine) -> None:
@@ -214,7 +215,7 @@ async def test_a_dead_container_stays_gone_while_the_engine_still_lists_it(engin
     async with following(engine.url) as (containers, seen):
         assert seen.containers() == {dying[:12], staying[:12]}
         seen.then = containers.relist
-        engine.api.kill(dying)
+        await asyncio.to_thread(engine.api.kill, dying)
         await eventually(lambda: [deaths for deaths, _ in seen.history].count(1) > 20)
         assert {server.container for deaths, now in seen.history if deaths for server in now.blue} == {staying[:12]}
 
@@ -224,7 +225,7 @@ async def test_a_container_asked_to_stop_leaves(engine: Engine, name: str) -> No
     """Rule 4. USR1 is the stop signal of this container."""
     container = engine.run("t-leaving", "shop", "blue", stop_signal="SIGUSR1")
     async with following(engine.url) as (_, seen):
-        engine.api.kill(container, signal=name)
+        await asyncio.to_thread(engine.api.kill, container, signal=name)
         await eventually(lambda: any(server.leaving_mono_s for _, colours in seen.history for server in colours.blue))
 
 
@@ -233,12 +234,12 @@ async def test_signals_that_do_not_ask_to_stop_are_no_reason_to_leave(engine: En
     container = engine.run("t-reloading", "shop", "blue")
     async with following(engine.url) as (_, seen):
         for name in ("HUP", "USR1", "WINCH"):
-            engine.api.kill(container, signal=name)
-        engine.api.kill(container, signal="QUIT")
+            await asyncio.to_thread(engine.api.kill, container, signal=name)
+        await asyncio.to_thread(engine.api.kill, container, signal="QUIT")
         await eventually(lambda: seen.events["kill"] == 4)
         await eventually(lambda: seen.leaving(container))
         asked_mono_s = seen.blue()[0].leaving_mono_s
-        engine.api.kill(container, signal="QUIT")
+        await asyncio.to_thread(engine.api.kill, container, signal="QUIT")
         await eventually(lambda: seen.events["kill"] == 5)
         assert seen.blue()[0].leaving_mono_s == asked_mono_s
 
@@ -247,7 +248,7 @@ async def test_a_reload_signal_leaves_the_server_in_place(engine: Engine) -> Non
     """Rule 4."""
     container = engine.run("t-reloading", "shop", "blue")
     async with following(engine.url) as (containers, seen):
-        engine.api.kill(container, signal="HUP")
+        await asyncio.to_thread(engine.api.kill, container, signal="HUP")
         await eventually(lambda: seen.events["kill"] == 1)
         before = time.monotonic()
         containers.relist("shop")
@@ -259,9 +260,9 @@ async def test_a_restart_ends_leaving_and_keeps_the_release(engine: Engine) -> N
     container = engine.run("t-restarted", "shop", "blue", version="1")
     async with following(engine.url) as (_, seen):
         release = seen.blue()[0].release
-        engine.api.kill(container, signal="QUIT")
+        await asyncio.to_thread(engine.api.kill, container, signal="QUIT")
         await eventually(lambda: seen.leaving(container))
-        engine.api.restart(container)
+        await asyncio.to_thread(engine.api.restart, container)
         await eventually(lambda: seen.blue() and not seen.leaving(container))
         assert seen.blue()[0].release == release
 
@@ -269,9 +270,9 @@ async def test_a_restart_ends_leaving_and_keeps_the_release(engine: Engine) -> N
 async def test_another_image_under_the_same_tag_is_another_release(engine: Engine) -> None:
     engine.build("bluegreen-test:moving")
     async with following(engine.url) as (_, seen):
-        engine.run("t-before", "shop", "blue", image="bluegreen-test:moving")
-        engine.build("bluegreen-test:moving", more="LABEL build=2\n")
-        engine.run("t-after", "shop", "blue", image="bluegreen-test:moving")
+        await asyncio.to_thread(engine.run, "t-before", "shop", "blue", image="bluegreen-test:moving")
+        await asyncio.to_thread(engine.build, "bluegreen-test:moving", more="LABEL build=2\n")
+        await asyncio.to_thread(engine.run, "t-after", "shop", "blue", image="bluegreen-test:moving")
         await eventually(lambda: len(seen.blue()) == 2)
         assert len({server.release for server in seen.blue()}) == 2
 
@@ -284,9 +285,9 @@ async def test_health_follows_the_healthcheck(engine: Engine) -> None:
             return seen.blue()[0].docker_health
 
         await eventually(lambda: health() is Health.HEALTHY)
-        engine.sicken(container)
+        await asyncio.to_thread(engine.sicken, container)
         await eventually(lambda: health() is Health.UNHEALTHY)
-        engine.heal(container)
+        await asyncio.to_thread(engine.heal, container)
         await eventually(lambda: health() is Health.HEALTHY)
         assert seen.events["health_status"] >= 3
 
@@ -294,9 +295,9 @@ async def test_health_follows_the_healthcheck(engine: Engine) -> None:
 async def test_a_paused_container_is_a_server_that_is_unhealthy(engine: Engine) -> None:
     container = engine.run("t-paused", "shop", "blue")
     async with following(engine.url) as (_, seen):
-        engine.api.pause(container)
+        await asyncio.to_thread(engine.api.pause, container)
         await eventually(lambda: seen.blue()[0].docker_health is Health.UNHEALTHY)
-        engine.api.unpause(container)
+        await asyncio.to_thread(engine.api.unpause, container)
         await eventually(lambda: seen.blue()[0].docker_health is None)
 
 
@@ -320,10 +321,10 @@ async def test_a_changed_network_changes_the_address(engine: Engine) -> None:
     container = engine.run("t-moved", "shop", "blue", labels={"bluegreen.network": network})
     async with following(engine.url) as (_, seen):
         assert "bluegreen.network=t-late" in seen.warnings["t-moved"]
-        engine.api.connect_container_to_network(container, network)
+        await asyncio.to_thread(engine.api.connect_container_to_network, container, network)
         await eventually(seen.blue)
         assert not seen.warnings
-        engine.api.disconnect_container_from_network(container, network)
+        await asyncio.to_thread(engine.api.disconnect_container_from_network, container, network)
         await eventually(lambda: not seen.blue())
 
 
@@ -354,7 +355,7 @@ async def test_a_container_that_joins_another_ones_network_is_found_at_its_addre
     engine.run("t-joined", "shop", "blue", port=81, networks=[f"container:{owner}"])
     async with following(engine.url) as (containers, seen):
         assert seen.blue()[0].url == seen.blue("other")[0].url.replace(":80", ":81")
-        engine.api.stop(owner)
+        await asyncio.to_thread(engine.api.stop, owner)
         await eventually(lambda: not seen.blue("other"))
         containers.relist("shop")
         await eventually(lambda: not seen.blue())
@@ -378,11 +379,11 @@ async def test_only_the_environment_in_scope_counts_and_its_change_lists_anew(en
 
 async def test_ignored_containers_are_told_with_the_reason_until_they_are_gone(engine: Engine) -> None:
     async with following(engine.url) as (_, seen):
-        red = engine.run("t-red", "shop", "red")
-        engine.run("t-blue", "shop", "blue")
+        red = await asyncio.to_thread(engine.run, "t-red", "shop", "red")
+        await asyncio.to_thread(engine.run, "t-blue", "shop", "blue")
         await eventually(seen.blue)
         await eventually(lambda: "bluegreen.colour=red" in seen.warnings.get("t-red", ""))
-        engine.remove(red)
+        await asyncio.to_thread(engine.remove, red)
         await eventually(lambda: not seen.warnings)
 
 
@@ -402,10 +403,11 @@ async def test_an_event_costs_a_list_of_its_service_alone(engine: Engine, tmp_pa
     for number in range(3):
         engine.run(f"t-other-{number}", f"other-{number}", "blue")
     async with Proxy(engine.url, tmp_path / "proxy") as proxy, following(proxy.url) as (_, seen):
+        await eventually(lambda: seen.complete_lists > 1)
         del proxy.requests[:]
-        container = engine.run("t-blue", "shop", "blue")
+        container = await asyncio.to_thread(engine.run, "t-blue", "shop", "blue")
         await eventually(lambda: seen.containers() == {container[:12]})
-        engine.api.pause(container)
+        await asyncio.to_thread(engine.api.pause, container)
         await eventually(lambda: seen.blue()[0].docker_health is Health.UNHEALTHY)
         assert set(proxy.lists()) == {"bluegreen.service=shop"}
         assert len(proxy.requests) == len(proxy.lists()) <= 5
@@ -418,12 +420,12 @@ async def test_an_engine_that_is_stopped_leaves_no_servers_and_is_found_again(
     container = engine.run("t-blue", "shop", "blue")
     async with following(engine.url) as (_, seen):
         assert seen.containers() == {container[:12]}
-        engine.stop()
+        await asyncio.to_thread(engine.stop)
         await eventually(lambda: seen.connected is False)
         assert "next attempt in" in (seen.cause or "")
         lists = seen.complete_lists
-        engine.start()
-        engine.api.start(container)
+        await asyncio.to_thread(engine.start)
+        await asyncio.to_thread(engine.api.start, container)
         await eventually(lambda: seen.connected and seen.containers() == {container[:12]})
         assert seen.complete_lists > lists
         assert not seen.leaving(container)
@@ -450,8 +452,7 @@ async def test_a_dead_proxy_in_between_is_noticed_and_the_servers_stay(engine: E
         Proxy(engine.url, tmp_path / "proxy") as proxy,
         following(proxy.url, ping_s=0.1, timeout_s=2.0) as (_, seen),
     ):
-        for path in ("events", "_ping", "json", "version"):
-            proxy.silence(path)
+        proxy.silence()
         await eventually(lambda: seen.connected is False)
         assert seen.containers() == {container[:12]}
         proxy.speak()
@@ -459,33 +460,43 @@ async def test_a_dead_proxy_in_between_is_noticed_and_the_servers_stay(engine: E
 
 
 async def test_an_event_stream_that_dies_in_silence_is_replaced(engine: Engine, tmp_path: Path) -> None:
-    """Rule 4: a container that was asked to stop and then started, while no event arrived, is not leaving any more."""
-    container = engine.run("t-blue", "shop", "blue")
     async with (
         Proxy(engine.url, tmp_path / "proxy") as proxy,
         following(proxy.url, ping_s=0.1, refresh_s=1.0) as (_, seen),
     ):
-        engine.api.kill(container, signal="QUIT")
-        await eventually(lambda: seen.leaving(container))
-        proxy.silence("events")
-        engine.api.restart(container)
-        added = engine.run("t-added", "shop", "blue")
-        proxy.speak()
-        await eventually(lambda: seen.containers() == {container[:12], added[:12]})
-        await eventually(lambda: not seen.leaving(container))
+        proxy.silence("/events")
+        container = await asyncio.to_thread(engine.run, "t-blue", "shop", "blue")
+        await eventually(lambda: seen.containers() == {container[:12]})
+        await asyncio.to_thread(engine.remove, container)
+        await eventually(lambda: seen.events["die"] == 1)
         assert seen.connected
 
 
-async def test_no_event_falls_between_two_subscriptions_or_counts_twice(engine: Engine) -> None:
-    async with following(engine.url, ping_s=0.01, refresh_s=0.01) as (_, seen):
-        container = engine.run("t-blue", "shop", "blue")
-        for _ in range(30):
-            engine.api.kill(container, signal="HUP")
-        await eventually(lambda: seen.complete_lists > 5)
-        await eventually(lambda: seen.events["kill"] >= 30)
-        engine.api.kill(container, signal="QUIT")
+async def test_a_start_that_nobody_saw_ends_leaving_with_the_next_complete_list(engine: Engine, tmp_path: Path) -> None:
+    """Rule 4."""
+    container = engine.run("t-blue", "shop", "blue", labels={"bluegreen.environment": "production"})
+    async with Proxy(engine.url, tmp_path / "proxy") as proxy, following(proxy.url) as (containers, seen):
+        await asyncio.to_thread(engine.api.kill, container, signal="QUIT")
         await eventually(lambda: seen.leaving(container))
-        assert seen.events["kill"] == 31
+        proxy.silence("/events")
+        await asyncio.to_thread(engine.api.restart, container)
+        assert seen.leaving(container)
+        containers.set_scope("production", required=True)
+        await eventually(lambda: not seen.leaving(container))
+        assert not seen.events["start"]
+
+
+async def test_no_event_falls_between_two_subscriptions_or_counts_twice(engine: Engine) -> None:
+    container = engine.run("t-blue", "shop", "blue")
+    async with following(engine.url, ping_s=0.05, refresh_s=0.2) as (_, seen):
+        await eventually(lambda: seen.complete_lists > 2)
+        sent = 0
+        while seen.complete_lists < 12:
+            await asyncio.to_thread(engine.api.kill, container, signal="HUP")
+            sent += 1
+        await asyncio.to_thread(engine.api.kill, container, signal="QUIT")
+        await eventually(lambda: seen.leaving(container))
+        await eventually(lambda: seen.events["kill"] == sent + 1)
 
 
 async def test_a_cancelled_run_ends_while_its_stream_is_open(engine: Engine) -> None:
