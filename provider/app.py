@@ -1,8 +1,11 @@
 """The composition root: builds the parts, owns the one TaskGroup and the signals."""
 
 import asyncio
+import errno
 import gc
+import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -11,11 +14,11 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
-from provider import config
+from provider import config, exposure
 from provider.admin import admin_app
 from provider.containers import Containers
 from provider.controller import Controller
-from provider.errors import DesiredStateError, ListenError
+from provider.errors import AddressError, DesiredStateError, ListenError, Problem
 from provider.health import HealthChecker, Result
 from provider.metrics import Metrics
 from provider.model import Desired, Probe
@@ -25,7 +28,9 @@ from provider.watch import DesiredStateFile
 
 log = structlog.get_logger("bluegreen")
 
-DRAIN_S = 2.0
+DRAIN_S = 1.0
+CLOSE_S = 3.0
+UNIX = "unix:"
 LAG_EVERY_S = 1.0
 RESTART_S = 1.0
 
@@ -56,13 +61,16 @@ async def serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    for address in (settings.listen, settings.admin_listen):
+        if not address.startswith(UNIX) or address == UNIX:
+            split_address(address)
     store = Store(settings.state_dir)
-    stored = await store.open()
-    daemon = Daemon(settings, store, stored)
+    daemon = Daemon(settings, store, await store.open())
     try:
         await daemon.run(stop)
     finally:
-        await daemon.controller.close()
+        async with asyncio.timeout(CLOSE_S):
+            await daemon.controller.close()
     log.info("stopped")
 
 
@@ -85,13 +93,19 @@ class Daemon:
         )
         self.controller.attach(self._checker, self._containers)
         self._settings, self._stored = settings, stored
+        self._name = str(settings.desired_state)
         self._file = DesiredStateFile(settings.desired_state)
+        self._is_private = exposure.is_loopback(split_address(settings.listen)[0])
         self._texts = _Latest()
         self._accepted: str | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Load the file, listen, and run every loop until `stop` is set."""
         await self._load_first()
+        if not self._is_private:
+            log.warning(
+                "everybody who reaches the provider listener can read the document", listen=self._settings.listen
+            )
         loops = {
             "decide": self.controller.decide,
             "publish": self.controller.publish,
@@ -122,15 +136,15 @@ class Daemon:
 
     async def _load_first(self) -> None:
         """Load the file as it is now, else the text that was accepted last (P11)."""
-        name, refusal = str(self._settings.desired_state), None
+        refusal = None
         try:
             text = self._file.read()
-            desired = await asyncio.to_thread(config.load, text, name)
+            desired = await self._load(text, self._name)
         except DesiredStateError as error:
             if self._stored.desired_text is None:
                 raise
             text, refusal = self._stored.desired_text, error
-            desired = await asyncio.to_thread(config.load, text, f"{name} (as accepted last)")
+            desired = await self._load(text, f"{self._name} (as accepted last)")
         self._accept(desired, text)
         if refusal is not None:
             self.controller.desired_refused(refusal)
@@ -142,11 +156,20 @@ class Daemon:
             if text == self._accepted and not self.controller.desired_is_refused:
                 continue
             try:
-                desired = await asyncio.to_thread(config.load, text, str(self._settings.desired_state))
+                desired = await self._load(text, self._name)
             except DesiredStateError as error:
                 self.controller.desired_refused(error)
             else:
                 self._accept(desired, text)
+
+    async def _load(self, text: str, name: str) -> Desired:
+        desired = await asyncio.to_thread(config.load, text, name)
+        found = exposure.secrets(desired) if not self._is_private else ()
+        if found:
+            where = f"--listen {self._settings.listen} shows the document to everybody who reaches it"
+            message = f"{where}, and it would carry secrets: keep them in files of Traefik's, or listen on 127.0.0.1"
+            raise DesiredStateError(tuple(Problem(name, 1, 1, path, message) for path in found))
+        return desired
 
     def _accept(self, desired: Desired, text: str) -> None:
         self._accepted = text
@@ -173,6 +196,8 @@ class Daemon:
                 await runner.setup()
                 stack.push_async_callback(runner.cleanup)
                 await _listen(runner, address)
+                if address.startswith(UNIX):
+                    stack.callback(Path(address.removeprefix(UNIX)).unlink, missing_ok=True)
                 log.info("listening", address=address)
             yield
 
@@ -199,25 +224,51 @@ class _Latest:
 async def _listen(runner: web.AppRunner, address: str) -> None:
     """Listen on HOST:PORT or unix:PATH."""
     try:
-        if address.startswith("unix:"):
-            await web.UnixSite(runner, address.removeprefix("unix:")).start()
+        if address.startswith(UNIX):
+            await web.SockSite(runner, _bound(Path(address.removeprefix(UNIX)))).start()
             return
         host, port = split_address(address)
         await web.TCPSite(runner, host or None, port).start()
-    except OSError as failure:
+    except (OSError, UnicodeError) as failure:  # the latter for what cannot be a host's name
         raise ListenError(
-            f"cannot listen on {address}: {failure.strerror or failure}; stop what listens there or name another "
-            f"address (--listen, --admin-listen)"
+            f"cannot listen on {address}: {_cause(failure)}; stop what listens there or name another address "
+            f"(--listen, --admin-listen)"
         ) from failure
+
+
+def _cause(failure: OSError | UnicodeError) -> str:
+    """Say why, without the event loop's own words, which name the address a second time."""
+    number = failure.errno if isinstance(failure, OSError) else None
+    return os.strerror(number) if number and number > 0 else str(failure)
+
+
+def _bound(path: Path) -> socket.socket:
+    """Bind PATH for its owner and group. The socket of a daemon that was killed is replaced, a live one is not."""
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        if path.is_socket() and _left_behind(path):
+            path.unlink()
+        listener.bind(str(path))
+        path.chmod(0o660)  # before it listens, so nobody else has come in
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _left_behind(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as visitor:
+        visitor.settimeout(0)
+        return visitor.connect_ex(str(path)) == errno.ECONNREFUSED
 
 
 def split_address(address: str) -> tuple[str, int]:
     """Split HOST:PORT, [IPV6]:PORT or :PORT (every address).
 
     Raises:
-        ListenError: the text is none of these.
+        AddressError: the text is none of these.
     """
     host, colon, port = address.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ListenError(f"{address!r} is no address to listen on: write HOST:PORT, [IPV6]:PORT or unix:PATH")
+        raise AddressError(f"{address!r} is no address to listen on: write HOST:PORT, [IPV6]:PORT or unix:PATH")
     return host.removeprefix("[").removesuffix("]"), int(port)

@@ -15,8 +15,11 @@ from provider import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeVar
 
     from provider.model import Desired
+
+    T = TypeVar("T")
 
 EXIT_UNEXPECTED, EXIT_USAGE, EXIT_NO_DAEMON = 1, 2, 6
 
@@ -105,7 +108,7 @@ def serve(
     import uvloop
 
     from provider import app, logs
-    from provider.errors import BluegreenError, DesiredStateError
+    from provider.errors import AddressError, BluegreenError, DesiredStateError, DockerUnavailable
 
     logs.configure(as_json=log_format == "json" or (log_format == "auto" and not sys.stderr.isatty()))
     settings = app.Settings(
@@ -121,6 +124,8 @@ def serve(
         uvloop.run(app.serve(settings))
     except DesiredStateError as error:
         _fail(EXIT_USAGE, str(error))
+    except (AddressError, DockerUnavailable) as error:  # an engine that is only away ends nothing
+        _fail(EXIT_USAGE, f"bluegreen: {error}")
     except BluegreenError as error:
         _fail(EXIT_UNEXPECTED, f"bluegreen: {error}")
 
@@ -134,25 +139,23 @@ def status(service: str | None, admin: str, as_json: bool, watch: bool) -> None:
     """Show how the services stand."""
     from provider.client import Admin
 
-    daemon = Admin(admin)
-
     def ask() -> dict[str, object]:
+        daemon = Admin(admin)
         return daemon.service(service) if service else daemon.services()
 
-    answer = _asked(ask)
     if as_json:
-        click.echo(json.dumps(answer, indent=2))
+        click.echo(json.dumps(_asked(ask), indent=2))
         return
     from provider import tables
 
     if watch:
-        tables.watch(lambda: _asked(ask))
+        _asked(lambda: tables.watch(ask))
     else:
-        tables.show(answer)
+        tables.show(_asked(ask))
 
 
 @main.command()
-@file_argument
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @json_option
 @click.option(
     "--traefik",
@@ -162,8 +165,12 @@ def status(service: str | None, admin: str, as_json: bool, watch: bool) -> None:
     metavar="[BINARY]",
     help="Also let a real Traefik, started on loopback for the purpose, judge the document.",
 )
-def validate(file: Path, as_json: bool, traefik: str | None) -> None:
-    """Check a desired-state file and print everything that is wrong with it."""
+def validate(file: Path | None, as_json: bool, traefik: str | None) -> None:
+    """Check a desired-state FILE and print everything that is wrong with it."""
+    if file is None:
+        if traefik is None or not Path(traefik).is_file():
+            raise click.UsageError("Missing argument 'FILE'.")
+        file, traefik = Path(traefik), "traefik"  # written as: validate --traefik FILE
     desired, problems = _load(file)
     errors: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -242,23 +249,26 @@ def _load(file: Path) -> "tuple[Desired | None, list[dict[str, object]]]":
 def _judged(desired: "Desired", binary: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     import asyncio
 
-    from provider import offline, traefik
+    from provider import judge, offline, traefik
     from provider.controller import clock
     from provider.errors import BluegreenError
 
     document, assumed = offline.document(desired, clock())
     try:
-        found = asyncio.run(traefik.judge(document.body, binary=traefik.find_binary(binary)))
+        found = asyncio.run(judge.judge(document.body, binary=traefik.find_binary(binary)))
     except BluegreenError as error:
         _fail(EXIT_UNEXPECTED, f"bluegreen: {error}")
     return found.errors, (*assumed, *found.notes)
 
 
-def _asked(ask: "Callable[[], dict[str, object]]") -> dict[str, object]:
+def _asked(ask: "Callable[[], T]") -> "T":
     from provider.client import NoDaemon, Refused
+    from provider.errors import AddressError
 
     try:
         return ask()
+    except AddressError as error:
+        _fail(EXIT_USAGE, f"bluegreen: {error} (--admin, BLUEGREEN_ADMIN)")
     except NoDaemon as error:
         _fail(EXIT_NO_DAEMON, f"bluegreen: {error}")
     except Refused as error:

@@ -50,5 +50,9 @@ class ListenError(BluegreenError):
     """An address to listen on cannot be used."""
 
 
+class AddressError(ListenError):
+    """A text that is no address to listen on."""
+
+
 class TraefikError(BluegreenError):
     """A Traefik started by us did not come up or cannot be found."""

@@ -1,18 +1,16 @@
 """A real Traefik of our own on loopback: found, started, asked what it applied, and stopped.
 
-`judge` lets one say what it thinks of a document. What Traefik answers and logs was seen in 3.7.15.
+What Traefik answers and logs was seen in 3.7.15.
 """
 
 import asyncio
-import re
 import secrets
 import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -21,7 +19,6 @@ from urllib.parse import quote
 
 import aiohttp
 import orjson
-from aiohttp import web
 
 from provider.errors import TraefikError
 from provider.model import JsonObject
@@ -35,33 +32,6 @@ LOOK_S = 0.02
 REQUEST_S = 10.0
 LOG_LINES_SHOWN = 5
 ERROR_LEVELS = frozenset({"error", "fatal", "panic"})
-MARKER = re.compile(r"bluegreen-[0-9a-f]{12}")
-REFUSAL = "cannot decode configuration data: "
-RAW_DATA_SECTIONS = {
-    "routers": "router",
-    "services": "service",
-    "middlewares": "middleware",
-    "tcpRouters": "tcp router",
-    "tcpServices": "tcp service",
-    "tcpMiddlewares": "tcp middleware",
-    "udpRouters": "udp router",
-    "udpServices": "udp service",
-}
-OWN_PROVIDERS = frozenset({"http", "internal"})
-ELSEWHERE = re.compile(
-    r'@(?!(?:http|internal)\b)[\w-]+(?:" does not exist)?$'
-    r"|no such file or directory|failed to find any PEM data|invalid certificate\(s\) content|failed to parse CA"
-    r"|unknown plugin type"
-)
-"""Complaints about other providers, files and plugins, which only the operator's own Traefik has."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What Traefik holds against a document, one line each; of the `notes` only the operator's own Traefik can tell."""
-
-    errors: tuple[str, ...]
-    notes: tuple[str, ...]
 
 
 def find_binary(name: str | None = None) -> Path:
@@ -198,7 +168,7 @@ class Traefik:
 
     def errors(self, since: int = 0) -> tuple[str, ...]:
         """Return the errors that Traefik logged since a mark, in its own words."""
-        return tuple(_words(entry) for entry in self.log(since) if entry.get("level") in ERROR_LEVELS)
+        return tuple(words(entry) for entry in self.log(since) if entry.get("level") in ERROR_LEVELS)
 
     async def _launch(self, folder: Path) -> asyncio.subprocess.Process:
         """Start the process on a configuration file: it keeps headers off the command line, and names as they are."""
@@ -213,6 +183,7 @@ class Traefik:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
+                    start_new_session=True,  # a terminal's Ctrl-C is for us: we stop it in our own time
                 )
             except OSError as error:
                 raise TraefikError(f"{self._binary} cannot be started: {error.strerror}") from error
@@ -243,7 +214,9 @@ class Traefik:
                 response.raise_for_status()
                 return cast("JsonObject", orjson.loads(await response.read()))
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise TraefikError(self._with_log(f"does not answer {path} on {self.api} ({error!r})")) from error
+            code = self._process.returncode
+            what = f"does not answer {path} on {self.api}: {error}" if code is None else f"ended with exit code {code}"
+            raise TraefikError(self._with_log(what)) from error
 
     async def _stop(self) -> None:
         if self._process.returncode is not None:
@@ -264,135 +237,6 @@ class Traefik:
         return f"Traefik ({self._binary}) {what}: " + "; ".join(lines)
 
 
-async def judge(document: bytes, *, binary: Path, limit_s: float = 60.0) -> Verdict:
-    """Serve a document to a Traefik started for the purpose and return what it holds against it.
-
-    That Traefik has every entry point that the document names and no provider but ours. Middlewares of other providers
-    are noted and taken out first: Traefik reports one error a router, and theirs would hide the others.
-    Raises TraefikError where Traefik does not come up or says nothing within `limit_s`, ValueError for a document
-    without a marker.
-    """
-    content: JsonObject = orjson.loads(document)
-    marker = _marker(content)
-    notes = _take_out_foreign_middlewares(content)
-    tcp, udp = _entry_points(content)
-    api_port, *ports = free_ports(1 + len(tcp) + len(udp))
-    async with (
-        _served(orjson.dumps(content) if notes else document) as endpoint,
-        Traefik(
-            endpoint,
-            binary=binary,
-            api_port=api_port,
-            entry_points=dict(zip(tcp, ports, strict=False)),
-            udp_entry_points=dict(zip(udp, ports[len(tcp) :], strict=True)),
-            throttle_s=0.001,
-        ) as traefik,
-    ):
-        refusals = await _applied_or_refused(traefik, marker, limit_s)
-        complaints = refusals or (*_logged(traefik), *_complaints(await traefik.raw_data()))
-    notes += [f"{line} (only your own Traefik can tell)" for line in complaints if ELSEWHERE.search(line)]
-    return Verdict(tuple(line for line in complaints if not ELSEWHERE.search(line)), tuple(notes))
-
-
-async def _applied_or_refused(traefik: Traefik, marker: str, limit_s: float) -> tuple[str, ...]:
-    """Wait until Traefik applied the marker's document, and return nothing, or refused it, and return its words."""
-    try:
-        async with asyncio.timeout(limit_s):
-            while await traefik.middleware(marker) is None:
-                refusals = [words for words in traefik.errors() if REFUSAL in words]
-                if refusals:
-                    return tuple(f"the whole document is refused: {words.partition(REFUSAL)[2]}" for words in refusals)
-                await asyncio.sleep(LOOK_S)
-    except TimeoutError:
-        said = "; ".join(traefik.errors()) or "it logged no error"
-        raise TraefikError(f"Traefik neither applied nor refused the document within {limit_s:g} s: {said}") from None
-    return ()
-
-
-def _logged(traefik: Traefik) -> Iterator[str]:
-    """Yield the errors that belong neither to a router (the API has those) nor to polling: those of certificates."""
-    for entry in traefik.log():
-        if entry.get("level") in ERROR_LEVELS and not {"routerName", "providerName"} & entry.keys():
-            yield _words(entry)
-
-
-def _complaints(raw_data: Mapping[str, Mapping[str, JsonObject]]) -> Iterator[str]:
-    for section, kind in RAW_DATA_SECTIONS.items():
-        for name, body in sorted(raw_data.get(section, {}).items()):
-            errors = cast("list[str]", body.get("error", []))
-            if not errors and body.get("status") != "enabled":
-                errors = [f"status {body.get('status')}"]
-            yield from (f"{kind} {name.removesuffix('@http')}: {error}" for error in errors)
-
-
-def _marker(content: JsonObject) -> str:
-    http = content.get("http")
-    middlewares = http.get("middlewares") if isinstance(http, dict) else None
-    for name in middlewares or ():
-        if MARKER.fullmatch(name):
-            return cast("str", name)
-    raise ValueError(f"the document has no middleware named {MARKER.pattern}, by which Traefik could prove it")
-
-
-def _take_out_foreign_middlewares(content: object) -> list[str]:
-    """Remove, in place, the middlewares of other providers from every list that uses them; return a note on each."""
-    notes = []
-    for path, names in _lists(content, "middlewares"):
-        for name in [name for name in names if isinstance(name, str) and _is_foreign(name)]:
-            names.remove(name)
-            notes.append(f"{path}: {name!r} is another provider's (only your own Traefik can tell)")
-    return notes
-
-
-def _is_foreign(name: str) -> bool:
-    _, at, provider = name.partition("@")
-    return bool(at) and provider not in OWN_PROVIDERS
-
-
-def _entry_points(content: JsonObject) -> tuple[list[str], list[str]]:
-    """Return the TCP and the UDP entry points to define, at least one for routers that name none.
-
-    A name that both protocols use is TCP's; Traefik says so of the UDP router.
-    """
-
-    def named(*sections: str) -> set[str]:
-        lists = [names for section in sections for _, names in _lists(content.get(section), "entryPoints")]
-        return {name for names in lists for name in names if isinstance(name, str)} - {"traefik"}
-
-    tcp = named("http", "tcp") or {"web"}
-    return sorted(tcp), sorted(named("udp") - tcp)
-
-
-def _lists(value: object, key: str, path: str = "") -> Iterator[tuple[str, list[object]]]:
-    """Yield every list that stands under this key at any depth, with its path."""
-    if not isinstance(value, dict):
-        return
-    for name, inner in value.items():
-        where = f"{path}.{name}" if path else name
-        if name == key and isinstance(inner, list):
-            yield where, inner
-        else:
-            yield from _lists(inner, key, where)
-
-
-@asynccontextmanager
-async def _served(document: bytes) -> AsyncIterator[str]:
-    """Serve the document on a loopback port of its own; yields its URL."""
-
-    async def answer(_: web.Request) -> web.Response:
-        return web.Response(body=document, content_type="application/json")
-
-    app = web.Application()
-    app.router.add_get("/", answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, LOOPBACK, 0).start()
-        yield f"http://{LOOPBACK}:{runner.addresses[0][1]}/"
-    finally:
-        await runner.cleanup()
-
-
 def _entry(line: bytes) -> JsonObject:
     """Read a line of the log; a panic's, for one, is no JSON."""
     try:
@@ -402,5 +246,6 @@ def _entry(line: bytes) -> JsonObject:
     return entry if isinstance(entry, dict) else {"level": "error", "message": line.decode(errors="replace")}
 
 
-def _words(entry: JsonObject) -> str:
+def words(entry: JsonObject) -> str:
+    """Return what an entry of Traefik's log says."""
     return ": ".join(str(entry[field]) for field in ("message", "error") if field in entry)

@@ -1,0 +1,35 @@
+"""What a document holds that must not be read by a whole network."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from provider.model import Desired
+
+AUTHENTICATION = frozenset({"basicAuth", "digestAuth"})
+
+
+def secrets(desired: Desired) -> tuple[str, ...]:
+    """Return where the pass-through configuration carries private keys or users' passwords."""
+    return tuple(_secrets(desired.pass_through, ""))
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address to listen on is reached from this machine alone; an empty one is every address."""
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
+def _secrets(value: object, path: str) -> Iterator[str]:
+    match value:
+        case str() if "PRIVATE KEY-----" in value:
+            yield f"{path} (a private key)"
+        case Mapping():
+            for key, inner in value.items():
+                here = f"{path}.{key}" if path else str(key)
+                if key in AUTHENTICATION and isinstance(inner, Mapping) and inner.get("users"):
+                    yield f"{here}.users (passwords)"
+                else:
+                    yield from _secrets(inner, here)
+        case Sequence() if not isinstance(value, str | bytes):
+            for number, inner in enumerate(value):
+                yield from _secrets(inner, f"{path}[{number}]")
+        case _:
+            return
