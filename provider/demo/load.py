@@ -1,6 +1,7 @@
 """The clients of the demo: a steady, bounded load, of which every request is counted."""
 
 import asyncio
+import os
 from collections import Counter
 from typing import NamedTuple
 
@@ -11,6 +12,17 @@ from provider.demo.news import News
 CLIENTS = 8
 EVERY_S = 0.04
 REQUEST_S = 10.0
+
+
+def cause(error: aiohttp.ClientError | TimeoutError) -> str:
+    """Say in words for people why a request got no answer."""
+    match error:
+        case TimeoutError():
+            return "no answer in time"
+        case aiohttp.ClientOSError(errno=int(number)):
+            return os.strerror(number).lower()
+        case _:
+            return str(error) or type(error).__name__
 
 
 class Turn(NamedTuple):
@@ -73,7 +85,7 @@ class Load:
             async with session.post(self.url) as response:
                 text = (await response.text()).strip()
         except (aiohttp.ClientError, TimeoutError) as error:
-            self.failures[f"{type(error).__name__}: {error}"] += 1
+            self.failures[cause(error)] += 1
             return
         if response.status != 200:
             self.failures[f"{response.status}: {text}"] += 1

@@ -16,6 +16,7 @@ import orjson
 from aiohttp import web
 
 import provider
+from provider.demo.load import cause
 from provider.demo.news import LIMIT_S, News, StoryFailed
 from provider.errors import BluegreenError
 from provider.model import Colour, Wish
@@ -46,20 +47,18 @@ T = TypeVar("T")
 
 
 class Application:
-    """One version of the shop. It listens at once, and answers 503 to everything for its first `warm_up_s`."""
+    """One version of the shop. Until it is warm it answers everything with 503."""
 
-    def __init__(self, colour: Colour, version: str, warm_up_s: float = 0.0) -> None:
-        self.colour, self.version = colour, version
+    def __init__(self, colour: Colour, version: str, *, is_warm: bool) -> None:
+        self.colour, self.version, self.is_warm = colour, version, is_warm
         self.text = f"{SERVICE} version {version} on {colour}"
         self.url = ""
         self.checks_passed = 0
         self.checks_before_visit: int | None = None
         """How many health checks it had passed when its first request came; None while none came."""
-        self._warm_up_s, self._warm_s = warm_up_s, 0.0
         self._runner = web.ServerRunner(web.Server(self._answer, access_log=None), shutdown_timeout=STOP_S)
 
     async def __aenter__(self) -> Self:
-        self._warm_s = asyncio.get_running_loop().time() + self._warm_up_s
         await self._runner.setup()
         await web.TCPSite(self._runner, LOOPBACK, 0).start()
         self.url = f"http://{LOOPBACK}:{self._runner.addresses[0][1]}"
@@ -71,12 +70,11 @@ class Application:
         await self._runner.cleanup()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        is_warm = asyncio.get_running_loop().time() >= self._warm_s
         if request.path == "/healthz":
-            self.checks_passed += is_warm
+            self.checks_passed += self.is_warm
         elif self.checks_before_visit is None:
             self.checks_before_visit = self.checks_passed
-        return web.Response(text=f"{self.text}\n") if is_warm else web.Response(text="warming up\n", status=503)
+        return web.Response(text=f"{self.text}\n") if self.is_warm else web.Response(text="warming up\n", status=503)
 
 
 class Daemon:
@@ -86,8 +84,8 @@ class Daemon:
         self.url, self.admin = f"http://{LOOPBACK}:{port}", f"http://{LOOPBACK}:{admin_port}"
         self._log = folder / "daemon.log"
         self._arguments = [
-            *("--desired-state", file, "--state-dir", folder / "state", "--docker", "none", "--log-format", "text"),
-            *("--listen", f"{LOOPBACK}:{port}", "--admin-listen", f"{LOOPBACK}:{admin_port}"),
+            *("--desired-state", str(file), "--state-dir", str(folder / "state"), "--docker", "none"),
+            *("--listen", f"{LOOPBACK}:{port}", "--admin-listen", f"{LOOPBACK}:{admin_port}", "--log-format", "text"),
         ]
         self._stack = AsyncExitStack()
         self._process: asyncio.subprocess.Process
@@ -109,16 +107,18 @@ class Daemon:
         await self._stack.aclose()
 
     async def status(self) -> Mapping[str, Any]:
-        """Return how the shop stands."""
+        """Return how the shop stands, {} where the file has none any more."""
         try:
             async with self._session.get(f"{self.admin}/api/v1/services/{SERVICE}") as response:
+                if response.status == 404:
+                    return {}
                 response.raise_for_status()
                 return cast("Mapping[str, Any]", orjson.loads(await response.read()))
         except (aiohttp.ClientError, TimeoutError) as error:
-            await self._gone(f"does not answer on {self.admin} ({error!r})")
+            await self._gone(f"does not answer on {self.admin} ({cause(error)})")
 
     async def _launch(self) -> asyncio.subprocess.Process:
-        """Start the process in a session of its own: a Ctrl-C of the terminal is for the demo, which ends it in order."""
+        """Start the process in a session of its own: a terminal's Ctrl-C is for the demo, which ends it in order."""
         with self._log.open("wb") as log:
             return await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "provider", "serve", *self._arguments),
@@ -161,22 +161,25 @@ class Daemon:
     async def _stop(self) -> None:
         if self._process.returncode is not None:
             return
-        self._process.terminate()
         try:
+            self._process.terminate()
             async with asyncio.timeout(STOP_S):
                 await self._process.wait()
         except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
+            pass
+        finally:
+            if self._process.returncode is None:
+                self._process.kill()
+        await self._process.wait()
 
 
 class Stage:
     """Everything that plays, alive within `async with`; `follow` keeps `status` and `applied` up to date."""
 
-    def __init__(self, binary: Path, news: News, *, warm_up_s: float) -> None:
-        self.blue = Application(Colour.BLUE, "1")
-        self.green = Application(Colour.GREEN, "2", warm_up_s)
-        self.news = news
+    def __init__(self, binary: Path) -> None:
+        self.blue = Application(Colour.BLUE, "1", is_warm=True)
+        self.green = Application(Colour.GREEN, "2", is_warm=False)
+        self.news = News()
         self.status: Mapping[str, Any] = {}
         self.applied: Mapping[str, int] = {}
         """The weights by colour that Traefik says it has."""
@@ -194,6 +197,7 @@ class Stage:
             self.edit(Wish.AUTO)
             self.daemon = await _started(stack, lambda: Daemon(self.file, folder, *free_ports(2)))
             self.traefik = await _started(stack, self._new_traefik)
+            await self._look()
             self._stack = stack.pop_all()
         return self
 
@@ -202,13 +206,18 @@ class Stage:
     ) -> None:
         await self._stack.aclose()
 
+    @property
+    def applications(self) -> tuple[Application, Application]:
+        """Both versions, the old one first."""
+        return self.blue, self.green
+
     async def start_green(self) -> None:
         """Start version 2; nobody knows of it until an edit names it."""
         await self._stack.enter_async_context(self.green)
 
     def edit(self, active: Wish) -> None:
         """Replace the file in one step, as editors do; it names the applications that have started."""
-        started = [one for one in (self.blue, self.green) if one.url]
+        started = [one for one in self.applications if one.url]
         colours = [FILE_COLOUR.format(colour=one.colour, url=one.url, version=one.version) for one in started]
         new = self.file.with_suffix(".new")
         new.write_text(FILE.format(service=SERVICE, active=active) + "".join(colours))
@@ -217,12 +226,15 @@ class Stage:
     async def follow(self) -> None:
         """Look at the daemon and at Traefik again and again; raise what either died of."""
         while True:
-            self.status = await self.daemon.status()
-            service = cast("Mapping[str, Any]", await self.traefik.service(SERVICE) or {})
-            children = service.get("weighted", {}).get("services", ())
-            self.applied = {child["name"].removeprefix(f"{SERVICE}-"): child["weight"] for child in children}
+            await self._look()
             self.news.tell()
             await asyncio.sleep(LOOK_S)
+
+    async def _look(self) -> None:
+        self.status = await self.daemon.status()
+        service = cast("Mapping[str, Any]", await self.traefik.service(SERVICE) or {})
+        children = service.get("weighted", {}).get("services", ())
+        self.applied = {child["name"].removeprefix(f"{SERVICE}-"): child["weight"] for child in children}
 
     def _new_traefik(self) -> Traefik:
         api_port, web_port = free_ports(2)
