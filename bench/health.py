@@ -56,7 +56,7 @@ def probes(mode: ProbeMode, port: int) -> dict[str, frozenset[Probe]]:
     check = HealthCheck(mode=mode, path="/healthz", interval_s=0.5, timeout_s=5.0)
     found = {}
     for n in range(SERVERS):
-        name, key = f"service-{n}", ServerKey(f"http://{ADDRESSES[n % len(ADDRESSES)]}:{port}", f"container-{n}")
+        name, key = f"service-{n}", ServerKey(f"http://{ADDRESSES[n % len(ADDRESSES)]}:{port}", f"container-{n}", "1")
         found[name] = frozenset({Probe(name, Colour.BLUE, key, check, f"{name}.example.com")})
     return found
 

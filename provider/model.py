@@ -261,10 +261,11 @@ class Desired:
 
 
 class ServerKey(NamedTuple):
-    """Tells one server of a colour from another: the same address in another container is another server."""
+    """Tells one server of a colour from another: the same address is another server in another container or release."""
 
     url: str
     container: str | None
+    release: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +285,7 @@ class Server:
     @property
     def key(self) -> ServerKey:
         """What health results are kept under."""
-        return ServerKey(self.url, self.container)
+        return ServerKey(self.url, self.container, self.release)
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,9 +403,11 @@ class ServiceState:
 
     `settled` holds for each colour the releases that `active: auto` does not want (again): those it ran when it
     last had traffic, and those found standing by at first sight. `wish` is the effective `active` last acted on.
+    `undecided` is kept once both colours were seen running at first sight: one that stops does not settle it.
     """
 
     active: Colour | None = None
+    undecided: bool = False
     wish: Wish | None = None
     settled: ByColour[frozenset[str]] = ByColour(frozenset(), frozenset())
     way_back: WayBack | None = None

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from provider import rollout, serving
 from provider.model import (
+    ByColour,
     Candidate,
     Colour,
     Decision,
@@ -65,21 +66,17 @@ def step(snapshot: Snapshot, now: Instant) -> Taken | None:
 def decide_first_sight(snapshot: Snapshot, now: Instant) -> Taken | None:
     """Rule 1: a service the store never knew gets its active colour; what then stands by is settled, not wanted."""
     for member in snapshot.members:
+        name, observed = member.service.name, member.observed
         first = None if member.state.active else first_sight(member)
         if first is not None:
             colour, reason = first
-            state = replace(
-                member.state,
-                active=colour,
-                wish=member.service.active,
-                settled=replace(
-                    member.state.settled,
-                    **{each.value: observed.releases for each, observed in member.observed.items()},
-                ),
-            )
-            release = member.observed[colour].release
-            row = Decision(now.utc, member.service.name, "first-sight", colour, release, detail=reason)
+            settled = ByColour(observed.blue.releases, observed.green.releases)
+            state = replace(member.state, active=colour, undecided=False, wish=member.service.active, settled=settled)
+            row = Decision(now.utc, name, "first-sight", colour, observed[colour].release, detail=reason)
             return _with_member(snapshot, replace(member, state=state)), (row,)
+        if member.state.active is None and not member.state.undecided and len(_running(member)) == len(Colour):
+            row = Decision(now.utc, name, "undecided", detail="both colours run, and the file names neither")
+            return _with_member(snapshot, replace(member, state=replace(member.state, undecided=True))), (row,)
     return None
 
 
@@ -87,6 +84,7 @@ def first_sight(member: Member) -> tuple[Colour, str] | None:
     """Return the colour that rule 1 makes active and why; None while the service is undecided.
 
     Even a colour that the file names waits for Docker's first complete list: what stands by then must be settled.
+    Where both colours were seen, one that stops decides nothing: a container's restart must not choose production.
     """
     if not all(observed.known for _, observed in member.observed.items()):
         return None
@@ -95,8 +93,8 @@ def first_sight(member: Member) -> tuple[Colour, str] | None:
         return named, f"the file says active: {named}"
     if member.service.initial is not None:
         return member.service.initial, f"the file says initial: {member.service.initial}"
-    running = [colour for colour, observed in member.observed.items() if observed.servers]
-    return (running[0], "the only colour with servers") if len(running) == 1 else None
+    running = _running(member)
+    return (running[0], "the only colour with servers") if len(running) == 1 and not member.state.undecided else None
 
 
 def follow_wish(snapshot: Snapshot, now: Instant) -> Taken | None:
@@ -158,13 +156,15 @@ def end_unwanted(snapshot: Snapshot, now: Instant) -> Taken | None:
     under_way = snapshot.state.rollout
     if under_way is None:
         return None
+    if not snapshot.members:
+        return _advance(snapshot, Event.WITHDRAWN, now, "the file has no service here any more")
+    if under_way.members != _names(snapshot):
+        return _advance(snapshot, Event.SUPERSEDED, now, f"the group now has the members {', '.join(_names(snapshot))}")
     wanted = candidates(snapshot)
     if not wanted and (other := _other_release(snapshot, under_way)):
         return _advance(snapshot, Event.SUPERSEDED, now, f"{other}, which is not wanted")
     if not wanted:
         return _advance(snapshot, Event.WITHDRAWN, now, "the file wants no other colour than the active one any more")
-    if under_way.members != _names(snapshot):
-        return _advance(snapshot, Event.SUPERSEDED, now, f"the group now has the members {', '.join(_names(snapshot))}")
     if wanted != under_way.candidates:
         return _advance(snapshot, Event.SUPERSEDED, now, f"now wanted: {_told(wanted)}")
     return None
@@ -321,6 +321,10 @@ def _names(snapshot: Snapshot) -> tuple[str, ...]:
 
 def _told(wanted: Iterable[Candidate]) -> str:
     return ", ".join(f"{one.service} {one.colour} {one.release or '(no release yet)'}" for one in wanted)
+
+
+def _running(member: Member) -> list[Colour]:
+    return [colour for colour, observed in member.observed.items() if observed.known and observed.servers]
 
 
 def _sole(releases: frozenset[str]) -> str | None:

@@ -154,9 +154,18 @@ def release_from_quarantine(state: GroupState, service: str, colour: Colour) -> 
 
 
 def quarantine_of(state: GroupState, candidates: tuple[Candidate, ...]) -> Quarantine | None:
-    """Return the failed set that has all of these candidates: a part of it is not tried by itself either."""
-    wanted = frozenset(candidates)
-    return next((failed for failed in reversed(state.quarantined) if wanted <= frozenset(failed.candidates)), None)
+    """Return the failed set that has all of these candidates: a part of it is not tried by itself either.
+
+    A colour that runs no release counts as what failed in it, or a crash loop would begin a rollout at each gap.
+    """
+
+    def failed_in(one: Candidate, failed: Quarantine) -> bool:
+        known = [past for past in failed.candidates if (past.service, past.colour) == (one.service, one.colour)]
+        return one in known or (one.release is None and bool(known))
+
+    return next(
+        (failed for failed in reversed(state.quarantined) if all(failed_in(one, failed) for one in candidates)), None
+    )
 
 
 def switch(state: ServiceState, candidate: Candidate, now: Instant) -> ServiceState:

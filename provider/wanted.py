@@ -48,8 +48,8 @@ def holding_up(snapshot: Snapshot, now: Instant) -> str | None:
         return f"{held} has hold: true"
     chosen = {one.service for one in under_way.candidates}
     for member in snapshot.members:
-        state = _standby_state(member)
-        if member.service.name not in chosen and state in {ColourState.STARTING, ColourState.MIXED}:
+        state = None if member.service.name in chosen else _standby_state(member)
+        if state in {ColourState.UNKNOWN, ColourState.STARTING, ColourState.MIXED}:
             return f"the standby of {member.service.name}, of the same group, is {state}"
     for one in under_way.candidates:
         for gate, verdict in gates_of(snapshot, one, now).items():
@@ -72,15 +72,20 @@ def _wanted(member: Member, under_way: Candidate | None) -> Candidate | None:
     observed = member.observed[colour]
     if not observed.known:
         return under_way
-    release = observed.release or (under_way.release if under_way else None)
+    release = observed.release if observed.staying else None
+    release = release or (under_way.release if under_way else None)
     if wish is Wish.AUTO and (release is None or release in member.state.settled[colour]):
         return None
     return Candidate(member.service.name, colour, release)
 
 
 def _standby_state(member: Member) -> ColourState | None:
+    """Return the state of a standby that may yet become a candidate; None where the file pins the active colour."""
     active = member.state.active
-    return colour_state(member, active.other) if active else None
+    if active is None:
+        listed = all(observed.known for _, observed in member.observed.items())
+        return None if listed else ColourState.UNKNOWN
+    return None if member.service.active.colour is active else colour_state(member, active.other)
 
 
 def _candidate(under_way: Rollout | None, member: Member) -> Candidate | None:

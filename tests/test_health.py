@@ -116,7 +116,7 @@ def free_port() -> int:
 
 
 def probe(url: str, check: HealthCheck = HTTP, *, service: str = "shop", host: str | None = None) -> Probe:
-    return Probe(service, Colour.BLUE, ServerKey(url, None), check, host)
+    return Probe(service, Colour.BLUE, ServerKey(url, None, "1"), check, host)
 
 
 @dataclass
@@ -675,7 +675,7 @@ async def test_more_checks_than_may_run_at_once_wait_and_do_not_fail(monkeypatch
         writer.write(OK)
 
     async with serving(slow) as url:
-        probes = [replace(probe(url), key=ServerKey(url, str(n))) for n in range(5)]
+        probes = [replace(probe(url), key=ServerKey(url, str(n), "1")) for n in range(5)]
         async with checking(*probes) as (_, told):
             await eventually(lambda: open_now == 2)
             go_on.set()

@@ -1,0 +1,146 @@
+"""Which servers take the traffic."""
+
+from dataclasses import replace
+
+import pytest
+
+from provider import serving
+from provider.model import ByColour, Health, HealthCheck, Member, Observed, ProbeMode, Server
+from tests.worlds import BLUE, GREEN, NOTHING, at, member, runs, server, service
+
+A, B, C = server(1), server(2), server(3, "r2")
+UNHEALTHY, UNKNOWN = Health.UNHEALTHY, Health.UNKNOWN
+
+
+def leaving(one: Server, since_mono_s: float = 990.0) -> Server:
+    return replace(one, leaving_mono_s=since_mono_s)
+
+
+def chosen(of: Member, mono_s: float = 1000.0) -> tuple[Server, ...]:
+    served = serving.serve(of, at(mono_s))
+    assert served is not None
+    assert served.weights == ((BLUE, 100),)
+    assert served.servers.keys() == {BLUE}
+    again = replace(of, published=frozenset(one.key for one in served.servers[BLUE]))
+    assert serving.serving(again, BLUE, at(mono_s)) == served.servers[BLUE], "published, the choice must stand (P12)"
+    return served.servers[BLUE]
+
+
+def test_the_active_colour_is_served_mixed_or_not() -> None:
+    """Rule 3."""
+    assert chosen(member(blue=runs(A, C))) == (A, C)
+
+
+def test_only_healthy_servers_are_served_while_there_are_any() -> None:
+    """Rule 3."""
+    assert chosen(member(blue=runs(A, B, C), health={B: UNHEALTHY, C: UNKNOWN})) == (A,)
+
+
+@pytest.mark.parametrize("health", [UNHEALTHY, UNKNOWN])
+def test_all_servers_are_served_when_none_is_healthy(health: Health) -> None:
+    """Rule 3."""
+    assert chosen(member(blue=runs(A, B), health={A: health, B: health})) == (A, B)
+
+
+def test_a_published_server_stays_after_a_restart_until_it_is_proven_unhealthy() -> None:
+    """Rule 3: nobody has been judged yet, and only those in the last document are served."""
+    of = member(blue=runs(A, B, C), health={A: UNKNOWN, B: UNKNOWN, C: UNKNOWN}, published=(A, B))
+    assert chosen(of) == (A, B)
+    assert chosen(replace(of, health=member(blue=runs(A), health={A: UNHEALTHY}).health)) == (B,)
+
+
+def test_a_server_not_judged_yet_does_not_join_the_unhealthy() -> None:
+    """P12: once published it would count as able and push the others out in a second document."""
+    assert chosen(member(blue=runs(A, B), health={A: UNHEALTHY, B: UNKNOWN}, published=(A,))) == (A,)
+
+
+def test_a_server_asked_to_stop_leaves_at_once_while_another_can_serve() -> None:
+    """Rule 4."""
+    assert chosen(member(blue=runs(leaving(A), B), published=(A, B))) == (B,)
+
+
+@pytest.mark.parametrize("others", [(), (B,)], ids=["alone", "beside one that is not judged yet"])
+def test_the_last_server_that_can_serve_stays_while_it_is_being_stopped(others: tuple[Server, ...]) -> None:
+    """Rule 4."""
+    last = leaving(A)
+    assert chosen(member(blue=runs(last, *others), health=dict.fromkeys(others, UNKNOWN), published=(A,))) == (last,)
+
+
+def test_a_server_being_stopped_stays_for_its_grace_at_most() -> None:
+    """Rule 4: 60 s at most."""
+    last = leaving(A, since_mono_s=1000.0)
+    of = member(blue=runs(last))
+    assert serving.wake_mono_s(of, at(1000.0)) == 1060.0
+    assert chosen(of, 1059.9) == (last,)
+    assert chosen(of, 1060.0) == ()
+    assert serving.wake_mono_s(of, at(1060.0)) is None
+
+
+def test_an_unhealthy_server_is_better_than_an_unhealthy_one_being_stopped() -> None:
+    assert chosen(member(blue=runs(leaving(A), B), health={A: UNHEALTHY, B: UNHEALTHY})) == (B,)
+
+
+def test_all_being_stopped_and_none_healthy_still_serves_them() -> None:
+    """P4."""
+    of = member(blue=runs(leaving(A), leaving(B)), health={A: UNHEALTHY, leaving(A): UNHEALTHY, leaving(B): UNKNOWN})
+    assert chosen(of) == (leaving(A),)
+
+
+def test_a_colour_without_servers_keeps_its_place() -> None:
+    """Rule 4: removed by Docker's own word, the colour keeps its place with no servers."""
+    assert chosen(member(blue=NOTHING, green=runs(C))) == ()
+
+
+def test_two_containers_at_one_address_are_one_server_of_the_document() -> None:
+    assert len(chosen(member(blue=runs(A, replace(A, container="c9"))))) == 1
+
+
+def test_servers_are_ordered_by_their_address() -> None:
+    """P6: same state, same bytes."""
+    assert chosen(member(blue=runs(B, A))) == (A, B) == chosen(member(blue=runs(A, B)))
+
+
+@pytest.mark.parametrize("of", [member(active=None, blue=runs(A)), member(blue=Observed())])
+def test_an_undecided_service_or_one_with_unknown_servers_is_not_served(of: Member) -> None:
+    """Rule 1: before the first complete list Docker's servers are unknown, not none."""
+    assert serving.serve(of, at()) is None
+
+
+def test_a_container_that_docker_finds_unhealthy_is_left_out() -> None:
+    sick = replace(B, docker_health=UNHEALTHY)
+    assert chosen(member(service(health_check=HealthCheck(mode=ProbeMode.HTTP)), blue=runs(A, sick))) == (A,)
+
+
+# --- the first document of an empty store --------------------------------------------------------------------------
+
+
+def test_the_first_document_waits_for_dockers_first_list() -> None:
+    """Rule 1."""
+    of = replace(member(blue=runs(A)), observed=ByColour(runs(A), Observed()))
+    assert serving.first_document_waits_for([of], 3600.0) == "service shop waits for Docker's first complete list"
+
+
+def test_the_first_document_waits_for_a_service_that_is_undecided() -> None:
+    """Rule 1."""
+    reason = serving.first_document_waits_for([member(active=None, blue=runs(A), green=runs(C))], 3600.0)
+    assert reason == "service shop is undecided: both colours have servers"
+
+
+def test_a_service_not_healthy_yet_holds_up_the_first_document_for_its_limit() -> None:
+    """Rule 1: 60 s at most."""
+    of = member(blue=runs(A), health={A: UNKNOWN})
+    assert serving.first_document_waits_for([of], 59.9) == "service shop has no healthy server in blue yet"
+    assert serving.first_document_waits_for([of], 60.0) is None
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        member(active=None),
+        member(active=GREEN, blue=runs(A)),
+        member(blue=runs(A, B), health={B: UNKNOWN}),
+    ],
+    ids=["no servers at all", "none in its active colour", "one is healthy"],
+)
+def test_nothing_else_holds_up_the_first_document(of: Member) -> None:
+    assert serving.first_document_waits_for([of], 0.0) is None
