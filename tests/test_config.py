@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from provider import config
 from provider.config import fixed_release, load, parse_duration
 from provider.errors import DesiredStateError, Problem, TraefikError
+from provider.judge import judge
 from provider.model import (
     ByColour,
     Colour,
@@ -26,7 +27,7 @@ from provider.model import (
     SmokeTest,
     Wish,
 )
-from provider.traefik import find_binary, judge
+from provider.traefik import find_binary
 from tests.components import missing
 from tests.test_config_messages import FILE, one, refused
 

@@ -1,0 +1,98 @@
+"""The frozen values the whole daemon speaks in; nothing here does anything.
+
+Durations and monotonic times are seconds as float (`_s`, `_mono_s`), dates are timezone-aware UTC (`_utc`).
+"""
+
+from provider.model.decided import (
+    Candidate,
+    Decision,
+    GroupState,
+    Quarantine,
+    Replaced,
+    Rollout,
+    ServiceState,
+    WayBack,
+)
+from provider.model.desired import (
+    Deadlines,
+    Desired,
+    FixedServers,
+    HealthCheck,
+    Router,
+    Service,
+    SmokeTest,
+    first_host,
+)
+from provider.model.observed import (
+    Observed,
+    Probe,
+    Server,
+    ServerHealth,
+    ServerKey,
+)
+from provider.model.snapshot import (
+    Condition,
+    Member,
+    Plan,
+    Served,
+    Snapshot,
+)
+from provider.model.words import (
+    ByColour,
+    Colour,
+    ColourState,
+    Gate,
+    GateState,
+    Health,
+    Instant,
+    JsonObject,
+    Outcome,
+    Phase,
+    ProbeMode,
+    Severity,
+    Trigger,
+    Wish,
+)
+
+__all__ = [
+    "ByColour",
+    "Candidate",
+    "Colour",
+    "ColourState",
+    "Condition",
+    "Deadlines",
+    "Decision",
+    "Desired",
+    "FixedServers",
+    "Gate",
+    "GateState",
+    "GroupState",
+    "Health",
+    "HealthCheck",
+    "Instant",
+    "JsonObject",
+    "Member",
+    "Observed",
+    "Outcome",
+    "Phase",
+    "Plan",
+    "Probe",
+    "ProbeMode",
+    "Quarantine",
+    "Replaced",
+    "Rollout",
+    "Router",
+    "Served",
+    "Server",
+    "ServerHealth",
+    "ServerKey",
+    "Service",
+    "ServiceState",
+    "Severity",
+    "SmokeTest",
+    "Snapshot",
+    "Trigger",
+    "WayBack",
+    "Wish",
+    "first_host",
+]

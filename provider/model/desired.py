@@ -1,0 +1,121 @@
+"""What the operators' file says, validated."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from provider.model.words import ByColour, Colour, JsonObject, ProbeMode, Wish
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """One Traefik router of a service: `body` is Traefik's own object without `service`."""
+
+    name: str
+    rule: str
+    body: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class FixedServers:
+    """The servers of a colour as written in the file; `release` is the hash over the URLs and the version."""
+
+    urls: tuple[str, ...]
+    version: str | None
+    release: str
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """How to probe each server of a service. Without a `mode`: Docker's HEALTHCHECK where present, else TCP.
+
+    `status` None accepts 200 to 399; `hostname` None sends the first host of the router's rule.
+    """
+
+    mode: ProbeMode | None = None
+    path: str = "/"
+    interval_s: float = 2.0
+    timeout_s: float = 1.0
+    healthy_after: int = 3
+    unhealthy_after: int = 3
+    scheme: str | None = None
+    port: int | None = None
+    hostname: str | None = None
+    method: str = "GET"
+    status: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    follow_redirects: bool = False
+    insecure_skip_verify: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SmokeTest:
+    """One request a release must answer as written before it may take traffic."""
+
+    name: str
+    path: str = "/"
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    status: int = 200
+    contains: str | None = None
+    json: tuple[tuple[str, object], ...] = ()
+    timeout_s: float = 5.0
+    retries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long a phase may wait before its named action is taken, in seconds."""
+
+    waiting_s: float = 600.0
+    testing_s: float = 300.0
+    approval_s: float = 86400.0
+    confirming_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One application under blue-green, as the file wants it."""
+
+    name: str
+    routers: tuple[Router, ...]
+    active: Wish = Wish.AUTO
+    initial: Colour | None = None
+    group: str | None = None
+    hold: bool = False
+    preview: Router | None = None
+    load_balancer: JsonObject = field(default_factory=dict)
+    sticky: JsonObject | None = None
+    servers: ByColour[FixedServers | None] = ByColour(None, None)
+    min_servers: int | None = None
+    settle_s: float = 5.0
+    health_check: HealthCheck = HealthCheck()
+    smoke_tests: tuple[SmokeTest, ...] = ()
+    approval_is_manual: bool = False
+    deadlines: Deadlines = Deadlines()
+    watch_s: float = 120.0
+
+    @property
+    def host(self) -> str | None:
+        """The host that health checks ask for: the one written, else the first host of the first router's rule."""
+        return self.health_check.hostname or first_host(self.routers[0].rule)
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """A whole desired-state file, validated. `pass_through` has the non-empty ones of http, tcp, udp and tls."""
+
+    environment: str
+    services: Mapping[str, Service]
+    require_environment_label: bool = False
+    traefik_api: tuple[str, ...] = ()
+    pass_through: JsonObject = field(default_factory=dict)
+
+
+def first_host(rule: str) -> str | None:
+    """Return the first host that a Traefik rule names with Host(`...`), None where it names none."""
+    _, found, rest = rule.partition("Host(")
+    quoted = rest.lstrip()[:1]
+    if not found or quoted not in {"`", '"'}:
+        return None
+    host, closed, _ = rest.lstrip()[1:].partition(quoted)
+    return host if closed and host else None

@@ -1,0 +1,63 @@
+"""What the core works on, and what it answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from provider.model.decided import Decision, GroupState, ServiceState
+from provider.model.desired import Service
+from provider.model.observed import Observed, Server, ServerHealth, ServerKey
+from provider.model.words import ByColour, Colour, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """All that is known of one service at one moment. `published` are its servers in the last document."""
+
+    service: Service
+    state: ServiceState
+    observed: ByColour[Observed]
+    health: Mapping[ServerKey, ServerHealth]
+    published: frozenset[ServerKey] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The whole world of one rollout group at one moment; members are sorted by name."""
+
+    members: tuple[Member, ...]
+    state: GroupState
+    docker_connected: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What `reconcile` wants done: states and decisions to commit together, services to list once more.
+
+    `decisions` is empty exactly when no durable value changed. Monotonic times inside `group` may still have.
+    """
+
+    group: GroupState
+    states: Mapping[str, ServiceState]
+    decisions: tuple[Decision, ...] = ()
+    relist: frozenset[str] = frozenset()
+    wake_mono_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What the document says of one service: a colour stands in `weights` and `servers` only while it has traffic."""
+
+    service: Service
+    weights: tuple[tuple[Colour, int], ...]
+    servers: Mapping[Colour, tuple[Server, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Something an operator should know; it stands until its cause is gone."""
+
+    code: str
+    severity: Severity
+    message: str
+    since_utc: datetime | None

@@ -1,0 +1,146 @@
+"""Closed sets of words, the two clocks, and a value for each colour."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Generic, TypeAlias, TypeVar
+
+JsonObject: TypeAlias = Mapping[str, object]
+T = TypeVar("T")
+
+
+class Colour(StrEnum):
+    """The two fixed names under which the copies of a service run; their roles move."""
+
+    BLUE = "blue"
+    GREEN = "green"
+
+    @property
+    def other(self) -> "Colour":
+        """The colour that is not this one."""
+        return Colour.GREEN if self is Colour.BLUE else Colour.BLUE
+
+
+class Wish(StrEnum):
+    """What a file may say under `active`."""
+
+    AUTO = "auto"
+    BLUE = "blue"
+    GREEN = "green"
+
+    @property
+    def colour(self) -> Colour | None:
+        """The colour that is named, None for `auto`."""
+        return None if self is Wish.AUTO else Colour(self.value)
+
+
+class Phase(StrEnum):
+    """Where a rollout stands; `rollout.py` alone says how one phase follows another."""
+
+    STEADY = "steady"
+    WAITING = "waiting"
+    TESTING = "testing"
+    APPROVAL = "approval"
+    SHIFTING = "shifting"
+    CONFIRMING = "confirming"
+    WATCHING = "watching"
+
+
+class Outcome(StrEnum):
+    """How a rollout ended."""
+
+    SWITCHED = "switched"
+    ABORTED = "aborted"
+    ROLLED_BACK = "rolled-back"
+    EXPIRED = "expired"
+    SUPERSEDED = "superseded"
+
+
+class Gate(StrEnum):
+    """A condition of a rollout."""
+
+    HEALTH = "health"
+    SMOKE = "smoke"
+    APPROVAL = "approval"
+
+
+class GateState(StrEnum):
+    """What is known of one gate; only `passed` and `skipped` let a release through."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class Health(StrEnum):
+    """What is known of one server. Unknown neither passes nor fails a gate."""
+
+    UNKNOWN = "unknown"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+
+
+class ColourState(StrEnum):
+    """One word for all servers of a colour."""
+
+    EMPTY = "empty"
+    STARTING = "starting"
+    MIXED = "mixed"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+    UNKNOWN = "unknown"
+
+
+class Trigger(StrEnum):
+    """What set a decision off."""
+
+    FILE = "file"
+    DOCKER = "docker"
+    COMMAND = "command"
+    TIMER = "timer"
+
+
+class ProbeMode(StrEnum):
+    """How a server's health is found out."""
+
+    HTTP = "http"
+    TCP = "tcp"
+    DOCKER = "docker"
+
+
+class Severity(StrEnum):
+    """How much a condition matters: information, something to look at, something to get up for."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """One reading of both clocks: phases run on the monotonic one, records are dated by the other."""
+
+    mono_s: float
+    utc: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ByColour(Generic[T]):
+    """A value for each colour."""
+
+    blue: T
+    green: T
+
+    def __getitem__(self, colour: Colour) -> T:
+        return self.blue if colour is Colour.BLUE else self.green
+
+    def put(self, colour: Colour, value: T) -> "ByColour[T]":
+        """Return a copy with the value of one colour replaced."""
+        return replace(self, **{colour.value: value})
+
+    def items(self) -> tuple[tuple[Colour, T], tuple[Colour, T]]:
+        """Return both pairs, blue first."""
+        return ((Colour.BLUE, self.blue), (Colour.GREEN, self.green))
