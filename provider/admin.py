@@ -15,10 +15,7 @@ def admin_app(controller: Controller) -> web.Application:
     async def services(_: web.Request) -> web.StreamResponse:
         revision = controller.published.revision if controller.published else None
         answer = report.overview(controller.world, controller.conditions, revision)
-        names = tuple(controller.world.entries)
-        answer["services"] = [
-            report.service(controller.world, controller.conditions, revision, name, clock()) for name in names
-        ]
+        answer["services"] = await report.services(controller.world, controller.conditions, revision, clock())
         return _json(answer)
 
     async def service(request: web.Request) -> web.StreamResponse:

@@ -96,7 +96,7 @@ class Daemon:
         self._name = str(settings.desired_state)
         self._file = DesiredStateFile(settings.desired_state)
         self._is_private = exposure.is_loopback(split_address(settings.listen)[0])
-        self._texts = _Latest()
+        self._seen = _Latest()
         self._accepted: str | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -111,7 +111,7 @@ class Daemon:
             "publish": self.controller.publish,
             "save": self.controller.save,
             "health": self._checker.run,
-            "watch": lambda: self._file.run(self._texts.put, self.controller.desired_refused),
+            "watch": lambda: self._file.run(self._seen.put, self._seen.put),
             "reload": self._reload,
             "lag": self._measure_lag,
         }
@@ -152,15 +152,18 @@ class Daemon:
     async def _reload(self) -> None:
         """Validate each text of the file in a thread: ten thousand services take a second, and polls go on."""
         while True:
-            text = await self._texts.take()
-            if text == self._accepted and not self.controller.desired_is_refused:
+            seen = await self._seen.take()
+            if isinstance(seen, DesiredStateError):
+                self.controller.desired_refused(seen)
+                continue
+            if seen == self._accepted and not self.controller.desired_is_refused:
                 continue
             try:
-                desired = await self._load(text, self._name)
+                desired = await self._load(seen, self._name)
             except DesiredStateError as error:
                 self.controller.desired_refused(error)
             else:
-                self._accept(desired, text)
+                self._accept(desired, seen)
 
     async def _load(self, text: str, name: str) -> Desired:
         desired = await asyncio.to_thread(config.load, text, name)
@@ -203,22 +206,22 @@ class Daemon:
 
 
 class _Latest:
-    """The newest text of the file that nobody has looked at yet."""
+    """What was last seen of the file and nobody has looked at yet: its text, or why it cannot be read."""
 
     def __init__(self) -> None:
-        self._text: str | None = None
+        self._seen: str | DesiredStateError | None = None
         self._came = asyncio.Event()
 
-    def put(self, text: str) -> None:
-        self._text = text
+    def put(self, seen: str | DesiredStateError) -> None:
+        self._seen = seen
         self._came.set()
 
-    async def take(self) -> str:
-        while self._text is None:
+    async def take(self) -> str | DesiredStateError:
+        while self._seen is None:
             self._came.clear()
             await self._came.wait()
-        text, self._text = self._text, None
-        return text
+        seen, self._seen = self._seen, None
+        return seen
 
 
 async def _listen(runner: web.AppRunner, address: str) -> None:
@@ -230,9 +233,10 @@ async def _listen(runner: web.AppRunner, address: str) -> None:
         host, port = split_address(address)
         await web.TCPSite(runner, host or None, port).start()
     except (OSError, UnicodeError) as failure:  # the latter for what cannot be a host's name
+        is_taken = isinstance(failure, OSError) and failure.errno == errno.EADDRINUSE
+        way_out = "stop what listens there or name another address" if is_taken else "name another address"
         raise ListenError(
-            f"cannot listen on {address}: {_cause(failure)}; stop what listens there or name another address "
-            f"(--listen, --admin-listen)"
+            f"cannot listen on {address}: {_cause(failure)}; {way_out} (--listen, --admin-listen)"
         ) from failure
 
 
@@ -270,5 +274,7 @@ def split_address(address: str) -> tuple[str, int]:
     """
     host, colon, port = address.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise AddressError(f"{address!r} is no address to listen on: write HOST:PORT, [IPV6]:PORT or unix:PATH")
+        raise AddressError(
+            f"{address!r} is no address to listen on: write HOST:PORT or [IPV6]:PORT, for --admin-listen also unix:PATH"
+        )
     return host.removeprefix("[").removesuffix("]"), int(port)

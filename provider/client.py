@@ -5,7 +5,7 @@ import json
 import socket
 from urllib.parse import quote, urlsplit
 
-from provider.errors import BluegreenError
+from provider.errors import AddressError, BluegreenError
 
 TIMEOUT_S = 10.0
 
@@ -23,10 +23,14 @@ class Refused(BluegreenError):  # noqa: N818
 
 
 class Admin:
-    """The admin API at an address as `--admin` takes it: http://HOST:PORT or unix:PATH."""
+    """The admin API at an address as `--admin` takes it: http://HOST:PORT or unix:PATH.
+
+    Raises AddressError for anything else. A question raises NoDaemon, or Refused with the daemon's reason.
+    """
 
     def __init__(self, address: str) -> None:
         self.address = address
+        self._connection = _connection(address)
 
     def services(self) -> dict[str, object]:
         """Return how everything stands."""
@@ -37,7 +41,7 @@ class Admin:
         return self._get(f"/api/v1/services/{quote(name, safe='')}")
 
     def _get(self, path: str) -> dict[str, object]:
-        connection = self._connection()
+        connection = self._connection
         try:
             connection.request("GET", path, headers={"Accept": "application/json"})
             answer = connection.getresponse()
@@ -51,20 +55,33 @@ class Admin:
             connection.close()
         try:
             body = dict(json.loads(text))
-        except (ValueError, TypeError) as failure:
+        except (ValueError, TypeError):
+            body = {}
+        if answer.status >= 400 and "code" in body:
+            raise Refused(answer.status, str(body["code"]), str(body.get("detail")))
+        if answer.status != 200 or "environment" not in body:
             raise NoDaemon(
-                f"what answers at {self.address} is no bluegreen daemon, or has failed: {answer.status} {text[:200]!r}"
-            ) from failure
-        if answer.status >= 400:
-            raise Refused(answer.status, str(body.get("code")), str(body.get("detail")))
+                f"what answers at {self.address} is no admin listener of a bluegreen daemon, or has failed: "
+                f"{answer.status} {text[:200]!r}"
+            )
         return body
 
-    def _connection(self) -> http.client.HTTPConnection:
-        if self.address.startswith("unix:"):
-            return _UnixConnection(self.address.removeprefix("unix:"))
-        parts = urlsplit(self.address if "//" in self.address else f"http://{self.address}")
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        return kind(parts.hostname or "127.0.0.1", parts.port, timeout=TIMEOUT_S)
+
+def _connection(address: str) -> http.client.HTTPConnection:
+    kind, _, path = address.partition(":")
+    if kind == "unix" and path:
+        return _UnixConnection(path)
+    try:
+        parts = urlsplit(address if "//" in address else f"http://{address}")
+        made: type[http.client.HTTPConnection] = _BY_SCHEME[parts.scheme]
+        if kind != "unix" and parts.hostname and not parts.path.strip("/"):
+            return made(parts.hostname, parts.port, timeout=TIMEOUT_S)
+    except (ValueError, KeyError):
+        pass
+    raise AddressError(f"{address!r} is no address of a daemon: write http://HOST:PORT or unix:PATH")
+
+
+_BY_SCHEME = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -9,6 +9,7 @@ the document. `save` writes observations behind them.
 import asyncio
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -146,16 +147,18 @@ class Controller:
 
     def docker_connected(self, connected: bool, cause: str | None) -> None:
         """Take Docker's presence or absence; the last known servers stay (rule 4)."""
-        docker, now = self.world.docker, clock()
+        docker = self.world.docker
+        if connected:
+            if not docker.connected:
+                log.info("docker answers")
+            self.conditions.clear("docker-away")
+        else:
+            if "docker-away" not in self.conditions:
+                log.warning("docker does not answer", cause=cause)
+            message = f"Docker does not answer ({cause}): the last known servers are served, no release is switched to"
+            self.conditions.put("docker-away", Severity.WARNING, message, clock().utc)
         docker.connected = connected
         self._metrics.docker_connected.set(connected)
-        if connected:
-            self.conditions.clear("docker-away")
-            log.info("docker answers")
-        else:
-            message = f"Docker does not answer ({cause}): the last known servers are served, no release is switched to"
-            if self.conditions.put("docker-away", Severity.WARNING, message, now.utc):
-                log.warning("docker does not answer", cause=cause)
         self._touch(self.world.with_rollout())
 
     def docker_warnings(self, warnings: Mapping[str, str]) -> None:
@@ -191,6 +194,7 @@ class Controller:
         """Decide and commit, each time an input or a deadline asks for it; while the store fails, try again."""
         while True:
             keys = await self._undecided.take()
+            retired = self.world.retired
             for some in _chunks(sorted(keys), GROUPS_AT_ONCE):
                 now = clock()
                 plans = {key: reconcile(self.world.snapshot(key), now) for key in some}
@@ -201,47 +205,53 @@ class Controller:
                     await asyncio.sleep(RETRY_S)
                     break
                 await asyncio.sleep(0)  # ten thousand services must not keep a poll waiting
+            else:
+                if retired and self.world.retired is retired:
+                    self.world.retired = {}
+                    self._unpublished.add(())
 
     async def publish(self) -> None:
         """Publish a document each time what is committed and seen makes another one."""
         while True:
             keys = await self._unpublished.take()
-            now = clock()
+            now, desired = clock(), self.world.desired
             for some in _chunks(sorted(keys), GROUPS_AT_ONCE):
                 for key in some:
                     self._project(key, now)
                 await asyncio.sleep(0)
             if self.published is None and not await self._may_begin(now):
                 self._unpublished.add_at("", now.mono_s + HELD_BACK_LOOK_S)
-            else:
+            elif self.world.desired is desired:  # else a reload came in between: its services have no fragments yet
                 self._publish()
 
     async def save(self) -> None:
         """Write behind what was published: the last servers, the file's text, a reserve of revisions (rule 13)."""
         while True:
             keys = await self._unsaved.take()
-            text, self._text_to_save = self._text_to_save, None
             try:
-                if text is not None:
-                    await self._store.save_desired(text)
-                await self._reserve()
+                await self._save_text()
+                if self.published is not None:
+                    await self._reserve()
                 await self._store.save_servers(
                     self._servers(name for key in keys for name in self.world.members.get(key, ()))
                 )
                 self._store_works()
             except StoreError as failure:
                 self._store_fails(failure)
-                self._text_to_save = self._text_to_save or text
                 self._unsaved.add(keys)
             await asyncio.sleep(SAVE_EVERY_S)
 
     async def close(self) -> None:
         """Save what was seen last and let go of the store; call it when the loops have ended."""
-        try:
-            await self._store.save_servers(self._servers(self.world.entries))
-        except StoreError as failure:
-            log.warning("the last servers were not saved", cause=str(failure))
-        await self._store.close(revision=self._revision)
+        for last in (
+            self._save_text(),
+            self._store.save_servers(self._servers(self.world.entries)),
+            self._store.close(revision=self._revision),
+        ):
+            try:
+                await last
+            except StoreError as failure:
+                log.warning("the store could not be left in order; what was committed stands", cause=str(failure))
 
     # --- deciding -------------------------------------------------------------------------------------------------
 
@@ -258,6 +268,8 @@ class Controller:
             servers=self._servers(changed),
         )
         try:
+            with suppress(StoreError):  # a full disk takes decisions longer than texts; `save` tells of it
+                await self._save_text()
             await self._store.commit(change)
         except StoreError as failure:
             self._store_fails(failure)
@@ -270,7 +282,9 @@ class Controller:
             before = self.world.groups.get(key)
             self.world.adopt(key, plan)
             for decision in plan.decisions:
-                self._tell(decision, before.rollout if before else None, now)
+                self._tell(decision)
+            if before is not None and before.rollout is not None:
+                self._time_phase(before.rollout, plan.group.rollout, now)
             for service in plan.relist:
                 if self._lister is not None:
                     self._lister.relist(service)
@@ -279,7 +293,7 @@ class Controller:
             if plan.decisions:
                 self._unpublished.add([key])
 
-    def _tell(self, decision: Decision, before: Rollout | None, now: Instant) -> None:
+    def _tell(self, decision: Decision) -> None:
         """Tell the log and the counters of a decision that is on disk."""
         told = {name: value for name in _TOLD if (value := getattr(decision, name)) is not None}
         log.info(decision.event, service=decision.service, **told)
@@ -287,7 +301,9 @@ class Controller:
             self._metrics.rollouts.labels(decision.service, decision.outcome).inc()
         if decision.event == Event.SHIFTED and decision.colour and decision.trigger:
             self._metrics.switches.labels(decision.service, decision.colour, decision.trigger).inc()
-        if before is not None and decision.rollout == before.id:
+
+    def _time_phase(self, before: Rollout, after: Rollout | None, now: Instant) -> None:
+        if after is None or (after.id, after.phase) != (before.id, before.phase):
             self._metrics.phase_duration.labels(before.phase).observe(now.mono_s - before.entered_mono_s)
 
     # --- publishing -----------------------------------------------------------------------------------------------
@@ -303,8 +319,11 @@ class Controller:
                     _log_health(name, colour, server, health)
             served = serve(entry.member, now)
             if served is not None:
-                entry.published = frozenset(server.key for servers in served.servers.values() for server in servers)
                 entry.fragment = render_service(served)
+                entry.served = frozenset(server.key for servers in served.servers.values() for server in servers)
+                if self.published is not None and entry.published != entry.served:
+                    entry.published = entry.served
+                    self._undecided.add([key])  # the health gate counts them
             wake = wake_mono_s(entry.member, now)
             if wake is not None:
                 self._unpublished.add_at(key, wake)
@@ -320,6 +339,10 @@ class Controller:
         if self.published is not None and self.published.document.etag == document.etag:
             return
         self._metrics.document_render.set(time.perf_counter() - begin_s)
+        if self.published is None:
+            for entry in self.world.entries.values():
+                entry.published = entry.served
+            self._undecided.add(self.world.members.keys())
         self._revision += 1
         self.published = Published(document, self._revision)
         self._metrics.document_revision.set(self._revision)
@@ -344,7 +367,7 @@ class Controller:
         waited_s = now.mono_s - self._started.mono_s
         docker = self.world.docker
         if self._empty_store:
-            reason = first_document_waits_for([entry.member for entry in self.world.entries.values()], waited_s)
+            reason = first_document_waits_for((entry.member for entry in self.world.entries.values()), waited_s)
         elif docker.enabled and docker.services is None and waited_s < DOCKER_AT_START_S:
             reason = "waiting for Docker's first list"
         else:
@@ -354,27 +377,36 @@ class Controller:
         return reason
 
     def _fragments(self) -> list[Fragment]:
-        return [entry.fragment for entry in self.world.entries.values() if entry.fragment is not None]
+        entries, retired = self.world.entries, self.world.retired
+        if not retired:
+            return [entry.fragment for entry in entries.values() if entry.fragment is not None]
+        found = retired | {name: entry.fragment for name, entry in entries.items() if entry.fragment is not None}
+        return [fragment for _, fragment in sorted(found.items())]
 
     # --- the store ------------------------------------------------------------------------------------------------
 
+    async def _save_text(self) -> None:
+        """Save the file's text, before what is decided by it: a start on the text before would undo that (P5)."""
+        text = self._text_to_save
+        if text is not None:
+            await self._store.save_desired(text)
+            if self._text_to_save is text:
+                self._text_to_save = None
+
     async def _reserve(self) -> None:
         """Keep a reserve of numbers ahead of the published ones, so that the revision never goes back (P6)."""
-        if self._reserved - self._revision < REVISIONS_RESERVED // 2 or self._store_failing:
-            reserved = max(self._reserved, self._revision + REVISIONS_RESERVED)
+        if self._reserved - self._revision < REVISIONS_RESERVED // 2:
+            reserved = self._revision + REVISIONS_RESERVED
             await self._store.reserve_revision(reserved)
             self._reserved = reserved
-
-    @property
-    def _store_failing(self) -> bool:
-        return "store-failing" in self.conditions
 
     def _store_fails(self, failure: StoreError) -> None:
         self._metrics.store_failing.set(1)
         message = f"decisions are frozen, what is served goes on: {failure}"
         if self.conditions.put("store-failing", Severity.CRITICAL, message, clock().utc):
             log.error("store failing", cause=str(failure))
-        self._unsaved.add(())  # the next save finds out whether it works again
+        # Saving any service finds out whether it works again, and leaves the room that is kept back to decisions.
+        self._unsaved.add(tuple(self.world.members)[:1])
 
     def _store_works(self) -> None:
         self._metrics.store_failing.set(0)

@@ -51,7 +51,7 @@ class ListenError(BluegreenError):
 
 
 class AddressError(ListenError):
-    """A text that is no address to listen on."""
+    """A text that is no address, to listen on or to ask."""
 
 
 class TraefikError(BluegreenError):

@@ -137,12 +137,12 @@ def _families(readings: tuple[ServiceReading, ...]) -> Iterator[Metric]:
             for health in Health
         ),
     )
-    for name, text, value in (
-        ("rollback_ready", "Whether the way back could be taken now.", lambda r: r.rollback_ready),
-        ("confirmed", "Whether Traefik was seen to apply the published weights.", lambda r: r.confirmed),
-        ("override", "Whether a rollback or an abort stands against the file.", lambda r: r.override),
+    for name, text in (
+        ("rollback_ready", "Whether the way back could be taken now."),
+        ("confirmed", "Whether Traefik was seen to apply the published weights."),
+        ("override", "Whether a rollback or an abort stands against the file."),
     ):
-        yield _family(name, text, ("service",), (((r.service,), value(r)) for r in readings))
+        yield _family(name, text, ("service",), (((r.service,), getattr(r, name)) for r in readings))
     yield _family(
         "last_switch_timestamp_seconds",
         "When the active colour last changed.",

@@ -27,8 +27,10 @@ def _assume(service: Service) -> tuple[Member, list[str]]:
     found = first_sight(member)
     active = found[0] if found else Colour.BLUE
     assumed = [] if found else [f"{service.name}: the file alone does not settle the active colour; blue is shown"]
-    if not member.observed[active].servers:
+    if not any(fixed for _, fixed in service.servers.items()):
         assumed.append(f"{service.name}: the servers of {active} come from Docker; none are shown")
+    elif not member.observed[active].servers:
+        assumed.append(f"{service.name}: the file has no servers for {active}; requests would be answered with 503")
     return Member(service, ServiceState(active=active), member.observed, {}), assumed
 
 

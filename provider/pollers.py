@@ -49,10 +49,11 @@ class Pollers:
         self._forget_closed()
         counted = [one for one in self._connections.values() if one.name or one.polls >= 2]
         latest: dict[str, Poller] = {}
-        for one in sorted(counted, key=lambda one: one.last_poll_s):
+        for one in counted:  # in the order in which they came, so that a label stays with whom it was given to
             wanted = one.name or one.address
             label = wanted if wanted in latest or len(latest) < LABELS_MOST else OTHER
-            latest[label] = Poller(label, one.revision, one.last_poll_s)
+            if label not in latest or latest[label].last_poll_s <= one.last_poll_s:
+                latest[label] = Poller(label, one.revision, one.last_poll_s)
         return iter(latest.values())
 
     def _forget_closed(self) -> None:

@@ -69,8 +69,8 @@ def render_pass_through(pass_through: JsonObject) -> PassThrough:
     middlewares, routers, services = (
         _members(sections.pop(name, {})) for name in ("middlewares", "routers", "services")
     )
-    rest = _members({name: sections[name] for name in sorted(sections)})
-    top = _members({name: pass_through[name] for name in sorted(pass_through) if name != "http"})
+    rest = _members(sections)
+    top = _members({name: body for name, body in pass_through.items() if name != "http"})
     digest = _digest((middlewares, routers, services, rest, top))
     return PassThrough(middlewares, routers, services, rest, top, digest)
 
@@ -107,8 +107,8 @@ def _router(router: Router, service: str) -> JsonObject:
 
 
 def _members(values: object) -> bytes:
-    """Serialise a JSON object without its braces."""
-    return orjson.dumps(values)[1:-1]
+    """Serialise a JSON object without its braces; the order in which a file has its keys changes nothing (P12)."""
+    return orjson.dumps(values, option=orjson.OPT_SORT_KEYS)[1:-1]
 
 
 def _section(name: str, parts: Iterable[bytes]) -> bytes:

@@ -1,4 +1,11 @@
-"""Reads the controller's world for those who ask: the admin API and Prometheus."""
+"""Reads the controller's world for those who ask: the admin API and Prometheus.
+
+All of ten thousand services take a second to read, so that is done in turns with everything else: what is said of one
+service is of one moment, what is said of all of them need not be.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
 
 from provider.conditions import Conditions
 from provider.metrics import ServiceReading
@@ -6,6 +13,8 @@ from provider.model import Colour, Health, Instant
 from provider.rollout import weights
 from provider.status import Standing, condition_status, desired_colour, phase_of, service_status, way_back
 from provider.world import Entry, World, group_key
+
+AT_ONCE = 100
 
 
 def service(
@@ -27,6 +36,12 @@ def service(
     return service_status(standing, now)
 
 
+async def services(world: World, conditions: Conditions, revision: int | None, now: Instant) -> list[dict[str, object]]:
+    """Return the status of every service, by name."""
+    found = [service(world, conditions, revision, name, now) async for name in _in_turns(world)]
+    return [status for status in found if status is not None]
+
+
 def overview(world: World, conditions: Conditions, revision: int | None) -> dict[str, object]:
     """Return what holds for the whole daemon."""
     return {
@@ -38,9 +53,18 @@ def overview(world: World, conditions: Conditions, revision: int | None) -> dict
     }
 
 
-def readings(world: World) -> list[ServiceReading]:
+async def readings(world: World) -> list[ServiceReading]:
     """Return what Prometheus is told of each service."""
-    return [_reading(world, entry) for entry in world.entries.values()]
+    return [_reading(world, world.entries[name]) async for name in _in_turns(world)]
+
+
+async def _in_turns(world: World) -> AsyncIterator[str]:
+    """Yield the names of the services there are, with a turn for everything else between every few."""
+    for number, name in enumerate(tuple(world.entries)):
+        if number % AT_ONCE == 0:
+            await asyncio.sleep(0)
+        if name in world.entries:
+            yield name
 
 
 def _reading(world: World, entry: Entry) -> ServiceReading:

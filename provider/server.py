@@ -64,7 +64,7 @@ def _metrics(controller: Controller, metrics: Metrics, pollers: Pollers) -> Hand
         for poller in pollers:
             metrics.poller_revision.labels(poller.label).set(poller.revision)
             metrics.poller_last_poll.labels(poller.label).set(poller.last_poll_s)
-        read = readings(controller.world)
+        read = await readings(controller.world)
         async with asyncio.timeout(METRICS_LIMIT_S):
             text = await asyncio.to_thread(metrics.exposition, read)
         return web.Response(body=text, headers={"Content-Type": METRICS_TYPE})

@@ -105,12 +105,14 @@ def blocking(snapshot: Snapshot, member: Member, now: Instant) -> str | None:
         return None
     held = held_by(snapshot)
     if held:
-        return f"{_release(wanted)} waits: {held} has hold: true"
+        return f"{_release(wanted)} waits: {held} has hold: true; remove it to go on"
     failed = quarantine(snapshot)
     if failed:
+        named = member.service.active.colour is wanted.colour
+        again = f"change active to {wanted.colour.other} and back" if named else f"write active: {wanted.colour}"
         return (
             f"{_release(wanted)} is quarantined: rollout {failed.rollout} ended as {failed.outcome}; "
-            f"start a new release in {wanted.colour}, or change active in the file to name {wanted.colour}"
+            f"start a new release in {wanted.colour}, or {again} in the file"
         )
     return None
 
@@ -142,12 +144,11 @@ def _way_back_lost(member: Member, colour: Colour, release: str | None, snapshot
 
 
 def _undecided(member: Member) -> str:
-    name = member.service.name
     if not all(observed.known for _, observed in member.observed.items()):
-        return f"{name} is undecided: Docker has not listed its containers yet"
+        return "undecided: Docker has not listed its containers yet"
     if not any(observed.servers for _, observed in member.observed.items()):
-        return f"{name} is undecided: no server of either colour was seen yet; start one, or write initial: blue"
-    return f"{name} is undecided: both colours have servers; write initial: blue or initial: green in the file"
+        return "undecided: no server of either colour was seen yet; start one, or write initial: blue in the file"
+    return "undecided: both colours have servers; write initial: blue or initial: green in the file"
 
 
 def _conditions(standing: Standing) -> list[Condition]:
@@ -169,7 +170,7 @@ def _unserved(standing: Standing, active: Colour) -> Iterable[Condition]:
     servers = standing.member.observed[active].servers
     known = [standing.health[server.key] for server in servers if server.key in standing.health]
     if not servers:
-        message = f"{active} is active and has no servers: requests are answered with 503"
+        message = f"{active} is active and has no servers: requests are answered with 503; start a server of {active}"
         yield Condition("no-servers", Severity.CRITICAL, message, None)
     elif known and all(found.health is Health.UNHEALTHY for found in known):
         message = (

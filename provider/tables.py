@@ -1,7 +1,8 @@
 """Draws the status for people."""
 
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,15 +21,13 @@ Answer = Mapping[str, Any]
 
 def show(answer: Answer) -> None:
     """Print an answer of the admin API once."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPED_WIDTH)  # a pipe has no width: nothing is cut off or wrapped
-    console.print(draw(answer))
+    console = _console()
+    console.print(draw(answer), soft_wrap=not console.is_terminal)
 
 
 def watch(ask: Callable[[], Answer]) -> None:
     """Draw the answer anew every second until interrupted."""
-    with Live(draw(ask()), console=Console(), auto_refresh=False, screen=True) as live:
+    with Live(draw(ask()), console=_console(), auto_refresh=False, screen=True) as live:
         try:
             while True:
                 live.update(draw(ask()), refresh=True)
@@ -39,21 +38,27 @@ def watch(ask: Callable[[], Answer]) -> None:
 
 def draw(answer: Answer) -> RenderableType:
     """Draw all services, or one in detail, with what an operator should know below."""
-    one = "services" not in answer
-    services = [answer] if one else answer["services"]
-    parts: list[RenderableType] = [_table(services)]
-    if one:
-        parts.append(_servers(answer))
-    parts += [Text(f"{service['service']} waits: {service['blocking']}") for service in services if service["blocking"]]
-    parts += [_condition("", condition) for condition in ([] if one else answer["conditions"])]
-    shared = {condition["code"] for condition in ([] if one else answer["conditions"])}
-    parts += [
-        _condition(f"{service['service']}: ", condition)
-        for service in services
-        for condition in service["conditions"]
-        if condition["code"] not in shared
-    ]
+    if "services" in answer:
+        parts = [_table(answer["services"]), *map(_condition, answer["conditions"])]
+        for service in answer["services"]:
+            parts += _notes(service, f"{service['service']}: ", answer["conditions"])
+    else:
+        parts = [_table([answer]), _servers(answer), *_notes(answer, "", [])]
     return Group(*parts)
+
+
+def _console() -> Console:
+    """Make a console that takes no text for markup (`[fd00::1]` is an address); a pipe has no width to cut off at."""
+    width = None if sys.stdout.isatty() else PIPED_WIDTH
+    return Console(width=width, markup=False, emoji=False, highlight=False)
+
+
+def _notes(service: Answer, prefix: str, told: Sequence[Answer]) -> Iterator[RenderableType]:
+    """Yield the conditions of a service that were not told already, and what blocks it unless one of them says so."""
+    own = [condition for condition in service["conditions"] if condition not in told]
+    yield from (_condition(condition, prefix) for condition in own)
+    if service["blocking"] not in {None, *(condition["message"] for condition in own)}:
+        yield Text(f"{prefix}{service['blocking']}")
 
 
 def _table(services: list[Answer]) -> Table:
@@ -111,6 +116,6 @@ def _age(since: str | None) -> str:
     return f"{max(0, seconds)}s"
 
 
-def _condition(whose: str, condition: Answer) -> Text:
-    text = f"{condition['severity']}: {whose}{condition['message']}"
+def _condition(condition: Answer, prefix: str = "") -> RenderableType:
+    text = f"{condition['severity']}: {prefix}{condition['message']}"
     return Text(text, style=_SEVERITY_STYLE[condition["severity"]])

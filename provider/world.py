@@ -36,7 +36,11 @@ EMPTY: ByColour[tuple[Server, ...]] = ByColour((), ())
 
 @dataclass(slots=True)
 class Entry:
-    """One service of the file, with everything known of it. `health` is the joined verdict on each server."""
+    """One service of the file, with everything known of it.
+
+    `health` is the joined verdict on each server. `served` are the servers in `fragment`, and `published` those in the
+    last document: before the first one, those that the store remembers.
+    """
 
     service: Service
     state: ServiceState
@@ -47,6 +51,7 @@ class Entry:
     probes: frozenset[Probe] = frozenset()
     health: dict[ServerKey, ServerHealth] = field(default_factory=dict)
     fragment: Fragment | None = None
+    served: frozenset[ServerKey] = frozenset()
 
     @property
     def member(self) -> Member:
@@ -98,13 +103,18 @@ class DockerView:
 
 
 class World:
-    """All services and groups; the controller alone holds one and changes it."""
+    """All services and groups; the controller alone holds one and changes it.
+
+    `retired` are the fragments of services that left the file. They stay in the document until what came with them is
+    decided: a service that is renamed must not be dark in between (P4).
+    """
 
     def __init__(self, stored: Stored, *, docker_enabled: bool) -> None:
         self.desired: Desired | None = None
         self.docker = DockerView(enabled=docker_enabled)
         self.entries: dict[str, Entry] = {}
         self.members: dict[str, tuple[str, ...]] = {}
+        self.retired: dict[str, Fragment] = {}
         self.states: dict[str, ServiceState] = dict(stored.services)
         self.groups: dict[str, GroupState] = dict(stored.groups)
         self._stored = stored
@@ -113,6 +123,8 @@ class World:
     def load(self, desired: Desired, now: Instant) -> set[str]:
         """Take a new desired state; return the groups it touches."""
         before = self.entries
+        left = {name: entry.fragment for name, entry in before.items() if entry.fragment is not None}
+        self.retired = {name: part for name, part in (self.retired | left).items() if name not in desired.services}
         touched = {group_key(entry.service) for name, entry in before.items() if name not in desired.services}
         self.desired = desired
         self.entries = {}

@@ -1,0 +1,178 @@
+"""A controller with its loops and a real store, whose edges are played by the test."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from provider import config
+from provider.controller import Controller, Published
+from provider.metrics import Metrics
+from provider.model import ByColour, Colour, Health, Probe, Server, ServerHealth
+from provider.store import Store
+from tests.waiting import eventually
+
+
+def shop(*, blue: str | None = "8081", green: str | None = None, more: str = "", active: str = "auto") -> str:
+    """Write a file with one service on fixed servers; a colour is given as the ports of its servers."""
+    ports = {"blue": blue, "green": green}
+    urls = {
+        colour: ", ".join(f"'http://127.0.0.1:{port}'" for port in named.split())
+        for colour, named in ports.items()
+        if named
+    }
+    servers = ", ".join(f"{colour}: {{urls: [{written}]}}" for colour, written in urls.items())
+    return (
+        "environment: production\nservices:\n  shop:\n    router: {rule: 'Host(`shop.example.com`)'}\n"
+        f"    active: {active}\n    settle: 1ms\n" + (f"    servers: {{{servers}}}\n" if servers else "") + more
+    )
+
+
+@dataclass
+class Edges:
+    """What the controller asked of the health checks and of Docker's edge."""
+
+    probes: dict[str, frozenset[Probe]] = field(default_factory=dict)
+    relisted: list[str] = field(default_factory=list)
+    scope: tuple[str, bool] | None = None
+
+    def set_probes(self, service: str, probes: frozenset[Probe]) -> None:
+        self.probes[service] = probes
+
+    def relist(self, service: str) -> None:
+        self.relisted.append(service)
+
+    def set_scope(self, environment: str, *, required: bool) -> None:
+        self.scope = (environment, required)
+
+
+class Running:
+    """One controller at work; `documents` are all that it published, in order."""
+
+    def __init__(self, controller: Controller, store: Store, metrics: Metrics, edges: Edges) -> None:
+        self.controller, self.store, self.metrics, self.edges = controller, store, metrics, edges
+        self.documents: list[Published] = []
+
+    def load(self, text: str) -> None:
+        """Hand over a file."""
+        self.controller.desired_loaded(config.load(text, "desired.yaml"), text)
+
+    async def judge(
+        self, colour: Colour, health: Health = Health.HEALTHY, *, port: str = "", service: str = "shop"
+    ) -> None:
+        """Deliver a verdict on the servers of a colour, as soon as they are probed."""
+
+        def wanted() -> list[Probe]:
+            probes = self.edges.probes.get(service, frozenset())
+            return [probe for probe in probes if probe.colour is colour and probe.key.url.endswith(port)]
+
+        for probe in await eventually(wanted):
+            cause = None if health is Health.HEALTHY else "connection refused"
+            self.controller.health_verdict(probe, ServerHealth(health, cause, datetime.now(UTC)))
+
+    def list_docker(self, mono_s: float | None = None, **services: ByColour[tuple[Server, ...]]) -> None:
+        """Deliver a complete list, asked for just now."""
+        asked = asyncio.get_running_loop().time() if mono_s is None else mono_s
+        self.controller.docker_listed(services, asked)
+
+    def content(self) -> dict[str, Any]:
+        """Return the document there is, {} while there is none."""
+        published = self.controller.published
+        return dict(orjson.loads(published.document.body)) if published else {}
+
+    def served(self, service: str = "shop") -> Mapping[str, list[str]]:
+        """Return the server URLs of each colour that a service has in the document."""
+        services = self.content().get("http", {}).get("services", {})
+        weighted = services.get(service, {"weighted": {"services": []}})["weighted"]["services"]
+        return {
+            child["name"].rpartition("-")[2]: [one["url"] for one in services[child["name"]]["loadBalancer"]["servers"]]
+            for child in weighted
+        }
+
+    async def until_served(self, service: str = "shop", **urls: list[str]) -> Published:
+        """Wait until exactly these servers are served; return the document."""
+
+        def look() -> Published | None:
+            assert self.served(service) == urls
+            return self.controller.published
+
+        found = await eventually(look)
+        assert found is not None
+        return found
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(f"bluegreen_{name}", labels)
+
+    def codes(self) -> dict[str, str]:
+        return {condition.code: condition.message for condition in self.controller.conditions}
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Keep every document, also one that stands for no longer than between two turns of the loop."""
+
+        def look() -> None:
+            published = self.controller.published
+            if published is not None and published not in self.documents[-1:]:
+                self.documents.append(published)
+
+        async def keep_looking() -> None:
+            while True:
+                look()
+                await asyncio.sleep(0)
+
+        look()
+        task = asyncio.create_task(keep_looking())
+        try:
+            yield
+        finally:
+            look()
+            task.cancel()
+
+
+@asynccontextmanager
+async def running(
+    folder: Path, *, docker: bool = False, orderly: bool = True, store: Callable[[Path], Store] = Store
+) -> AsyncIterator[Running]:
+    """Run a controller on the state in `folder`; without `orderly` it ends as a killed one does."""
+    opened = store(folder)
+    stored = await opened.open()
+    metrics, edges = Metrics(), Edges()
+    controller = Controller(opened, stored, metrics, docker_enabled=docker)
+    controller.attach(edges, edges if docker else None)
+    loops = [asyncio.create_task(loop()) for loop in (controller.decide, controller.publish, controller.save)]
+    try:
+        yield Running(controller, opened, metrics, edges)
+        for ended in (task for task in loops if task.done()):
+            ended.result()
+    finally:
+        for task in loops:
+            task.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
+        await (controller.close() if orderly else opened.close())
+
+
+@asynccontextmanager
+async def listening(app: web.Application, path: Path | None = None) -> AsyncIterator[str]:
+    """Serve an application on loopback, or at a unix socket; yields its URL, or the socket's `unix:PATH`."""
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        if path is None:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        else:
+            await web.UnixSite(runner, path).start()
+            yield f"unix:{path}"
+    finally:
+        await runner.cleanup()
+
+
+def url(port: str) -> str:
+    """Return the URL of a server that `shop` writes."""
+    return f"http://127.0.0.1:{port}"

@@ -1,0 +1,77 @@
+"""The admin listener."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+
+from provider.admin import admin_app
+from provider.model import Severity
+from tests.running import Running, listening, running, shop, url
+from tests.worlds import BLUE, EPOCH
+
+
+@pytest.fixture
+async def daemon(tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def client(daemon: Running) -> AsyncIterator[aiohttp.ClientSession]:
+    async with listening(admin_app(daemon.controller)) as base, aiohttp.ClientSession(base) as session:
+        yield session
+
+
+async def ask(client: aiohttp.ClientSession, path: str, method: str = "GET") -> tuple[int, str, Any]:
+    async with client.request(method, path) as answer:
+        return answer.status, answer.content_type, orjson.loads(await answer.read())
+
+
+async def test_a_service_and_all_services_are_told_alike(daemon: Running, client: aiohttp.ClientSession) -> None:
+    daemon.load(shop())
+    await daemon.judge(BLUE)
+    await daemon.until_served(blue=[url("8081")])
+    daemon.controller.conditions.put("docker-away", Severity.WARNING, "Docker does not answer", EPOCH)
+    status, kind, one = await ask(client, "/api/v1/services/shop")
+    assert (status, kind) == (200, "application/json")
+    assert (one["service"], one["active"], one["revision"]) == ("shop", "blue", 1)
+    status, _, everything = await ask(client, "/api/v1/services")
+    assert status == 200
+    assert everything["services"] == [one]
+    assert everything["conditions"] == one["conditions"]
+    assert (everything["environment"], everything["revision"]) == ("production", 1)
+
+
+async def test_before_the_first_document_the_status_tells_why(daemon: Running, client: aiohttp.ClientSession) -> None:
+    assert (await ask(client, "/api/v1/services"))[2]["services"] == []
+    daemon.load(shop(green="8082"))
+    _, _, one = await ask(client, "/api/v1/services/shop")
+    assert (one["revision"], one["active"]) == (None, None)
+    assert "write initial: blue or initial: green" in one["blocking"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code", "detail"),
+    [
+        (
+            *("GET", "/api/v1/services/sh%2Fop", 404, "unknown-service"),
+            "the desired state has no service 'sh/op'; it has: shop",
+        ),
+        ("GET", "/api/v2", 404, "unknown-path", "there is nothing at /api/v2"),
+        ("POST", "/api/v1/services", 405, "method-not-allowed", "/api/v1/services answers GET, HEAD, not POST"),
+    ],
+)
+async def test_every_refusal_is_a_problem_with_a_stable_code(
+    daemon: Running, client: aiohttp.ClientSession, method: str, path: str, status: int, code: str, detail: str
+) -> None:
+    """Section 6.3."""
+    daemon.load(shop())
+    assert await ask(client, path, method) == (
+        status,
+        "application/problem+json",
+        {"type": "about:blank", "status": status, "code": code, "detail": detail},
+    )

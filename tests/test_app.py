@@ -1,0 +1,258 @@
+"""The composition root, as far as it does not take a whole process: addresses, sockets, supervision, reloads."""
+
+import asyncio
+import socket
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from provider import app
+from provider.errors import AddressError, ListenError
+from provider.store import Store
+from provider.traefik import free_ports
+from tests.running import shop
+from tests.waiting import eventually
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "port"),
+    [
+        ("127.0.0.1:8900", "127.0.0.1", 8900),
+        ("localhost:8900", "localhost", 8900),
+        ("[::1]:8900", "::1", 8900),
+        (":8900", "", 8900),
+        ("0.0.0.0:0", "0.0.0.0", 0),
+    ],
+)
+def test_an_address_to_listen_on_is_split(address: str, host: str, port: int) -> None:
+    assert app.split_address(address) == (host, port)
+
+
+@pytest.mark.parametrize(
+    "address", ["", "8900", "127.0.0.1", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:65536", ":\u0668"]
+)
+def test_what_is_no_address_is_refused_with_the_ways_to_write_one(address: str) -> None:
+    with pytest.raises(AddressError, match=r"no address to listen on: write HOST:PORT or \[IPV6\]:PORT"):
+        app.split_address(address)
+
+
+# --- listening -----------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def listener(address: str) -> AsyncIterator[None]:
+    runner = web.AppRunner(web.Application())
+    await runner.setup()
+    try:
+        await app._listen(runner, address)
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def answers(url: str, unix: Path | None = None) -> bool:
+    connector = aiohttp.UnixConnector(str(unix)) if unix else None
+    try:
+        async with aiohttp.ClientSession(connector=connector) as session, session.get(url) as answer:
+            return answer.status == 404
+    except aiohttp.ClientConnectionError:
+        return False
+
+
+async def test_it_listens_on_ipv4_ipv6_and_every_address() -> None:
+    port, every = free_ports(2)
+    async with listener(f"127.0.0.1:{port}"), listener(f":{every}"):
+        assert await answers(f"http://127.0.0.1:{port}")
+        assert await answers(f"http://127.0.0.1:{every}")
+    with socket.socket(socket.AF_INET6) as six:
+        try:
+            six.bind(("::1", 0))
+        except OSError:
+            pytest.skip("this machine has no IPv6 loopback")
+    async with listener(f"[::1]:{port}"):
+        assert await answers(f"http://[::1]:{port}")
+
+
+async def test_an_address_in_use_is_named_with_the_way_out() -> None:
+    (port,) = free_ports(1)
+    async with listener(f"127.0.0.1:{port}"):
+        with pytest.raises(ListenError) as refused:
+            async with listener(f"127.0.0.1:{port}"):
+                pass
+    assert str(refused.value) == (
+        f"cannot listen on 127.0.0.1:{port}: Address already in use; stop what listens there or name another address "
+        "(--listen, --admin-listen)"
+    )
+
+
+async def test_an_address_of_another_machine_is_not_in_use_there() -> None:
+    with pytest.raises(ListenError, match=r"203\.0\.113\.1:80: Cannot assign requested address; name another address"):
+        async with listener("203.0.113.1:80"):
+            pass
+
+
+async def test_a_unix_socket_is_for_its_owner_and_group(tmp_path: Path) -> None:
+    path = tmp_path / "admin.sock"
+    async with listener(f"unix:{path}"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o660
+        assert await answers("http://admin/", path)
+
+
+async def test_the_socket_that_a_killed_daemon_left_behind_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "admin.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    async with listener(f"unix:{path}"):
+        assert await answers("http://admin/", path)
+
+
+async def test_the_socket_of_a_live_daemon_and_what_is_no_socket_are_left_alone(tmp_path: Path) -> None:
+    path, text = tmp_path / "admin.sock", tmp_path / "notes.txt"
+    text.write_text("mine")
+    async with listener(f"unix:{path}"):
+        for taken in (path, text):
+            with pytest.raises(ListenError, match="Address already in use; stop what listens there"):
+                async with listener(f"unix:{taken}"):
+                    pass
+        assert await answers("http://admin/", path)
+    assert text.read_text() == "mine"
+
+
+async def test_a_unix_socket_in_a_missing_directory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ListenError, match="No such file or directory; name another address"):
+        async with listener(f"unix:{tmp_path / 'none' / 'admin.sock'}"):
+            pass
+
+
+# --- a daemon within this process ------------------------------------------------------------------------------------
+
+
+class Running:
+    """A daemon on loopback ports, its file and its admin socket; `stop` ends it."""
+
+    def __init__(self, folder: Path) -> None:
+        (port,) = free_ports(1)
+        self.url = f"http://127.0.0.1:{port}"
+        self.socket = folder / "admin.sock"
+        self.file = folder / "desired.yaml"
+        self.settings = app.Settings(
+            desired_state=self.file,
+            state_dir=folder / "state",
+            listen=f"127.0.0.1:{port}",
+            admin_listen=f"unix:{self.socket}",
+            docker_enabled=False,
+        )
+        self.daemon: app.Daemon
+        self.stop = asyncio.Event()
+
+    async def get(self, path: str) -> tuple[int, str]:
+        async with aiohttp.ClientSession(self.url) as session, session.get(path) as answer:
+            return answer.status, await answer.text()
+
+    def write(self, text: str) -> None:
+        new = self.file.with_suffix(".new")
+        new.write_text(text)
+        new.replace(self.file)
+
+
+@asynccontextmanager
+async def serving(folder: Path, text: str) -> AsyncIterator[Running]:
+    of = Running(folder)
+    of.write(text)
+    store = Store(of.settings.state_dir)
+    of.daemon = app.Daemon(of.settings, store, await store.open())
+    task = asyncio.create_task(of.daemon.run(of.stop))
+    try:
+        await eventually(lambda: of.socket.exists() or task.done())
+        yield of
+    finally:
+        of.stop.set()
+        try:
+            await task
+        finally:
+            await of.daemon.controller.close()
+
+
+EMPTY = "environment: production\nservices: {}\n"
+
+
+async def test_the_file_is_followed_and_a_refused_one_changes_nothing(tmp_path: Path) -> None:
+    """P11."""
+    async with serving(tmp_path, EMPTY) as of:
+        await eventually(lambda: of.daemon.controller.published)
+        assert (await of.get("/readyz"))[0] == 200
+        before = of.daemon.controller.published
+        of.write("environment: [")
+        await eventually(lambda: "desired-state-refused" in of.daemon.controller.conditions)
+        assert of.daemon.controller.published is before
+        of.write(EMPTY)
+        await eventually(lambda: "desired-state-refused" not in of.daemon.controller.conditions)
+        of.write(EMPTY + "udp: {services: {dns: {loadBalancer: {servers: [{address: '127.0.0.1:53'}]}}}}\n")
+        await eventually(lambda: of.daemon.controller.published is not before)
+        assert '"udp"' in (await of.get("/traefik"))[1]
+
+
+async def test_a_start_on_a_broken_file_takes_the_one_that_was_accepted_last(tmp_path: Path) -> None:
+    """P4, P11."""
+    async with serving(tmp_path, shop(active="blue")) as of:
+        await eventually(lambda: of.daemon.controller.world.entries["shop"].state.active)
+    async with serving(tmp_path, "services: nonsense\n") as of:
+        assert "shop" in of.daemon.controller.world.entries
+        assert "desired-state-refused" in of.daemon.controller.conditions
+        of.write(EMPTY)
+        await eventually(lambda: not of.daemon.controller.world.entries)
+
+
+async def test_a_loop_that_fails_is_started_again_and_what_is_served_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P4."""
+    monkeypatch.setattr(app, "RESTART_S", 0.01)
+    async with serving(tmp_path, EMPTY) as of:
+        before = await eventually(lambda: of.daemon.controller.published)
+        failures = 0
+
+        async def fails_twice() -> None:
+            nonlocal failures
+            failures += 1
+            if failures <= 2:
+                raise ValueError(f"made up {failures}")
+            await asyncio.Event().wait()
+
+        loop = asyncio.create_task(of.daemon._supervise("decide", fails_twice))
+        await eventually(lambda: failures == 3)
+        assert not loop.done()
+        loop.cancel()
+        message = next(one.message for one in of.daemon.controller.conditions if one.code == "internal-error")
+        assert message.startswith("decide failed by a fault of this program and was started again")
+        assert "made up 2" in message
+        assert of.daemon.controller.published is before
+        assert (await of.get("/traefik"))[0] == 200
+
+
+async def test_a_stop_ends_everything_and_takes_the_socket_away(tmp_path: Path) -> None:
+    async with serving(tmp_path, EMPTY) as of:
+        await eventually(lambda: of.daemon.controller.published)
+    assert not of.socket.exists()
+    assert not await answers(of.url)
+    left = {task.get_name() for task in asyncio.all_tasks()} & {"decide", "publish", "save", "health", "watch"}
+    assert left == set()
+
+
+async def test_an_address_in_use_ends_the_start_and_lets_the_state_go(tmp_path: Path) -> None:
+    of = Running(tmp_path)
+    of.write(EMPTY)
+    store = Store(of.settings.state_dir)
+    of.daemon = app.Daemon(of.settings, store, await store.open())
+    async with listener(of.settings.listen):
+        with pytest.raises(ListenError, match="Address already in use"):
+            await of.daemon.run(of.stop)
+    await of.daemon.controller.close()
+    again = Store(tmp_path / "state")
+    await again.open(lock_wait_s=0.0)
+    await again.close()

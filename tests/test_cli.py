@@ -1,0 +1,203 @@
+"""The command line: exit codes, and words on the right stream. A whole `serve` is tested in integration/."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from asyncio.subprocess import PIPE
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from provider import __version__
+from provider.admin import admin_app
+from provider.cli import main
+from provider.errors import TraefikError
+from provider.traefik import find_binary
+from tests.components import missing
+from tests.running import listening, running, shop
+
+GOOD = shop(green="8082", more="    initial: green\n")
+BAD = shop(more="    activ: blue\n    watch: soon\n")
+
+
+def bluegreen(*arguments: object, **environment: str) -> Result:
+    return CliRunner().invoke(main, [str(one) for one in arguments], env=environment)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    written = tmp_path / "production.yaml"
+    written.write_text(GOOD)
+    return written
+
+
+# --- help ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["serve", "--help"], ["--version"]], ids=" ".join)
+def test_help_is_fast_because_it_imports_nothing_slow(arguments: list[str]) -> None:
+    script = (
+        "import sys\nfrom provider.cli import main\n"
+        f"try: main({arguments})\n"
+        "finally: print(*sys.modules, file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = set(done.stderr.split())
+    slow = {"aiohttp", "asyncio", "docker", "orjson", "prometheus_client", "pydantic", "rich", "structlog", "uvloop"}
+    assert loaded & slow == set()
+    assert loaded & {"yaml", "watchfiles"} == set()
+    assert {name for name in loaded if name.startswith("provider.")} == {"provider.cli"}
+
+
+def test_every_verb_says_what_it_does_and_the_version_is_the_packages() -> None:
+    told = bluegreen("--help").output
+    assert all(f"  {verb} " in told for verb in ("serve", "status", "validate", "render", "schema", "demo"))
+    assert __version__ in bluegreen("--version").output
+
+
+# --- validate ------------------------------------------------------------------------------------------------------
+
+
+def test_a_good_file_is_told_to_be_valid(file: Path) -> None:
+    done = bluegreen("validate", file)
+    assert (done.exit_code, done.stdout, done.stderr) == (0, f"{file}: valid: production, 1 service\n", "")
+
+
+def test_a_bad_file_is_told_with_everything_that_is_wrong_at_its_place(file: Path) -> None:
+    """P11."""
+    file.write_text(BAD)
+    done = bluegreen("validate", file)
+    assert (done.exit_code, done.stdout) == (2, "")
+    first, second = done.stderr.splitlines()
+    assert first.startswith(f"{file}:8:5: services.shop.activ: unknown key")
+    assert second.startswith(f"{file}:9:12: services.shop.watch: ")
+
+
+def test_what_is_wrong_can_be_had_as_json(file: Path) -> None:
+    good = json.loads(bluegreen("validate", file, "--json").stdout)
+    assert good == {"valid": True, "problems": [], "traefik": [], "notes": []}
+    file.write_text(BAD)
+    done = bluegreen("validate", file, "--json")
+    assert (done.exit_code, done.stderr) == (2, "")
+    found = json.loads(done.stdout)
+    assert not found["valid"]
+    assert [(one["line"], one["column"], one["path"]) for one in found["problems"]] == [
+        (8, 5, "services.shop.activ"),
+        (9, 12, "services.shop.watch"),
+    ]
+    assert all(one["text"].endswith(one["message"]) for one in found["problems"])
+
+
+@pytest.mark.parametrize("command", ["validate", "render"])
+def test_a_file_that_is_missing_or_no_file_is_a_usage_error(command: str, tmp_path: Path) -> None:
+    for path in (tmp_path / "none.yaml", tmp_path):
+        done = bluegreen(command, path)
+        assert done.exit_code == 2
+        assert str(path) in done.stderr
+    assert bluegreen(command).exit_code == 2
+
+
+def test_a_real_traefik_judges_the_document(file: Path) -> None:
+    try:
+        find_binary()
+    except TraefikError as error:
+        missing("traefik", str(error))
+    done = bluegreen("validate", "--traefik", file)
+    assert (done.exit_code, done.stdout) == (0, f"{file}: valid: production, 1 service, and Traefik accepts it\n")
+    file.write_text(GOOD.replace("Host(", "Hosst("))
+    done = bluegreen("validate", file, "--traefik", "--json")
+    assert done.exit_code == 2
+    found = json.loads(done.stdout)
+    assert (found["valid"], found["problems"]) == (False, [])
+    assert "router shop: " in found["traefik"][0]
+    assert "Hosst" in found["traefik"][0]
+
+
+def test_a_traefik_that_is_not_there_is_named(file: Path) -> None:
+    done = bluegreen("validate", file, "--traefik", "no-such-traefik")
+    assert done.exit_code == 1
+    assert "no program 'no-such-traefik'" in done.stderr
+    assert "pip install" in done.stderr
+
+
+# --- render, schema --------------------------------------------------------------------------------------------------
+
+
+def test_a_rendered_file_is_the_document_and_what_was_assumed_stands_beside_it(file: Path) -> None:
+    done = bluegreen("render", file)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert set(json.loads(done.stdout)["http"]["services"]) == {"shop", "shop-green"}
+    file.write_text(shop(green="8082"))
+    done = bluegreen("render", file)
+    assert done.stderr == "note: shop: the file alone does not settle the active colour; blue is shown\n"
+    assert set(json.loads(done.stdout)["http"]["services"]) == {"shop", "shop-blue"}
+    file.write_text(BAD)
+    done = bluegreen("render", file)
+    assert (done.exit_code, done.stdout, len(done.stderr.splitlines())) == (2, "", 2)
+
+
+def test_the_schema_is_printed_as_json() -> None:
+    done = bluegreen("schema")
+    assert done.exit_code == 0
+    assert "services" in json.loads(done.stdout)["properties"]
+
+
+# --- status ----------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_daemon_the_exit_code_is_6_and_the_address_is_named(tmp_path: Path) -> None:
+    nowhere = f"unix:{tmp_path / 'admin.sock'}"
+    for arguments in ([], ["shop"], ["--json"], ["--watch"]):
+        done = bluegreen("status", *arguments, BLUEGREEN_ADMIN=nowhere)
+        assert (done.exit_code, done.stdout) == (6, "")
+        assert f"bluegreen: no daemon answers at {nowhere} ([Errno 2] No such file or directory)" in done.stderr
+
+
+def test_an_admin_address_that_is_none_is_a_usage_error() -> None:
+    done = bluegreen("status", "--admin", "http://127.0.0.1:port")
+    assert done.exit_code == 2
+    assert "'http://127.0.0.1:port' is no address of a daemon" in done.stderr
+    assert "BLUEGREEN_ADMIN" in done.stderr
+
+
+async def test_the_status_is_drawn_for_people_and_json_for_machines(tmp_path: Path) -> None:
+    async with running(tmp_path / "state") as daemon, listening(admin_app(daemon.controller)) as admin:
+        daemon.load(GOOD)
+
+        async def ask(*arguments: str) -> tuple[int | None, str, str]:
+            command = (sys.executable, "-m", "provider", "status", "--admin", admin, *arguments)
+            process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
+            out, err = await process.communicate()
+            return process.returncode, out.decode(), err.decode()
+
+        drawn, in_detail, as_json, unknown = await asyncio.gather(ask(), ask("shop"), ask("shop", "--json"), ask("pay"))
+    assert [line.split()[0] for line in drawn[1].splitlines()[:2]] == ["SERVICE", "shop"]
+    assert "http://127.0.0.1:8082" in in_detail[1]
+    assert json.loads(as_json[1])["service"] == "shop"
+    assert [(code, err) for code, _, err in (drawn, in_detail, as_json)] == [(0, "")] * 3
+    assert unknown == (2, "", "bluegreen: the desired state has no service 'pay'; it has: shop\n")
+
+
+# --- serve -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "Missing option '--desired-state'"),
+        (["--desired-state", "FILE"], "Missing option '--state-dir'"),
+        (["--desired-state", "FILE", "--state-dir", "STATE", "--log-format", "xml"], "'xml' is not one of"),
+        (["--desired-state", "FILE", "--state-dir", "STATE", "--listen", "8900"], "'8900' is no address to listen on"),
+        (["--desired-state", "NONE", "--state-dir", "STATE", "--docker", "none"], "NONE:1:1: cannot be read"),
+    ],
+    ids=["no file", "no state", "log format", "address", "missing file"],
+)
+def test_serve_refuses_bad_usage_with_exit_code_2(file: Path, tmp_path: Path, arguments: list[str], words: str) -> None:
+    places = {"FILE": str(file), "STATE": str(tmp_path / "state"), "NONE": str(tmp_path / "NONE")}
+    command = [sys.executable, "-m", "provider", "serve", *(places.get(one, one) for one in arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr

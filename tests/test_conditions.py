@@ -1,0 +1,38 @@
+"""What holds for the whole daemon."""
+
+from datetime import timedelta
+
+from provider.conditions import Conditions
+from provider.model import Condition, Severity
+from tests.worlds import EPOCH
+
+LATER = EPOCH + timedelta(minutes=5)
+
+
+def test_a_condition_that_stands_keeps_its_date_and_its_place_and_takes_the_newer_words() -> None:
+    conditions = Conditions()
+    assert conditions.put("docker-away", Severity.WARNING, "refused", EPOCH)
+    assert conditions.put("store-failing", Severity.CRITICAL, "disk full", EPOCH)
+    assert not conditions.put("docker-away", Severity.WARNING, "refused", LATER), "nothing new is said"
+    assert conditions.put("docker-away", Severity.WARNING, "timed out", LATER)
+    assert list(conditions) == [
+        Condition("docker-away", Severity.WARNING, "timed out", EPOCH),
+        Condition("store-failing", Severity.CRITICAL, "disk full", EPOCH),
+    ]
+
+
+def test_a_condition_that_comes_again_is_dated_anew() -> None:
+    conditions = Conditions()
+    conditions.put("docker-away", Severity.WARNING, "refused", EPOCH)
+    assert conditions.clear("docker-away")
+    assert "docker-away" not in conditions
+    assert not conditions.clear("docker-away")
+    assert conditions.put("docker-away", Severity.WARNING, "refused", LATER)
+    assert [one.since_utc for one in conditions] == [LATER]
+
+
+def test_conditions_may_come_and_go_while_they_are_read() -> None:
+    conditions = Conditions()
+    conditions.put("a", Severity.INFO, "a", EPOCH)
+    conditions.put("b", Severity.INFO, "b", EPOCH)
+    assert [one.code for one in conditions if conditions.clear("b") or True] == ["a", "b"]

@@ -1,0 +1,115 @@
+"""Every Prometheus name in one place: design, section 6.5."""
+
+import subprocess
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from provider import __version__
+from provider.metrics import Metrics, ServiceReading
+from provider.model import Colour, Health, Phase
+from tests.components import program
+
+NAMES = {
+    "active_colour": {"service", "colour"},
+    "desired_colour": {"service", "colour"},
+    "weight": {"service", "colour"},
+    "rollout_phase": {"service", "phase"},
+    "rollback_ready": {"service"},
+    "confirmed": {"service"},
+    "override": {"service"},
+    "switches": {"service", "colour", "trigger"},
+    "rollouts": {"service", "outcome"},
+    "rollout_phase_duration_seconds": {"phase"},
+    "last_switch_timestamp_seconds": {"service"},
+    "servers": {"service", "colour", "health"},
+    "health_checks": {"service", "colour", "result"},
+    "document_revision": set(),
+    "document_bytes": set(),
+    "document_render_seconds": set(),
+    "polls": {"code"},
+    "poller_revision": {"poller"},
+    "poller_last_poll_timestamp_seconds": {"poller"},
+    "desired_state_last_reload_success": set(),
+    "desired_state_last_reload_timestamp_seconds": set(),
+    "docker_connected": set(),
+    "docker_events": {"action"},
+    "store_failing": set(),
+    "event_loop_lag_seconds": set(),
+    "build_info": {"version"},
+}
+SHOP = ServiceReading(
+    service="shop",
+    active=Colour.BLUE,
+    desired=Colour.GREEN,
+    weights={Colour.BLUE: 100},
+    phase=Phase.WAITING,
+    rollback_ready=True,
+    confirmed=False,
+    override=False,
+    servers={(Colour.BLUE, Health.HEALTHY): 2},
+    last_switch_s=1767225600.0,
+)
+UNDECIDED = ServiceReading("pay", None, None, {}, Phase.STEADY, False, False, False, {}, None)
+
+
+def exposition() -> str:
+    """Expose two services, with one of everything that is counted."""
+    metrics = Metrics()
+    metrics.switches.labels("shop", Colour.BLUE, "docker").inc()
+    metrics.rollouts.labels("shop", "switched").inc()
+    metrics.health_checks.labels("shop", Colour.BLUE, "pass").inc()
+    metrics.polls.labels("200").inc()
+    metrics.docker_events.labels("start").inc()
+    metrics.phase_duration.labels(Phase.WAITING).observe(3.0)
+    metrics.poller_revision.labels("10.0.0.1").set(7)
+    metrics.poller_last_poll.labels("10.0.0.1").set(1767225600.0)
+    return metrics.exposition([SHOP, UNDECIDED]).decode()
+
+
+def test_every_name_of_the_design_is_exposed_with_its_labels_and_no_other() -> None:
+    found: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(exposition()):
+        labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+        found[family.name.removeprefix("bluegreen_")] = labels
+    assert found == NAMES
+
+
+def test_the_names_stand_in_an_exposition_before_anything_has_happened() -> None:
+    text = Metrics().exposition([]).decode()
+    assert {name for name in NAMES if f"# TYPE bluegreen_{name}" not in text} == set()
+
+
+def samples(name: str) -> dict[tuple[str, ...], float]:
+    return {
+        tuple(value for _, value in sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(exposition())
+        for sample in family.samples
+        if sample.name == f"bluegreen_{name}"
+    }
+
+
+def test_one_of_each_closed_set_is_1_and_an_undecided_service_has_none() -> None:
+    assert samples("active_colour") == {
+        ("blue", "shop"): 1,
+        ("green", "shop"): 0,
+        ("blue", "pay"): 0,
+        ("green", "pay"): 0,
+    }
+    assert samples("desired_colour")["green", "shop"] == 1
+    assert samples("weight") == {("blue", "shop"): 100, ("green", "shop"): 0, ("blue", "pay"): 0, ("green", "pay"): 0}
+    phases = samples("rollout_phase")
+    assert {key for key, value in phases.items() if value} == {("waiting", "shop"), ("steady", "pay")}
+    assert len(phases) == 2 * len(Phase)
+    assert samples("servers")["blue", "healthy", "shop"] == 2
+    assert samples("servers")["green", "unhealthy", "shop"] == 0
+    assert samples("rollback_ready") == {("shop",): 1, ("pay",): 0}
+    assert samples("last_switch_timestamp_seconds") == {("shop",): 1767225600.0}
+    assert samples("build_info") == {(__version__,): 1}
+
+
+def test_promtool_finds_nothing_to_criticise() -> None:
+    promtool = program("promtool", "promtool")
+    done = subprocess.run(
+        [promtool, "check", "metrics"], input=exposition(), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

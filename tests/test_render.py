@@ -1,0 +1,176 @@
+"""The documents that Traefik gets: golden files, and what holds for all of them."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provider import config, offline
+from provider.errors import TraefikError
+from provider.judge import MARKER, judge
+from provider.model import Colour, JsonObject, Router, Served
+from provider.render import (
+    NO_PASS_THROUGH,
+    Document,
+    assemble,
+    render_pass_through,
+    render_service,
+    routes,
+)
+from provider.rollout import weights
+from provider.traefik import find_binary
+from tests.components import missing
+from tests.worlds import BLUE, GREEN, at, server, service
+
+FOLDER = Path(__file__).with_name("golden")
+GOLDEN = sorted(FOLDER.glob("*.yaml"))
+
+
+def golden(file: Path) -> Document:
+    document, _ = offline.document(config.load(file.read_text(), file.name), at())
+    return document
+
+
+@pytest.mark.parametrize("file", GOLDEN, ids=lambda file: file.stem)
+def test_a_file_gives_the_very_bytes_of_its_golden_document(file: Path) -> None:
+    body = golden(file).body
+    wanted = file.with_suffix(".json").read_text()
+    assert json.dumps(json.loads(body), indent=2, ensure_ascii=False) + "\n" == wanted
+    assert body == orjson.dumps(orjson.loads(wanted))
+
+
+@pytest.mark.parametrize("name", ["nothing", "pass-through", "routers"])
+async def test_traefik_accepts_the_unusual_documents(name: str) -> None:
+    try:
+        binary = find_binary()
+    except TraefikError as error:
+        missing("traefik", str(error))
+    assert (await judge(golden(FOLDER / f"{name}.yaml").body, binary=binary)).errors == ()
+
+
+# --- properties ----------------------------------------------------------------------------------------------------
+
+names = st.sampled_from(["a", "shop", "z-é", "a-b", "B"])
+bodies = st.sampled_from([{}, {"é": {}, "list": []}, {"b": {"z": 1, "a": [{"y": "", "x": None}]}, "a": True}])
+objects = st.dictionaries(names, bodies, min_size=1, max_size=2)
+sections = st.dictionaries(st.sampled_from(["middlewares", "routers", "services", "transports"]), objects, min_size=1)
+pass_throughs = st.dictionaries(st.sampled_from(["http", "tcp", "tls"]), sections)
+
+
+@st.composite
+def all_served(draw: st.DrawFn) -> list[Served]:
+    """Some services, each with one colour active and up to three servers."""
+    found = []
+    for name in sorted(draw(st.sets(names, max_size=3))):
+        active = draw(st.sampled_from(Colour))
+        rule = f"Host(`{name}.example.com`)"
+        router = Router(name, rule, {"rule": rule, **draw(objects)})
+        of = service(name, routers=(router,), load_balancer=draw(st.just({}) | objects))
+        servers = tuple(server(number) for number in range(1, draw(st.integers(0, 3)) + 1))
+        found.append(Served(of, weights(active), {active: servers}))
+    return found
+
+
+def document(served: list[Served], pass_through: JsonObject) -> Document:
+    return assemble([render_service(one) for one in served], render_pass_through(pass_through))
+
+
+def turned(value: Any) -> Any:
+    """Return an equal value whose objects have their keys in the opposite order."""
+    if isinstance(value, dict):
+        return {key: turned(inner) for key, inner in reversed(value.items())}
+    return [turned(inner) for inner in value] if isinstance(value, list) else value
+
+
+def turned_service(one: Served) -> Served:
+    of = one.service
+    routers = tuple(Router(router.name, router.rule, turned(router.body)) for router in reversed(of.routers))
+    return Served(service(of.name, routers=routers, load_balancer=turned(of.load_balancer)), one.weights, one.servers)
+
+
+def empty_sections(content: dict[str, dict[str, object]]) -> Iterator[str]:
+    """Yield what Traefik would refuse as a standalone element."""
+    for name, kinds in content.items():
+        yield from [name] if not kinds else (f"{name}.{kind}" for kind, members in kinds.items() if not members)
+
+
+@given(all_served(), pass_throughs)
+def test_the_same_state_gives_the_same_bytes_whatever_the_order_of_its_keys(
+    served: list[Served], pass_through: JsonObject
+) -> None:
+    """P6, P12."""
+    assert document(served, pass_through) == document([turned_service(one) for one in served], turned(pass_through))
+
+
+@given(all_served(), pass_throughs)
+def test_a_document_is_json_without_weight_0_and_without_an_empty_section(
+    served: list[Served], pass_through: JsonObject
+) -> None:
+    """Rule 15, and rules 1 and 3 of the facts on Traefik."""
+    content = orjson.loads(document(served, pass_through).body)
+    for one in served:
+        children = content["http"]["services"][one.service.name]["weighted"]["services"]
+        assert [child["weight"] for child in children] == [100]
+        assert children[0]["name"] in content["http"]["services"]
+    assert list(empty_sections(content)) == []
+
+
+@given(all_served(), pass_throughs)
+def test_nothing_inside_an_object_is_dropped(served: list[Served], pass_through: JsonObject) -> None:
+    """Rule 15: `tls: {}` in a router means TLS."""
+    content = orjson.loads(document(served, pass_through).body)
+    for one in served:
+        router = content["http"]["routers"][one.service.name]
+        (written,) = one.service.routers
+        assert router == {"priority": len(written.rule.encode()) + 1, **written.body, "service": one.service.name}
+    for name, kinds in pass_through.items():
+        assert isinstance(kinds, dict)
+        for kind, members in kinds.items():
+            ours = {one.service.name for one in served} | {f"{one.service.name}-{c}" for one in served for c in Colour}
+            kept = {key: body for key, body in content[name][kind].items() if name != "http" or key not in ours}
+            wanted = {key: body for key, body in members.items() if name != "http" or key not in ours}
+            assert {key: body for key, body in kept.items() if not MARKER.fullmatch(key)} == wanted
+
+
+@given(all_served().filter(bool), pass_throughs, st.data())
+def test_one_changed_fragment_changes_marker_and_etag_and_back(
+    served: list[Served], pass_through: JsonObject, data: st.DataObject
+) -> None:
+    """Rule 15: the marker names the content, so going back brings the same name back."""
+    place = data.draw(st.integers(0, len(served) - 1))
+    changed = list(served)
+    active = served[place].weights[0][0]
+    changed[place] = Served(served[place].service, weights(active.other), {active.other: (server(9),)})
+    before, after = document(served, pass_through), document(changed, pass_through)
+    assert (before.etag, before.marker) != (after.etag, after.marker)
+    assert before.marker != after.marker
+    assert document(served, pass_through) == before
+
+
+def test_what_moves_from_one_service_to_another_is_another_document() -> None:
+    """The hash is over the parts with their lengths: no joint between them is ambiguous."""
+    first = Served(service("a"), weights(BLUE), {BLUE: (server(1),)})
+    second = Served(service("b"), weights(GREEN), {GREEN: (server(1),)})
+    documents = [document([first], {}), document([second], {}), document([first, second], {}), document([], {})]
+    assert len({one.marker for one in documents}) == 4
+
+
+def test_the_marker_is_a_middleware_named_by_the_etag_that_no_router_uses() -> None:
+    made = golden(FOLDER / "routers.yaml")
+    content = orjson.loads(made.body)
+    assert MARKER.fullmatch(made.marker)
+    assert made.etag.strip('"').startswith(made.marker.removeprefix("bluegreen-"))
+    assert made.marker in content["http"]["middlewares"]
+    assert all(made.marker not in router.get("middlewares", ()) for router in content["http"]["routers"].values())
+
+
+def test_a_document_of_nothing_but_its_marker_configures_nothing() -> None:
+    """P4: it takes the controller's own decision to publish one."""
+    assert not routes([], NO_PASS_THROUGH)
+    assert routes([], render_pass_through({"udp": {"routers": {"dns": {}}}}))
+    assert routes([render_service(Served(service(), weights(BLUE), {BLUE: ()}))], NO_PASS_THROUGH)

@@ -1,0 +1,95 @@
+"""What the admin API and Prometheus read of the world."""
+
+import asyncio
+from dataclasses import replace
+
+from provider import report
+from provider.conditions import Conditions
+from provider.metrics import ServiceReading
+from provider.model import ByColour, Desired, Health, Phase, ServerHealth, ServiceState, Severity, WayBack
+from provider.store import Stored
+from provider.world import World
+from tests.worlds import BLUE, EPOCH, GREEN, at, server, service
+
+ONE, TWO = server(1), server(2, "r2")
+NOW = at()
+
+
+def world() -> World:
+    """Two services in Docker; the shop's blue is active, with one of two servers healthy."""
+    made = World(Stored({}, {}, {}, None, 0), docker_enabled=True)
+    made.load(Desired("production", {"shop": service(), "pay": service("pay")}), NOW)
+    made.list_docker({"shop": ByColour((ONE, TWO), ()), "web": ByColour((TWO,), ())}, 1000.0, NOW)
+    shop = made.entries["shop"]
+    shop.state = ServiceState(active=BLUE, switched_utc=EPOCH)
+    shop.health = {ONE.key: ServerHealth(Health.HEALTHY, None, EPOCH)}
+    return made
+
+
+async def test_prometheus_is_told_weights_health_and_phase_of_every_service() -> None:
+    readings = {one.service: one for one in await report.readings(world())}
+    assert readings["shop"] == ServiceReading(
+        service="shop",
+        active=BLUE,
+        desired=BLUE,
+        weights={BLUE: 100},
+        phase=Phase.STEADY,
+        rollback_ready=False,
+        confirmed=False,
+        override=False,
+        servers={(BLUE, Health.HEALTHY): 1, (BLUE, Health.UNKNOWN): 1},
+        last_switch_s=EPOCH.timestamp(),
+    )
+    undecided = readings["pay"]
+    assert (undecided.active, undecided.desired, undecided.weights, undecided.last_switch_s) == (None, None, {}, None)
+
+
+async def test_services_are_told_one_by_one_and_all_together_alike() -> None:
+    of, conditions = world(), Conditions()
+    conditions.put("docker-away", Severity.WARNING, "Docker does not answer", EPOCH)
+    answers = await report.services(of, conditions, 42, NOW)
+    assert [answer["service"] for answer in answers] == ["pay", "shop"]
+    for answer in answers:
+        assert answer == report.service(of, conditions, 42, str(answer["service"]), NOW)
+        assert (answer["environment"], answer["revision"]) == ("production", 42)
+        assert "docker-away" in str(answer["conditions"])
+    assert report.service(of, conditions, 42, "web", NOW) is None
+
+
+async def test_a_service_that_leaves_the_file_while_all_are_read_is_left_out() -> None:
+    of = world()
+    many = {f"s{number:03}": service(f"s{number:03}") for number in range(report.AT_ONCE + 1)}
+    of.load(Desired("production", many), NOW)
+    reading = asyncio.create_task(report.readings(of))
+    await asyncio.sleep(0)
+    of.load(Desired("production", {name: many[name] for name in list(many)[1:]}), NOW)
+    assert [one.service for one in await reading] == list(many)[1:]
+
+
+def test_what_holds_for_the_whole_daemon_names_services_that_the_file_does_not() -> None:
+    conditions = Conditions()
+    conditions.put("not-in-file", Severity.WARNING, "web", EPOCH)
+    assert report.overview(world(), conditions, None) == {
+        "environment": "production",
+        "revision": None,
+        "docker": {"enabled": True, "connected": False},
+        "unnamed": ["web"],
+        "conditions": [
+            {"code": "not-in-file", "severity": "warning", "message": "web", "since": "2026-01-01T00:00:00.000Z"}
+        ],
+    }
+    empty = World(Stored({}, {}, {}, None, 0), docker_enabled=False)
+    assert report.overview(empty, Conditions(), None)["environment"] is None
+
+
+async def test_the_way_back_is_told_to_prometheus_as_in_the_status() -> None:
+    of = world()
+    of.docker.connected = True
+    of.list_docker({"shop": ByColour((ONE,), (TWO,))}, 1001.0, NOW)
+    shop = of.entries["shop"]
+    shop.adopt_probes()
+    for probe in shop.probes:
+        of.judge(probe, ServerHealth(Health.HEALTHY, None, EPOCH))
+    shop.state = replace(shop.state, way_back=WayBack(GREEN, "r2"))
+    (_, reading) = await report.readings(of)
+    assert reading.rollback_ready

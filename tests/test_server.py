@@ -1,0 +1,206 @@
+"""The provider listener, on a real socket of loopback."""
+
+import asyncio
+import re
+import socket
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+
+import aiohttp
+import orjson
+import pytest
+from aiohttp import web
+
+from provider.controller import Published
+from provider.render import Document
+from provider.server import provider_app
+from tests.running import Running, listening, running, shop, url
+from tests.waiting import eventually
+from tests.worlds import BLUE
+
+SMALL = Published(Document(b'{"http":{}}', '"0123"', "bluegreen-0123"), 7)
+LARGE = Published(Document(b"{" + b" " * 4_000_000 + b"}", '"4567"', "bluegreen-4567"), 8)
+
+
+@pytest.fixture
+async def daemon(tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def client(daemon: Running) -> AsyncIterator[aiohttp.ClientSession]:
+    async with (
+        listening(provider_app(daemon.controller, daemon.metrics)) as base,
+        aiohttp.ClientSession(base) as session,
+    ):
+        yield session
+
+
+async def test_a_poll_gets_the_document_with_its_etag_revision_and_length(
+    daemon: Running, client: aiohttp.ClientSession
+) -> None:
+    """P3: what was published, byte for byte."""
+    daemon.load(shop())
+    await daemon.judge(BLUE)
+    published = await daemon.until_served(blue=[url("8081")])
+    async with client.get("/traefik") as answer:
+        assert answer.status == 200
+        assert await answer.read() == published.document.body
+        assert answer.headers["ETag"] == published.document.etag
+        assert answer.headers["X-Bluegreen-Revision"] == "1"
+        assert answer.headers["Content-Length"] == str(len(published.document.body))
+        assert answer.content_type == "application/json"
+    assert daemon.metric("polls_total", code="200") == 1
+
+
+async def test_a_head_request_gets_the_headers_alone(daemon: Running, client: aiohttp.ClientSession) -> None:
+    daemon.controller.published = LARGE
+    async with client.head("/traefik") as answer:
+        assert (answer.status, answer.headers["Content-Length"]) == (200, str(len(LARGE.document.body)))
+        assert (answer.headers["ETag"], answer.headers["X-Bluegreen-Revision"]) == ('"4567"', "8")
+        assert await answer.read() == b""
+
+
+async def test_while_there_is_no_document_a_poll_is_told_why(daemon: Running, client: aiohttp.ClientSession) -> None:
+    """Rule 1; Traefik keeps what it has for anything but 200."""
+    for path in ("/traefik", "/readyz"):
+        async with client.get(path) as answer:
+            assert (answer.status, answer.content_type) == (503, "application/problem+json")
+            assert orjson.loads(await answer.read()) == {
+                "type": "about:blank",
+                "status": 503,
+                "code": "no-document",
+                "detail": "no desired state was accepted yet",
+            }
+    assert daemon.metric("polls_total", code="503") == 1
+    daemon.load(shop())
+
+    async def waits_for_health() -> bool:
+        async with client.get("/readyz") as answer:
+            return "service shop has no healthy server in blue yet" in await answer.text()
+
+    await eventually(waits_for_health)
+
+
+async def test_alive_is_not_ready(daemon: Running, client: aiohttp.ClientSession) -> None:
+    async with client.get("/healthz") as answer:
+        assert (answer.status, await answer.text()) == (200, "alive\n")
+    daemon.controller.published = SMALL
+    async with client.get("/readyz") as answer:
+        assert (answer.status, await answer.text()) == (200, "ready\n")
+
+
+# --- how an answer leaves ------------------------------------------------------------------------------------------
+
+
+class Wire(asyncio.Transport):
+    """A connection that keeps every write apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[bytes] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.writes.append(bytes(data))
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        """Both event loops hand these to the kernel in one call."""
+        self.writes.append(b"".join(list_of_data))
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("published", [SMALL, LARGE], ids=["small", "4 MB"])
+async def test_header_and_body_leave_in_one_write(daemon: Running, published: Published) -> None:
+    """Facts on Traefik, polling: two writes cost 40 ms."""
+    daemon.controller.published = published
+    runner = web.AppRunner(provider_app(daemon.controller, daemon.metrics))
+    await runner.setup()
+    assert runner.server is not None
+    wire, protocol = Wire(), runner.server()
+    protocol.connection_made(wire)
+    for _ in range(2):
+        wire.writes.clear()
+        protocol.data_received(b"GET /traefik HTTP/1.1\r\nHost: bluegreen\r\n\r\n")
+        await eventually(lambda: b"".join(wire.writes).endswith(published.document.body))
+        (write,) = wire.writes
+        assert write.startswith(b"HTTP/1.1 200 OK\r\n")
+    protocol.connection_lost(None)
+    await runner.cleanup()
+
+
+async def test_answers_are_not_held_up_to_be_joined(daemon: Running) -> None:
+    app = provider_app(daemon.controller, daemon.metrics)
+    found = []
+
+    async def look(request: web.Request, _: web.StreamResponse) -> None:
+        assert request.transport is not None
+        peer = request.transport.get_extra_info("socket")
+        found.append(peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    app.on_response_prepare.append(look)
+    async with listening(app) as base, aiohttp.ClientSession(base) as session, session.get("/traefik"):
+        pass
+    assert found == [1]
+
+
+# --- metrics -------------------------------------------------------------------------------------------------------
+
+
+async def scrape(session: aiohttp.ClientSession) -> list[str]:
+    async with session.get("/metrics") as answer:
+        assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        return (await answer.text()).splitlines()
+
+
+async def test_a_scrape_has_the_state_of_the_services_and_what_was_counted(
+    daemon: Running, client: aiohttp.ClientSession
+) -> None:
+    daemon.load(shop())
+    await daemon.judge(BLUE)
+    await daemon.until_served(blue=[url("8081")])
+    await (await client.get("/traefik")).read()
+    lines = await scrape(client)
+    for wanted in (
+        'bluegreen_weight{colour="blue",service="shop"} 100.0',
+        'bluegreen_weight{colour="green",service="shop"} 0.0',
+        'bluegreen_servers{colour="blue",health="healthy",service="shop"} 1.0',
+        'bluegreen_polls_total{code="200"} 1.0',
+        "bluegreen_document_revision 1.0",
+    ):
+        assert wanted in lines
+
+
+async def test_pollers_are_told_while_their_connections_are_open(
+    daemon: Running, client: aiohttp.ClientSession
+) -> None:
+    """Rule 16."""
+    daemon.controller.published = SMALL
+    base = str(client._base_url)
+
+    async def pollers() -> set[str]:
+        return set(re.findall(r'bluegreen_poller_revision\{poller="(.*?)"\} 7.0', "\n".join(await scrape(client))))
+
+    async with aiohttp.ClientSession(base) as traefik:
+        for polls in (1, 2):
+            async with traefik.get("/traefik") as answer:
+                await answer.read()
+            assert await pollers() == ({"127.0.0.1"} if polls == 2 else set())
+        async with traefik.get("/traefik", headers={"X-Bluegreen-Poller": "edge-1"}) as answer:
+            await answer.read()
+        assert await pollers() == {"edge-1"}
+
+    async def forgotten() -> bool:
+        return await pollers() == set()
+
+    await eventually(forgotten)
+    for _ in range(3):
+        async with client.get("/traefik?hold=0", headers={"X-Bluegreen-Poller": "curl"}) as answer:
+            await answer.read()
+    assert await pollers() == set()

@@ -1,0 +1,284 @@
+"""What the controller knows, and which groups each input touches."""
+
+from dataclasses import replace
+
+import pytest
+
+from provider.model import (
+    ByColour,
+    Colour,
+    Desired,
+    FixedServers,
+    GroupState,
+    Health,
+    HealthCheck,
+    Phase,
+    Plan,
+    Probe,
+    ProbeMode,
+    Rollout,
+    Server,
+    ServerHealth,
+    Service,
+    ServiceState,
+    Trigger,
+)
+from provider.store import Stored, StoredServers
+from provider.world import World, group_key
+from tests.worlds import BLUE, EPOCH, GREEN, at, candidate, server, service
+
+ONE, TWO = server(1), server(2, "r2")
+NOW, LATER = at(1000.0), at(1005.0)
+HEALTHY = ServerHealth(Health.HEALTHY, None, EPOCH)
+
+
+def fixed(*ports: int, version: str = "1") -> FixedServers:
+    return FixedServers(tuple(f"http://127.0.0.1:{port}" for port in ports), version, f"r{version}")
+
+
+def world(*services: Service, docker: bool = True, stored: Stored | None = None) -> World:
+    made = World(stored or Stored({}, {}, {}, None, 0), docker_enabled=docker)
+    if services:
+        made.load(desired(*services), NOW)
+    return made
+
+
+def desired(*services: Service) -> Desired:
+    return Desired("production", {each.name: each for each in services})
+
+
+def listed(of: World, name: str = "shop", *, blue: tuple[Server, ...] = (), green: tuple[Server, ...] = ()) -> set[str]:
+    return of.list_docker({name: ByColour(blue, green)}, 1000.0, NOW)
+
+
+def probe(of: World, name: str = "shop") -> Probe:
+    of.entries[name].adopt_probes()
+    (only,) = of.entries[name].probes
+    return only
+
+
+# --- the file ------------------------------------------------------------------------------------------------------
+
+
+def test_a_reload_touches_only_the_groups_of_services_that_changed() -> None:
+    of = world(service(), service("pay"), service("cart", group="front"))
+    kept = of.entries["pay"]
+    touched = of.load(desired(service(hold=True), service("pay"), service("new")), LATER)
+    assert touched == {"shop", "new", "@front"}
+    assert list(of.entries) == ["new", "pay", "shop"]
+    assert of.entries["pay"] is kept
+
+
+def test_a_service_that_changes_its_group_touches_both() -> None:
+    of = world(service(group="a"), service("pay", group="a"))
+    assert of.load(desired(service(group="b"), service("pay", group="a")), LATER) == {"@a", "@b"}
+    assert [one.service.name for one in of.snapshot("@a").members] == ["pay"]
+    assert of.snapshot("@gone").members == ()
+
+
+def test_a_group_and_a_service_of_one_name_are_two_groups() -> None:
+    assert group_key(service("front")) != group_key(service(group="front"))
+
+
+def test_an_edit_keeps_what_is_known_of_the_servers() -> None:
+    """Rule 12: health, what is published and when the set changed do not begin anew."""
+    of = world(service())
+    listed(of, blue=(ONE,))
+    entry = of.entries["shop"]
+    of.judge(probe(of), HEALTHY)
+    entry.assess(NOW)
+    entry.published = frozenset({ONE.key})
+    of.load(desired(service(hold=True)), LATER)
+    edited = of.entries["shop"]
+    assert edited is not entry
+    assert (edited.observed, edited.probed, edited.health, edited.published, edited.since_utc) == (
+        *(entry.observed, entry.probed, entry.health, entry.published, entry.since_utc),
+    )
+
+
+def test_fixed_servers_take_the_place_of_those_in_docker_for_both_colours() -> None:
+    of = world(service())
+    listed(of, blue=(ONE,), green=(TWO,))
+    of.load(desired(service(servers=ByColour(fixed(8081), None))), LATER)
+    observed = of.entries["shop"].observed
+    assert [one.url for one in observed.blue.servers] == ["http://127.0.0.1:8081"]
+    assert (observed.green.known, observed.green.servers, observed.green.from_docker) == (True, (), False)
+    assert observed.blue.changed_mono_s == 1005.0
+
+
+def test_without_docker_a_service_without_fixed_servers_has_none() -> None:
+    observed = world(service(), docker=False).entries["shop"].observed
+    assert (observed.blue.known, observed.blue.servers, observed.blue.from_docker) == (True, (), False)
+
+
+# --- Docker --------------------------------------------------------------------------------------------------------
+
+
+def test_before_the_first_complete_list_dockers_servers_are_unknown() -> None:
+    """Rule 1."""
+    of = world(service())
+    assert not of.entries["shop"].observed.blue.known
+    assert of.list_service("shop", ByColour((ONE,), ()), 999.0, NOW) == set(), "a list of one is no complete list"
+    assert not of.entries["shop"].observed.blue.known
+    assert listed(of, "other") == {"shop"}
+    assert of.entries["shop"].observed.blue.known
+
+
+def test_a_list_touches_only_what_it_changes() -> None:
+    of = world(service(), service("pay"))
+    both = {"shop": ByColour((ONE,), ()), "pay": ByColour((TWO,), ())}
+    assert of.list_docker(both, 1000.0, NOW) == {"shop", "pay"}
+    assert of.list_docker(both, 1001.0, LATER) == set()
+    assert of.entries["shop"].observed.blue.listed_mono_s == 1001.0
+    assert of.entries["shop"].observed.blue.changed_mono_s == 1000.0
+    assert of.list_service("shop", ByColour((ONE,), (server(3),)), 1002.0, LATER) == {"shop"}
+    assert of.entries["shop"].observed.green.changed_mono_s == 1005.0
+    assert of.entries["shop"].observed.blue.changed_mono_s == 1000.0
+
+
+def test_a_list_always_touches_a_group_with_a_rollout() -> None:
+    """Rule 6: the switch may wait for nothing but this list."""
+    of = world(service())
+    listed(of, blue=(ONE,), green=(TWO,))
+    of.groups["shop"] = GroupState(rollout=under_way())
+    assert of.list_service("shop", ByColour((ONE,), (TWO,)), 1004.0, LATER) == {"shop"}
+    assert of.entries["shop"].observed.green.listed_mono_s == 1004.0
+
+
+@pytest.mark.parametrize(
+    ("after", "is_new_set"),
+    [
+        (replace(ONE, leaving_mono_s=1003.0), True),
+        (replace(ONE, release="r9"), True),
+        (replace(ONE, container="c9"), True),
+        (replace(ONE, docker_health=Health.HEALTHY), False),
+    ],
+    ids=["leaving", "another release", "another container", "Docker's health"],
+)
+def test_the_set_is_dated_anew_when_other_servers_are_in_it(after: Server, is_new_set: bool) -> None:
+    """Rule 5: health is not the set."""
+    of = world(service())
+    listed(of, blue=(ONE,))
+    assert of.list_service("shop", ByColour((after,), ()), 1004.0, LATER) == {"shop"}
+    assert (of.entries["shop"].observed.blue.changed_mono_s == 1005.0) is is_new_set
+
+
+def test_services_of_labels_that_the_file_does_not_name_are_known_until_they_are_gone() -> None:
+    of = world(service())
+    of.list_docker({"web": ByColour((ONE,), ()), "shop": ByColour((), ())}, 1000.0, NOW)
+    assert list(of.unnamed) == ["web"]
+    of.list_service("web", ByColour((), ()), 1001.0, NOW)
+    assert not of.unnamed
+
+
+# --- health --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("check", "docker_health", "mode"),
+    [
+        (HealthCheck(), None, ProbeMode.TCP),
+        (HealthCheck(), Health.UNKNOWN, None),
+        (HealthCheck(mode=ProbeMode.HTTP), Health.HEALTHY, ProbeMode.HTTP),
+        (HealthCheck(mode=ProbeMode.DOCKER), None, None),
+    ],
+)
+def test_a_server_is_probed_as_its_mode_says_else_as_docker_lets_us(
+    check: HealthCheck, docker_health: Health | None, mode: ProbeMode | None
+) -> None:
+    """Rule 5."""
+    of = world(service(health_check=check))
+    listed(of, blue=(replace(ONE, docker_health=docker_health),))
+    of.entries["shop"].adopt_probes()
+    assert [one.check.mode for one in of.entries["shop"].probes] == ([mode] if mode else [])
+
+
+def test_another_definition_of_the_check_voids_its_evidence_and_nothing_else() -> None:
+    """Rule 12."""
+    of = world(service())
+    listed(of, blue=(ONE,))
+    before = probe(of)
+    assert of.judge(before, HEALTHY) == {"shop"}
+    of.load(desired(service(health_check=HealthCheck(path="/ready", mode=ProbeMode.HTTP))), LATER)
+    assert of.entries["shop"].adopt_probes()
+    assert of.entries["shop"].probed == {}
+    assert of.judge(before, HEALTHY) == set(), "the old check's last word comes too late"
+    assert not of.entries["shop"].adopt_probes()
+
+
+def test_a_verdict_on_a_service_that_is_gone_is_dropped() -> None:
+    of = world(service())
+    listed(of, blue=(ONE,))
+    gone = probe(of)
+    of.load(desired(), LATER)
+    assert of.judge(gone, HEALTHY) == set()
+
+
+def test_health_is_dated_by_its_change_and_not_by_its_cause() -> None:
+    of = world(service())
+    listed(of, blue=(ONE,))
+    entry, only = of.entries["shop"], probe(of)
+    assert [(colour, one, after.health, before) for colour, one, after, before in entry.assess(NOW)] == [
+        (BLUE, ONE, Health.UNKNOWN, None)
+    ]
+    of.judge(only, ServerHealth(Health.UNHEALTHY, "refused", EPOCH))
+    assert [after.health for _, _, after, _ in entry.assess(NOW)] == [Health.UNHEALTHY]
+    of.judge(only, ServerHealth(Health.UNHEALTHY, "timed out", EPOCH))
+    assert entry.assess(LATER) == []
+    assert entry.health[ONE.key] == ServerHealth(Health.UNHEALTHY, "timed out", NOW.utc)
+
+
+# --- the store -----------------------------------------------------------------------------------------------------
+
+
+def under_way(phase: Phase = Phase.SHIFTING) -> Rollout:
+    return Rollout("r1", phase, (candidate(),), ("shop",), Trigger.DOCKER, None, EPOCH, 5.0, 605.0)
+
+
+def test_what_is_stored_stands_until_docker_answers() -> None:
+    """Rules 3, 4 and 14: the last servers are served, and a rollout under way begins its phase anew."""
+    stored = Stored(
+        {"shop": ServiceState(active=BLUE)},
+        {"shop": GroupState(rollout=under_way())},
+        {"shop": StoredServers(ByColour((ONE,), (TWO,)), frozenset({ONE.key}))},
+        None,
+        7,
+    )
+    of = World(stored, docker_enabled=True)
+    assert "shop" in of.load(desired(service()), NOW)
+    entry = of.entries["shop"]
+    assert (entry.observed.blue.known, entry.observed.blue.servers) == (True, (ONE,))
+    assert entry.observed.green.listed_mono_s is None
+    assert (entry.state.active, entry.published) == (BLUE, frozenset({ONE.key}))
+    resumed = of.groups["shop"].rollout
+    assert resumed is not None
+    assert (resumed.entered_mono_s, resumed.deadline_mono_s) == (1000.0, 1600.0)
+    listed(of)
+    assert entry.observed.blue.servers == ()
+
+
+def test_a_stored_rollout_of_a_group_that_left_the_file_is_looked_at_once() -> None:
+    """Rule 12: it must be ended."""
+    of = World(Stored({}, {"@front": GroupState(rollout=under_way())}, {}, None, 7), docker_enabled=False)
+    assert of.load(desired(service()), NOW) == {"@front", "shop"}
+    assert of.load(desired(service()), LATER) == set()
+    assert of.with_rollout() == {"@front"}
+
+
+def test_a_decision_is_kept_for_a_service_that_left_the_file_meanwhile() -> None:
+    """Rule 12: its colour is remembered."""
+    of = world(service(), docker=False)
+    of.load(desired(), LATER)
+    of.adopt("shop", Plan(GroupState(rollouts=3), {"shop": ServiceState(active=GREEN)}))
+    assert of.groups["shop"].rollouts == 3
+    of.load(desired(service()), LATER)
+    assert of.entries["shop"].state.active is GREEN
+
+
+def test_a_snapshot_has_the_members_of_its_group_by_name() -> None:
+    of = world(service(group="front"), service("pay", group="front"), service("cart"))
+    of.docker.connected = True
+    found = of.snapshot("@front")
+    assert [one.service.name for one in found.members] == ["pay", "shop"]
+    assert found.docker_connected
+    assert {colour for one in found.members for colour, _ in one.observed.items()} == set(Colour)
