@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import structlog
 from aiohttp import web
@@ -29,7 +30,6 @@ from provider.watch import DesiredStateFile
 log = structlog.get_logger("bluegreen")
 
 DRAIN_S = 1.0
-CLOSE_S = 3.0
 UNIX = "unix:"
 LAG_EVERY_S = 1.0
 RESTART_S = 1.0
@@ -59,26 +59,37 @@ async def serve(settings: Settings) -> None:
     # Ten thousand services are a million lasting objects: looking through them for cycles took a third of the start.
     gc.set_threshold(100_000, 50, 100)
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     for address in (settings.listen, settings.admin_listen):
         if not address.startswith(UNIX) or address == UNIX:
             split_address(address)
     store = Store(settings.state_dir)
-    daemon = Daemon(settings, store, await store.open())
+    try:
+        _on_signals(
+            cast("asyncio.Task[None]", asyncio.current_task()).cancel
+        )  # another daemon may hold the lock for long
+        stored = await store.open()
+    except asyncio.CancelledError:
+        log.info("stopped before it began")
+        return
+    _on_signals(stop.set)
+    daemon = Daemon(settings, store, stored)
     try:
         await daemon.run(stop)
     finally:
-        async with asyncio.timeout(CLOSE_S):
-            await daemon.controller.close()
+        await daemon.controller.close()
     log.info("stopped")
+
+
+def _on_signals(do: Callable[[], object]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, do)
 
 
 class Daemon:
     """The parts of one running daemon, put together."""
 
     def __init__(self, settings: Settings, store: Store, stored: Stored) -> None:
-        self.metrics = Metrics()
+        self.metrics = Metrics(with_docker=settings.docker_enabled)
         self.controller = Controller(store, stored, self.metrics, docker_enabled=settings.docker_enabled)
         self._tasks = asyncio.TaskGroup()
         self._checker = HealthChecker(

@@ -44,6 +44,8 @@ from provider.world import World
 log = structlog.get_logger("bluegreen")
 
 REVISIONS_RESERVED = 1000
+REVISIONS_LEFT = 900
+LAST_S = 1.0
 DOCKER_AT_START_S = 0.5
 HELD_BACK_LOOK_S = 0.5
 SAVE_EVERY_S = 1.0
@@ -99,6 +101,8 @@ class Controller:
         self._undecided = Agenda()
         self._unpublished = Agenda()
         self._unsaved = Agenda()
+        self._at: str | None = None
+        self._set_aside: set[str] = set()
         self._text_to_save: str | None = None
 
     def attach(self, prober: Prober, lister: Lister | None) -> None:
@@ -118,6 +122,9 @@ class Controller:
         self._unsaved.add(())
         if self._lister is not None:
             self._lister.set_scope(desired.environment, required=desired.require_environment_label)
+        self._touch(self._set_aside)
+        self._set_aside = set()
+        self.conditions.clear("internal-error")
         self.conditions.clear("desired-state-refused")
         self._tell_unnamed()
         self._metrics.reload_success.set(1)
@@ -183,10 +190,18 @@ class Controller:
         return "desired-state-refused" in self.conditions
 
     def loop_failed(self, name: str, error: Exception) -> None:
-        """Say that a loop had to be started again, and look at everything anew."""
-        message = f"{name} failed by a fault of this program and was started again; please report it: {error!r}"
+        """Say that a loop had to be started again, and look at everything anew but the group it failed on.
+
+        That group is set aside, served as it was, so that the fault stays its own (P4).
+        """
+        aside = ""
+        if self._at is not None:
+            aside = f"; {self._at.removeprefix('@')} is served as it was and not decided on until the file changes"
+            self._set_aside.add(self._at)
+            self._at = None
+        message = f"{name} failed by a fault of this program and was started again{aside}. Please report it: {error!r}"
         self.conditions.put("internal-error", Severity.CRITICAL, message, clock().utc)
-        self._touch(self.world.members.keys())
+        self._touch(self.world.members.keys() | self.world.with_rollout())
 
     # --- the loops ------------------------------------------------------------------------------------------------
 
@@ -195,9 +210,12 @@ class Controller:
         while True:
             keys = await self._undecided.take()
             retired = self.world.retired
-            for some in _chunks(sorted(keys), GROUPS_AT_ONCE):
-                now = clock()
-                plans = {key: reconcile(self.world.snapshot(key), now) for key in some}
+            for some in _chunks(sorted(keys - self._set_aside), GROUPS_AT_ONCE):
+                now, plans = clock(), dict[str, Plan]()
+                for key in some:
+                    self._at = key
+                    plans[key] = reconcile(self.world.snapshot(key), now)
+                self._at = None
                 if await self._committed({key: plan for key, plan in plans.items() if plan.decisions}):
                     self._adopt(plans, now)
                 else:
@@ -215,9 +233,11 @@ class Controller:
         while True:
             keys = await self._unpublished.take()
             now, desired = clock(), self.world.desired
-            for some in _chunks(sorted(keys), GROUPS_AT_ONCE):
+            for some in _chunks(sorted(keys - self._set_aside), GROUPS_AT_ONCE):
                 for key in some:
+                    self._at = key
                     self._project(key, now)
+                self._at = None
                 await asyncio.sleep(0)
             if self.published is None and not await self._may_begin(now):
                 self._unpublished.add_at("", now.mono_s + HELD_BACK_LOOK_S)
@@ -244,13 +264,14 @@ class Controller:
     async def close(self) -> None:
         """Save what was seen last and let go of the store; call it when the loops have ended."""
         for last in (
-            self._save_text(),
-            self._store.save_servers(self._servers(self.world.entries)),
-            self._store.close(revision=self._revision),
+            self._save_text,
+            lambda: self._store.save_servers(self._servers(self.world.entries)),
+            lambda: self._store.close(revision=self._revision),
         ):
             try:
-                await last
-            except StoreError as failure:
+                async with asyncio.timeout(LAST_S):
+                    await last()
+            except (StoreError, TimeoutError) as failure:
                 log.warning("the store could not be left in order; what was committed stands", cause=str(failure))
 
     # --- deciding -------------------------------------------------------------------------------------------------
@@ -395,7 +416,7 @@ class Controller:
 
     async def _reserve(self) -> None:
         """Keep a reserve of numbers ahead of the published ones, so that the revision never goes back (P6)."""
-        if self._reserved - self._revision < REVISIONS_RESERVED // 2:
+        if self._reserved - self._revision < REVISIONS_LEFT:
             reserved = self._revision + REVISIONS_RESERVED
             await self._store.reserve_revision(reserved)
             self._reserved = reserved

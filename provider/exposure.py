@@ -1,6 +1,7 @@
 """What a document holds that must not be read by a whole network."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_address
 
 from provider.model import Desired
 
@@ -14,7 +15,10 @@ def secrets(desired: Desired) -> tuple[str, ...]:
 
 def is_loopback(host: str) -> bool:
     """Tell whether an address to listen on is reached from this machine alone; an empty one is every address."""
-    return host in {"localhost", "::1"} or host.startswith("127.")
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _secrets(value: object, path: str) -> Iterator[str]:

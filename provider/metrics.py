@@ -45,7 +45,7 @@ class ServiceReading:
 class Metrics:
     """The registry and everything in it; `read` gives the state of all services at a scrape."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, with_docker: bool = True) -> None:
         self.registry = CollectorRegistry()
         self.switches = self._counter("switches", "Switches of the active colour.", "service", "colour", "trigger")
         self.rollouts = self._counter("rollouts", "Rollouts that ended, by outcome.", "service", "outcome")
@@ -69,6 +69,8 @@ class Metrics:
             "desired_state_last_reload_timestamp_seconds", "When the desired-state file was last accepted."
         )
         self.docker_connected = self._gauge("docker_connected", "Whether the Docker Engine answers.")
+        if not with_docker:
+            self.registry.unregister(self.docker_connected)  # 0 would call somebody out for nothing
         self.store_failing = self._gauge("store_failing", "Whether decisions are frozen because the store fails.")
         self.event_loop_lag = self._gauge("event_loop_lag_seconds", "How late the event loop last woke a timer.")
         self.poller_revision = self._gauge("poller_revision", "Revision a poller fetched last.", "poller")

@@ -47,7 +47,7 @@ def _document(controller: Controller, metrics: Metrics, pollers: Pollers) -> Han
             metrics.polls.labels("503").inc()
             return problem(503, "no-document", not_ready(controller))
         metrics.polls.labels("200").inc()
-        if request.transport is not None and request.query.get("hold") != "0":
+        if request.method == "GET" and request.transport is not None and request.query.get("hold") != "0":
             name = request.headers.get("X-Bluegreen-Poller")
             pollers.polled(request.transport, request.remote or "", name, published.revision, time.time())
         headers = {"ETag": published.document.etag, "X-Bluegreen-Revision": str(published.revision)}

@@ -62,7 +62,7 @@ def first_document_waits_for(members: Iterable[Member], waited_s: float) -> str 
         if not all(observed.known for _, observed in member.observed.items()):
             return f"service {name} waits for Docker's first complete list"
         if active is None and any(observed.servers for _, observed in member.observed.items()):
-            return f"service {name} is undecided: both colours have servers"
+            return f"service {name} is undecided: both colours have servers; write initial: blue or green"
         if active is not None and waited_s < FIRST_HEALTH_LIMIT_S and _not_yet_healthy(member, active):
             return f"service {name} has no healthy server in {active} yet"
     return None

@@ -158,6 +158,9 @@ def _conditions(standing: Standing) -> list[Condition]:
         found.append(Condition("undecided", Severity.WARNING, _undecided(member), standing.since_utc))
     elif member.observed[active].known:
         found += _unserved(standing, active)
+    if member.service.preview is not None:
+        message = "this version does not publish the preview that the file asks for"
+        found.append(Condition("preview-not-built", Severity.WARNING, message, standing.since_utc))
     if replaced is not None:
         message = (
             f"{active} was replaced in place: it runs {replaced.release} instead of {replaced.before or 'several'}"

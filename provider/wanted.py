@@ -45,7 +45,7 @@ def holding_up(snapshot: Snapshot, now: Instant) -> str | None:
         return None
     held = held_by(snapshot)
     if held:
-        return f"{held} has hold: true"
+        return f"{held} has hold: true; remove it to go on"
     chosen = {one.service for one in under_way.candidates}
     for member in snapshot.members:
         state = None if member.service.name in chosen else _standby_state(member)

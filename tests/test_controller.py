@@ -443,3 +443,27 @@ async def test_events_of_docker_are_counted(tmp_path: Path) -> None:
     async with running(tmp_path, docker=True) as daemon:
         daemon.controller.docker_event("start")
         assert daemon.metric("docker_events_total", action="start") == 1
+
+
+async def test_a_group_that_trips_the_daemon_up_is_set_aside_and_the_others_go_on(
+    tmp_path: Path,
+) -> None:
+    """P4: what is served of it stays, and a change of the file tries again."""
+    pay = "  pay:\n    router: {rule: 'Host(`pay.example.com`)'}\n    servers: {blue: {urls: ['http://127.0.0.1:8091']}}\n"
+    async with running(tmp_path) as daemon:
+        daemon.load(shop(blue="8081 8082", more=pay))
+        await daemon.judge(BLUE)
+        await daemon.judge(BLUE, service="pay")
+        await daemon.until_served("pay", blue=[url("8091")])
+        before = daemon.served()
+        daemon.controller._at = "shop"  # as when the fault strikes while this group is looked at
+        daemon.controller.loop_failed("decide", ValueError("made up"))
+        assert "shop is served as it was" in daemon.codes()["internal-error"]
+        await daemon.judge(BLUE, Health.UNHEALTHY, port="8082")
+        known = daemon.controller.world.entries["pay"].health
+        await daemon.judge(BLUE, Health.UNHEALTHY, service="pay")
+        await eventually(lambda: daemon.controller.world.entries["pay"].health != known)
+        assert daemon.served() == before
+        daemon.load(shop(blue="8081 8082", more=pay.replace("8091", "8092")))
+        await daemon.until_served(blue=[url("8081")])
+        assert "internal-error" not in daemon.codes()

@@ -113,3 +113,7 @@ def test_promtool_finds_nothing_to_criticise() -> None:
         [promtool, "check", "metrics"], input=exposition(), capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_without_docker_nobody_is_told_that_it_is_away() -> None:
+    assert b"docker_connected" not in Metrics(with_docker=False).exposition([])

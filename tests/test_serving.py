@@ -123,7 +123,7 @@ def test_the_first_document_waits_for_dockers_first_list() -> None:
 def test_the_first_document_waits_for_a_service_that_is_undecided() -> None:
     """Rule 1."""
     reason = serving.first_document_waits_for([member(active=None, blue=runs(A), green=runs(C))], 3600.0)
-    assert reason == "service shop is undecided: both colours have servers"
+    assert reason == "service shop is undecided: both colours have servers; write initial: blue or green"
 
 
 def test_a_service_not_healthy_yet_holds_up_the_first_document_for_its_limit() -> None:

@@ -139,7 +139,7 @@ def test_a_held_rollout_has_no_deadline_and_is_paused() -> None:
     of = replace(of, state=rollout.hold(of.state, held=True, waiting_s=600.0, now=NOW))
     answer = told(of)
     assert (answer["paused"], answer["rollout"]["deadline"]) == (True, None)
-    assert answer["blocking"] == "shop has hold: true"
+    assert answer["blocking"] == "shop has hold: true; remove it to go on"
 
 
 def test_a_service_at_rest_has_nulls_and_nothing_blocks_it() -> None:

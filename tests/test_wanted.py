@@ -144,7 +144,7 @@ def test_nothing_is_held_up_without_a_rollout() -> None:
 def test_what_holds_a_rollout_up_is_said() -> None:
     pay = service("pay")
     for world, says in (
-        (ready(member(replace(pay, hold=True))), "pay has hold: true"),
+        (ready(member(replace(pay, hold=True))), "pay has hold: true; remove it to go on"),
         (ready(docker_connected=False), "gate health of shop: Docker does not answer, so what runs is not known"),
         (ready(member(pay, green=MIXED)), "the standby of pay, of the same group, is mixed"),
         (
