@@ -25,7 +25,7 @@ def configure(*, as_json: bool) -> None:
     structlog.configure(
         processors=[*began, *written],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
     # The libraries beneath use Python's logging, for little but their own failures.

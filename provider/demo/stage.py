@@ -253,6 +253,6 @@ async def _started(stack: AsyncExitStack, new: Callable[[], AbstractAsyncContext
         try:
             return await stack.enter_async_context(new())
         except BluegreenError as failure:
-            if PORT_TAKEN not in str(failure):
+            if PORT_TAKEN not in str(failure).lower():
                 raise
     return await stack.enter_async_context(new())

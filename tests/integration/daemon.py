@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
 import orjson
@@ -17,22 +17,30 @@ import pytest
 from provider.traefik import LOOPBACK, free_ports
 from tests.waiting import eventually
 
+if TYPE_CHECKING:
+    from tests.integration.traefik import StartBackend
+
 FAST_CHECKS = "{interval: 100ms, timeout: 2s, healthyAfter: 2, unhealthyAfter: 2}"
 
 
 class StartDaemon(Protocol):
-    """Start a daemon on this desired-state text; `docker` is an engine's URL, None for none."""
+    """Start a daemon on this desired-state text; `docker` is an engine's URL, None for none.
 
-    async def __call__(self, text: str, *, docker: str | None = None, start: bool = True) -> "Daemon": ...
+    `state` is its state directory, by default a new one.
+    """
+
+    async def __call__(
+        self, text: str, *, docker: str | None = None, state: Path | None = None, start: bool = True
+    ) -> "Daemon": ...
 
 
 class Daemon:
     """`bluegreen serve` on loopback ports; it may be killed, and started again on the same state and ports."""
 
-    def __init__(self, folder: Path, text: str, docker: str | None) -> None:
+    def __init__(self, folder: Path, text: str, docker: str | None, state: Path | None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.file = folder / "desired.yaml"
-        self.state = folder / "state"
+        self.state = state or folder / "state"
         self.log = folder / "log"
         self.write(text)
         port, admin_port = free_ports(2)
@@ -58,6 +66,14 @@ class Daemon:
             )
         if wait:
             await eventually(self.alive)
+
+    async def refuses_to_start(self) -> tuple[int, str]:
+        """Start, and wait until it ends by itself; return its exit code and what it said."""
+        await self.start(wait=False)
+        process, self.process = self.process, None
+        assert process is not None
+        async with asyncio.timeout(60):
+            return await process.wait(), self.words()
 
     async def kill(self) -> None:
         """End the process as a power cut does."""
@@ -90,7 +106,7 @@ class Daemon:
                 aiohttp.ClientSession() as session,
                 session.get((base or self.url) + path, headers=headers) as answer,
             ):
-                return answer.status, await answer.read(), dict(answer.headers)
+                return answer.status, await answer.read(), answer.headers
         except aiohttp.ClientConnectionError:
             return 0, b"", {}
 
@@ -115,6 +131,23 @@ class Daemon:
 
         return await eventually(look, limit_s=limit_s)
 
+    async def condition(self, code: str) -> dict[str, Any] | None:
+        """Return a condition of the whole daemon, None while it does not hold."""
+        found = [one for one in (await self.status()).get("conditions", ()) if one["code"] == code]
+        return dict(found[0]) if found else None
+
+    async def until_condition(self, code: str, *, holds: bool = True) -> dict[str, Any]:
+        """Wait until a condition of the whole daemon holds, or holds no more; return it."""
+
+        async def look() -> dict[str, Any]:
+            status = await self.status()
+            found = {one["code"]: one for one in status.get("conditions", ())}
+            assert status, self.words()
+            assert (code in found) is holds, f"{found}\n{self.words()}"
+            return dict(found.get(code, {"code": code}))
+
+        return await eventually(look)
+
     async def metric(self, name: str, **labels: str) -> float | None:
         """Return one sample of a scrape, None where there is none."""
         _, body, _ = await self.get("/metrics")
@@ -124,20 +157,44 @@ class Daemon:
                 return float(match[2])
         return None
 
+    async def until_checked(self, count: int) -> None:
+        """Wait until so many further health checks have passed."""
+
+        async def passed() -> float:
+            _, body, _ = await self.get("/metrics")
+            found = re.findall(
+                r'^bluegreen_health_checks_total\{.*result="pass".*\} (\S+)$', body.decode(), re.MULTILINE
+            )
+            return sum(map(float, found))
+
+        async def look() -> bool:
+            return await passed() >= wanted
+
+        wanted = await passed() + count
+        await eventually(look)
+
+    def logged(self, event: str, **values: object) -> list[dict[str, Any]]:
+        """Return the lines of the log about an event, with these values."""
+        lines = [orjson.loads(line) for line in self.log.read_bytes().splitlines() if line[:1] + line[-1:] == b"{}"]
+        return [line for line in lines if line["event"] == event and values.items() <= line.items()]
+
     def words(self) -> str:
         """Return the end of the log."""
         return self.log.read_text()[-4000:] if self.log.exists() else ""
 
 
 @pytest.fixture
-async def start_daemon(tmp_path: Path) -> AsyncIterator[StartDaemon]:
+async def start_daemon(tmp_path: Path, start_backend: "StartBackend") -> AsyncIterator[StartDaemon]:
+    """Start daemons; they end before the backends that they check."""
     async with AsyncExitStack() as stack:
         count = 0
 
-        async def start(text: str, *, docker: str | None = None, start: bool = True) -> Daemon:
+        async def start(
+            text: str, *, docker: str | None = None, state: Path | None = None, start: bool = True
+        ) -> Daemon:
             nonlocal count
             count += 1
-            daemon = Daemon(tmp_path / f"daemon-{count}", text, docker)
+            daemon = Daemon(tmp_path / f"daemon-{count}", text, docker, state)
 
             async def end() -> None:
                 if daemon.process is not None and daemon.process.returncode is None:

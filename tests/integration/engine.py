@@ -30,7 +30,8 @@ APPLICATION = """\
 /bin/busybox mkdir /www 2>/dev/null
 echo "$BODY" >/www/index.html
 echo well >/www/healthz
-trap 'kill $!; exit 0' TERM INT
+/bin/busybox rm -f /drained
+trap 'while [ "$DRAIN" ] && [ ! -e /drained ]; do /bin/busybox sleep 0.05; done; kill $!; exit 0' TERM INT
 /bin/busybox httpd -f -p "$LISTEN" -h /www &
 wait
 """
@@ -49,7 +50,7 @@ class Engine:
     """A Docker Engine and what a test made on it; `cleanup` removes that.
 
     The application answers `SERVICE COLOUR VERSION` at `/`, and 200 at `/healthz` as long as it is well. It stops on
-    TERM and INT, and ignores other signals.
+    TERM and INT, and ignores other signals. One that `drains` serves on when it is asked to stop, until `drained`.
     """
 
     def __init__(self, url: str) -> None:
@@ -91,6 +92,7 @@ class Engine:
         networks: Sequence[str] = (),
         image: str = IMAGE,
         stop_signal: str | None = None,
+        drains: bool = False,
     ) -> str:
         """Start a container of the application, which listens on `port`, labelled; return its id.
 
@@ -99,7 +101,7 @@ class Engine:
         may be `container:ID`.
         """
         all_labels = {"bluegreen.service": service, "bluegreen.colour": colour}
-        environment = {"BODY": f"{service} {colour} {version}", "LISTEN": str(port)}
+        environment = {"BODY": f"{service} {colour} {version}", "LISTEN": str(port), "DRAIN": "yes" if drains else ""}
         options: dict[str, Any] = {}
         if version is not None:
             all_labels["bluegreen.version"] = version
@@ -153,6 +155,10 @@ class Engine:
     def heal(self, container: str) -> None:
         """Make a container pass its health checks again."""
         self._execute(container, "touch", "/www/healthz")
+
+    def drained(self, container: str) -> None:
+        """Let a container that drains end: nobody sends it requests any more."""
+        self._execute(container, "touch", "/drained")
 
     def _execute(self, container: str, *command: str) -> None:
         execution = self.api.exec_create(container, ["/bin/busybox", *command])["Id"]
