@@ -8,8 +8,7 @@ the document. `save` writes observations behind them.
 
 import asyncio
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -19,6 +18,7 @@ import structlog
 from provider.agenda import Agenda
 from provider.conditions import Conditions
 from provider.errors import DesiredStateError, StoreError
+from provider.journal import Journal
 from provider.metrics import Metrics
 from provider.model import (
     ByColour,
@@ -38,14 +38,11 @@ from provider.reconcile import reconcile
 from provider.render import NO_PASS_THROUGH, Document, Fragment, assemble, render_pass_through, render_service, routes
 from provider.rollout import Event
 from provider.serving import first_document_waits_for, serve, wake_mono_s
-from provider.store import Change, Store, Stored, StoredServers
+from provider.store import Change, Store, Stored
 from provider.world import World
 
 log = structlog.get_logger("bluegreen")
 
-REVISIONS_RESERVED = 1000
-REVISIONS_LEFT = 900
-LAST_S = 1.0
 DOCKER_AT_START_S = 0.5
 HELD_BACK_LOOK_S = 0.5
 SAVE_EVERY_S = 1.0
@@ -91,19 +88,17 @@ class Controller:
         self.published: Published | None = None
         self.conditions = Conditions()
         self.world = World(stored, docker_enabled=docker_enabled)
-        self._store, self._metrics = store, metrics
+        self._journal, self._metrics = Journal(store, stored.revision), metrics
         self._prober: Prober | None = None
         self._lister: Lister | None = None
         self._started = clock()
         self._empty_store = stored.revision == 0
-        self._revision = self._reserved = stored.revision
         self._pass_through = NO_PASS_THROUGH
         self._undecided = Agenda()
         self._unpublished = Agenda()
         self._unsaved = Agenda()
         self._at: str | None = None
         self._set_aside: set[str] = set()
-        self._text_to_save: str | None = None
 
     def attach(self, prober: Prober, lister: Lister | None) -> None:
         """Name the edges that are told what to look at; they tell this controller what they see."""
@@ -118,7 +113,7 @@ class Controller:
         self._touch(self.world.load(desired, now))
         for gone in before - desired.services.keys():
             self._probe(gone, frozenset())
-        self._text_to_save = text
+        self._journal.text = text
         self._unsaved.add(())
         if self._lister is not None:
             self._lister.set_scope(desired.environment, required=desired.require_environment_label)
@@ -248,31 +243,14 @@ class Controller:
         """Write behind what was published: the last servers, the file's text, a reserve of revisions (rule 13)."""
         while True:
             keys = await self._unsaved.take()
-            try:
-                await self._save_text()
-                if self.published is not None:
-                    await self._reserve()
-                await self._store.save_servers(
-                    self._servers(name for key in keys for name in self.world.members.get(key, ()))
-                )
-                self._store_works()
-            except StoreError as failure:
-                self._store_fails(failure)
+            names = [name for key in keys for name in self.world.members.get(key, ())]
+            if not await self._wrote(self._journal.save(self.world.stored_servers(names))):
                 self._unsaved.add(keys)
             await asyncio.sleep(SAVE_EVERY_S)
 
     async def close(self) -> None:
         """Save what was seen last and let go of the store; call it when the loops have ended."""
-        for last in (
-            self._save_text,
-            lambda: self._store.save_servers(self._servers(self.world.entries)),
-            lambda: self._store.close(revision=self._revision),
-        ):
-            try:
-                async with asyncio.timeout(LAST_S):
-                    await last()
-            except (StoreError, TimeoutError) as failure:
-                log.warning("the store could not be left in order; what was committed stands", cause=str(failure))
+        await self._journal.close(self.world.stored_servers(self.world.entries))
 
     # --- deciding -------------------------------------------------------------------------------------------------
 
@@ -286,16 +264,25 @@ class Controller:
             services=changed,
             groups={key: plan.group for key, plan in plans.items()},
             decisions=tuple(decision for plan in plans.values() for decision in plan.decisions),
-            servers=self._servers(changed),
+            servers=self.world.stored_servers(changed),
         )
+        return await self._wrote(self._journal.commit(change))
+
+    async def _wrote(self, work: Awaitable[None]) -> bool:
+        """Do a work of the journal's; tell whether it is on disk, and operators when that changes."""
         try:
-            with suppress(StoreError):  # a full disk takes decisions longer than texts; `save` tells of it
-                await self._save_text()
-            await self._store.commit(change)
+            await work
         except StoreError as failure:
-            self._store_fails(failure)
+            self._metrics.store_failing.set(1)
+            message = f"decisions are frozen, what is served goes on: {failure}"
+            if self.conditions.put("store-failing", Severity.CRITICAL, message, clock().utc):
+                log.critical("store failing", cause=str(failure))
+            # Saving any service finds out whether it works again, and leaves the room that is kept back to decisions.
+            self._unsaved.add(tuple(self.world.members)[:1])
             return False
-        self._store_works()
+        self._metrics.store_failing.set(0)
+        if self.conditions.clear("store-failing"):
+            log.info("store works again")
         return True
 
     def _adopt(self, plans: Mapping[str, Plan], now: Instant) -> None:
@@ -364,22 +351,14 @@ class Controller:
             for entry in self.world.entries.values():
                 entry.published = entry.served
             self._undecided.add(self.world.members.keys())
-        self._revision += 1
-        self.published = Published(document, self._revision)
-        self._metrics.document_revision.set(self._revision)
+        self.published = Published(document, revision := self._journal.next_revision())
+        self._metrics.document_revision.set(revision)
         self._metrics.document_bytes.set(len(document.body))
-        log.info("document published", revision=self._revision, bytes=len(document.body), marker=document.marker)
+        log.info("document published", revision=revision, bytes=len(document.body), marker=document.marker)
 
     async def _may_begin(self, now: Instant) -> bool:
         """Tell whether the first document may be published; its number is on disk first (P6)."""
-        if self.held_back(now) is not None:
-            return False
-        try:
-            await self._reserve()
-        except StoreError as failure:
-            self._store_fails(failure)
-            return False
-        return True
+        return self.held_back(now) is None and await self._wrote(self._journal.reserve())
 
     def held_back(self, now: Instant) -> str | None:
         """Say why the first document must wait: rule 1 for an empty store, rule 4 for one that knows servers."""
@@ -403,45 +382,6 @@ class Controller:
             return [entry.fragment for entry in entries.values() if entry.fragment is not None]
         found = retired | {name: entry.fragment for name, entry in entries.items() if entry.fragment is not None}
         return [fragment for _, fragment in sorted(found.items())]
-
-    # --- the store ------------------------------------------------------------------------------------------------
-
-    async def _save_text(self) -> None:
-        """Save the file's text, before what is decided by it: a start on the text before would undo that (P5)."""
-        text = self._text_to_save
-        if text is not None:
-            await self._store.save_desired(text)
-            if self._text_to_save is text:
-                self._text_to_save = None
-
-    async def _reserve(self) -> None:
-        """Keep a reserve of numbers ahead of the published ones, so that the revision never goes back (P6)."""
-        if self._reserved - self._revision < REVISIONS_LEFT:
-            reserved = self._revision + REVISIONS_RESERVED
-            await self._store.reserve_revision(reserved)
-            self._reserved = reserved
-
-    def _store_fails(self, failure: StoreError) -> None:
-        self._metrics.store_failing.set(1)
-        message = f"decisions are frozen, what is served goes on: {failure}"
-        if self.conditions.put("store-failing", Severity.CRITICAL, message, clock().utc):
-            log.error("store failing", cause=str(failure))
-        # Saving any service finds out whether it works again, and leaves the room that is kept back to decisions.
-        self._unsaved.add(tuple(self.world.members)[:1])
-
-    def _store_works(self) -> None:
-        self._metrics.store_failing.set(0)
-        if self.conditions.clear("store-failing"):
-            log.info("store works again")
-
-    def _servers(self, names: Iterable[str]) -> dict[str, StoredServers]:
-        found = {name: self.world.entries[name] for name in names if name in self.world.entries}
-        return {
-            name: StoredServers(
-                colours=ByColour(entry.observed.blue.servers, entry.observed.green.servers), published=entry.published
-            )
-            for name, entry in found.items()
-        }
 
     # --- what inputs have in common ---------------------------------------------------------------------------------
 

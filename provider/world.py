@@ -28,7 +28,7 @@ from provider.model import (
     Snapshot,
 )
 from provider.render import Fragment
-from provider.store import Stored
+from provider.store import Stored, StoredServers
 from provider.wanted import waiting_s
 
 EMPTY: ByColour[tuple[Server, ...]] = ByColour((), ())
@@ -195,6 +195,16 @@ class World:
     def with_rollout(self) -> set[str]:
         """Return the groups that have a rollout under way."""
         return {key for key, state in self.groups.items() if state.rollout is not None}
+
+    def stored_servers(self, names: Iterable[str]) -> dict[str, StoredServers]:
+        """Return what the store keeps of the servers of these services."""
+        found = {name: self.entries[name] for name in names if name in self.entries}
+        return {
+            name: StoredServers(
+                colours=ByColour(entry.observed.blue.servers, entry.observed.green.servers), published=entry.published
+            )
+            for name, entry in found.items()
+        }
 
     @property
     def unnamed(self) -> tuple[str, ...]:

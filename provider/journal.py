@@ -1,0 +1,77 @@
+"""What the daemon writes down, in the order that a start after a crash needs."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+
+import structlog
+
+from provider.errors import StoreError
+from provider.store import Change, Store, StoredServers
+
+log = structlog.get_logger("bluegreen")
+
+RESERVED = 1000
+LEFT_AT_LEAST = 900
+LAST_S = 1.0
+
+
+class Journal:
+    """The store as the controller uses it. Every method that waits raises StoreError, and may be called again.
+
+    `text` is the text of the desired-state file that is not on disk yet. `revision` is the number of the last document;
+    a reserve of numbers is written ahead, so that it never goes back (P6).
+    """
+
+    def __init__(self, store: Store, revision: int) -> None:
+        self.text: str | None = None
+        self.revision = revision
+        self._store = store
+        self._reserved = revision
+        self._published = False
+
+    async def commit(self, change: Change) -> None:
+        """Write decisions, and before them the file that they follow: a start on the one before would undo them."""
+        with suppress(StoreError):  # a full disk takes decisions longer than texts; `save` tells of it
+            await self._save_text()
+        await self._store.commit(change)
+
+    async def save(self, servers: Mapping[str, StoredServers]) -> None:
+        """Write behind what was published: the file's text, the last servers, the reserve of numbers (rule 13)."""
+        await self._save_text()
+        if self._published:
+            await self.reserve()
+        await self._store.save_servers(servers)
+
+    async def reserve(self) -> None:
+        """Write a reserve of numbers ahead; before the first document, or an empty store would not be known as one."""
+        if self._reserved - self.revision < LEFT_AT_LEAST:
+            reserved = self.revision + RESERVED
+            await self._store.reserve_revision(reserved)
+            self._reserved = reserved
+
+    def next_revision(self) -> int:
+        """Number a document that is being published."""
+        self._published = True
+        self.revision += 1
+        return self.revision
+
+    async def close(self, servers: Mapping[str, StoredServers]) -> None:
+        """Write what was seen last and let go of the store, within a few seconds and whatever fails."""
+        for last in (
+            self._save_text,
+            lambda: self._store.save_servers(servers),
+            lambda: self._store.close(revision=self.revision),
+        ):
+            try:
+                async with asyncio.timeout(LAST_S):
+                    await last()
+            except (StoreError, TimeoutError) as failure:
+                log.warning("the store could not be left in order; what was committed stands", cause=str(failure))
+
+    async def _save_text(self) -> None:
+        text = self.text
+        if text is not None:
+            await self._store.save_desired(text)
+            if self.text is text:
+                self.text = None
