@@ -166,7 +166,7 @@ def status(service: str | None, admin: str, as_json: bool, watch: bool) -> None:
     help="Also let a real Traefik, started on loopback for the purpose, judge the document.",
 )
 def validate(file: Path | None, as_json: bool, traefik: str | None) -> None:
-    """Check a desired-state FILE and print everything that is wrong with it."""
+    """Print everything that is wrong with a desired-state FILE."""
     if file is None:
         if traefik is None or not Path(traefik).is_file():
             raise click.UsageError("Missing argument 'FILE'.")
@@ -195,7 +195,10 @@ def validate(file: Path | None, as_json: bool, traefik: str | None) -> None:
 @main.command()
 @file_argument
 def render(file: Path) -> None:
-    """Print the Traefik configuration that a desired-state file gives, as far as the file alone can tell."""
+    """Print what Traefik would get from a desired-state FILE.
+
+    Servers that Docker provides are not known without a daemon, and are left out.
+    """
     from provider import offline
     from provider.controller import clock
 
@@ -220,7 +223,7 @@ def schema() -> None:
 @click.option("--keep", is_flag=True, help="Leave everything running at the end, and print the addresses.")
 @click.option("--traefik", default=None, metavar="BINARY", help="The Traefik to use. [default: the one found]")
 def demo(keep: bool, traefik: str | None) -> None:
-    """Show a release and the way back, on a real Traefik under a steady load."""
+    """Show a release and the way back on a real Traefik."""
     import uvloop
 
     from provider import demo as story

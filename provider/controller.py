@@ -27,6 +27,7 @@ from provider.model import (
     Desired,
     Health,
     Instant,
+    Outcome,
     Plan,
     Probe,
     Rollout,
@@ -39,7 +40,7 @@ from provider.render import NO_PASS_THROUGH, Document, Fragment, assemble, rende
 from provider.rollout import Event
 from provider.serving import first_document_waits_for, serve, wake_mono_s
 from provider.store import Change, Store, Stored
-from provider.world import World
+from provider.world import Entry, World
 
 log = structlog.get_logger("bluegreen")
 
@@ -97,6 +98,7 @@ class Controller:
         self._undecided = Agenda()
         self._unpublished = Agenda()
         self._unsaved = Agenda()
+        self._replaced: dict[str, Entry] | None = None
         self._at: str | None = None
         self._set_aside: set[str] = set()
 
@@ -204,7 +206,7 @@ class Controller:
         """Decide and commit, each time an input or a deadline asks for it; while the store fails, try again."""
         while True:
             keys = await self._undecided.take()
-            retired = self.world.retired
+            retired = self.world.retired  # a reload in between makes another one
             for some in _chunks(sorted(keys - self._set_aside), GROUPS_AT_ONCE):
                 now, plans = clock(), dict[str, Plan]()
                 for key in some:
@@ -219,15 +221,15 @@ class Controller:
                     break
                 await asyncio.sleep(0)  # ten thousand services must not keep a poll waiting
             else:
-                if retired and self.world.retired is retired:
-                    self.world.retired = {}
+                if retired:
+                    self._replaced = retired
                     self._unpublished.add(())
 
     async def publish(self) -> None:
         """Publish a document each time what is committed and seen makes another one."""
         while True:
             keys = await self._unpublished.take()
-            now, desired = clock(), self.world.desired
+            now, desired, replaced = clock(), self.world.desired, self._replaced
             for some in _chunks(sorted(keys - self._set_aside), GROUPS_AT_ONCE):
                 for key in some:
                     self._at = key
@@ -237,6 +239,8 @@ class Controller:
             if self.published is None and not await self._may_begin(now):
                 self._unpublished.add_at("", now.mono_s + HELD_BACK_LOOK_S)
             elif self.world.desired is desired:  # else a reload came in between: its services have no fragments yet
+                if self.world.retired is replaced:
+                    self.world.retired = {}
                 self._publish()
 
     async def save(self) -> None:
@@ -304,7 +308,8 @@ class Controller:
     def _tell(self, decision: Decision) -> None:
         """Tell the log and the counters of a decision that is on disk."""
         told = {name: value for name in _TOLD if (value := getattr(decision, name)) is not None}
-        log.info(decision.event, service=decision.service, **told)
+        failed = decision.outcome in {Outcome.EXPIRED, Outcome.ABORTED, Outcome.ROLLED_BACK}
+        (log.warning if failed else log.info)(decision.event, service=decision.service, **told)
         if decision.outcome is not None:
             self._metrics.rollouts.labels(decision.service, decision.outcome).inc()
         if decision.event == Event.SHIFTED and decision.colour and decision.trigger:
@@ -320,7 +325,8 @@ class Controller:
         """Follow the committed state and what is seen: fragments, probes, and the health that people are told."""
         for name in self.world.members.get(key, ()):
             entry = self.world.entries[name]
-            if entry.adopt_probes():
+            if entry.asked is not entry.probes:
+                entry.asked = entry.probes
                 self._probe(name, entry.probes)
             for colour, server, health, before in entry.assess(now):
                 if before is not None or health.health is not Health.UNKNOWN:
@@ -380,8 +386,7 @@ class Controller:
         entries, retired = self.world.entries, self.world.retired
         if not retired:
             return [entry.fragment for entry in entries.values() if entry.fragment is not None]
-        found = retired | {name: entry.fragment for name, entry in entries.items() if entry.fragment is not None}
-        return [fragment for _, fragment in sorted(found.items())]
+        return [entry.fragment for _, entry in sorted((retired | entries).items()) if entry.fragment is not None]
 
     # --- what inputs have in common ---------------------------------------------------------------------------------
 

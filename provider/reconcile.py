@@ -124,11 +124,14 @@ def record_running(snapshot: Snapshot, now: Instant) -> Taken | None:
             continue
         state = replace(member.state, settled=member.state.settled.put(active, running))
         release, before = _sole(running), _sole(settled)
-        came = bool(settled) and bool(running - settled)
-        if came:
-            state = replace(state, replaced=Replaced(", ".join(sorted(running - settled)), before, now.utc))
-        event = "replaced" if came else "running"
-        detail = f"{active} runs {', '.join(sorted(running))}" + (f" instead of {before}" if came and before else "")
+        new = running - settled if settled else frozenset[str]()
+        left = None if before in running else before
+        if new:
+            state = replace(state, replaced=Replaced(", ".join(sorted(new)), left, now.utc))
+        elif state.replaced is not None and not running & set(state.replaced.release.split(", ")):
+            state = replace(state, replaced=None)
+        event = "replaced" if new else "running"
+        detail = f"{active} runs {', '.join(sorted(running))}" + (f" instead of {left}" if new and left else "")
         row = Decision(
             now.utc,
             member.service.name,

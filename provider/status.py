@@ -146,7 +146,10 @@ def _way_back_lost(member: Member, colour: Colour, release: str | None, snapshot
 def _undecided(member: Member) -> str:
     if not all(observed.known for _, observed in member.observed.items()):
         return "undecided: Docker has not listed its containers yet"
-    if not any(observed.servers for _, observed in member.observed.items()):
+    running = [colour for colour, observed in member.observed.items() if observed.servers]
+    if member.state.undecided and len(running) < len(Colour):
+        return "undecided: both colours were seen running; write initial: blue or initial: green in the file"
+    if not running:
         return "undecided: no server of either colour was seen yet; start one, or write initial: blue in the file"
     return "undecided: both colours have servers; write initial: blue or initial: green in the file"
 
@@ -162,9 +165,8 @@ def _conditions(standing: Standing) -> list[Condition]:
         message = "this version does not publish the preview that the file asks for"
         found.append(Condition("preview-not-built", Severity.WARNING, message, standing.since_utc))
     if replaced is not None:
-        message = (
-            f"{active} was replaced in place: it runs {replaced.release} instead of {replaced.before or 'several'}"
-        )
+        instead = f" instead of {replaced.before}" if replaced.before else ""
+        message = f"{active} was replaced in place: it runs {replaced.release}{instead}"
         found.append(Condition("replaced", Severity.WARNING, message, replaced.since_utc))
     return found
 
@@ -173,7 +175,8 @@ def _unserved(standing: Standing, active: Colour) -> Iterable[Condition]:
     servers = standing.member.observed[active].servers
     known = [standing.health[server.key] for server in servers if server.key in standing.health]
     if not servers:
-        message = f"{active} is active and has no servers: requests are answered with 503; start a server of {active}"
+        way_out = f"start one, or write active: {active.other}"
+        message = f"{active} is active and has no servers: requests are answered with 503; {way_out}"
         yield Condition("no-servers", Severity.CRITICAL, message, None)
     elif known and all(found.health is Health.UNHEALTHY for found in known):
         message = (

@@ -38,8 +38,9 @@ EMPTY: ByColour[tuple[Server, ...]] = ByColour((), ())
 class Entry:
     """One service of the file, with everything known of it.
 
-    `health` is the joined verdict on each server. `served` are the servers in `fragment`, and `published` those in the
-    last document: before the first one, those that the store remembers.
+    `asked` are the probes that the health checks were told of last, `health` the joined verdict on each server.
+    `served` are the servers in `fragment`, and `published` those in the last document: before the first one, those that
+    the store remembers.
     """
 
     service: Service
@@ -49,6 +50,7 @@ class Entry:
     published: frozenset[ServerKey] = frozenset()
     probed: dict[ServerKey, ServerHealth] = field(default_factory=dict)
     probes: frozenset[Probe] = frozenset()
+    asked: frozenset[Probe] = frozenset()
     health: dict[ServerKey, ServerHealth] = field(default_factory=dict)
     fragment: Fragment | None = None
     served: frozenset[ServerKey] = frozenset()
@@ -105,8 +107,8 @@ class DockerView:
 class World:
     """All services and groups; the controller alone holds one and changes it.
 
-    `retired` are the fragments of services that left the file. They stay in the document until what came with them is
-    decided: a service that is renamed must not be dark in between (P4).
+    `retired` are services that left the file. They stay in the document until what came with them is decided: a service
+    that is renamed must not be dark in between (P4).
     """
 
     def __init__(self, stored: Stored, *, docker_enabled: bool) -> None:
@@ -114,7 +116,7 @@ class World:
         self.docker = DockerView(enabled=docker_enabled)
         self.entries: dict[str, Entry] = {}
         self.members: dict[str, tuple[str, ...]] = {}
-        self.retired: dict[str, Fragment] = {}
+        self.retired: dict[str, Entry] = {}
         self.states: dict[str, ServiceState] = dict(stored.services)
         self.groups: dict[str, GroupState] = dict(stored.groups)
         self._stored = stored
@@ -123,8 +125,7 @@ class World:
     def load(self, desired: Desired, now: Instant) -> set[str]:
         """Take a new desired state; return the groups it touches."""
         before = self.entries
-        left = {name: entry.fragment for name, entry in before.items() if entry.fragment is not None}
-        self.retired = {name: part for name, part in (self.retired | left).items() if name not in desired.services}
+        self.retired = self._retire(desired)
         touched = {group_key(entry.service) for name, entry in before.items() if name not in desired.services}
         self.desired = desired
         self.entries = {}
@@ -151,9 +152,15 @@ class World:
         self, services: Mapping[str, ByColour[tuple[Server, ...]]], listed_mono_s: float, now: Instant
     ) -> set[str]:
         """Take Docker's complete list; return the groups in which anything changed."""
-        self.docker.services = dict(services)
+        before, self.docker.services = self.docker.services, dict(services)
         self.docker.listed_mono_s = listed_mono_s
-        return self._observe_docker(self.entries.values(), now)
+        waiting = {name for key in self.with_rollout() for name in self.members.get(key, ())}
+        fresh = [
+            entry
+            for name, entry in self.entries.items()
+            if before is None or name in waiting or before.get(name, EMPTY) != services.get(name, EMPTY)
+        ]
+        return self._observe_docker(fresh, now)
 
     def list_service(
         self, name: str, colours: ByColour[tuple[Server, ...]], listed_mono_s: float, now: Instant
@@ -204,12 +211,25 @@ class World:
                 colours=ByColour(entry.observed.blue.servers, entry.observed.green.servers), published=entry.published
             )
             for name, entry in found.items()
+            if entry.observed.blue.known and entry.observed.green.known  # what is not known must not load as none
         }
 
     @property
     def unnamed(self) -> tuple[str, ...]:
         """The services that containers name in their labels and the file does not."""
         return tuple(sorted(set(self.docker.services or ()) - set(self.entries)))
+
+    def _retire(self, desired: Desired) -> dict[str, Entry]:
+        """Return the services that stay in the document for now; a name that the file gives anew cannot stay."""
+        gone = {name: entry for name, entry in (self.retired | self.entries).items() if name not in desired.services}
+        if not gone:
+            return {}
+        given = {name for service in desired.services.values() for name in _names(service)} | _own_names(desired)
+        return {
+            name: entry
+            for name, entry in gone.items()
+            if entry.fragment is not None and not given & _names(entry.service)
+        }
 
     def _entry(self, service: Service, known: Entry | None, now: Instant) -> Entry:
         stored = self._stored.servers.get(service.name)
@@ -221,14 +241,18 @@ class World:
             published=known.published if known else stored.published if stored else frozenset(),
             probed=known.probed if known else {},
             probes=known.probes if known else frozenset(),
+            asked=known.asked if known else frozenset(),
             health=known.health if known else {},
+            fragment=known.fragment if known else None,
+            served=known.served if known else frozenset(),
         )
         for colour in Colour:
             seen = self._seen(service, colour)
-            if seen is None and not entry.observed[colour].known and stored is not None:
+            if seen is None and not entry.observed[colour].known and stored is not None and entry.state.active:
                 # The last servers stand until Docker answers (rule 4); where it was asked to leave is forgotten.
                 seen = Observed(known=True, servers=stored.colours[colour])
             _observe(entry, colour, seen, now)
+        entry.adopt_probes()  # at once: no decision may rest on evidence of the definition before (rule 12)
         return entry
 
     def _seen(self, service: Service, colour: Colour) -> Observed | None:
@@ -266,6 +290,19 @@ def group_key(service: Service) -> str:
     return f"@{service.group}" if service.group else service.name
 
 
+def _names(service: Service) -> set[tuple[str, str]]:
+    """Return what a service is called in Traefik, each name with its section."""
+    services = (service.name, *(f"{service.name}-{colour}" for colour in Colour))
+    return {("routers", router.name) for router in service.routers} | {("services", name) for name in services}
+
+
+def _own_names(desired: Desired) -> set[tuple[str, str]]:
+    """Return the names that the pass-through configuration uses in the sections where ours stand."""
+    http = desired.pass_through.get("http")
+    sections = http if isinstance(http, Mapping) else {}
+    return {(section, str(name)) for section in ("routers", "services") for name in sections.get(section) or ()}
+
+
 def _observe(entry: Entry, colour: Colour, seen: Observed | None, now: Instant) -> bool:
     """Put what was seen in place, dating a changed set; tell whether anything but the time of the list is new."""
     before = entry.observed[colour]
@@ -274,7 +311,10 @@ def _observe(entry: Entry, colour: Colour, seen: Observed | None, now: Instant) 
     same = before.known and before.from_docker is seen.from_docker and _identity(before) == _identity(seen)
     seen = replace(seen, changed_mono_s=before.changed_mono_s if same else now.mono_s)
     entry.observed = entry.observed.put(colour, seen)
-    return not same or before.servers != seen.servers
+    if same and before.servers == seen.servers:
+        return False
+    entry.adopt_probes()
+    return True
 
 
 def _identity(observed: Observed) -> frozenset[tuple[ServerKey, str, bool]]:

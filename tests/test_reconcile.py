@@ -144,6 +144,17 @@ def test_a_release_that_was_there_before_replaces_nothing(settled: frozenset[str
     assert plan.states["shop"].replaced is None
 
 
+def test_a_replacement_that_is_taken_back_is_forgotten() -> None:
+    """Rule 3: `replaced` says what runs, not what ran for a while."""
+    before = snapshot(shop())
+    both = seen_again(before, planned(shop()), ("shop", BLUE, runs(OLD, server(7, "r7"))))
+    mixed = reconcile(both, at())
+    assert [row.detail for row in mixed.decisions] == ["blue runs r1, r7"]
+    assert mixed.states["shop"].replaced is not None
+    again = reconcile(seen_again(both, mixed, ("shop", BLUE, runs(OLD))), at())
+    assert again.states["shop"].replaced is None
+
+
 def test_an_active_colour_without_servers_keeps_what_it_ran() -> None:
     plan = planned(member(blue=NOTHING, settled=ByColour(frozenset({"r1"}), frozenset())))
     assert plan.decisions == ()

@@ -224,7 +224,7 @@ def test_an_active_colour_that_serves_nobody_well_is_critical() -> None:
     """Rules 3 and 4."""
     assert codes(member()) == {
         "no-servers": "critical: blue is active and has no servers: requests are answered with 503; "
-        "start a server of blue"
+        "start one, or write active: green"
     }
     assert codes(member(blue=runs(OLD, NEW), health={OLD: Health.UNHEALTHY, NEW: Health.UNHEALTHY})) == {
         "none-healthy": "critical: blue is active and none of its 2 servers is healthy; all are served: refused"

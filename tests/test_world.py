@@ -17,12 +17,15 @@ from provider.model import (
     Probe,
     ProbeMode,
     Rollout,
+    Router,
+    Served,
     Server,
     ServerHealth,
     Service,
     ServiceState,
     Trigger,
 )
+from provider.render import render_service
 from provider.store import Stored, StoredServers
 from provider.world import World, group_key
 from tests.worlds import BLUE, EPOCH, GREEN, at, candidate, server, service
@@ -129,7 +132,6 @@ def test_a_list_touches_only_what_it_changes() -> None:
     both = {"shop": ByColour((ONE,), ()), "pay": ByColour((TWO,), ())}
     assert of.list_docker(both, 1000.0, NOW) == {"shop", "pay"}
     assert of.list_docker(both, 1001.0, LATER) == set()
-    assert of.entries["shop"].observed.blue.listed_mono_s == 1001.0
     assert of.entries["shop"].observed.blue.changed_mono_s == 1000.0
     assert of.list_service("shop", ByColour((ONE,), (server(3),)), 1002.0, LATER) == {"shop"}
     assert of.entries["shop"].observed.green.changed_mono_s == 1005.0
@@ -200,8 +202,7 @@ def test_another_definition_of_the_check_voids_its_evidence_and_nothing_else() -
     before = probe(of)
     assert of.judge(before, HEALTHY) == {"shop"}
     of.load(desired(service(health_check=HealthCheck(path="/ready", mode=ProbeMode.HTTP))), LATER)
-    assert of.entries["shop"].adopt_probes()
-    assert of.entries["shop"].probed == {}
+    assert of.entries["shop"].probed == {}, "voided at once: a decision may come before the next document"
     assert of.judge(before, HEALTHY) == set(), "the old check's last word comes too late"
     assert not of.entries["shop"].adopt_probes()
 
@@ -282,3 +283,23 @@ def test_a_snapshot_has_the_members_of_its_group_by_name() -> None:
     assert [one.service.name for one in found.members] == ["pay", "shop"]
     assert found.docker_connected
     assert {colour for one in found.members for colour, _ in one.observed.items()} == set(Colour)
+
+
+def test_a_colour_that_is_not_known_is_not_stored_as_one_without_servers() -> None:
+    """Rule 1: the next start would decide first sight by it, before Docker's first list."""
+    of = world(service())
+    assert of.stored_servers(["shop"]) == {}
+    listed(of, blue=(ONE,))
+    assert of.stored_servers(["shop"])["shop"].colours.blue == (ONE,)
+
+
+def test_a_service_that_left_the_file_stays_unless_its_names_are_given_anew() -> None:
+    """P4, and a document never has a name twice."""
+    of = world(service())
+    listed(of, blue=(ONE,))
+    of.entries["shop"].fragment = render_service(Served(of.entries["shop"].service, (), {}))
+    other = service("pay")
+    of.load(desired(other), LATER)
+    assert of.retired.keys() == {"shop"}
+    of.load(desired(replace(other, routers=(Router("shop", "Host(`x`)", {}),))), LATER)
+    assert of.retired == {}
