@@ -15,6 +15,7 @@ from typing import Protocol
 
 import structlog
 
+from provider import telling
 from provider.agenda import Agenda
 from provider.conditions import Conditions
 from provider.errors import DesiredStateError, StoreError
@@ -22,12 +23,10 @@ from provider.journal import Journal
 from provider.metrics import Metrics
 from provider.model import (
     ByColour,
-    Colour,
     Decision,
     Desired,
     Health,
     Instant,
-    Outcome,
     Plan,
     Probe,
     Rollout,
@@ -294,7 +293,8 @@ class Controller:
             before = self.world.groups.get(key)
             self.world.adopt(key, plan)
             for decision in plan.decisions:
-                self._tell(decision)
+                telling.decision(decision)
+                self._count(decision)
             if before is not None and before.rollout is not None:
                 self._time_phase(before.rollout, plan.group.rollout, now)
             for service in plan.relist:
@@ -305,11 +305,7 @@ class Controller:
             if plan.decisions:
                 self._unpublished.add([key])
 
-    def _tell(self, decision: Decision) -> None:
-        """Tell the log and the counters of a decision that is on disk."""
-        told = {name: value for name in _TOLD if (value := getattr(decision, name)) is not None}
-        failed = decision.outcome in {Outcome.EXPIRED, Outcome.ABORTED, Outcome.ROLLED_BACK}
-        (log.warning if failed else log.info)(decision.event, service=decision.service, **told)
+    def _count(self, decision: Decision) -> None:
         if decision.outcome is not None:
             self._metrics.rollouts.labels(decision.service, decision.outcome).inc()
         if decision.event == Event.SHIFTED and decision.colour and decision.trigger:
@@ -330,7 +326,7 @@ class Controller:
                 self._probe(name, entry.probes)
             for colour, server, health, before in entry.assess(now):
                 if before is not None or health.health is not Health.UNKNOWN:
-                    _log_health(name, colour, server, health)
+                    telling.health(name, colour, server, health)
             served = serve(entry.member, now)
             if served is not None:
                 entry.fragment = render_service(served)
@@ -338,6 +334,8 @@ class Controller:
                 if self.published is not None and entry.published != entry.served:
                     entry.published = entry.served
                     self._undecided.add([key])  # the health gate counts them
+            if self.published is not None:
+                telling.conditions(entry)
             wake = wake_mono_s(entry.member, now)
             if wake is not None:
                 self._unpublished.add_at(key, wake)
@@ -401,17 +399,6 @@ class Controller:
         else:
             message = f"containers name services that the file does not: {unnamed}"
             self.conditions.put("not-in-file", Severity.WARNING, message, clock().utc)
-
-
-_TOLD = ("colour", "release", "rollout", "phase", "outcome", "trigger", "actor", "detail")
-
-
-def _log_health(service: str, colour: Colour, server: Server, health: ServerHealth) -> None:
-    told = log.bind(service=service, colour=colour, server=server.url)
-    if health.health is Health.UNHEALTHY:
-        told.warning("server unhealthy", cause=health.cause)
-    else:
-        told.info(f"server {health.health}", **({"cause": health.cause} if health.cause else {}))
 
 
 def _chunks(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:

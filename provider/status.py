@@ -42,7 +42,8 @@ def service_status(standing: Standing, now: Instant) -> dict[str, object]:
     member, snapshot = standing.member, standing.snapshot
     active = member.state.active
     shares = dict(rollout.weights(active)) if active else {}
-    conditions = (*standing.conditions, *_conditions(standing))
+    own = service_conditions(member, standing.health, standing.since_utc)
+    conditions = (*standing.conditions, *own)
     return {
         "service": member.service.name,
         "environment": standing.environment,
@@ -154,26 +155,29 @@ def _undecided(member: Member) -> str:
     return "undecided: both colours have servers; write initial: blue or initial: green in the file"
 
 
-def _conditions(standing: Standing) -> list[Condition]:
-    member, found = standing.member, []
+def service_conditions(
+    member: Member, health: Mapping[ServerKey, ServerHealth], since_utc: datetime
+) -> tuple[Condition, ...]:
+    """Return what an operator should know of one service; `since_utc` is when the daemon first saw it."""
+    found = []
     active, replaced = member.state.active, member.state.replaced
     if active is None:
-        found.append(Condition("undecided", Severity.WARNING, _undecided(member), standing.since_utc))
+        found.append(Condition("undecided", Severity.WARNING, _undecided(member), since_utc))
     elif member.observed[active].known:
-        found += _unserved(standing, active)
+        found += _unserved(member, health, active)
     if member.service.preview is not None:
         message = "this version does not publish the preview that the file asks for"
-        found.append(Condition("preview-not-built", Severity.WARNING, message, standing.since_utc))
+        found.append(Condition("preview-not-built", Severity.WARNING, message, since_utc))
     if replaced is not None:
         instead = f" instead of {replaced.before}" if replaced.before else ""
         message = f"{active} was replaced in place: it runs {replaced.release}{instead}"
         found.append(Condition("replaced", Severity.WARNING, message, replaced.since_utc))
-    return found
+    return tuple(found)
 
 
-def _unserved(standing: Standing, active: Colour) -> Iterable[Condition]:
-    servers = standing.member.observed[active].servers
-    known = [standing.health[server.key] for server in servers if server.key in standing.health]
+def _unserved(member: Member, health: Mapping[ServerKey, ServerHealth], active: Colour) -> Iterable[Condition]:
+    servers = member.observed[active].servers
+    known = [health[server.key] for server in servers if server.key in health]
     if not servers:
         way_out = f"start one, or write active: {active.other}"
         message = f"{active} is active and has no servers: requests are answered with 503; {way_out}"

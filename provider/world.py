@@ -40,7 +40,7 @@ class Entry:
 
     `asked` are the probes that the health checks were told of last, `health` the joined verdict on each server.
     `served` are the servers in `fragment`, and `published` those in the last document: before the first one, those that
-    the store remembers.
+    the store remembers. `told` are the codes of the conditions that the log has told of.
     """
 
     service: Service
@@ -54,6 +54,7 @@ class Entry:
     health: dict[ServerKey, ServerHealth] = field(default_factory=dict)
     fragment: Fragment | None = None
     served: frozenset[ServerKey] = frozenset()
+    told: frozenset[str] = frozenset()
 
     @property
     def member(self) -> Member:
@@ -245,6 +246,7 @@ class World:
             health=known.health if known else {},
             fragment=known.fragment if known else None,
             served=known.served if known else frozenset(),
+            told=known.told if known else frozenset(),
         )
         for colour in Colour:
             seen = self._seen(service, colour)

@@ -467,3 +467,18 @@ async def test_a_group_that_trips_the_daemon_up_is_set_aside_and_the_others_go_o
         daemon.load(shop(blue="8081 8082", more=pay.replace("8091", "8092")))
         await daemon.until_served(blue=[url("8081")])
         assert "internal-error" not in daemon.codes()
+
+
+async def test_an_outage_is_told_when_it_comes_and_when_it_goes(tmp_path: Path) -> None:
+    async with running(tmp_path) as daemon:
+        daemon.load(shop())
+        await daemon.judge(BLUE)
+        await daemon.until_served(blue=[url("8081")])
+        with capture_logs() as logs:
+            await daemon.judge(BLUE, Health.UNHEALTHY)
+            await eventually(lambda: [line for line in logs if line["event"] == "none-healthy"])
+            await daemon.judge(BLUE)
+            await eventually(lambda: [line for line in logs if line["event"] == "no longer none-healthy"])
+    told = next(line for line in logs if line["event"] == "none-healthy")
+    assert told["log_level"] == "critical"
+    assert told["message"].startswith("blue is active and none of its 1 servers is healthy")

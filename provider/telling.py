@@ -1,0 +1,40 @@
+"""Tells the log of each change, in one line."""
+
+import structlog
+
+from provider.model import Colour, Decision, Health, Outcome, Server, ServerHealth, Severity
+from provider.status import service_conditions
+from provider.world import Entry
+
+log = structlog.get_logger("bluegreen")
+
+FAILURES = frozenset({Outcome.EXPIRED, Outcome.ABORTED, Outcome.ROLLED_BACK})
+TOLD = ("colour", "release", "rollout", "phase", "outcome", "trigger", "actor", "detail")
+
+
+def decision(taken: Decision) -> None:
+    """Tell of a decision that is on disk."""
+    told = {name: value for name in TOLD if (value := getattr(taken, name)) is not None}
+    (log.warning if taken.outcome in FAILURES else log.info)(taken.event, service=taken.service, **told)
+
+
+def health(service: str, colour: Colour, server: Server, found: ServerHealth) -> None:
+    """Tell that the health of a server is another one."""
+    told = log.bind(service=service, colour=colour, server=server.url)
+    if found.health is Health.UNHEALTHY:
+        told.warning("server unhealthy", cause=found.cause)
+    else:
+        told.info(f"server {found.health}", **({"cause": found.cause} if found.cause else {}))
+
+
+def conditions(entry: Entry) -> None:
+    """Tell of each condition that came or went; that a service is undecided is told as a decision."""
+    standing = service_conditions(entry.member, entry.health, entry.since_utc)
+    found = {condition.code: condition for condition in standing if condition.code != "undecided"}
+    told = log.bind(service=entry.service.name)
+    for code in found.keys() - entry.told:
+        level = told.critical if found[code].severity is Severity.CRITICAL else told.warning
+        level(code, message=found[code].message)
+    for code in entry.told - found.keys():
+        told.info(f"no longer {code}")
+    entry.told = frozenset(found)
