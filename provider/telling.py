@@ -9,13 +9,15 @@ from provider.world import Entry
 log = structlog.get_logger("bluegreen")
 
 FAILURES = frozenset({Outcome.EXPIRED, Outcome.ABORTED, Outcome.ROLLED_BACK})
+TOLD_AS_DECISIONS = frozenset({"replaced", "undecided"})
 TOLD = ("colour", "release", "rollout", "phase", "outcome", "trigger", "actor", "detail")
 
 
 def decision(taken: Decision) -> None:
-    """Tell of a decision that is on disk."""
+    """Tell of a decision that is on disk; what failed, or came past the daemon, is a warning."""
     told = {name: value for name in TOLD if (value := getattr(taken, name)) is not None}
-    (log.warning if taken.outcome in FAILURES else log.info)(taken.event, service=taken.service, **told)
+    is_warning = taken.outcome in FAILURES or taken.event in TOLD_AS_DECISIONS
+    (log.warning if is_warning else log.info)(taken.event, service=taken.service, **told)
 
 
 def health(service: str, colour: Colour, server: Server, found: ServerHealth) -> None:
@@ -28,9 +30,9 @@ def health(service: str, colour: Colour, server: Server, found: ServerHealth) ->
 
 
 def conditions(entry: Entry) -> None:
-    """Tell of each condition that came or went; that a service is undecided is told as a decision."""
+    """Tell of each condition that came or went, but for those that a decision tells of."""
     standing = service_conditions(entry.member, entry.health, entry.since_utc)
-    found = {condition.code: condition for condition in standing if condition.code != "undecided"}
+    found = {condition.code: condition for condition in standing if condition.code not in TOLD_AS_DECISIONS}
     told = log.bind(service=entry.service.name)
     for code in found.keys() - entry.told:
         level = told.critical if found[code].severity is Severity.CRITICAL else told.warning
