@@ -267,7 +267,7 @@ class Controller:
             services=changed,
             groups={key: plan.group for key, plan in plans.items()},
             decisions=tuple(decision for plan in plans.values() for decision in plan.decisions),
-            servers=self.world.stored_servers(changed),
+            servers=self.world.stored_servers(states),  # never older than what was decided on them
         )
         return await self._wrote(self._journal.commit(change))
 
