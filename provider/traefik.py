@@ -71,6 +71,22 @@ def free_ports(count: int) -> tuple[int, ...]:
     return tuple(ports)
 
 
+async def stop(process: asyncio.subprocess.Process, limit_s: float) -> None:
+    """End a process of ours: by TERM, and by KILL where it takes longer than `limit_s` or we are cancelled."""
+    if process.returncode is not None:
+        return
+    try:
+        process.terminate()
+        async with asyncio.timeout(limit_s):
+            await process.wait()
+    except TimeoutError:
+        pass
+    finally:
+        if process.returncode is None:
+            process.kill()
+    await process.wait()
+
+
 class Traefik:
     """A Traefik process that polls `endpoint`, alive within `async with`; every port it listens on is on loopback.
 
@@ -219,18 +235,7 @@ class Traefik:
             raise TraefikError(self._with_log(what)) from error
 
     async def _stop(self) -> None:
-        if self._process.returncode is not None:
-            return
-        try:
-            self._process.terminate()
-            async with asyncio.timeout(STOP_S):
-                await self._process.wait()
-        except TimeoutError:
-            pass
-        finally:
-            if self._process.returncode is None:
-                self._process.kill()
-        await self._process.wait()
+        await stop(self._process, STOP_S)
 
     def _with_log(self, what: str) -> str:
         lines = self.errors()[-LOG_LINES_SHOWN:] or ("it logged no error",)

@@ -20,7 +20,7 @@ from provider.demo.load import cause
 from provider.demo.news import LIMIT_S, News, StoryFailed
 from provider.errors import BluegreenError
 from provider.model import Colour, Wish
-from provider.traefik import LOOPBACK, Traefik, free_ports
+from provider.traefik import LOOPBACK, Traefik, free_ports, stop
 
 SERVICE = "shop"
 POLL_S = 1.0
@@ -159,18 +159,7 @@ class Daemon:
         raise StoryFailed(f"the daemon {what}; its log ends with:\n" + "\n".join(f"  {line}" for line in lines))
 
     async def _stop(self) -> None:
-        if self._process.returncode is not None:
-            return
-        try:
-            self._process.terminate()
-            async with asyncio.timeout(STOP_S):
-                await self._process.wait()
-        except TimeoutError:
-            pass
-        finally:
-            if self._process.returncode is None:
-                self._process.kill()
-        await self._process.wait()
+        await stop(self._process, STOP_S)
 
 
 class Stage:
