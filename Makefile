@@ -44,6 +44,7 @@ lock: $(VENV)/dev.stamp ## bring requirements/ in step with pyproject.toml
 	$(COMPILE) $(ARGS) --extra dev --extra demo --build-deps-for editable -o requirements/dev.txt pyproject.toml
 	$(COMPILE) -c requirements/dev.txt -o requirements/runtime.txt pyproject.toml
 	$(COMPILE) -c requirements/dev.txt --extra demo -o requirements/demo.txt pyproject.toml
+	$(COMPILE) -c requirements/dev.txt --extra notify -o requirements/notify.txt pyproject.toml
 	$(COMPILE) -c requirements/dev.txt --only-build-deps --build-deps-for editable -o requirements/build.txt pyproject.toml
 
 clean: ## remove everything that was built, .venv too
