@@ -1,6 +1,6 @@
 """What a release must show before it may take traffic: the evidence on each server, and the gates over it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +14,10 @@ from provider.model import (
     Instant,
     Member,
     ProbeMode,
+    Rollout,
     Server,
+    SmokeEvidence,
+    SmokeRun,
 )
 
 
@@ -72,17 +75,24 @@ def colour_state(member: Member, colour: Colour) -> ColourState:
     return ColourState.STARTING if Health.UNKNOWN in verdicts else ColourState.HEALTHY
 
 
-def verdicts(member: Member, candidate: Candidate, now: Instant, *, docker_connected: bool) -> Mapping[Gate, Verdict]:
-    """Return what every gate says of a candidate at this moment."""
+def verdicts(
+    member: Member, candidate: Candidate, under_way: Rollout | None, now: Instant, *, docker_connected: bool
+) -> Mapping[Gate, Verdict]:
+    """Return what every gate says of a candidate at this moment; evidence is that of the rollout under way."""
     return {
-        Gate.HEALTH: health_gate(member, candidate, now, docker_connected=docker_connected),
-        Gate.SMOKE: _not_built(member, Gate.SMOKE, asked=bool(member.service.smoke_tests)),
-        Gate.APPROVAL: _not_built(member, Gate.APPROVAL, asked=member.service.approval_is_manual),
+        Gate.HEALTH: health_gate(member, candidate, under_way, now, docker_connected=docker_connected),
+        Gate.SMOKE: smoke_gate(member, candidate, under_way),
+        Gate.APPROVAL: approval_gate(member, candidate, under_way),
     }
 
 
-def health_gate(member: Member, candidate: Candidate, now: Instant, *, docker_connected: bool) -> Verdict:
-    """Rule 5: uniform, every server healthy, enough of them, and the set unchanged for `settle`."""
+def health_gate(
+    member: Member, candidate: Candidate, under_way: Rollout | None, now: Instant, *, docker_connected: bool
+) -> Verdict:
+    """Rule 5: uniform, every server healthy, enough of them, and the set unchanged for `settle`.
+
+    Of the way back only its present health is asked (rule 9). Whoever forces a switch waives all but the release.
+    """
     observed = member.observed[candidate.colour]
     if observed.from_docker and not (docker_connected and observed.known):
         return _pending("Docker does not answer, so what runs is not known")
@@ -92,6 +102,8 @@ def health_gate(member: Member, candidate: Candidate, now: Instant, *, docker_co
         return _pending(f"{candidate.colour} is mixed: it runs releases {', '.join(sorted(observed.releases))}")
     if observed.release != candidate.release:
         return _pending(f"{candidate.colour} runs release {observed.release}, not {candidate.release}")
+    if (waived := _waived(under_way)) is not None:
+        return waived
     if len(observed.staying) < len(observed.servers):
         return _pending(f"a server of {candidate.colour} is being stopped")
     unhealthy = [
@@ -101,6 +113,8 @@ def health_gate(member: Member, candidate: Candidate, now: Instant, *, docker_co
         server, found = unhealthy[0]
         count = f"{len(observed.servers) - len(unhealthy)} of {len(observed.servers)} servers healthy"
         return Verdict(GateState.RUNNING, f"{count}; {server.url} is {found.health}: {found.cause}")
+    if is_way_back(member, candidate):
+        return Verdict(GateState.PASSED, f"{_count(observed.servers, 'server')} healthy; it is the way back")
     needed = _servers_needed(member)
     if len(observed.servers) < needed:
         return _pending(f"{len(observed.servers)} of at least {needed} servers (minServers) are there")
@@ -108,7 +122,93 @@ def health_gate(member: Member, candidate: Candidate, now: Instant, *, docker_co
     if now.mono_s < settled_mono_s:
         reason = f"healthy; the servers must stay the same for {member.service.settle_s:g}s (settle)"
         return Verdict(GateState.RUNNING, reason, settled_mono_s)
-    return Verdict(GateState.PASSED)
+    return Verdict(GateState.PASSED, f"{_count(observed.servers, 'server')} healthy")
+
+
+def smoke_gate(member: Member, candidate: Candidate, under_way: Rollout | None) -> Verdict:
+    """Every smoke test passed on every server, once for this release and this definition."""
+    if not member.service.smoke_tests:
+        return Verdict(GateState.SKIPPED)
+    if (waived := _waived(under_way)) is not None:
+        return waived
+    if is_way_back(member, candidate):
+        return Verdict(GateState.SKIPPED, "it is the way back")
+    found = smoke_evidence(member, candidate, under_way)
+    if found is not None:
+        failed = next((result for result in found.results if result.passed is False), None)
+        if failed is None:
+            return Verdict(GateState.PASSED, f"{_count(found.results, 'test')} passed")
+        return Verdict(GateState.FAILED, f"{failed.test} failed on {failed.url}: {failed.cause}")
+    run = smoke_run(member, candidate)
+    results = member.smoke.results if member.smoke is not None and member.smoke.run == run else ()
+    if run is None or not results:
+        return _pending("the smoke tests have not begun")
+    passed = sum(result.passed is True for result in results)
+    told = f"{passed} of {len(run.servers) * len(run.tests)} smoke tests passed"
+    open_ = next((result for result in results if result.passed is None), None)
+    return Verdict(GateState.RUNNING, f"{told}; {open_.test} on {open_.url}: {open_.cause}" if open_ else told)
+
+
+def approval_gate(member: Member, candidate: Candidate, under_way: Rollout | None) -> Verdict:
+    """Somebody approved this very release; it is bound to the rollout, which has no other (P1)."""
+    if not member.service.approval_is_manual:
+        return Verdict(GateState.SKIPPED)
+    if (waived := _waived(under_way)) is not None:
+        return waived
+    if is_way_back(member, candidate):
+        return Verdict(GateState.SKIPPED, "it is the way back")
+    if under_way is not None and under_way.approval is not None:
+        return Verdict(GateState.PASSED, f"approved by {under_way.approval.actor}")
+    name = candidate.service
+    command = f"bluegreen approve {name} --release {candidate.release}"
+    return _pending(f"release {candidate.release} waits for approval: {command}")
+
+
+def smoke_run(member: Member, candidate: Candidate) -> SmokeRun | None:
+    """Return the smoke tests to be made of a candidate; None while there is nothing to test."""
+    observed = member.observed[candidate.colour]
+    if not member.service.smoke_tests or candidate.release is None or observed.release != candidate.release:
+        return None
+    return SmokeRun(
+        service=candidate.service,
+        colour=candidate.colour,
+        release=candidate.release,
+        servers=tuple(sorted({server.url for server in observed.staying})),
+        host=member.service.host,
+        tests=member.service.smoke_tests,
+        definition=member.service.smoke_definition,
+    )
+
+
+def smoke_evidence(member: Member, candidate: Candidate, under_way: Rollout | None) -> SmokeEvidence | None:
+    """Return what the rollout keeps of the smoke tests of this release, as they are defined now."""
+    wanted = (candidate.service, candidate.release, member.service.smoke_definition)
+    kept = under_way.smoke if under_way else ()
+    return next((one for one in kept if (one.service, one.release, one.definition) == wanted), None)
+
+
+def new_smoke_evidence(member: Member, candidate: Candidate) -> SmokeEvidence | None:
+    """Return what a run that is over amounts to: a single failure, or a pass of every test everywhere (P2)."""
+    run = smoke_run(member, candidate)
+    if run is None or member.smoke is None or member.smoke.run != run:
+        return None
+    results = member.smoke.results
+    failed = any(result.passed is False for result in results)
+    wanted = {(test.name, url) for test in run.tests for url in run.servers}
+    passed = {(result.test, result.url) for result in results if result.passed} == wanted
+    if not failed and not passed:
+        return None
+    return SmokeEvidence(run.service, run.release, member.service.smoke_definition, passed and not failed, results)
+
+
+def is_way_back(member: Member, candidate: Candidate) -> bool:
+    """Tell whether a candidate is the exact release that was active before the present one (rule 9)."""
+    back = member.state.way_back
+    return (
+        back is not None
+        and back.release is not None
+        and (back.colour, back.release) == (candidate.colour, candidate.release)
+    )
 
 
 def _servers_needed(member: Member) -> int:
@@ -122,14 +222,14 @@ def _servers_needed(member: Member) -> int:
     return max(1, len(published))
 
 
-def _not_built(member: Member, gate: Gate, *, asked: bool) -> Verdict:
-    """A gate that the file asks for and this version cannot run stays shut: no evidence is not a pass (P2)."""
-    if not asked:
-        return Verdict(GateState.SKIPPED)
-    wanted = "smokeTests" if gate is Gate.SMOKE else "approval: manual"
-    return _pending(
-        f"this version cannot run the gate that {member.service.name}.{wanted} asks for; remove it to go on"
-    )
+def _waived(under_way: Rollout | None) -> Verdict | None:
+    if under_way is None or under_way.forced is None:
+        return None
+    return Verdict(GateState.SKIPPED, f"waived by {under_way.actor}: {under_way.forced}")
+
+
+def _count(things: Sized, what: str) -> str:
+    return f"{len(things)} {what}{'' if len(things) == 1 else 's'}"
 
 
 def _pending(reason: str) -> Verdict:

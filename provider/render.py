@@ -13,6 +13,7 @@ import orjson
 from provider.model import JsonObject, Router, Served
 
 DIGEST_SIZE = 16
+PREVIEW_ABOVE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Document:
 
 
 def render_service(served: Served) -> Fragment:
-    """Render the routers, the weighted service, and a load balancer for each colour that has traffic."""
+    """Render the routers, the weighted service, and a load balancer for each colour that has traffic or a preview."""
     service = served.service
     weighted: dict[str, object] = {
         "services": [{"name": f"{service.name}-{colour}", "weight": weight} for colour, weight in served.weights]
@@ -54,11 +55,11 @@ def render_service(served: Served) -> Fragment:
     if service.sticky is not None:
         weighted["sticky"] = service.sticky
     services: dict[str, object] = {service.name: {"weighted": weighted}}
-    for colour, _ in served.weights:
-        urls = [{"url": server.url} for server in served.servers[colour]]
+    for colour, servers in served.servers.items():
+        urls = [{"url": server.url} for server in servers]
         services[f"{service.name}-{colour}"] = {"loadBalancer": {**service.load_balancer, "servers": urls}}
-    routers = _members({router.name: _router(router, service.name) for router in service.routers})
     rendered = _members(services)
+    routers = _members(_routers(served))
     return Fragment(routers, rendered, _digest((routers, rendered)))
 
 
@@ -100,10 +101,29 @@ def routes(fragments: Sequence[Fragment], extra: PassThrough) -> bool:
     return bool(fragments) or extra.digest != NO_PASS_THROUGH.digest
 
 
-def _router(router: Router, service: str) -> JsonObject:
+def _routers(served: Served) -> dict[str, JsonObject]:
     """Rule 15: the priority is explicit, one above Traefik's own default, the rule's length in bytes."""
-    priority = router.body.get("priority") or len(router.rule.encode()) + 1  # 0 means none to Traefik
+    service = served.service
+    routers = {router.name: _router(router, service.name, _priority(router)) for router in service.routers}
+    if served.preview is not None and service.preview is not None:
+        above = max(_priority(router) for router in service.routers) + PREVIEW_ABOVE
+        priority = _written_priority(service.preview) or above
+        routers[service.preview.name] = _router(service.preview, f"{service.name}-{served.preview}", priority)
+    return routers
+
+
+def _router(router: Router, service: str, priority: int) -> JsonObject:
     return {**router.body, "priority": priority, "service": service}
+
+
+def _priority(router: Router) -> int:
+    return _written_priority(router) or len(router.rule.encode()) + 1
+
+
+def _written_priority(router: Router) -> int:
+    """Return what the file says; 0 means none to Traefik."""
+    written = router.body.get("priority")
+    return written if isinstance(written, int) else 0
 
 
 def _members(values: object) -> bytes:

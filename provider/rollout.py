@@ -5,11 +5,14 @@ A phase changes here and nowhere else. An event that the table does not allow ra
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
 from types import MappingProxyType
+from typing import TypeAlias
 
 from provider.errors import IllegalEvent
 from provider.model import (
+    Approval,
     Candidate,
     Colour,
     GroupState,
@@ -30,9 +33,18 @@ class Event(StrEnum):
     """What may happen to a rollout."""
 
     BEGUN = "begun"
-    GATES_PASSED = "gates-passed"
+    READY = "ready"
+    TESTED = "tested"
+    GATES_FAILED = "gates-failed"
+    APPROVED = "approved"
     GATES_LOST = "gates-lost"
     SHIFTED = "shifted"
+    CONFIRMED = "confirmed"
+    UNCONFIRMED = "unconfirmed"
+    WATCH_RESTARTED = "watch-restarted"
+    WATCHED = "watched"
+    ROLLED_BACK = "rolled-back"
+    ABORTED = "aborted"
     EXPIRED = "expired"
     SUPERSEDED = "superseded"
     WITHDRAWN = "withdrawn"
@@ -50,23 +62,58 @@ class Step:
 _ABORT = Step(Phase.STEADY, Outcome.ABORTED, quarantines=True)
 _EXPIRE = Step(Phase.STEADY, Outcome.EXPIRED, quarantines=True)
 _SUPERSEDE = Step(Phase.STEADY, Outcome.SUPERSEDED)
+_ROLL_BACK = Step(Phase.STEADY, Outcome.ROLLED_BACK, quarantines=True)
+_LEAVE = Step(Phase.STEADY, Outcome.ABORTED)
 
 TABLE: Mapping[tuple[Phase, Event], Step] = MappingProxyType(
     {
         (Phase.STEADY, Event.BEGUN): Step(Phase.WAITING),
         # Servers appear and become healthy.
-        (Phase.WAITING, Event.GATES_PASSED): Step(Phase.SHIFTING),
+        (Phase.WAITING, Event.READY): Step(Phase.TESTING),
+        (Phase.WAITING, Event.ABORTED): _ABORT,
         (Phase.WAITING, Event.EXPIRED): _EXPIRE,
         (Phase.WAITING, Event.SUPERSEDED): _SUPERSEDE,
         (Phase.WAITING, Event.WITHDRAWN): _ABORT,
+        # Smoke tests are made against every server.
+        (Phase.TESTING, Event.TESTED): Step(Phase.APPROVAL),
+        (Phase.TESTING, Event.GATES_FAILED): _ABORT,
+        (Phase.TESTING, Event.ABORTED): _ABORT,
+        (Phase.TESTING, Event.EXPIRED): _EXPIRE,
+        (Phase.TESTING, Event.SUPERSEDED): _SUPERSEDE,
+        (Phase.TESTING, Event.WITHDRAWN): _ABORT,
+        # Somebody gives their word, where the file asks for it.
+        (Phase.APPROVAL, Event.APPROVED): Step(Phase.SHIFTING),
+        (Phase.APPROVAL, Event.GATES_LOST): Step(Phase.WAITING),
+        (Phase.APPROVAL, Event.ABORTED): _ABORT,
+        (Phase.APPROVAL, Event.EXPIRED): _EXPIRE,
+        (Phase.APPROVAL, Event.SUPERSEDED): _SUPERSEDE,
+        (Phase.APPROVAL, Event.WITHDRAWN): _ABORT,
         # The candidate is listed once more, then the weights move.
-        (Phase.SHIFTING, Event.SHIFTED): Step(Phase.STEADY, Outcome.SWITCHED),
+        (Phase.SHIFTING, Event.SHIFTED): Step(Phase.CONFIRMING),
         (Phase.SHIFTING, Event.GATES_LOST): Step(Phase.WAITING),
+        (Phase.SHIFTING, Event.ABORTED): _ABORT,
         (Phase.SHIFTING, Event.EXPIRED): _EXPIRE,
         (Phase.SHIFTING, Event.SUPERSEDED): _SUPERSEDE,
         (Phase.SHIFTING, Event.WITHDRAWN): _ABORT,
+        # Traefik shows what it applied. From here on the candidates are active: only a rollback takes that back.
+        (Phase.CONFIRMING, Event.CONFIRMED): Step(Phase.WATCHING),
+        (Phase.CONFIRMING, Event.UNCONFIRMED): Step(Phase.WATCHING),
+        (Phase.CONFIRMING, Event.ROLLED_BACK): _ROLL_BACK,
+        (Phase.CONFIRMING, Event.SUPERSEDED): _SUPERSEDE,
+        (Phase.CONFIRMING, Event.WITHDRAWN): _LEAVE,
+        # The release shows that it bears the traffic.
+        (Phase.WATCHING, Event.WATCHED): Step(Phase.STEADY, Outcome.SWITCHED),
+        (Phase.WATCHING, Event.WATCH_RESTARTED): Step(Phase.WATCHING),
+        (Phase.WATCHING, Event.ROLLED_BACK): _ROLL_BACK,
+        (Phase.WATCHING, Event.SUPERSEDED): _SUPERSEDE,
+        (Phase.WATCHING, Event.WITHDRAWN): _LEAVE,
     }
 )
+
+Limits: TypeAlias = Mapping[Phase, float]
+"""How long each phase that waits may take, in seconds; shifting goes on with the time of waiting."""
+
+_SHARE_A_LIMIT = frozenset({Phase.WAITING, Phase.SHIFTING})
 
 
 def phase(state: GroupState) -> Phase:
@@ -79,15 +126,19 @@ def begin(
     candidates: tuple[Candidate, ...],
     members: tuple[str, ...],
     trigger: Trigger,
-    waiting_s: float,
+    limits: Limits,
     now: Instant,
+    *,
+    actor: str | None = None,
+    forced: str | None = None,
 ) -> GroupState:
-    """Start a rollout of the candidates, which has `waiting_s` to pass its gates.
+    """Start a rollout of the candidates; `forced` is the reason for which `actor` waives the gates.
 
     Raises:
         IllegalEvent: a rollout is under way.
     """
     number = state.rollouts + 1
+    waiting_s = limits[Phase.WAITING]
     return replace(
         state,
         rollouts=number,
@@ -97,18 +148,23 @@ def begin(
             candidates=candidates,
             members=members,
             trigger=trigger,
-            actor=None,
+            actor=actor,
             since_utc=now.utc,
             entered_mono_s=now.mono_s,
             deadline_mono_s=now.mono_s + waiting_s,
+            waiting_left_s=waiting_s,
+            forced=forced,
         ),
     )
 
 
-def advance(state: GroupState, event: Event, now: Instant) -> tuple[GroupState, Outcome | None]:
+def advance(
+    state: GroupState, event: Event, limits: Limits, now: Instant, reason: str | None = None
+) -> tuple[GroupState, Outcome | None]:
     """Take the step that an event leads to; return the new state and, where the rollout ended, its outcome.
 
-    The deadline stays that of `waiting`: a candidate whose gates come and go has no more time than another.
+    `reason` is kept with what is put into quarantine.
+    A candidate whose gates come and go has no more time than another: `waiting` goes on with what it had left.
 
     Raises:
         IllegalEvent: the table has no such step, or no rollout is under way.
@@ -117,30 +173,43 @@ def advance(state: GroupState, event: Event, now: Instant) -> tuple[GroupState, 
     if state.rollout is None:
         raise IllegalEvent(f"event {event} needs a rollout, and none is under way")
     if step.outcome is None:
-        moved = replace(state.rollout, phase=step.to, entered_mono_s=now.mono_s)
-        return replace(state, rollout=moved), None
+        return replace(state, rollout=_entered(_left(state.rollout, now), step.to, limits, now)), None
     quarantined = state.quarantined
-    if step.quarantines and state.rollout.candidates:
-        failed = Quarantine(state.rollout.candidates, step.outcome, state.rollout.id, now.utc)
-        quarantined = (*quarantined, failed)[-QUARANTINES_KEPT:]
+    if step.quarantines:
+        failed = Quarantine(state.rollout.candidates, step.outcome, state.rollout.id, now.utc, reason)
+        quarantined = _with_failed(state, failed)
     return replace(state, rollout=None, quarantined=quarantined), step.outcome
 
 
-def hold(state: GroupState, *, held: bool, waiting_s: float, now: Instant) -> GroupState:
-    """Stop the deadline's clock while a rollout is held, and give it the whole time again afterwards."""
-    rollout = state.rollout
-    if rollout is None or held == (rollout.deadline_mono_s is None):
-        return state
-    deadline_mono_s = None if held else now.mono_s + waiting_s
-    return replace(state, rollout=replace(rollout, deadline_mono_s=deadline_mono_s))
+def put_aside(state: GroupState, failed: Quarantine) -> GroupState:
+    """Quarantine releases whose rollout has ended before."""
+    return replace(state, quarantined=_with_failed(state, failed))
 
 
-def resume(state: GroupState, waiting_s: float, now: Instant) -> GroupState:
-    """Carry a stored rollout into this process: its phase begins anew (rule 14)."""
+def approve(state: GroupState, approval: Approval, limits: Limits) -> GroupState:
+    """Keep somebody's word; after it, the health gate has its whole time again."""
     if state.rollout is None:
         return state
-    anew = replace(state.rollout, entered_mono_s=now.mono_s, deadline_mono_s=now.mono_s + waiting_s)
-    return replace(state, rollout=anew)
+    return replace(state, rollout=replace(state.rollout, approval=approval, waiting_left_s=limits[Phase.WAITING]))
+
+
+def hold(state: GroupState, *, held: bool, limits: Limits, now: Instant) -> GroupState:
+    """Stop the deadline's clock while a rollout is held, and give its phase the whole time again afterwards."""
+    rollout = state.rollout
+    if rollout is None or rollout.is_switched or held == (rollout.deadline_mono_s is None):
+        return state
+    if held:
+        return replace(state, rollout=replace(rollout, deadline_mono_s=None))
+    anew = replace(rollout, waiting_left_s=limits[Phase.WAITING], approval_until_utc=None, asked=False, reminded=False)
+    return replace(state, rollout=_entered(anew, rollout.phase, limits, now))
+
+
+def resume(state: GroupState, limits: Limits, now: Instant) -> GroupState:
+    """Carry a stored rollout into this process: its phase begins anew, an approval keeps its date (rule 14)."""
+    if state.rollout is None:
+        return state
+    anew = replace(state.rollout, waiting_left_s=limits[Phase.WAITING])
+    return replace(state, rollout=_entered(anew, anew.phase, limits, now))
 
 
 def release_from_quarantine(state: GroupState, service: str, colour: Colour) -> GroupState:
@@ -168,12 +237,12 @@ def quarantine_of(state: GroupState, candidates: tuple[Candidate, ...]) -> Quara
     )
 
 
-def switch(state: ServiceState, candidate: Candidate, now: Instant) -> ServiceState:
+def switch(state: ServiceState, candidate: Candidate, rollout: str | None, now: Instant) -> ServiceState:
     """Make the candidate's colour active; the release that was active becomes the way back."""
     way_back = None
     if state.active is not None:
         before = state.settled[state.active]
-        way_back = WayBack(state.active, next(iter(before)) if len(before) == 1 else None)
+        way_back = WayBack(state.active, next(iter(before)) if len(before) == 1 else None, rollout)
     released = frozenset({candidate.release} if candidate.release else ())
     return replace(
         state,
@@ -188,6 +257,34 @@ def switch(state: ServiceState, candidate: Candidate, now: Instant) -> ServiceSt
 def weights(active: Colour) -> tuple[tuple[Colour, int], ...]:
     """Return each colour's share of the traffic, those without any left out (traefik-facts, rule 1)."""
     return ((active, 100),)
+
+
+def _left(rollout: Rollout, now: Instant) -> Rollout:
+    if rollout.phase not in _SHARE_A_LIMIT or rollout.deadline_mono_s is None:
+        return rollout
+    return replace(rollout, waiting_left_s=max(0.0, rollout.deadline_mono_s - now.mono_s))
+
+
+def _entered(rollout: Rollout, to: Phase, limits: Limits, now: Instant) -> Rollout:
+    until_utc = rollout.approval_until_utc
+    if to in _SHARE_A_LIMIT:
+        limit_s = rollout.waiting_left_s
+    elif to is Phase.APPROVAL:
+        until_utc = until_utc or now.utc + timedelta(seconds=limits[to])
+        limit_s = (until_utc - now.utc).total_seconds()
+    else:
+        limit_s = limits[to]
+    return replace(
+        rollout,
+        phase=to,
+        entered_mono_s=now.mono_s,
+        deadline_mono_s=now.mono_s + limit_s,
+        approval_until_utc=until_utc,
+    )
+
+
+def _with_failed(state: GroupState, failed: Quarantine) -> tuple[Quarantine, ...]:
+    return (*state.quarantined, *([failed] if failed.candidates else []))[-QUARANTINES_KEPT:]
 
 
 def _step(state: GroupState, event: Event) -> Step:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from provider.gates import assess
-from provider.model import Colour, Health, Instant, Member, Served, Server
+from provider.gates import assess, colour_state
+from provider.model import Colour, ColourState, Health, Instant, Member, Served, Server
 from provider.rollout import weights
 
 LEAVING_LIMIT_S = 60.0
@@ -15,10 +15,13 @@ def serve(member: Member, now: Instant) -> Served | None:
     active = member.state.active
     if active is None or not member.observed[active].known:
         return None
+    preview = active.other if _previews(member, active.other) else None
+    shown = [colour for colour, _ in weights(active)] + ([preview] if preview else [])
     return Served(
         service=member.service,
         weights=weights(active),
-        servers={colour: serving(member, colour, now) for colour, _ in weights(active)},
+        servers={colour: serving(member, colour, now) for colour in shown},
+        preview=preview,
     )
 
 
@@ -27,7 +30,8 @@ def serving(member: Member, colour: Colour, now: Instant) -> tuple[Server, ...]:
 
     Rule 3: the healthy ones, and all when none is healthy. One that is published stays until proven unhealthy, and one
     not judged yet joins only where there is nothing else: what is chosen must not change by being published.
-    Rule 4: one that was asked to stop leaves at once, but the last that can serve stays for 60 s at most.
+    Rule 4: one that was asked to stop leaves at once, but the last that can serve stays for 60 s at most, and those
+    that left before it do not come back.
     """
     observed = member.observed[colour].servers
     able = [server for server in observed if _able(member, server)]
@@ -36,11 +40,11 @@ def serving(member: Member, colour: Colour, now: Instant) -> tuple[Server, ...]:
     lingering = [server for server in observed if _lingers(server, now)]
     for choice in (
         [server for server in staying if server in able],
-        [server for server in lingering if server in able],
+        _last([server for server in lingering if server in able], member),
         [server for server in staying if server in unhealthy],
         staying,
-        [server for server in lingering if server in unhealthy],
-        lingering,
+        _last([server for server in lingering if server in unhealthy], member),
+        _last(lingering, member),
     ):
         if choice:
             return tuple(sorted({server.url: server for server in choice}.values(), key=lambda server: server.url))
@@ -62,10 +66,23 @@ def first_document_waits_for(members: Iterable[Member], waited_s: float) -> str 
         if not all(observed.known for _, observed in member.observed.items()):
             return f"service {name} waits for Docker's first complete list"
         if active is None and any(observed.servers for _, observed in member.observed.items()):
-            return f"service {name} is undecided: both colours have servers; write initial: blue or green"
+            return (
+                f"service {name} is undecided: both colours have servers; name one: bluegreen switch {name} blue|green"
+            )
         if active is not None and waited_s < FIRST_HEALTH_LIMIT_S and _not_yet_healthy(member, active):
             return f"service {name} has no healthy server in {active} yet"
     return None
+
+
+def _last(leaving: list[Server], member: Member) -> list[Server]:
+    return [server for server in leaving if server.key in member.published] or leaving
+
+
+def _previews(member: Member, standby: Colour) -> bool:
+    """Tell whether the preview has somewhere to lead: a standby that stays, and all of whose servers are healthy."""
+    if member.service.preview is None or not member.observed[standby].staying:
+        return False
+    return colour_state(member, standby) is ColourState.HEALTHY
 
 
 def _not_yet_healthy(member: Member, active: Colour) -> bool:

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from provider import rollout
-from provider.gates import Assessment, assess, colour_state
+from provider.gates import Assessment, Verdict, assess, colour_state
 from provider.model import (
     Candidate,
     Colour,
-    ColourState,
     Condition,
+    Decision,
+    Gate,
+    GateState,
     Health,
     Instant,
     Member,
@@ -21,7 +23,9 @@ from provider.model import (
     Severity,
     Snapshot,
 )
-from provider.wanted import candidates, gates_of, held_by, holding_up, quarantine
+from provider.wanted import candidates, gates_of, held_by, holding_up, is_held, quarantine
+from provider.watching import failing, unconfirmed
+from provider.wayback import not_ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +57,14 @@ def service_status(standing: Standing, now: Instant) -> dict[str, object]:
         "phase": phase_of(snapshot, member),
         "weights": {colour: shares.get(colour, 0) for colour in Colour},
         "revision": standing.revision,
-        "confirmed": None,
-        "paused": held_by(snapshot) is not None,
+        "confirmed": unconfirmed(member) is None,
+        "paused": is_held(snapshot),
         "colours": {colour: _colour(standing, colour) for colour in Colour},
         "rollout": _rollout(standing, now),
         "blocking": blocking(snapshot, member, now),
         "rollback": way_back(member, snapshot),
-        "override": None,
+        "override": _override(member),
+        "lease": _lease(member, now),
         "quarantined": _quarantined(standing),
         "switched": _time(member.state.switched_utc),
         "conditions": [condition_status(condition) for condition in conditions],
@@ -73,6 +78,24 @@ def condition_status(condition: Condition) -> dict[str, object]:
         "severity": condition.severity,
         "message": condition.message,
         "since": _time(condition.since_utc),
+    }
+
+
+def decision_status(decision: Decision) -> dict[str, object]:
+    """Return one entry of the history."""
+    return {
+        "at": _time(decision.at_utc),
+        "service": decision.service,
+        "event": decision.event,
+        "colour": decision.colour,
+        "release": decision.release,
+        "rollout": decision.rollout,
+        "phase": decision.phase,
+        "outcome": decision.outcome,
+        "trigger": decision.trigger,
+        "actor": decision.actor,
+        "detail": decision.detail,
+        "evidence": list(decision.evidence),
     }
 
 
@@ -95,53 +118,87 @@ def desired_colour(snapshot: Snapshot, member: Member) -> Colour | None:
 
 
 def blocking(snapshot: Snapshot, member: Member, now: Instant) -> str | None:
-    """Say what keeps the service from what the file wants, and how to go on; None when nothing does."""
+    """Say what keeps the service from what is wanted of it, and how to go on; None when nothing does."""
     if member.state.active is None:
         return _undecided(member)
-    name = member.service.name
     if candidate_of(snapshot, member):
-        return holding_up(snapshot, now)
-    wanted = next((one for one in candidates(snapshot) if one.service == name), None)
+        return _awaited(snapshot, member, now)
+    wanted = next((one for one in candidates(snapshot) if one.service == member.service.name), None)
     if wanted is None:
-        return None
+        return _overridden(member)
+    under_way = snapshot.state.rollout
+    if under_way is not None:
+        return f"{_release(wanted)} waits for the end of rollout {under_way.id}, which is {under_way.phase}"
     held = held_by(snapshot)
     if held:
-        return f"{_release(wanted)} waits: {held} has hold: true; remove it to go on"
+        return f"{_release(wanted)} waits: {held}"
     failed = quarantine(snapshot)
     if failed:
-        named = member.service.active.colour is wanted.colour
-        again = f"change active to {wanted.colour.other} and back" if named else f"write active: {wanted.colour}"
+        why = f" ({failed.reason})" if failed.reason else ""
         return (
-            f"{_release(wanted)} is quarantined: rollout {failed.rollout} ended as {failed.outcome}; "
-            f"start a new release in {wanted.colour}, or {again} in the file"
+            f"{_release(wanted)} is quarantined: rollout {failed.rollout} ended as {failed.outcome}{why}; start a new "
+            f"release in {wanted.colour}, or try it again: bluegreen retry {member.service.name}"
         )
     return None
 
 
 def way_back(member: Member, snapshot: Snapshot) -> dict[str, object]:
     """Say whether the way back could be taken now, and if not, why (rule 9)."""
-    back, active = member.state.way_back, member.state.active
-    if back is None or active is None:
-        standby = active.other if active else "the standby"
-        return {"ready": False, "to": None, "release": None, "reason": f"{standby} has not been active"}
-    reason = _way_back_lost(member, back.colour, back.release, snapshot)
-    return {"ready": reason is None, "to": back.colour, "release": back.release, "reason": reason}
+    back = member.state.way_back
+    reason = not_ready(member, snapshot)
+    return {
+        "ready": reason is None,
+        "to": back.colour if back else None,
+        "release": back.release if back else None,
+        "reason": reason,
+    }
 
 
-def _way_back_lost(member: Member, colour: Colour, release: str | None, snapshot: Snapshot) -> str | None:
-    observed = member.observed[colour]
-    if release is None:
-        return f"{colour} ran several releases when it was left"
-    if not observed.servers:
-        return f"{colour} has no servers any more"
-    if observed.release != release:
-        return f"{colour} runs {', '.join(sorted(observed.releases))}, not {release}"
-    if observed.from_docker and not snapshot.docker_connected:
-        return "Docker does not answer, so what runs is not known"
-    if rollout.quarantine_of(snapshot.state, (Candidate(member.service.name, colour, release),)):
-        return f"release {release} is quarantined"
-    state = colour_state(member, colour)
-    return None if state is ColourState.HEALTHY else f"{colour} is {state}"
+def _awaited(snapshot: Snapshot, member: Member, now: Instant) -> str | None:
+    """Say what a rollout under way waits for."""
+    under_way = snapshot.state.rollout
+    if under_way is None or not under_way.is_switched:
+        return holding_up(snapshot, now)
+    bad = failing(member)
+    if bad is not None:
+        reason = not_ready(member, snapshot)
+        kept = f"it stays, for there is no way back: {reason}" if reason else "the way back has yet to pass its checks"
+        return f"{bad.reason}; {kept}"
+    if under_way.phase is Phase.CONFIRMING:
+        return f"not confirmed yet: {unconfirmed(member) or 'another service of the group is not'}"
+    left_s = max(0.0, (under_way.deadline_mono_s or now.mono_s) - now.mono_s)
+    return f"release {member.observed[member.state.active or Colour.BLUE].release} is watched for {left_s:.0f} s more"
+
+
+def _overridden(member: Member) -> str | None:
+    override = member.state.override
+    if override is None:
+        return None
+    by = f" by {override.actor}" if override.actor else ""
+    return (
+        f"traffic is kept at {override.colour}{by}: {override.reason}; this ends with a new release in "
+        f"{override.colour.other}, another `active` in the file, or bluegreen retry {member.service.name}"
+    )
+
+
+def _override(member: Member) -> dict[str, object] | None:
+    override = member.state.override
+    if override is None:
+        return None
+    return {
+        "colour": override.colour,
+        "reason": override.reason,
+        "actor": override.actor,
+        "since": _time(override.since_utc),
+        "rejected": override.rejected,
+    }
+
+
+def _lease(member: Member, now: Instant) -> dict[str, object] | None:
+    lease = member.state.lease
+    if lease is None or now.utc >= lease.until_utc:
+        return None
+    return {"id": lease.id, "holder": lease.holder, "until": _time(lease.until_utc), "warning": lease.warning}
 
 
 def _undecided(member: Member) -> str:
@@ -149,10 +206,10 @@ def _undecided(member: Member) -> str:
         return "undecided: Docker has not listed its containers yet"
     running = [colour for colour, observed in member.observed.items() if observed.servers]
     if member.state.undecided and len(running) < len(Colour):
-        return "undecided: both colours were seen running; write initial: blue or initial: green in the file"
+        return f"undecided: both colours were seen running; name one: bluegreen switch {member.service.name} blue|green"
     if not running:
         return "undecided: no server of either colour was seen yet; start one, or write initial: blue in the file"
-    return "undecided: both colours have servers; write initial: blue or initial: green in the file"
+    return f"undecided: both colours have servers; name one: bluegreen switch {member.service.name} blue|green"
 
 
 def service_conditions(
@@ -165,13 +222,16 @@ def service_conditions(
         found.append(Condition("undecided", Severity.WARNING, _undecided(member), since_utc))
     elif member.observed[active].known:
         found += _unserved(member, health, active)
-    if member.service.preview is not None:
-        message = "this version does not publish the preview that the file asks for"
-        found.append(Condition("preview-not-built", Severity.WARNING, message, since_utc))
     if replaced is not None:
         instead = f" instead of {replaced.before}" if replaced.before else ""
         message = f"{active} was replaced in place: it runs {replaced.release}{instead}"
         found.append(Condition("replaced", Severity.WARNING, message, replaced.since_utc))
+    back, override = member.state.way_back, member.state.override
+    if back is not None and back.lost is not None:
+        message = f"the way back to release {back.release} in {back.colour} is lost: {back.lost}"
+        found.append(Condition("way-back-lost", Severity.WARNING, message, None))
+    if override is not None and (told := _overridden(member)):
+        found.append(Condition("override", Severity.INFO, told, override.since_utc))
     return tuple(found)
 
 
@@ -179,14 +239,21 @@ def _unserved(member: Member, health: Mapping[ServerKey, ServerHealth], active: 
     servers = member.observed[active].servers
     known = [health[server.key] for server in servers if server.key in health]
     if not servers:
-        way_out = f"start one, or write active: {active.other}"
-        message = f"{active} is active and has no servers: requests are answered with 503; {way_out}"
+        message = f"{active} is active and has no servers: requests are answered with 503; start one{_way_out(member)}"
         yield Condition("no-servers", Severity.CRITICAL, message, None)
     elif known and all(found.health is Health.UNHEALTHY for found in known):
         message = (
             f"{active} is active and none of its {len(servers)} servers is healthy; all are served: {known[0].cause}"
+            f"{_way_out(member)}"
         )
         yield Condition("none-healthy", Severity.CRITICAL, message, max(found.since_utc for found in known))
+
+
+def _way_out(member: Member) -> str:
+    """Print the command that takes the way back, where there is one (rule 8)."""
+    back = member.state.way_back
+    can_go = back is not None and back.lost is None and member.state.override is None  # then it was left by one
+    return f"; to go back: bluegreen rollback {member.service.name}" if can_go else ""
 
 
 def _colour(standing: Standing, colour: Colour) -> dict[str, object]:
@@ -231,9 +298,43 @@ def _rollout(standing: Standing, now: Instant) -> dict[str, object] | None:
         "deadline": _time(_deadline_utc(under_way, now)),
         "gates": {
             gate: {"state": verdict.state} | ({"reason": verdict.reason} if verdict.reason else {})
-            for gate, verdict in gates_of(standing.snapshot, one, now).items()
+            for gate, verdict in _gates(standing, under_way, one, now)
         },
+        "forced": under_way.forced,
+        "smoke": _smoke(standing.member, under_way),
+        "approval": _approval(under_way),
     }
+
+
+def _gates(standing: Standing, under_way: Rollout, one: Candidate, now: Instant) -> Iterable[tuple[Gate, Verdict]]:
+    """After the switch the gates say what they said at it; what the servers do since is told by the watch."""
+    found = gates_of(standing.snapshot, one, now)
+    for gate, verdict in found.items():
+        if under_way.is_switched and verdict.state is not GateState.SKIPPED:
+            yield gate, Verdict(GateState.PASSED)
+        else:
+            yield gate, verdict
+
+
+def _smoke(member: Member, under_way: Rollout) -> list[dict[str, object]]:
+    kept = next((found.results for found in under_way.smoke if found.service == member.service.name), None)
+    live = member.smoke.results if member.smoke is not None and under_way.phase is Phase.TESTING else ()
+    return [
+        {
+            "test": each.test,
+            "server": each.url,
+            "passed": each.passed,
+            "cause": each.cause,
+            "excerpt": each.excerpt,
+            "duration": round(each.duration_s, 4),
+        }
+        for each in (live if kept is None else kept)
+    ]
+
+
+def _approval(under_way: Rollout) -> dict[str, object] | None:
+    given = under_way.approval
+    return {"actor": given.actor, "at": _time(given.at_utc)} if given else None
 
 
 def _quarantined(standing: Standing) -> list[dict[str, object]]:
@@ -244,6 +345,7 @@ def _quarantined(standing: Standing) -> list[dict[str, object]]:
             "release": one.release,
             "outcome": failed.outcome,
             "rollout": failed.rollout,
+            "reason": failed.reason,
             "since": _time(failed.since_utc),
         }
         for failed in standing.snapshot.state.quarantined

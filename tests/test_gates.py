@@ -1,17 +1,32 @@
 """What is known of a server, and when a release may take traffic."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from provider import gates
-from provider.model import ColourState, Gate, GateState, Health, HealthCheck, Member, Observed, ProbeMode, SmokeTest
+from provider.model import (
+    Candidate,
+    ColourState,
+    Gate,
+    GateState,
+    Health,
+    HealthCheck,
+    Member,
+    Observed,
+    Phase,
+    ProbeMode,
+    Rollout,
+    Service,
+    Smoke,
+    SmokeResult,
+    SmokeTest,
+    WayBack,
+)
+from tests.phases import NEW, OLD, begun, in_phase, moved, with_state
 from tests.worlds import BLUE, GREEN, NOTHING, at, candidate, found, member, runs, server, service
 
-OLD = server(1, "r1")
-NEW = server(2, "r2")
 HEALTHY, UNHEALTHY, UNKNOWN = Health.HEALTHY, Health.UNHEALTHY, Health.UNKNOWN
 
 
@@ -73,8 +88,15 @@ def test_one_bad_server_names_the_state_of_its_colour(second: Health, state: Col
     assert gates.colour_state(member(green=runs(NEW, other), health={other: second}), GREEN) is state
 
 
-def verdict(of: Member, mono_s: float = 1000.0, *, connected: bool = True, release: str = "r2") -> gates.Verdict:
-    return gates.health_gate(of, candidate(release), at(mono_s), docker_connected=connected)
+def verdict(
+    of: Member,
+    mono_s: float = 1000.0,
+    *,
+    connected: bool = True,
+    release: str = "r2",
+    under_way: Rollout | None = None,
+) -> gates.Verdict:
+    return gates.health_gate(of, candidate(release), under_way, at(mono_s), docker_connected=connected)
 
 
 def ready(**fields: Any) -> Member:
@@ -145,32 +167,218 @@ def test_evidence_of_another_container_at_the_same_address_does_not_count() -> N
     assert verdict(of).state is GateState.RUNNING
 
 
+def test_the_gate_looks_at_the_colour_of_the_candidate() -> None:
+    of = member(active=GREEN, blue=runs(OLD), green=runs(NEW))
+    assert gates.health_gate(of, candidate("r1", BLUE), None, at(), docker_connected=True).lets_through
+
+
+# --- the way back ---------------------------------------------------------------------------------------------------
+
+HURRIED = service(settle_s=3600.0, min_servers=3, smoke_tests=(SmokeTest("home"),), approval_is_manual=True)
+
+
+def all_of(of: Member, one: Candidate, under_way: Rollout | None = None, *, connected: bool = True) -> dict[Gate, bool]:
+    found = gates.verdicts(of, one, under_way, at(), docker_connected=connected)
+    return {gate: answer.lets_through for gate, answer in found.items()}
+
+
+def test_of_the_way_back_only_its_present_health_is_asked() -> None:
+    """Rule 9."""
+    back = moved(HURRIED)
+    assert all_of(back, candidate("r1", BLUE)) == {Gate.HEALTH: True, Gate.SMOKE: True, Gate.APPROVAL: True}
+    assert not all_of(moved(HURRIED, health={OLD: UNHEALTHY}), candidate("r1", BLUE))[Gate.HEALTH]
+    assert not all_of(back, candidate("r1", BLUE), connected=False)[Gate.HEALTH]
+
+
 @pytest.mark.parametrize(
-    ("asked", "gate", "key"),
+    ("of", "one"),
     [
-        ({"smoke_tests": (SmokeTest("home"),)}, Gate.SMOKE, "smokeTests"),
-        ({"approval_is_manual": True}, Gate.APPROVAL, "approval: manual"),
+        (moved(HURRIED, blue=runs(server(1, "r7"))), candidate("r7", BLUE)),
+        (with_state(moved(HURRIED), way_back=WayBack(BLUE, None)), candidate("r1", BLUE)),
+        (with_state(moved(HURRIED), way_back=WayBack(BLUE, None)), candidate(None, BLUE)),
+        (with_state(moved(HURRIED), way_back=None), candidate("r1", BLUE)),
     ],
 )
-def test_a_gate_that_cannot_be_run_stays_shut_where_it_is_asked_for(
-    asked: Mapping[str, Any], gate: Gate, key: str
+def test_what_is_not_exactly_the_way_back_passes_every_gate(of: Member, one: Candidate) -> None:
+    """Rule 9: the exact release."""
+    assert not gates.is_way_back(of, one)
+    assert all_of(of, one) == {Gate.HEALTH: False, Gate.SMOKE: False, Gate.APPROVAL: False}
+
+
+# --- forced ---------------------------------------------------------------------------------------------------------
+
+
+def forced() -> Rollout | None:
+    return begun(actor="ann", forced="it burns").rollout
+
+
+def test_force_waives_every_gate_and_says_who_did_and_why() -> None:
+    """P1."""
+    of = ready(of=HURRIED, health={NEW: UNHEALTHY})
+    found = gates.verdicts(of, candidate(), forced(), at(), docker_connected=True)
+    assert {(answer.state, answer.reason) for answer in found.values()} == {
+        (GateState.SKIPPED, "waived by ann: it burns")
+    }
+
+
+@pytest.mark.parametrize(
+    ("green", "connected"),
+    [(NOTHING, True), (runs(NEW, server(3, "r3")), True), (runs(server(2, "r9")), True), (runs(NEW), False)],
+    ids=["no servers", "mixed", "another release", "Docker away"],
+)
+def test_force_never_waives_the_release(green: Observed, connected: bool) -> None:
+    """P1."""
+    assert not verdict(ready(green=green), connected=connected, under_way=forced()).lets_through
+
+
+# --- smoke tests ----------------------------------------------------------------------------------------------------
+
+HOME, CART = SmokeTest("home"), SmokeTest("cart", path="/cart")
+TESTED = service(smoke_tests=(HOME, CART))
+
+
+def results(*passed: bool | None, of: Member) -> Member:
+    """Answer the tests in their order, all on the first server, then all on the next one."""
+    run = gates.smoke_run(of, candidate())
+    assert run is not None
+    asked = [(test.name, url) for url in run.servers for test in run.tests]
+    made = tuple(
+        SmokeResult(test, url, result, None if result else "500, wanted 200", "oops", 0.1)
+        for (test, url), result in zip(asked, passed, strict=False)
+    )
+    return replace(of, smoke=Smoke(run, made))
+
+
+def smoke(of: Member, under_way: Rollout | None = None) -> gates.Verdict:
+    return gates.smoke_gate(of, candidate(), under_way)
+
+
+def kept(of: Member) -> Rollout:
+    evidence = gates.new_smoke_evidence(of, candidate())
+    under_way = begun().rollout
+    assert evidence is not None
+    assert under_way is not None
+    return replace(under_way, smoke=(evidence,))
+
+
+def test_the_smoke_tests_of_a_candidate_are_made_on_every_server_that_stays() -> None:
+    of = ready(of=TESTED, green=runs(server(3, "r2"), NEW, server(4, "r2", leaving_mono_s=990.0)))
+    run = gates.smoke_run(of, candidate())
+    assert run is not None
+    assert (run.release, run.servers) == ("r2", ("http://10.0.0.2:80", "http://10.0.0.3:80"))
+    assert (run.host, run.tests) == ("shop.example.com", (HOME, CART))
+
+
+@pytest.mark.parametrize(
+    ("of", "release"),
+    [(ready(), "r2"), (ready(of=TESTED), None), (ready(of=TESTED), "r3"), (ready(of=TESTED, green=NOTHING), "r2")],
+    ids=["no tests", "no release", "another release", "no servers"],
+)
+def test_there_is_nothing_to_test_without_that_release(of: Member, release: str | None) -> None:
+    assert gates.smoke_run(of, candidate(release)) is None
+
+
+@pytest.mark.parametrize(
+    ("passed", "state", "reason"),
+    [
+        ((), GateState.PENDING, "the smoke tests have not begun"),
+        ((True,), GateState.RUNNING, "1 of 2 smoke tests passed"),
+        ((True, True), GateState.RUNNING, "2 of 2 smoke tests passed"),
+        (
+            (True, None),
+            GateState.RUNNING,
+            "1 of 2 smoke tests passed; cart on http://10.0.0.2:80: 500, wanted 200",
+        ),
+    ],
+)
+def test_results_that_are_not_kept_yet_let_nothing_through(
+    passed: tuple[bool | None, ...], state: GateState, reason: str
 ) -> None:
-    """P2: missing checks never count as passed."""
-    answers = gates.verdicts(ready(of=service(**asked)), candidate(), at(), docker_connected=True)
-    assert not answers[gate].lets_through
-    assert key in str(answers[gate].reason)
-    assert [other.lets_through for name, other in answers.items() if name is not gate] == [True, True]
+    """P5: nothing rests on evidence that a crash would lose."""
+    of = ready(of=TESTED)
+    answer = smoke(results(*passed, of=of) if passed else of)
+    assert (answer.state, answer.reason, answer.lets_through) == (state, reason, False)
+
+
+def test_the_evidence_that_is_kept_decides() -> None:
+    """P1."""
+    of = ready(of=TESTED)
+    passed = kept(results(True, True, of=of))
+    assert smoke(of, passed) == gates.Verdict(GateState.PASSED, "2 tests passed")
+    failed = kept(results(True, False, of=of))
+    assert smoke(of, failed) == gates.Verdict(GateState.FAILED, "cart failed on http://10.0.0.2:80: 500, wanted 200")
+
+
+@pytest.mark.parametrize(
+    ("changed", "release"),
+    [
+        (service(smoke_tests=(HOME,)), "r2"),
+        (service(smoke_tests=(HOME, replace(CART, status=201))), "r2"),
+        (TESTED, "r3"),
+    ],
+    ids=["a test fewer", "another test", "another release"],
+)
+def test_evidence_counts_for_that_release_and_that_definition_only(changed: Service, release: str) -> None:
+    """P1, rule 12."""
+    evidence = kept(results(True, True, of=ready(of=TESTED)))
+    of = ready(of=changed, green=runs(server(2, release)))
+    assert not gates.smoke_gate(of, candidate(release), evidence).lets_through
+
+
+@pytest.mark.parametrize("edited", [{"settle_s": 1.0}, {"approval_is_manual": True}, {"min_servers": 1}])
+def test_an_edit_of_another_gate_keeps_the_evidence(edited: dict[str, Any]) -> None:
+    """Rule 12: changing a gate's definition voids that gate's evidence only."""
+    evidence = kept(results(True, True, of=ready(of=TESTED)))
+    assert smoke(ready(of=replace(TESTED, **edited)), evidence).lets_through
+
+
+@pytest.mark.parametrize(
+    ("passed", "is_evidence"),
+    [
+        ((True,), None),
+        ((True, True, True), None),
+        ((True, None, True, True), None),
+        ((None, None, None, None), None),
+        ((True, True, True, True), True),
+        ((False,), False),
+        ((True, True, None, False), False),
+    ],
+)
+def test_a_run_is_evidence_by_one_failure_or_by_every_pass(
+    passed: tuple[bool | None, ...], is_evidence: bool | None
+) -> None:
+    """P2: missing, cancelled, timed out or errored tests are none."""
+    of = ready(of=TESTED, green=runs(NEW, server(3, "r2")))
+    evidence = gates.new_smoke_evidence(results(*passed, of=of), candidate())
+    assert (evidence.passed if evidence else None) is is_evidence
+
+
+def test_results_of_other_servers_are_no_evidence() -> None:
+    """P2: a server that came meanwhile is tested too."""
+    of = results(True, True, of=ready(of=TESTED))
+    more = replace(of, observed=of.observed.put(GREEN, runs(NEW, server(3, "r2"))))
+    assert gates.new_smoke_evidence(more, candidate()) is None
+    assert smoke(more).reason == "the smoke tests have not begun"
+    assert gates.new_smoke_evidence(replace(of, smoke=None), candidate()) is None
+
+
+# --- approval -------------------------------------------------------------------------------------------------------
+
+
+def test_an_approval_that_is_asked_for_says_how_to_give_it() -> None:
+    """P1."""
+    of = ready(of=service(approval_is_manual=True))
+    waits = gates.approval_gate(of, candidate(), begun().rollout)
+    assert waits.state is GateState.PENDING
+    assert waits.reason == "release r2 waits for approval: bluegreen approve shop --release r2"
+    given = gates.approval_gate(of, candidate(), in_phase(Phase.SHIFTING).rollout)
+    assert given == gates.Verdict(GateState.PASSED, "approved by ann")
 
 
 def test_a_gate_that_nobody_asks_for_is_skipped() -> None:
-    answers = gates.verdicts(ready(), candidate(), at(), docker_connected=True)
+    answers = gates.verdicts(ready(), candidate(), None, at(), docker_connected=True)
     assert {gate: answer.state for gate, answer in answers.items()} == {
         Gate.HEALTH: GateState.PASSED,
         Gate.SMOKE: GateState.SKIPPED,
         Gate.APPROVAL: GateState.SKIPPED,
     }
-
-
-def test_the_gate_looks_at_the_colour_of_the_candidate() -> None:
-    of = member(active=GREEN, blue=runs(OLD), green=runs(NEW))
-    assert gates.health_gate(of, candidate("r1", BLUE), at(), docker_connected=True).lets_through

@@ -1,42 +1,34 @@
-"""Random worlds against what must always hold. The gates are judged here by a second, independent reading of rule 5."""
+"""Random worlds against what must always hold; the rules are read a second time, by the `Witness`."""
 
 import os
-from collections import defaultdict
 from dataclasses import replace
-from functools import partial
-from operator import methodcaller
 
 import pytest
 from hypothesis import HealthCheck as Check
-from hypothesis import assume, given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from provider import serving
+from provider import commands, serving
+from provider.commands import Command, Done, Refusal, Refused, command
 from provider.model import (
     ByColour,
-    Candidate,
     Colour,
     Deadlines,
     FixedServers,
-    GroupState,
     Health,
     HealthCheck,
-    Outcome,
-    Phase,
+    Plan,
     ProbeMode,
-    Rollout,
-    Server,
-    ServerKey,
-    Service,
-    ServiceState,
     SmokeTest,
     Snapshot,
+    Trigger,
+    Verb,
     Wish,
 )
 from provider.reconcile import reconcile, step
-from tests.worlds import DEADLINE_S as STORY_DEADLINE_S
-from tests.worlds import Input, Player, Taken, World, group_of, service
+from tests.witness import EARLY_S, Witness, durable, is_held, staying
+from tests.worlds import Traefik, World, group_of, service
 
 # A hunt for bugs takes other examples each time, and as many as this says: BLUEGREEN_EXAMPLES=20000 pytest ...
 EXAMPLES = int(os.environ.get("BLUEGREEN_EXAMPLES", "300"))
@@ -47,27 +39,57 @@ FIXED_NAME = "cart"
 NAMES = (FIXED_NAME, *DOCKER_NAMES)
 DEADLINE_S = 300.0
 TIMES_S = (0.5, 5.0, 30.0, 60.0, DEADLINE_S)
+HOME, SEARCH = SmokeTest("home"), SmokeTest("search", path="/search")
+BEGUN_MOST = 3 * len(NAMES)
 
-names = st.sampled_from(NAMES)
-docker_names = st.sampled_from(DOCKER_NAMES)
+names = st.sampled_from(("shop", "shop", "pay", "cart"))
+docker_names = st.sampled_from(("shop", "shop", "pay"))
+some_names = st.sampled_from((("shop",), ("shop",), ("pay",), DOCKER_NAMES))
 colours = st.sampled_from(Colour)
 releases = st.sampled_from(("r1", "r2", "r3"))
 groups = st.sampled_from((None, "storefront"))
 indices = st.integers(0, 3)
 rarely = st.sampled_from((False, False, False, True))
+mostly = st.sampled_from((True, True, True, False))
+healths = st.sampled_from(Health)
+tests = st.sampled_from(((), (HOME,), (HOME, SEARCH)))
+deadlines = st.builds(
+    Deadlines,
+    waiting_s=st.sampled_from((30.0, DEADLINE_S)),
+    testing_s=st.sampled_from((5.0, 60.0)),
+    approval_s=st.sampled_from((60.0, 2 * DEADLINE_S)),
+    confirming_s=st.sampled_from((5.0, 30.0)),
+)
+watches = st.sampled_from((0.0, 30.0, DEADLINE_S))
+edits = st.one_of(
+    st.fixed_dictionaries({"hold": rarely}),
+    st.fixed_dictionaries({"group": groups}),
+    st.fixed_dictionaries({"min_servers": st.sampled_from((None, 1, 2)), "settle_s": st.sampled_from((0.0, 5.0))}),
+    st.fixed_dictionaries({"deadlines": deadlines, "watch_s": watches}),
+    st.fixed_dictionaries({"approval_is_manual": st.booleans(), "smoke_tests": tests}),
+)
+changes = st.one_of(
+    st.just({"gone": True}),
+    st.just({"asked_to_stop": True}),
+    st.fixed_dictionaries({"docker_health": healths}),
+)
 
 
 class Daemon(RuleBasedStateMachine):
-    """Inputs arrive in any order, the daemon is killed between any two steps, and time passes."""
+    """Inputs and commands arrive in any order, the daemon is killed between any two steps, and time passes."""
 
     @initialize(
         grouped=st.booleans(),
         initial=st.sampled_from((None, Colour.BLUE)),
         settle_s=st.sampled_from((0.0, 5.0)),
         mode=st.sampled_from((None, ProbeMode.HTTP, ProbeMode.DOCKER)),
-        connected=st.booleans(),
-        running=st.booleans(),
+        connected=mostly,
+        running=mostly,
         amount=st.integers(1, 3),
+        traefiks=st.integers(0, 2),
+        has_apis=st.booleans(),
+        gates=st.tuples(rarely, tests, watches),
+        moves=st.lists(some_names, max_size=2),
     )
     def start(
         self,
@@ -78,14 +100,20 @@ class Daemon(RuleBasedStateMachine):
         connected: bool,
         running: bool,
         amount: int,
+        traefiks: int,
+        has_apis: bool,
+        gates: tuple[bool, tuple[SmokeTest, ...], float],
+        moves: list[tuple[str, ...]],
     ) -> None:
-        self.world = World(docker_connected=connected)
+        self.world = World(docker_connected=connected, has_apis=has_apis)
+        self.world.traefiks = {f"t{number}": Traefik() for number in range(traefiks)}
+        self.witness = Witness(self.world)
+        self.docker_health = Health.HEALTHY if mode is ProbeMode.DOCKER else None
         self.steps_left: int | None = None
-        self.deadlines: dict[str, float | None] = {}
-        self.shifting_since: dict[str, float] = {}
-        self.failed: dict[str, list[frozenset[Candidate]]] = defaultdict(list)
-        self.named: dict[str, Wish] = {}
         self.served: set[str] = set()
+        self.determined: object = None
+        self.body: bytes | None = None
+        manual, smoke_tests, watch_s = gates
         self.all_services = {
             name: service(
                 name,
@@ -95,16 +123,21 @@ class Daemon(RuleBasedStateMachine):
                 health_check=HealthCheck(mode=mode if name != FIXED_NAME else None),
                 deadlines=Deadlines(waiting_s=DEADLINE_S),
                 servers=_fixed(Colour.BLUE, "r1") if name == FIXED_NAME else ByColour(None, None),
+                approval_is_manual=manual,
+                smoke_tests=smoke_tests,
+                watch_s=watch_s,
             )
             for name in NAMES
         }
         for name in DOCKER_NAMES if running else ():
-            self.world.start(name, Colour.BLUE, "r1")
+            self.world.start(name, Colour.BLUE, "r1", self.docker_health)
         for name in NAMES[-amount:]:
             self.world.write(self.all_services[name])
         if connected:
             self.world.connect()
         self.go()
+        for release, moving in zip(("r2", "r3"), moves, strict=False):
+            self.release_comes_to_standby(moving, release, 1, passed=True)
 
     # --- the file -------------------------------------------------------------------------------------------------
 
@@ -118,25 +151,9 @@ class Daemon(RuleBasedStateMachine):
     def wish(self, name: str, wish: Wish) -> None:
         self.edit(name, active=wish)
 
-    @rule(name=names, hold=rarely)
-    def hold(self, name: str, hold: bool) -> None:
-        self.edit(name, hold=hold)
-
-    @rule(name=names, group=groups)
-    def regroup(self, name: str, group: str | None) -> None:
-        self.edit(name, group=group)
-
-    @rule(name=names, least=st.sampled_from((None, 1, 2)), settle_s=st.sampled_from((0.0, 5.0)))
-    def retune(self, name: str, least: int | None, settle_s: float) -> None:
-        self.edit(name, min_servers=least, settle_s=settle_s)
-
-    @rule(name=names, waiting_s=st.sampled_from((30.0, DEADLINE_S)))
-    def redeadline(self, name: str, waiting_s: float) -> None:
-        self.edit(name, deadlines=Deadlines(waiting_s=waiting_s))
-
-    @rule(name=names, manual=rarely, smoke=rarely)
-    def ask_for_more_gates(self, name: str, manual: bool, smoke: bool) -> None:
-        self.edit(name, approval_is_manual=manual, smoke_tests=(SmokeTest("home"),) if smoke else ())
+    @rule(name=names, fields=edits)
+    def edit_else(self, name: str, fields: dict[str, object]) -> None:
+        self.edit(name, **fields)
 
     @rule(colour=colours, version=st.sampled_from((None, "r1", "r2", "r3")))
     def rewrite_fixed_servers(self, colour: Colour, version: str | None) -> None:
@@ -166,35 +183,23 @@ class Daemon(RuleBasedStateMachine):
 
     @rule(name=docker_names, colour=colours, release=releases, count=st.integers(1, 2))
     def deploy(self, name: str, colour: Colour, release: str, count: int) -> None:
-        self.world.replace_all(name, colour, release, count)
+        self.world.replace_all(name, colour, release, count, self.docker_health)
         self.go()
 
-    @rule(name=docker_names, colour=colours, index=indices, noticed=st.booleans())
-    def remove_container(self, name: str, colour: Colour, index: int, noticed: bool) -> None:
-        self.change_container(name, colour, index, noticed, gone=True)
-
-    @rule(name=docker_names, colour=colours, index=indices, noticed=st.booleans())
-    def ask_container_to_stop(self, name: str, colour: Colour, index: int, noticed: bool) -> None:
-        self.change_container(name, colour, index, noticed, leaving_mono_s=self.world.mono_s)
-
-    @rule(name=docker_names, colour=colours, index=indices, health=st.sampled_from(Health))
-    def docker_judges(self, name: str, colour: Colour, index: int, health: Health) -> None:
-        self.change_container(name, colour, index, noticed=True, docker_health=health)
-
-    def change_container(
-        self, name: str, colour: Colour, index: int, noticed: bool, *, gone: bool = False, **fields: object
-    ) -> None:
+    @rule(name=docker_names, colour=colours, index=indices, change=changes, noticed=mostly)
+    def change_container(self, name: str, colour: Colour, index: int, change: dict[str, object], noticed: bool) -> None:
         running = self.world.containers.get((name, colour), ())
         if not running:
             return
         before = running[index % len(running)]
-        after = None if gone else replace(before, **fields)  # type: ignore[arg-type]
+        fields: dict[str, object] = {"leaving_mono_s": self.world.mono_s} if "asked_to_stop" in change else change
+        after = None if "gone" in change else replace(before, **fields)  # type: ignore[arg-type]
         self.world.change(name, colour, before, after)
         if noticed:
             self.world.notice(name, colour)
         self.go()
 
-    @rule(connected=st.booleans())
+    @rule(connected=mostly)
     def docker_comes_or_goes(self, connected: bool) -> None:
         if connected:
             self.world.connect()
@@ -207,42 +212,109 @@ class Daemon(RuleBasedStateMachine):
         self.world.relist()
         self.go()
 
-    # --- probes and time ------------------------------------------------------------------------------------------
+    # --- probes and smoke tests -------------------------------------------------------------------------------------
 
-    @rule(name=names, colour=colours, index=indices, health=st.sampled_from(Health))
-    def judge(self, name: str, colour: Colour, index: int, health: Health) -> None:
+    def check(self, name: str, colour: Colour, health: Health) -> None:
+        for server in self.world.servers(name, colour):
+            self.witness.checked(name, server.key, health)
+            self.world.check(name, server.key, health)
+
+    @rule(name=names, colour=colours, index=indices, health=healths)
+    def check_one(self, name: str, colour: Colour, index: int, health: Health) -> None:
         servers = self.world.servers(name, colour)
         if servers and name in self.world.services:
-            self.world.judge(name, servers[index % len(servers)].key, health)
+            key = servers[index % len(servers)].key
+            self.witness.checked(name, key, health)
+            self.world.check(name, key, health)
             self.go()
 
-    @rule()
-    def judge_all_healthy(self) -> None:
+    @rule(name=names, active=healths, standby=healths, rounds=st.integers(1, 4), seconds=st.sampled_from((0.0, 1.0)))
+    def check_for_a_while(self, name: str, active: Health, standby: Health, rounds: int, seconds: float) -> None:
+        """What decides a watch: both colours are checked time and again."""
+        has_traffic = self.witness.active(name)
+        if name in self.world.services and has_traffic is not None:
+            for _ in range(rounds):
+                self.check(name, has_traffic, active)
+                self.check(name, has_traffic.other, standby)
+                self.go()
+                self.world.passes(seconds)
+            self.go()
+
+    @rule(name=names)
+    def active_fails(self, name: str) -> None:
+        """What the watch is for: the active colour fails, and the other one passes, for a while."""
+        self.check_for_a_while(name, Health.UNHEALTHY, Health.HEALTHY, 4, 1.0)
+
+    def check_all(self) -> None:
         for name in self.world.services:
             for colour in Colour:
-                for server in self.world.servers(name, colour):
-                    self.world.judge(name, server.key, Health.HEALTHY)
+                self.check(name, colour, Health.HEALTHY)
         self.go()
 
-    @rule(seconds=st.sampled_from((0.5, 5.0)))
-    def all_goes_well(self, seconds: float) -> None:
-        """Docker and every server answer, for a while."""
+    @precondition(lambda self: self.world.smoke_runs())
+    @rule(passed=st.lists(st.sampled_from((True, False, None)), min_size=1, max_size=3))
+    def test(self, passed: list[bool | None]) -> None:
+        """Whatever the smoke tests come to, or not."""
+        for run in self.world.smoke_runs():
+            self.world.answer_smoke(run, *passed)
+            self.witness.tested(run, tuple(one.passed for one in self.world.smoke[run.service].results))
+        self.go()
+
+    # --- Traefik ----------------------------------------------------------------------------------------------------
+
+    @rule(
+        index=indices,
+        polls=mostly,
+        applies=mostly,
+        answers=mostly,
+        dislikes=st.frozensets(st.sampled_from(("shop-blue", "shop-green", "pay-green", "cart-green")), max_size=2),
+        hangs_up=rarely,
+    )
+    @precondition(lambda self: self.world.traefiks)
+    def change_traefik(
+        self, index: int, polls: bool, applies: bool, answers: bool, dislikes: frozenset[str], hangs_up: bool
+    ) -> None:
+        name = f"t{index % len(self.world.traefiks)}"
+        self.world.set_traefik(name, polls=polls, applies=applies, answers=answers, dislikes=dislikes)
+        if hangs_up:
+            self.world.hang_up(name)
+            self.go()
+
+    @rule(polled=mostly, read=mostly)
+    def traefik_works(self, polled: bool, read: bool) -> None:
+        if polled:
+            self.world.poll()
+        if read:
+            self.world.read_back()
+        self.go()
+
+    # --- time -------------------------------------------------------------------------------------------------------
+
+    @rule(passed=st.sampled_from((True, True, False, None)))
+    def all_goes_well(self, passed: bool | None) -> None:
+        """Docker, every server and Traefik answer, for a while."""
         self.world.connect()
-        self.judge_all_healthy()
-        self.world.passes(seconds)
+        self.check_all()
+        self.world.passes(5.0)
         self.go()
+        self.test([passed])
         self.docker_answers()
+        self.traefik_works(polled=True, read=True)
 
-    @rule(name=docker_names, release=releases, count=st.integers(1, 2), seconds=st.sampled_from((0.5, 5.0)))
-    def release_comes_to_standby(self, name: str, release: str, count: int, seconds: float) -> None:
-        active = self.state(name).active or Colour.GREEN
-        self.world.replace_all(name, active.other, release, count)
+    @rule(moving=some_names, release=releases, count=st.integers(1, 2), passed=st.sampled_from((True, True, False)))
+    def release_comes_to_standby(self, moving: tuple[str, ...], release: str, count: int, passed: bool) -> None:
+        for name in moving:
+            active = self.witness.active(name) or Colour.GREEN
+            self.world.replace_all(name, active.other, release, count, self.docker_health)
         self.go()
-        self.all_goes_well(seconds)
+        self.all_goes_well(passed)
 
-    @rule(seconds=st.sampled_from(TIMES_S), answers=st.booleans())
-    def time_passes(self, seconds: float, answers: bool) -> None:
-        self.world.passes(seconds)
+    @rule(seconds=st.sampled_from(TIMES_S), answers=st.booleans(), almost=rarely)
+    def time_passes(self, seconds: float, answers: bool, almost: bool) -> None:
+        """`almost` lets it pass to just before something is due."""
+        wakes = [wake for key in self.world.group_keys() if (wake := self.plan(key).wake_mono_s)]
+        soon_s = max(0.0, min(wakes, default=0.0) - self.world.mono_s - 0.5)
+        self.world.passes(soon_s if almost else seconds)
         self.go()
         if answers:
             self.docker_answers()
@@ -252,165 +324,266 @@ class Daemon(RuleBasedStateMachine):
     def be_killed_soon(self, steps: int) -> None:
         self.steps_left = steps
 
+    # --- operators --------------------------------------------------------------------------------------------------
+
+    def given(self, verb: Verb, name: str, **fields: object) -> None:
+        """Give a command; it is obeyed on what the next input leaves."""
+        if name in self.world.services:
+            self.world.command(verb, name, **fields)
+
+    @rule(name=names, colour=colours, force=rarely, at_once=mostly)
+    def switch(self, name: str, colour: Colour, force: bool, at_once: bool) -> None:
+        self.given(Verb.SWITCH, name, colour=colour, force=force, reason="it must" if force else None)
+        self.go_if(at_once)
+
+    @rule(name=names, right=mostly, other=releases, at_once=mostly)
+    def approve(self, name: str, right: bool, other: str, at_once: bool) -> None:
+        active = self.witness.active(name)
+        release = self.witness.release(name, active.other) if active and right else other
+        self.given(Verb.APPROVE, name, release=release)
+        self.go_if(at_once)
+
+    @rule(name=names, left=st.sampled_from((None, "active", "r1", "r2")), force=rarely, at_once=mostly)
+    def roll_back(self, name: str, left: str | None, force: bool, at_once: bool) -> None:
+        active = self.witness.active(name)
+        leaving = self.witness.release(name, active) if active and left == "active" else left
+        leaving = None if leaving == "active" else leaving
+        self.given(Verb.ROLLBACK, name, leaving=leaving, force=force, reason="it must" if force else None)
+        self.go_if(at_once)
+
+    @rule(name=names, verb=st.sampled_from((Verb.ABORT, Verb.RETRY, Verb.PAUSE, Verb.RESUME)), at_once=mostly)
+    def operate(self, name: str, verb: Verb, at_once: bool) -> None:
+        self.given(verb, name)
+        self.go_if(at_once)
+
+    @rule(name=names, lease=st.sampled_from(("l1", "l2")), force=st.booleans(), back=st.booleans())
+    def lease(self, name: str, lease: str, force: bool, back: bool) -> None:
+        """Rule 17: one deployment at a time, and none while the way back must stay as it is."""
+        if name not in self.world.services:
+            return
+        key = group_of(self.world.services[name])
+        before, now = self.world.snapshot(key), self.world.now
+        member = next(one for one in before.members if one.service.name == name)
+        held = member.state.lease
+        if back:
+            done: Done | Refused = commands.give_lease_back(before, name, lease, now)
+            assert isinstance(done, Done)
+            assert done.already is (held is None or held.id != lease)
+        else:
+            reason = "it must" if force else None
+            done = commands.take_lease(before, name, lease, lease, now, force=force, reason=reason)
+            holder = held.id if held is not None and now.utc < held.until_utc else None
+            busy = before.state.rollout is not None and before.state.rollout.is_switched and not force
+            refused = holder is not None or busy or member.state.active is None
+            assert isinstance(done, Refused) is (refused and holder != lease)
+        if isinstance(done, Done) and done.decisions:
+            self.obey(Command(Verb.RESUME, name, lease), done)
+        self.go()
+
     # --- the daemon, watched at every step --------------------------------------------------------------------------
+
+    def go_if(self, at_once: bool) -> None:
+        if at_once:
+            self.go()
 
     def go(self) -> None:
         """Decide and publish; what was published is an input like any other, so what it changes is looked at again."""
         for _ in range(3):
-            published = dict(self.world.published)
+            published = dict(self.world.published), dict(self.world.shown), self.world.document
             self.decide_and_publish()
-            if self.world.published == published:
+            if (self.world.published, self.world.shown, self.world.document) == published:
                 return
         pytest.fail("what is published keeps changing by itself")
 
     def decide_and_publish(self) -> None:
-        self.notice_edits()
-        planned = {key: reconcile(self.world.snapshot(key), self.world.now) for key in self.world.group_keys()}
+        begun = self.witness.begun
         killed = self.steps_left is not None
+        planned = {key: self.plan(key) for key in self.world.group_keys()}
+        orders, self.world.orders = self.world.orders, []
         for taken in self.world.steps():
-            self.check_step(taken)
+            self.witness.saw(taken)
             if self.steps_left is not None:
                 self.steps_left -= 1
                 if self.steps_left < 0:
                     break
+        for key, plan in planned.items() if not killed else ():
+            snapshot = self.world.snapshot(key)
+            assert plan.group == snapshot.state
+            assert plan.states == {one.service.name: one.state for one in snapshot.members}
+        self.obey_all(orders)
         if killed:
             self.be_restarted()
             return
-        for key, plan in planned.items():
-            assert plan.group == self.world.groups.get(key, GroupState())
-            assert plan.states == {one.service.name: one.state for one in self.world.snapshot(key).members}
-        assert self.world.publish() == self.world.publish()
-        self.notice_holds()
+        assert self.witness.begun - begun <= BEGUN_MOST, "rollouts begin again and again (P9)"
+        self.witness.rested()
+        self.world.publish()
+        self.check_document()
+
+    def plan(self, key: str) -> Plan:
+        """P5: whatever outlives the process is committed, and so it has its rows."""
+        before = self.world.snapshot(key)
+        plan = reconcile(before, self.world.now)
+        after = [replace(one, state=plan.states[one.service.name]) for one in before.members]
+        if not plan.decisions:
+            assert durable(before) == durable(replace(before, members=tuple(after), state=plan.group))
+        return plan
+
+    def obey_all(self, orders: list[Command]) -> None:
+        for given in orders:
+            if given.service not in self.world.services or (self.steps_left is not None and self.steps_left < 0):
+                continue
+            before = self.world.snapshot(group_of(self.world.services[given.service]))
+            done = command(before, given, self.world.now)
+            self.check_answer(before, given, done)
+            if isinstance(done, Done) and done.decisions:
+                self.obey(given, done)
+
+    def obey(self, given: Command, done: Done) -> None:
+        """Commit a command with what follows from it, as the controller does."""
+        plan = reconcile(done.snapshot, self.world.now, done.decisions)
+        taken = self.world.obey(given, done)
+        assert plan.decisions == tuple(row for one in taken for row in one.rows)
+        assert plan.group == taken[-1].after.state
+        for one in taken:
+            self.witness.saw(one)
+        if self.steps_left is not None:
+            self.steps_left -= 1
 
     def be_restarted(self) -> None:
+        """P5: what was committed is served, as it was published, and a restart switches nothing by itself."""
         self.steps_left = None
+        actives = {name: self.witness.active(name) for name in self.world.services}
         self.world.restart(mono_s=self.world.mono_s / 2)
+        self.witness.restarted()
         for key in self.world.group_keys():
             snapshot = self.world.snapshot(key)
-            self.deadlines[key] = self.world.mono_s + _longest(snapshot)
-            self.shifting_since[key] = self.world.mono_s
+            plan = reconcile(snapshot, self.world.now)
+            forced = snapshot.state.rollout is not None and snapshot.state.rollout.forced is not None
+            for one in snapshot.members:
+                name, active = one.service.name, actives[one.service.name]
+                assert one.state.active is active
+                served = serving.serve(one, self.world.now)
+                if served is not None:
+                    assert dict(served.weights) == {active: 100}
+                    self.served.add(name)
+                assert plan.states[name].active is active or active is None or forced
+        self.determined = None
         self.go()
 
-    def notice_edits(self) -> None:
+    def check_document(self) -> None:
+        """P6, P12: the same state gives the same bytes, and what determines nothing changes nothing."""
+        document = self.world.document
+        determined = self.what_determines_the_document()
+        assert self.world.publish() is not None
+        assert self.world.document == document
+        if document is not None and determined == self.determined:
+            assert document.body == self.body
+        self.determined, self.body = determined, document.body if document else None
+
+    def what_determines_the_document(self) -> object:
+        found = {}
         for name, written in self.world.services.items():
-            if self.state(name).active is not None and self.named.get(name) is not written.active:
-                self.named[name] = written.active
-                key, colour = group_of(written), written.active.colour
-                self.failed[key] = [
-                    failed
-                    for failed in self.failed[key]
-                    if all((one.service, one.colour) != (name, colour) for one in failed)
-                ]
+            active = self.witness.active(name)
+            servers = self.world.servers(name, active) if active else ()
+            found[name] = (
+                active,
+                active and self.world.seen[name, active].known,
+                written.routers,
+                [
+                    (
+                        server.key,
+                        self.witness.is_proven(written, server),
+                        self.witness.is_unhealthy(written, server),
+                        server.leaving_mono_s is not None and self.world.mono_s - server.leaving_mono_s < 60,
+                        server.leaving_mono_s is None,
+                    )
+                    for server in servers
+                ],
+            )
+        return found
 
-    def notice_holds(self) -> None:
-        for key in self.world.group_keys():
-            snapshot = self.world.snapshot(key)
-            if _held(snapshot):
-                self.deadlines[key] = None
-            elif self.deadlines.get(key) is None:
-                self.deadlines[key] = self.world.mono_s + _longest(snapshot)
+    # --- what commands come to --------------------------------------------------------------------------------------
 
-    def state(self, name: str) -> ServiceState:
-        return self.world.states.get(name, ServiceState())
+    def check_answer(self, before: Snapshot, given: Command, done: Done | Refused) -> None:
+        """Every command is done, or refused with words; rollback and abort as promised."""
+        assert done.detail
+        match given.verb:
+            case Verb.ROLLBACK:
+                self.check_rollback(before, given, done)
+            case Verb.ABORT:
+                self.check_abort(before, given, done)
+            case Verb.APPROVE:
+                self.check_approval(before, given, done)
+            case Verb.SWITCH:
+                if isinstance(done, Refused) and done.code is Refusal.HELD:
+                    assert is_held(before)
+                    assert not given.force
+            case Verb.RETRY:
+                assert isinstance(done, Done) is (before.state.rollout is None)
+            case Verb.PAUSE | Verb.RESUME:
+                assert isinstance(done, Done)
+                assert (done.snapshot.state.paused is not None) is (given.verb is Verb.PAUSE)
 
-    def check_step(self, taken: Taken) -> None:
-        key, before, after = taken.group, taken.before, taken.after
-        assert bool(taken.rows) == (_durable(before) != _durable(after))
-        self.check_active_colours(taken)
-        was, now_is = before.state.rollout, after.state.rollout
-        events = {row.event for row in taken.rows}
-        if was is None and now_is is not None:
-            wanted = frozenset(now_is.candidates)
-            assert wanted
-            assert not _held(before)
-            assert not any(wanted <= failed for failed in self.failed[key])
-            self.deadlines[key] = self.world.mono_s + _longest(before)
-        if was is not None and now_is is None:
-            outcomes = {row.outcome for row in taken.rows}
-            assert len(outcomes) == 1
-            if outcomes <= {Outcome.EXPIRED, Outcome.ABORTED}:
-                self.failed[key].append(frozenset(was.candidates))
-            if outcomes == {Outcome.EXPIRED}:
-                deadline = self.deadlines[key]
-                assert deadline is not None
-                assert self.world.mono_s >= deadline
-            if outcomes == {Outcome.ABORTED}:
-                assert not _replaced(before, was)
-        if now_is is not None and now_is.phase is Phase.SHIFTING and "gates-passed" in events:
-            self.shifting_since[key] = self.world.mono_s
-
-    def check_active_colours(self, taken: Taken) -> None:
-        befores = {one.service.name: one for one in taken.before.members}
-        afters = {one.service.name: one for one in taken.after.members}
-        moved = {name for name in befores if befores[name].state.active is not afters[name].state.active}
-        decided = {name for name in moved if befores[name].state.active is None}
-        if decided:
-            assert {row.event for row in taken.rows} == {"first-sight"}
-            assert moved == decided
-        elif moved:
-            under_way = taken.before.state.rollout
-            assert under_way is not None
-            assert moved == {one.service for one in under_way.candidates}
-            assert all(afters[one.service].state.active is one.colour for one in under_way.candidates)
-            for one in under_way.candidates:
-                self.check_proven(taken, one)
-            for name in befores.keys() - moved:
-                self.check_not_on_the_way(name)
-
-    def check_proven(self, taken: Taken, one: Candidate) -> None:
-        """P1, P2, rules 5 and 6, read again."""
-        written, seen = self.world.services[one.service], self.world.seen[one.service, one.colour]
-        assert not _held(taken.before)
-        assert not written.approval_is_manual
-        assert not written.smoke_tests
-        assert {server.release for server in seen.servers} == {one.release}
-        assert all(server.leaving_mono_s is None for server in seen.servers)
-        assert all(self.is_proven(written, server) for server in seen.servers)
-        assert len(seen.servers) >= self.servers_needed(written, one.colour.other)
-        assert self.world.mono_s - seen.changed_mono_s >= written.settle_s
-        if one.service != FIXED_NAME:
-            assert self.world.docker_connected
-            assert seen.listed_mono_s is not None
-            assert seen.listed_mono_s >= self.shifting_since[taken.group]
-
-    def check_not_on_the_way(self, name: str) -> None:
-        """Rule 11: nobody switches while another member's standby is starting or mixed."""
-        active = self.state(name).active
-        if active is None:
+    def check_rollback(self, before: Snapshot, given: Command, done: Done | Refused) -> None:
+        """P7: one step when the way back is ready, nothing when what is to be left is not active, else the reason."""
+        name, witness = given.service, self.witness
+        active = witness.active(name)
+        if given.leaving is not None and active is not None:
+            runs = witness.running(name, active) or witness.ran.get(name, frozenset())
+            if given.leaving not in runs:
+                assert isinstance(done, Done)
+                assert done.already
+                assert done.snapshot == before
+                return
+        moving = witness.together(name, before) if name in witness.ways else [name]
+        key = group_of(self.world.services[name])
+        refused = [why for one in moving if (why := witness.why_not_back(one, key, force=given.force))]
+        if refused:
+            assert isinstance(done, Refused), refused
+            assert done.code is Refusal.NOT_READY
             return
-        standby = self.world.seen[name, active.other]
-        staying = [server for server in standby.servers if server.leaving_mono_s is None] or standby.servers
-        assert len({server.release for server in staying}) <= 1
-        written = self.world.services[name]
-        bad = [server for server in standby.servers if not self.is_proven(written, server)]
-        assert not bad or any(self.is_unhealthy(written, server) for server in bad)
+        assert isinstance(done, Done), done
+        for one in moving:
+            assert witness.active_in(done.snapshot, one) is witness.ways[one].colour
+        plan = reconcile(done.snapshot, self.world.now, done.decisions)
+        assert all(plan.states[one].active is witness.ways[one].colour for one in moving), "it stays there"
 
-    def servers_needed(self, written: Service, active: Colour) -> int:
-        if written.min_servers is not None:
-            return written.min_servers
-        published = self.world.published.get(written.name, frozenset())
-        return sum(server.key in published for server in self.world.servers(written.name, active))
+    def check_abort(self, before: Snapshot, given: Command, done: Done | Refused) -> None:
+        """P8: before the switch it always ends the rollout, at once and for good; after it, it is a rollback."""
+        under_way = before.state.rollout
+        if under_way is None:
+            assert isinstance(done, Done)
+            assert done.already
+        elif under_way.is_switched:
+            self.check_rollback(before, given, done)
+        else:
+            assert isinstance(done, Done)
+            assert done.snapshot.state.rollout is None
+            plan = reconcile(done.snapshot, self.world.now, done.decisions)
+            again = plan.group.rollout.candidates if plan.group.rollout else ()
+            assert not set(again) & set(under_way.candidates)
+            assert all(plan.states[one.service.name].active is one.state.active for one in before.members)
 
-    def is_proven(self, written: Service, server: Server) -> bool:
-        probed = self.verdict(written.name, server.key) is Health.HEALTHY
-        by_docker = server.docker_health
-        match written.health_check.mode:
-            case ProbeMode.DOCKER:
-                return by_docker is Health.HEALTHY
-            case None:
-                return probed if by_docker is None else by_docker is Health.HEALTHY
-            case _:
-                return probed and by_docker in {None, Health.HEALTHY}
+    def check_approval(self, before: Snapshot, given: Command, done: Done | Refused) -> None:
+        """P1: an approval is for what is there, and never for what came in the meantime."""
+        under_way = before.state.rollout
+        moving = {one.service: one for one in under_way.candidates} if under_way and not under_way.is_switched else {}
+        if given.service not in moving:
+            assert isinstance(done, Refused) or done.already
+        elif moving[given.service].release != given.release:
+            assert isinstance(done, Refused)
+            assert done.code is Refusal.STALE
+        else:
+            assert isinstance(done, Done)
 
-    def is_unhealthy(self, written: Service, server: Server) -> bool:
-        mode = written.health_check.mode
-        probes_count = mode in {ProbeMode.HTTP, ProbeMode.TCP} or (mode is None and server.docker_health is None)
-        by_probe = probes_count and self.verdict(written.name, server.key) is Health.UNHEALTHY
-        return server.docker_health is Health.UNHEALTHY or by_probe
-
-    def verdict(self, name: str, key: ServerKey) -> Health:
-        verdict = self.world.health.get(name, {}).get(key)
-        return verdict.health if verdict else Health.UNKNOWN
+    @invariant()
+    def rollback_and_abort_are_always_answered(self) -> None:
+        """P7, P8: whatever the moment."""
+        for name, written in self.world.services.items():
+            before = self.world.snapshot(group_of(written))
+            for verb in (Verb.ROLLBACK, Verb.ABORT):
+                given = Command(verb, name, "bob")
+                self.check_answer(before, given, command(before, given, self.world.now))
 
     # --- what holds at rest -----------------------------------------------------------------------------------------
 
@@ -430,41 +603,52 @@ class Daemon(RuleBasedStateMachine):
         self.served |= served.keys()
         assert self.served <= served.keys()
         for name, written in self.world.services.items():
-            active = self.state(name).active
+            active = self.witness.active(name)
             seen = self.world.servers(name, active) if active else ()
             lingering = {
                 one for one in seen if one.leaving_mono_s is not None and self.world.mono_s - one.leaving_mono_s < 60
             }
-            staying = {one for one in seen if one.leaving_mono_s is None}
-            if active is None or not (staying or lingering):
+            there = set(staying(seen))
+            if active is None or not (there or lingering):
                 continue
             chosen = set(served[name].servers[active])
             assert dict(served[name].weights) == {active: 100}
             assert chosen
-            assert chosen <= staying | lingering
-            healthy = {one for one in staying if self.is_proven(written, one)}
+            assert chosen <= there | lingering
+            healthy = {one for one in there if self.witness.is_proven(written, one)}
             assert healthy <= chosen
             if healthy:
-                assert chosen <= staying
-                assert not any(self.is_unhealthy(written, one) for one in chosen)
+                assert chosen <= there
+                assert not any(self.witness.is_unhealthy(written, one) for one in chosen)
 
     @invariant()
-    def no_rollout_outlives_its_deadline(self) -> None:
+    def no_phase_outlives_its_deadline(self) -> None:
         """P10."""
         for key in self.world.group_keys():
-            deadline = self.deadlines.get(key)
-            if self.world.groups.get(key, GroupState()).rollout and not _held(self.world.snapshot(key)):
-                assert deadline is not None
-                assert self.world.mono_s < deadline
+            snapshot = self.world.snapshot(key)
+            under_way = snapshot.state.rollout
+            if under_way is None:
+                continue
+            assert (under_way.deadline_mono_s is None) is self.witness.is_stopped(snapshot)
+            if under_way.deadline_mono_s is not None:
+                ends_mono_s = self.witness.ends_mono_s(key)
+                wakes_mono_s = reconcile(snapshot, self.world.now).wake_mono_s
+                assert abs(under_way.deadline_mono_s - self.witness.deadline_mono_s(key)) <= EARLY_S
+                assert self.world.mono_s < ends_mono_s
+                assert wakes_mono_s is not None
+                assert wakes_mono_s <= ends_mono_s + EARLY_S
 
     @invariant()
     def what_auto_waits_for_is_a_release_it_has_not_run(self) -> None:
         """Rule 2."""
         for state in self.world.groups.values():
-            for one in state.rollout.candidates if state.rollout else ():
+            under_way = state.rollout
+            if under_way is None or under_way.is_switched or under_way.trigger is Trigger.COMMAND:
+                continue
+            for one in under_way.candidates:
                 if self.world.services[one.service].active is Wish.AUTO:
                     assert one.release is not None
-                    assert one.release not in self.state(one.service).settled[one.colour]
+                    assert one.release not in self.world.states[one.service].settled[one.colour]
 
     @invariant()
     def nothing_happens_before_the_daemon_wakes(self) -> None:
@@ -478,9 +662,10 @@ class Daemon(RuleBasedStateMachine):
                 assert serving.serve(one, later) == serving.serve(one, now)
 
     def teardown(self) -> None:
-        """P10: when nothing but time passes, every rollout that is not held ends."""
+        """P9, P10: when nothing but time passes, every rollout that is not held ends, and hardly one begins."""
         if not hasattr(self, "world"):
             return
+        begun = self.witness.begun
         for _ in range(50):
             plans = [reconcile(self.world.snapshot(key), self.world.now) for key in self.world.group_keys()]
             wakes = [plan.wake_mono_s for plan in plans if plan.wake_mono_s is not None]
@@ -490,8 +675,10 @@ class Daemon(RuleBasedStateMachine):
             self.go()
         else:
             pytest.fail("time alone does not bring the daemon to rest")
+        assert self.witness.begun - begun <= BEGUN_MOST
         for key in self.world.group_keys():
-            assert self.world.groups.get(key, GroupState()).rollout is None or _held(self.world.snapshot(key))
+            snapshot = self.world.snapshot(key)
+            assert snapshot.state.rollout is None or self.witness.is_stopped(snapshot)
 
 
 def _fixed(colour: Colour, version: str | None) -> ByColour[FixedServers | None]:
@@ -499,30 +686,6 @@ def _fixed(colour: Colour, version: str | None) -> ByColour[FixedServers | None]
     if version is None:
         return nothing
     return nothing.put(colour, FixedServers((f"http://127.0.0.1/{colour}",), version, version))
-
-
-def _held(snapshot: Snapshot) -> bool:
-    return any(one.service.hold for one in snapshot.members)
-
-
-def _longest(snapshot: Snapshot) -> float:
-    return max((one.service.deadlines.waiting_s for one in snapshot.members), default=0.0)
-
-
-def _replaced(snapshot: Snapshot, was: Rollout) -> bool:
-    """Whether a candidate's colour now runs another release than the one under way (rule 6)."""
-    return any(
-        member.observed[one.colour].release not in {None, one.release}
-        for one in was.candidates
-        for member in snapshot.members
-        if member.service.name == one.service
-    )
-
-
-def _durable(snapshot: Snapshot) -> object:
-    rollout = snapshot.state.rollout
-    timeless = rollout and replace(rollout, entered_mono_s=0.0, deadline_mono_s=None)
-    return replace(snapshot.state, rollout=timeless), [one.state for one in snapshot.members]
 
 
 TestDaemon = Daemon.TestCase
@@ -534,53 +697,3 @@ TestDaemon.settings = settings(
     print_blob=True,
     suppress_health_check=[Check.too_slow],
 )
-
-
-# --- random stories, interrupted at a random step -------------------------------------------------------------------
-
-
-written = st.builds(
-    partial(service, group="storefront", initial=Colour.BLUE, deadlines=Deadlines(waiting_s=STORY_DEADLINE_S)),
-    docker_names,
-)
-
-
-def happens(
-    method: str, *arguments: st.SearchStrategy[object], **fields: st.SearchStrategy[object]
-) -> st.SearchStrategy[Input]:
-    return st.builds(partial(methodcaller, method), *arguments, **fields)
-
-
-inputs = st.one_of(
-    happens("replace_all", docker_names, colours, releases, st.integers(1, 2)),
-    happens("start", docker_names, colours, releases),
-    happens("stop_all", docker_names, colours),
-    st.builds(lambda sick: methodcaller("make_sick", *sick), st.lists(releases, max_size=2)),
-    happens("connect"),
-    happens("disconnect"),
-    happens("edit", docker_names, active=st.sampled_from(Wish)),
-    happens("edit", docker_names, hold=rarely),
-    happens("edit", docker_names, group=groups),
-    happens("remove", docker_names),
-    happens("write", written),
-)
-FIRST: tuple[Input, ...] = (
-    *(methodcaller("replace_all", name, Colour.BLUE, "r1") for name in DOCKER_NAMES),
-    methodcaller("connect"),
-)
-
-
-@settings(max_examples=EXAMPLES, deadline=None, derandomize=DERANDOMIZED, print_blob=True)
-@given(
-    services=st.lists(written, min_size=1, max_size=2),
-    story=st.lists(inputs, min_size=1, max_size=10),
-    kill_after=st.integers(1, 40),
-)
-def test_a_random_story_interrupted_ends_as_the_uninterrupted_one(
-    services: list[Service], story: list[Input], kill_after: int
-) -> None:
-    """P5."""
-    whole: list[Input] = [*(methodcaller("write", one) for one in services), *FIRST, *story]
-    once = Player(kill_after=None).play(whole)
-    assume(kill_after <= once.steps)
-    assert Player(kill_after).play(whole).ending() == once.ending()

@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from provider import watching
 from provider.model import (
+    Applied,
     ByColour,
+    Checks,
     Colour,
     Deadlines,
     FixedServers,
@@ -16,15 +19,21 @@ from provider.model import (
     Member,
     Observed,
     Outcome,
+    Override,
     Phase,
     Plan,
     Quarantine,
     Server,
+    Smoke,
+    SmokeResult,
+    SmokeTest,
     Snapshot,
     Trigger,
+    Verb,
     Wish,
 )
 from provider.reconcile import reconcile
+from tests.phases import NEW, OLD, group, moved, old, see, with_state
 from tests.worlds import (
     BLUE,
     DEADLINE_S,
@@ -43,7 +52,6 @@ from tests.worlds import (
     snapshot,
 )
 
-OLD, NEW = server(1, "r1"), server(2, "r2")
 STALE = runs(NEW, listed_mono_s=999.0)
 
 
@@ -167,7 +175,7 @@ def test_an_active_colour_without_servers_keeps_what_it_ran() -> None:
 def test_a_new_release_in_the_standby_begins_a_rollout() -> None:
     """Rule 2."""
     plan = planned(shop(STALE))
-    assert events(plan) == ["begun", "gates-passed"]
+    assert events(plan) == ["begun", "ready", "tested", "approved"]
     assert plan.group.rollout is not None
     assert plan.group.rollout.candidates == (candidate("r2"),)
     assert plan.group.rollout.trigger is Trigger.DOCKER
@@ -205,7 +213,7 @@ def test_naming_the_colour_in_the_file_tries_a_quarantined_release_again() -> No
     assert planned(of, state=failed).decisions == ()
     edited = replace(of, state=replace(of.state, wish=Wish.AUTO))
     plan = planned(edited, state=failed)
-    assert events(plan) == ["desired", "begun", "gates-passed"]
+    assert events(plan) == ["desired", "begun", "ready", "tested", "approved"]
     assert plan.decisions[0].detail == "active: auto -> green"
     assert plan.group.quarantined == ()
 
@@ -231,9 +239,10 @@ def test_the_candidate_is_listed_once_more_before_the_weights_move() -> None:
     listed = seen_again(before, plan, ("shop", GREEN, runs(NEW, listed_mono_s=1000.5)))
     plan = reconcile(listed, at(1001.0))
     assert events(plan) == ["shifted"]
-    assert plan.decisions[0].outcome is Outcome.SWITCHED
+    assert plan.decisions[0].evidence == ("shop green http://10.0.0.2:80: healthy",)
     assert plan.states["shop"].active is GREEN
-    assert (plan.group.rollout, plan.relist) == (None, frozenset())
+    assert plan.group.rollout is not None
+    assert (plan.group.rollout.phase, plan.relist) == (Phase.CONFIRMING, frozenset())
 
 
 def test_fixed_servers_need_no_list() -> None:
@@ -400,6 +409,441 @@ def test_a_failure_quarantines_the_set_and_another_set_is_tried() -> None:
     assert "begun" in events(reconcile(repaired, at(1700.0)))
 
 
+# --- from phase to phase --------------------------------------------------------------------------------------------
+
+HOME = SmokeTest("home")
+TESTED = service(smoke_tests=(HOME,))
+MANUAL = service(approval_is_manual=True)
+
+
+def goes_on(before: Snapshot, *changed: Member, mono_s: float = 1000.0, times: int = 1) -> tuple[Snapshot, Plan]:
+    """Decide, show the daemon what it committed, and decide again: nothing may follow from that alone."""
+    seen = replace(before, members=changed or before.members)
+    plan = reconcile(seen, at(mono_s))
+    after = seen_again(seen, plan)
+    assert reconcile(after, at(mono_s)).decisions == (), "what is decided once is not decided again"
+    return after, plan
+
+
+def answered(of: Snapshot, *passed: bool | None) -> Snapshot:
+    """Give an answer to each smoke test that is asked for."""
+    (run,) = reconcile(of, at()).smoke
+    results = tuple(
+        SmokeResult("home", url, result, None if result else "500, wanted 200", "oops", 0.25)
+        for url, result in zip(run.servers, passed, strict=True)
+    )
+    return replace(of, members=tuple(replace(each, smoke=Smoke(run, results)) for each in of.members))
+
+
+def test_a_release_that_nobody_wants_proven_passes_on_to_its_list_at_once() -> None:
+    """Rule 2."""
+    plan = reconcile(snapshot(old(green=STALE)), at())
+    assert events(plan) == ["begun", "ready", "tested", "approved"]
+    assert [row.phase for row in plan.decisions] == [Phase.WAITING, Phase.TESTING, Phase.APPROVAL, Phase.SHIFTING]
+    assert plan.decisions[1].evidence == ("shop green http://10.0.0.2:80: healthy",)
+
+
+def test_smoke_tests_are_asked_for_while_testing_and_at_no_other_time() -> None:
+    of, plan = goes_on(snapshot(old(TESTED, health={})))
+    assert plan.smoke == ()
+    of, plan = goes_on(of, old(TESTED, runs(NEW, server(3, "r2"))))
+    assert events(plan) == ["ready"]
+    (run,) = plan.smoke
+    assert (run.release, run.servers, run.tests) == ("r2", ("http://10.0.0.2:80", "http://10.0.0.3:80"), (HOME,))
+    of, plan = goes_on(answered(of, True, True))
+    assert plan.smoke == ()
+    assert plan.states["shop"].active is GREEN
+
+
+def test_smoke_tests_that_pass_are_kept_before_anything_rests_on_them() -> None:
+    """P1, P5."""
+    of, _ = goes_on(snapshot(old(TESTED)))
+    of, plan = goes_on(answered(of, True))
+    assert events(plan)[:2] == ["smoke-passed", "tested"]
+    assert plan.decisions[0].evidence == ("home http://10.0.0.2:80: passed in 0.250 s: oops",)
+
+
+def test_a_smoke_test_that_fails_gives_the_release_up_and_quarantines_it() -> None:
+    """P9."""
+    of, _ = goes_on(snapshot(old(TESTED)))
+    _, plan = goes_on(answered(of, False))
+    assert events(plan) == ["smoke-failed", "gates-failed"]
+    row = plan.decisions[-1]
+    assert row.outcome is Outcome.ABORTED
+    assert row.detail == "gate smoke of shop: home failed on http://10.0.0.2:80: 500, wanted 200"
+    assert row.evidence == ("home http://10.0.0.2:80: failed in 0.250 s, 500, wanted 200: oops",)
+    assert [failed.candidates for failed in plan.group.quarantined] == [(candidate(),)]
+    assert plan.states["shop"].active is BLUE
+
+
+def test_a_smoke_test_without_an_answer_neither_passes_nor_fails_until_the_deadline() -> None:
+    """P2, P10."""
+    of, _ = goes_on(snapshot(old(TESTED)))
+    of, plan = goes_on(answered(of, None))
+    assert (plan.decisions, plan.wake_mono_s) == ((), 1300.0)
+    late = reconcile(of, at(1300.0))
+    assert [(row.event, row.outcome) for row in late.decisions] == [("expired", Outcome.EXPIRED)]
+    assert late.decisions[0].detail == (
+        "gate smoke of shop: 0 of 1 smoke tests passed; home on http://10.0.0.2:80: 500, wanted 200"
+    )
+
+
+def test_another_definition_of_the_smoke_tests_has_them_made_again() -> None:
+    """Rule 12, P1: while somebody thinks about the approval too."""
+    both = service(smoke_tests=(HOME,), approval_is_manual=True)
+    of, _ = goes_on(snapshot(old(both)))
+    of, plan = goes_on(answered(of, True))
+    assert events(plan) == ["smoke-passed", "tested", "approval-wanted"]
+    edited = replace(of.members[0], service=replace(both, smoke_tests=(replace(HOME, status=201),)))
+    of, plan = goes_on(of, edited)
+    assert events(plan) == ["gates-lost", "ready"]
+    assert [run.tests[0].status for run in plan.smoke] == [201]
+    of, plan = goes_on(answered(of, True))
+    assert events(plan) == ["smoke-passed", "tested"], "the approval is not asked for twice"
+
+
+def test_a_forced_rollout_makes_no_smoke_tests() -> None:
+    """P1."""
+    forced = group(Phase.TESTING, old(TESTED), forced="it burns")
+    plan = reconcile(forced, at())
+    assert plan.smoke == ()
+    assert plan.states["shop"].active is GREEN
+
+
+def test_an_approval_is_asked_for_once_and_once_more_at_half_time() -> None:
+    of, plan = goes_on(snapshot(old(MANUAL)))
+    assert events(plan)[-1] == "approval-wanted"
+    assert plan.decisions[-1].detail == "until 2026-01-02 00:16 UTC"
+    assert plan.wake_mono_s == 1000.0 + 43200.0
+    of, plan = goes_on(of, mono_s=1000.0 + 43199.0)
+    assert plan.decisions == ()
+    of, plan = goes_on(of, mono_s=1000.0 + 43200.0)
+    assert events(plan) == ["approval-reminder"]
+    assert plan.wake_mono_s == 1000.0 + 86400.0
+    _, plan = goes_on(of, mono_s=1000.0 + 86400.0)
+    assert [(row.event, row.outcome) for row in plan.decisions] == [("expired", Outcome.EXPIRED)]
+    assert plan.decisions[0].detail == "release r2 waits for approval: bluegreen approve shop --release r2"
+
+
+def test_only_the_members_that_ask_for_it_ask() -> None:
+    """Rule 11."""
+    plan = reconcile(snapshot(old(service("pay")), old(MANUAL)), at())
+    assert [row.service for row in plan.decisions if row.event == "approval-wanted"] == ["shop"]
+
+
+def test_an_edit_to_automatic_acts_at_once() -> None:
+    """Rule 12."""
+    of, _ = goes_on(snapshot(old(MANUAL)))
+    _, plan = goes_on(of, old(service()))
+    assert plan.states["shop"].active is GREEN
+
+
+def test_health_lost_while_somebody_thinks_takes_no_approval_back() -> None:
+    """P1: all gates count at the switch; what was approved need not be approved again."""
+    of = group(Phase.SHIFTING, old(MANUAL, STALE))
+    _, plan = goes_on(see(of, "shop", GREEN, STALE, {NEW: Health.UNHEALTHY}))
+    assert events(plan) == ["gates-lost"]
+    assert plan.group.rollout is not None
+    assert plan.group.rollout.approval is not None
+    _, plan = goes_on(seen_again(of, plan))
+    assert events(plan) == ["ready", "tested", "approved"]
+
+
+# --- after the switch -----------------------------------------------------------------------------------------------
+
+WATCHED = service(watch_s=120.0)
+T1 = "http://10.9.0.1:8080"
+SHOWS = Applied(T1, answers=True, is_current=True, has_fetched=True, weights=(("shop-green", 100),))
+STALE_THERE = Applied(T1, answers=True, has_fetched=True, weights=(("shop-blue", 100),))
+SICK_NEW = {NEW: Health.UNHEALTHY}
+
+
+def confirming(*members: Member) -> Snapshot:
+    return group(Phase.CONFIRMING, *(members or (moved(WATCHED),)))
+
+
+def test_the_errors_of_before_the_switch_are_kept_with_it() -> None:
+    """Rule 7."""
+    there = replace(old(), applied=(replace(SHOWS, errors=("an old one",)),))
+    plan = reconcile(snapshot(there), at())
+    assert "shifted" in events(plan)
+    assert plan.group.rollout is not None
+    assert plan.group.rollout.errors_before == {T1: ("an old one",)}
+
+
+@pytest.mark.parametrize(
+    ("seen", "proof"),
+    [
+        (replace(moved(WATCHED), applied=(SHOWS,)), (f"Traefik at {T1} shows it",)),
+        (replace(moved(WATCHED), fetched=True), ("every poller fetched the document",)),
+    ],
+)
+def test_a_switch_is_confirmed_on_evidence_and_then_watched(seen: Member, proof: tuple[str, ...]) -> None:
+    """Rules 7 and 8."""
+    of, plan = goes_on(confirming(seen), mono_s=1005.0)
+    (row,) = plan.decisions
+    assert (row.event, row.evidence, row.phase) == ("confirmed", proof, Phase.WATCHING)
+    assert plan.wake_mono_s == 1125.0
+    _, plan = goes_on(of, mono_s=1125.0)
+    (row,) = plan.decisions
+    assert (row.event, row.outcome) == ("watched", Outcome.SWITCHED)
+    assert plan.states["shop"].active is GREEN
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        moved(WATCHED),
+        replace(moved(WATCHED), fetched=False),
+        replace(moved(WATCHED), applied=(Applied(T1, answers=False),)),
+        replace(moved(WATCHED), applied=(replace(STALE_THERE, has_fetched=False),)),
+    ],
+    ids=["nobody polls", "slow polls", "API unreachable", "API shows the old, not fetched"],
+)
+def test_without_evidence_a_switch_stays_and_is_watched_unconfirmed(seen: Member) -> None:
+    """Rule 7."""
+    of, plan = goes_on(confirming(seen), mono_s=1029.9)
+    assert (plan.decisions, plan.wake_mono_s) == ((), 1030.0)
+    of, plan = goes_on(of, mono_s=1030.0)
+    (row,) = plan.decisions
+    assert (row.event, row.detail) == ("unconfirmed", watching.unconfirmed(seen))
+    assert plan.states["shop"].active is GREEN
+    _, plan = goes_on(of, mono_s=1150.0)
+    assert events(plan) == ["watched"]
+
+
+def test_old_weights_are_taken_back_at_the_deadline_and_not_before() -> None:
+    """Rule 7: a slow Traefik has its time."""
+    of, plan = goes_on(confirming(replace(moved(WATCHED), applied=(STALE_THERE,))), mono_s=1029.9)
+    assert plan.decisions == ()
+    _, plan = goes_on(of, mono_s=1030.0)
+    (row,) = plan.decisions
+    assert (row.event, row.outcome, row.trigger, row.actor) == (
+        "rolled-back",
+        Outcome.ROLLED_BACK,
+        Trigger.WATCH,
+        None,
+    )
+    assert "fetched the document and did not apply it" in str(row.detail)
+    assert plan.states["shop"].active is BLUE
+    assert [failed.candidates for failed in plan.group.quarantined] == [(candidate(),)]
+
+
+def refusing(*errors: str, before: dict[str, tuple[str, ...]]) -> Snapshot:
+    of = confirming(replace(moved(WATCHED), applied=(replace(SHOWS, errors=errors),)))
+    assert of.state.rollout is not None
+    return replace(of, state=replace(of.state, rollout=replace(of.state.rollout, errors_before=before)))
+
+
+def test_a_new_error_of_traefiks_is_taken_back_at_once() -> None:
+    """Rule 7."""
+    _, plan = goes_on(refusing("service not found", before={T1: ()}))
+    (row,) = plan.decisions
+    assert (row.event, row.detail) == ("rolled-back", f"Traefik at {T1} says: service not found")
+    assert plan.states["shop"].active is BLUE
+
+
+@pytest.mark.parametrize("before", [{T1: ("service not found",)}, {}], ids=["there before", "did not answer before"])
+def test_an_error_that_the_switch_did_not_bring_confirms_what_is_shown(before: dict[str, tuple[str, ...]]) -> None:
+    """Rule 7."""
+    _, plan = goes_on(refusing("service not found", before=before))
+    assert events(plan) == ["confirmed"]
+
+
+def test_what_traefik_refuses_stays_where_the_way_back_is_gone() -> None:
+    """Rule 11: staying is the lesser evil."""
+    of = refusing("service not found", before={T1: ()})
+    of, plan = goes_on(see(of, "shop", BLUE, NOTHING))
+    assert "rolled-back" not in events(plan)
+    assert plan.states["shop"].active is GREEN
+
+
+def failing(of: Snapshot, first_mono_s: float, *passed: float, blue: Health = Health.HEALTHY) -> Snapshot:
+    """Let green fail since a moment, and blue pass at these."""
+    members = tuple(
+        replace(
+            each,
+            health=member(blue=runs(OLD), green=runs(NEW), health={**SICK_NEW, OLD: blue}).health,
+            checks={NEW.key: Checks(first_mono_s), OLD.key: Checks(None, passed)},
+        )
+        for each in of.members
+    )
+    return replace(of, members=members)
+
+
+@pytest.mark.parametrize("phase", [Phase.CONFIRMING, Phase.WATCHING])
+def test_a_release_that_fails_while_the_way_back_passes_is_left(phase: Phase) -> None:
+    """Rule 8: from the commit on."""
+    of = group(phase, moved(WATCHED))
+    _, plan = goes_on(failing(of, 1005.0, 1006.0, 1008.0, 1010.0), mono_s=1010.5)
+    (row,) = [row for row in plan.decisions if row.outcome]
+    assert (row.event, row.trigger) == ("rolled-back", Trigger.WATCH)
+    assert row.detail == "green has 0 of at least 1 servers (minServers): http://10.0.0.2:80: refused"
+    state = plan.states["shop"]
+    assert state.active is BLUE
+    assert state.override is not None
+    assert (state.override.rejected, state.override.actor) == ("r2", None)
+
+
+@pytest.mark.parametrize("phase", [Phase.CONFIRMING, Phase.WATCHING])
+def test_an_outage_that_both_share_rolls_nothing_back(phase: Phase) -> None:
+    """Rule 8: whose passes are all from before it."""
+    of = group(phase, moved(WATCHED))
+    _, plan = goes_on(failing(of, 1005.0, 1001.0, 1003.0, 1004.9), mono_s=1010.0)
+    assert plan.states["shop"].active is GREEN
+    _, plan = goes_on(failing(of, 1005.0, blue=Health.UNHEALTHY), mono_s=1010.0)
+    assert plan.states["shop"].active is GREEN
+
+
+def test_a_forced_switch_is_not_taken_back_for_its_health() -> None:
+    """Rule 8: it was forced although it is not healthy; an operator takes it back."""
+    of = group(Phase.WATCHING, moved(WATCHED), forced="it burns")
+    _, plan = goes_on(failing(of, 1005.0, 1006.0, 1008.0, 1010.0), mono_s=1010.0)
+    assert plan.decisions == ()
+
+
+def test_a_watch_that_ends_over_a_failing_release_goes_on_as_long_again() -> None:
+    """Rule 8: the passes of the way back may be on their way; and then it says so and ends."""
+    of = failing(group(Phase.WATCHING, moved(WATCHED)), 1110.0)
+    of, plan = goes_on(of, mono_s=1120.0)
+    assert (plan.decisions, plan.wake_mono_s) == ((), 1240.0)
+    _, late = goes_on(of, mono_s=1240.0)
+    (row,) = late.decisions
+    assert (row.event, row.outcome) == ("watched", Outcome.SWITCHED)
+    assert str(row.detail).startswith("watched to the end, and failing: green has 0 of at least 1 servers")
+    _, back = goes_on(failing(of, 1110.0, 1111.0, 1113.0, 1115.0), mono_s=1130.0)
+    assert events(back) == ["rolled-back"]
+
+
+def test_after_the_watch_there_is_no_automatic_failover() -> None:
+    """Rule 8."""
+    of = failing(group(Phase.STEADY, moved(WATCHED)), 1005.0, 1006.0, 1008.0, 1010.0)
+    assert reconcile(of, at(1011.0)).decisions == ()
+
+
+def test_a_replacement_in_place_restarts_the_watch() -> None:
+    """Rule 3."""
+    of = group(Phase.WATCHING, moved(WATCHED))
+    of, plan = goes_on(see(of, "shop", GREEN, runs(server(9, "r9"))), mono_s=1100.0)
+    assert events(plan) == ["replaced", "watch-restarted"]
+    assert plan.wake_mono_s == 1220.0
+    _, plan = goes_on(of, mono_s=1220.0)
+    assert events(plan) == ["watched"]
+
+
+def test_a_replacement_of_a_member_that_did_not_move_restarts_nothing() -> None:
+    """Rules 3 and 11."""
+    watch = group(Phase.WATCHING, moved(WATCHED))
+    pay = replace(old(service("pay"), NOTHING), observed=ByColour(runs(server(9, "r9")), NOTHING))
+    rollout = replace(watch.state.rollout, members=("pay", "shop")) if watch.state.rollout else None
+    of = Snapshot((pay, *watch.members), replace(watch.state, rollout=rollout))
+    assert events(reconcile(of, at(1100.0))) == ["replaced"]
+
+
+@pytest.mark.parametrize("phase", [Phase.CONFIRMING, Phase.WATCHING])
+def test_a_new_release_waits_for_the_end_of_the_watch(phase: Phase) -> None:
+    of = see(group(phase, moved(WATCHED)), "shop", BLUE, runs(server(5, "r5")))
+    of, plan = goes_on(of, mono_s=1010.0)
+    assert events(plan) == ["way-back-lost"]
+    if phase is Phase.WATCHING:
+        assert events(goes_on(of, mono_s=1120.0)[1])[:2] == ["watched", "begun"]
+
+
+@pytest.mark.parametrize("phase", [Phase.CONFIRMING, Phase.WATCHING])
+def test_a_file_that_names_the_other_colour_goes_back_and_quarantines_nothing(phase: Phase) -> None:
+    """Rule 9."""
+    of = group(phase, moved(WATCHED))
+    edited = replace(of.members[0], service=replace(WATCHED, active=Wish.BLUE))
+    _, plan = goes_on(of, edited, mono_s=1010.0)
+    assert events(plan)[:3] == ["desired", "superseded", "begun"]
+    assert plan.decisions[1].detail == "the file names the other colour of shop"
+    assert plan.group.quarantined == ()
+
+
+@pytest.mark.parametrize("phase", [Phase.CONFIRMING, Phase.WATCHING])
+def test_removing_a_service_after_its_switch_ends_the_rollout_and_leaves_what_runs(phase: Phase) -> None:
+    """Rule 12."""
+    plan = reconcile(replace(group(phase, moved(WATCHED)), members=()), at(1010.0))
+    assert [(row.event, row.outcome) for row in plan.decisions] == [("withdrawn", Outcome.ABORTED)]
+    assert plan.group.quarantined == ()
+
+
+@pytest.mark.parametrize("phase", [Phase.CONFIRMING, Phase.WATCHING])
+def test_changed_membership_supersedes_a_watch(phase: Phase) -> None:
+    """Rule 11."""
+    of = group(phase, moved(WATCHED))
+    _, plan = goes_on(of, old(service("pay"), NOTHING), *of.members, mono_s=1010.0)
+    assert events(plan) == ["superseded"]
+    assert plan.states["shop"].active is GREEN
+
+
+def test_all_members_that_moved_are_taken_back_or_none() -> None:
+    """Rule 11."""
+    of = failing(group(Phase.WATCHING, moved(service("pay")), moved(WATCHED)), 1005.0, 1006.0, 1008.0, 1010.0)
+    _, plan = goes_on(of, mono_s=1010.0)
+    assert {state.active for state in plan.states.values()} == {BLUE}
+    assert [failed.candidates for failed in plan.group.quarantined] == [(candidate(of="pay"), candidate())]
+    lost = replace(of.members[0], observed=of.members[0].observed.put(BLUE, NOTHING))
+    _, plan = goes_on(of, lost, of.members[1], mono_s=1010.0)
+    assert {state.active for state in plan.states.values()} == {GREEN}
+
+
+# --- overrides and the way back -------------------------------------------------------------------------------------
+
+OVERRIDE = Override(BLUE, "r2", "errors", "ann", EPOCH)
+
+
+def overridden(green: Observed, **fields: Any) -> Snapshot:
+    return snapshot(with_state(old(service(**fields), green), override=OVERRIDE))
+
+
+@pytest.mark.parametrize("green", [runs(NEW), NOTHING, Observed(), runs(NEW, server(3, "r3"))])
+@pytest.mark.parametrize("wish", [Wish.AUTO, Wish.BLUE])
+def test_an_override_stands(green: Observed, wish: Wish) -> None:
+    """Rule 10: also while the rejected release is restarted, or its colour is mixed."""
+    assert reconcile(overridden(green, active=wish), at()).states["shop"].override == OVERRIDE
+
+
+def test_a_new_release_in_the_rejected_colour_ends_an_override() -> None:
+    """Rule 10."""
+    plan = reconcile(overridden(runs(server(3, "r3"))), at())
+    assert events(plan)[:2] == ["override-lifted", "begun"]
+    assert plan.decisions[0].detail == "green runs another release than the one rejected"
+
+
+def test_an_edit_of_active_ends_an_override_and_no_other_edit_does() -> None:
+    """Rule 10."""
+    other = overridden(runs(NEW), min_servers=1, settle_s=1.0, hold=False)
+    assert reconcile(other, at()).states["shop"].override == OVERRIDE
+    named = overridden(runs(NEW), active=Wish.GREEN)
+    edited = replace(named, members=(with_state(named.members[0], wish=Wish.AUTO),))
+    plan = reconcile(edited, at())
+    assert plan.states["shop"].override is None
+    assert events(plan)[:2] == ["desired", "begun"]
+
+
+def test_a_way_back_that_is_lost_is_recorded_once_and_so_is_that_it_is_there_again() -> None:
+    of = snapshot(moved())
+    of, plan = goes_on(see(of, "shop", BLUE, NOTHING))
+    (row,) = plan.decisions
+    assert (row.event, row.colour, row.release, row.detail) == (
+        "way-back-lost",
+        BLUE,
+        "r1",
+        "blue has no servers any more",
+    )
+    of, plan = goes_on(see(of, "shop", BLUE, runs(OLD), {OLD: Health.UNKNOWN}))
+    assert plan.decisions == (), "not known to be healthy is not found again (P2)"
+    _, plan = goes_on(see(of, "shop", BLUE, runs(OLD)))
+    assert events(plan) == ["way-back-found"]
+
+
+def test_a_way_back_that_is_not_known_is_neither_lost_nor_found() -> None:
+    """P2: a restart of the daemon."""
+    of = snapshot(moved())
+    assert reconcile(see(of, "shop", BLUE, Observed()), at()).decisions == ()
+
+
 # --- every story, interrupted after every step ------------------------------------------------------------------
 
 
@@ -428,6 +872,33 @@ def fixed(version: str) -> ByColour[FixedServers | None]:
 BLUE_RUNS = (write(), deploy("r1", BLUE), World.connect)
 GROUP_RUNS = (
     *(step for name in ("pay", "shop") for step in (write(name, group="storefront"), deploy("r1", BLUE, name))),
+    World.connect,
+)
+
+
+def commands(verb: Verb, name: str = "shop", **fields: Any) -> Input:
+    return methodcaller("command", verb, name, **fields)
+
+
+def broken(*releases: str) -> Input:
+    return methodcaller("let", broken=frozenset(releases))
+
+
+def time_goes_by(world: World) -> None:
+    """Nothing happens but what happens by itself."""
+
+
+TESTED_AND_APPROVED = (write(smoke_tests=(HOME,), approval_is_manual=True), deploy("r1", BLUE), World.connect)
+WATCHED_RUNS = (write(watch_s=150.0), deploy("r1", BLUE), World.connect)
+WATCHED_GROUP = (
+    *(
+        step
+        for name in ("pay", "shop")
+        for step in (
+            write(name, group="storefront", watch_s=150.0),
+            deploy("r1", BLUE, name),
+        )
+    ),
     World.connect,
 )
 
@@ -477,6 +948,75 @@ STORIES: dict[str, tuple[Input, ...]] = {
         deploy("r4"),
     ),
     "a group that is left": (*GROUP_RUNS, sick("r2"), deploy("r2"), deploy("r3", name="pay"), edit("pay", group=None)),
+    "tested, approved, switched": (
+        *TESTED_AND_APPROVED,
+        deploy("r2"),
+        commands(Verb.APPROVE, release="r2"),
+        deploy("r3", BLUE),
+    ),
+    "a smoke test fails, and is tried again": (
+        *TESTED_AND_APPROVED,
+        broken("r2"),
+        deploy("r2"),
+        broken(),
+        commands(Verb.RETRY),
+        commands(Verb.APPROVE, release="r2"),
+    ),
+    "aborted, then named": (*TESTED_AND_APPROVED, deploy("r2"), commands(Verb.ABORT), edit(active=Wish.GREEN)),
+    "aborted, then another release": (*BLUE_RUNS, sick("r2"), deploy("r2"), commands(Verb.ABORT), deploy("r3")),
+    "forced in spite of all": (
+        *TESTED_AND_APPROVED,
+        sick("r2"),
+        deploy("r2"),
+        commands(Verb.SWITCH, colour=GREEN, force=True, reason="it burns"),
+    ),
+    "rolled back in the watch": (*WATCHED_RUNS, deploy("r2"), commands(Verb.ROLLBACK, leaving="r2"), time_goes_by),
+    "rolled back by two, then tried again": (
+        *BLUE_RUNS,
+        deploy("r2"),
+        commands(Verb.ROLLBACK, leaving="r2"),
+        commands(Verb.ROLLBACK, leaving="r2"),
+        commands(Verb.RETRY),
+    ),
+    "fails its watch": (*WATCHED_RUNS, deploy("r2"), sick("r2"), time_goes_by, time_goes_by),
+    "fails its watch, and so does the way back": (*WATCHED_RUNS, deploy("r2"), sick("r1", "r2"), time_goes_by),
+    "replaced while it is watched": (*WATCHED_RUNS, deploy("r2"), deploy("r9"), time_goes_by),
+    "the other colour is named while it is watched": (*WATCHED_RUNS, deploy("r2"), edit(active=Wish.BLUE)),
+    "switched back and forth against the file": (
+        *BLUE_RUNS,
+        edit(active=Wish.BLUE),
+        deploy("r2"),
+        commands(Verb.SWITCH, colour=GREEN),
+        edit(active=Wish.AUTO),
+        commands(Verb.SWITCH, colour=BLUE),
+    ),
+    "paused, then resumed": (*BLUE_RUNS, commands(Verb.PAUSE), deploy("r2"), commands(Verb.RESUME)),
+    "undecided until a command names one": (
+        write(),
+        deploy("r1", BLUE),
+        deploy("r2"),
+        World.connect,
+        commands(Verb.SWITCH, colour=GREEN),
+    ),
+    "a group that fails its watch": (
+        *WATCHED_GROUP,
+        edit(hold=True),
+        deploy("r2"),
+        deploy("r3", name="pay"),
+        edit(hold=False),
+        sick("r2"),
+        time_goes_by,
+        time_goes_by,
+    ),
+    "a group rolled back by one of its members": (
+        *GROUP_RUNS,
+        edit(hold=True),
+        deploy("r2"),
+        deploy("r3", name="pay"),
+        edit(hold=False),
+        time_goes_by,
+        commands(Verb.ROLLBACK, "pay", leaving="r3"),
+    ),
 }
 
 
@@ -505,6 +1045,22 @@ def test_a_story_interrupted_after_any_step_ends_as_the_uninterrupted_one(story:
         ("undecided until the file names one", BLUE, set()),
         ("fixed servers", GREEN, {("r2", "switched")}),
         ("a group together", GREEN, {("r2", "switched")}),
+        ("tested, approved, switched", GREEN, {("r2", "switched"), ("r3", "expired")}),
+        ("a smoke test fails, and is tried again", GREEN, {("r2", "aborted"), ("r2", "switched")}),
+        ("aborted, then named", BLUE, {("r2", "aborted"), ("r2", "expired")}),
+        ("aborted, then another release", GREEN, {("r2", "aborted"), ("r3", "switched")}),
+        ("forced in spite of all", GREEN, {("r2", "superseded"), ("r2", "switched")}),
+        ("rolled back in the watch", BLUE, {("r2", "rolled-back")}),
+        ("rolled back by two, then tried again", GREEN, {("r2", "switched")}),
+        ("fails its watch", BLUE, {("r2", "rolled-back")}),
+        ("fails its watch, and so does the way back", GREEN, {("r2", "switched")}),
+        ("replaced while it is watched", GREEN, {("r2", "switched")}),
+        ("the other colour is named while it is watched", BLUE, {("r2", "superseded"), ("r1", "switched")}),
+        ("switched back and forth against the file", BLUE, {("r2", "switched"), ("r1", "switched")}),
+        ("paused, then resumed", GREEN, {("r2", "switched")}),
+        ("undecided until a command names one", GREEN, set()),
+        ("a group that fails its watch", BLUE, {("r2", "rolled-back"), ("r3", "rolled-back")}),
+        ("a group rolled back by one of its members", BLUE, {("r2", "switched"), ("r3", "switched")}),
     ],
 )
 def test_a_story_ends_as_told(story: str, active: Colour, outcomes: set[tuple[str | None, str]]) -> None:

@@ -53,6 +53,59 @@ async def test_traefik_accepts_the_unusual_documents(name: str) -> None:
     assert (await judge(golden(FOLDER / f"{name}.yaml").body, binary=binary)).errors == ()
 
 
+# --- the preview ----------------------------------------------------------------------------------------------------
+
+PREVIEW_RULE = "Host(`preview.shop.example.com`)"
+
+
+def with_preview(colour: Colour | None, **body: object) -> dict[str, Any]:
+    preview = Router("shop-preview", PREVIEW_RULE, {"rule": PREVIEW_RULE, "entryPoints": ["web"], **body})
+    rule = "Host(`shop.example.com`)"
+    long = rule + " && PathPrefix(`/api`)"
+    routers = (Router("shop", rule, {"rule": rule}), Router("shop-api", long, {"rule": long}))
+    servers = {BLUE: (server(1),)} | ({colour: (server(2, "r2"),)} if colour else {})
+    of = service(routers=routers, preview=preview)
+    content: dict[str, Any] = orjson.loads(document([Served(of, weights(BLUE), servers, colour)], {}).body)["http"]
+    return content
+
+
+def test_a_preview_routes_to_its_colour_above_the_routers_of_its_service() -> None:
+    """Rule 15: named after the service, a hundred above its highest router."""
+    content = with_preview(GREEN)
+    highest = max(content["routers"][name]["priority"] for name in ("shop", "shop-api"))
+    assert content["routers"]["shop-preview"] == {
+        "entryPoints": ["web"],
+        "priority": highest + 100,
+        "rule": PREVIEW_RULE,
+        "service": "shop-green",
+    }
+    assert content["services"]["shop-green"] == {"loadBalancer": {"servers": [{"url": "http://10.0.0.2:80"}]}}
+    assert content["services"]["shop"] == {"weighted": {"services": [{"name": "shop-blue", "weight": 100}]}}
+
+
+def test_a_priority_that_is_written_for_a_preview_counts() -> None:
+    """Rule 15: the file's."""
+    assert with_preview(GREEN, priority=7)["routers"]["shop-preview"]["priority"] == 7
+
+
+def test_without_a_standby_to_lead_to_there_is_no_preview() -> None:
+    """Rule 15."""
+    content = with_preview(None)
+    assert set(content["routers"]) == {"shop", "shop-api"}
+    assert set(content["services"]) == {"shop", "shop-blue"}
+
+
+async def test_traefik_accepts_a_preview() -> None:
+    try:
+        binary = find_binary()
+    except TraefikError as error:
+        missing("traefik", str(error))
+    preview = Router("shop-preview", PREVIEW_RULE, {"rule": PREVIEW_RULE})
+    of = service(routers=(Router("shop", "Host(`a.example`)", {"rule": "Host(`a.example`)"}),), preview=preview)
+    made = document([Served(of, weights(BLUE), {BLUE: (server(1),), GREEN: (server(2),)}, GREEN)], {})
+    assert (await judge(made.body, binary=binary)).errors == ()
+
+
 # --- properties ----------------------------------------------------------------------------------------------------
 
 names = st.sampled_from(["a", "shop", "z-é", "a-b", "B"])

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from provider import serving
-from provider.model import ByColour, Health, HealthCheck, Member, Observed, ProbeMode, Server
+from provider.model import ByColour, Health, HealthCheck, Member, Observed, ProbeMode, Router, Server
 from tests.worlds import BLUE, GREEN, NOTHING, at, member, runs, server, service
 
 A, B, C = server(1), server(2), server(3, "r2")
@@ -66,6 +66,13 @@ def test_the_last_server_that_can_serve_stays_while_it_is_being_stopped(others: 
     assert chosen(member(blue=runs(last, *others), health=dict.fromkeys(others, UNKNOWN), published=(A,))) == (last,)
 
 
+def test_a_server_that_left_does_not_come_back_when_the_last_one_is_asked_to_stop_too() -> None:
+    """Rule 4: it left at once, and may be gone at any moment; those that are asked together stay together."""
+    assert chosen(member(blue=runs(leaving(A), leaving(B)), published=(B,))) == (leaving(B),)
+    assert chosen(member(blue=runs(leaving(A), leaving(B)), published=(A, B))) == (leaving(A), leaving(B))
+    assert chosen(member(blue=runs(leaving(A)), published=(B,))) == (leaving(A),), "better than nothing (P4)"
+
+
 def test_a_server_being_stopped_stays_for_its_grace_at_most() -> None:
     """Rule 4: 60 s at most."""
     last = leaving(A, since_mono_s=1000.0)
@@ -111,6 +118,58 @@ def test_a_container_that_docker_finds_unhealthy_is_left_out() -> None:
     assert chosen(member(service(health_check=HealthCheck(mode=ProbeMode.HTTP)), blue=runs(A, sick))) == (A,)
 
 
+# --- the preview ----------------------------------------------------------------------------------------------------
+
+SEEN = service(preview=Router("shop-preview", "Host(`preview.shop.example.com`)", {}))
+
+
+def previewed(of: Member, mono_s: float = 1000.0) -> tuple[Server, ...] | None:
+    served = serving.serve(of, at(mono_s))
+    assert served is not None
+    assert served.weights == ((BLUE, 100),), "a preview takes no traffic"
+    assert served.servers.keys() == ({BLUE, GREEN} if served.preview else {BLUE})
+    return served.servers[served.preview] if served.preview else None
+
+
+def test_the_preview_leads_to_the_standby_once_it_is_healthy() -> None:
+    """Rule 15: a colour appears only with weight or a preview."""
+    of = member(SEEN, blue=runs(A), green=runs(C, server(4, "r2")))
+    assert previewed(of) == (C, server(4, "r2"))
+    assert previewed(replace(of, service=service())) is None
+
+
+def test_the_preview_follows_the_standby() -> None:
+    of = member(SEEN, active=GREEN, blue=runs(A), green=runs(C))
+    served = serving.serve(of, at())
+    assert served is not None
+    assert (served.weights, served.preview, served.servers[BLUE]) == (((GREEN, 100),), BLUE, (A,))
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        member(SEEN, blue=runs(A), green=NOTHING),
+        member(SEEN, blue=runs(A), green=Observed()),
+        member(SEEN, blue=runs(A), green=runs(C, server(4, "r4"))),
+        member(SEEN, blue=runs(A), green=runs(C), health={C: UNKNOWN}),
+        member(SEEN, blue=runs(A), green=runs(C, server(4, "r2")), health={C: UNHEALTHY}),
+    ],
+    ids=["no servers", "unknown", "mixed", "not judged", "one unhealthy"],
+)
+def test_there_is_no_preview_of_a_standby_that_is_not_healthy(of: Member) -> None:
+    """P2: its router goes with it, so that nobody takes a 503 for the new release."""
+    assert previewed(of) is None
+
+
+def test_the_preview_changes_nothing_of_what_has_traffic() -> None:
+    """P12."""
+    with_preview = serving.serve(member(SEEN, blue=runs(A, B), green=runs(C)), at())
+    without = serving.serve(member(blue=runs(A, B), green=runs(C)), at())
+    assert with_preview is not None
+    assert without is not None
+    assert with_preview.servers[BLUE] == without.servers[BLUE] == (A, B)
+
+
 # --- the first document of an empty store --------------------------------------------------------------------------
 
 
@@ -123,7 +182,7 @@ def test_the_first_document_waits_for_dockers_first_list() -> None:
 def test_the_first_document_waits_for_a_service_that_is_undecided() -> None:
     """Rule 1."""
     reason = serving.first_document_waits_for([member(active=None, blue=runs(A), green=runs(C))], 3600.0)
-    assert reason == "service shop is undecided: both colours have servers; write initial: blue or green"
+    assert reason == "service shop is undecided: both colours have servers; name one: bluegreen switch shop blue|green"
 
 
 def test_a_service_not_healthy_yet_holds_up_the_first_document_for_its_limit() -> None:

@@ -9,25 +9,43 @@ import orjson
 import pytest
 
 from provider import rollout
-from provider.gates import assess
+from provider.gates import assess, smoke_run
 from provider.model import (
+    Applied,
     Condition,
+    Decision,
     GroupState,
     Health,
+    Lease,
     Member,
     Observed,
     Outcome,
+    Override,
+    Pause,
     Phase,
     Quarantine,
     Replaced,
     ServerHealth,
     Severity,
+    Smoke,
+    SmokeEvidence,
+    SmokeResult,
+    SmokeTest,
     Snapshot,
-    Trigger,
     WayBack,
     Wish,
 )
-from provider.status import Standing, blocking, condition_status, desired_colour, phase_of, service_status, way_back
+from provider.status import (
+    Standing,
+    blocking,
+    condition_status,
+    decision_status,
+    desired_colour,
+    phase_of,
+    service_status,
+    way_back,
+)
+from tests.phases import AFTER_SWITCH, LIMITS, begun, group, moved, old, with_state
 from tests.worlds import BLUE, EPOCH, GREEN, at, candidate, member, runs, server, service, snapshot
 
 OLD, NEW = server(1, "r1", version="1.4.1"), server(2, "r2", version="1.4.2")
@@ -52,8 +70,7 @@ EXAMPLE = """
 def releasing(of: Member | None = None, **state: Any) -> Snapshot:
     """A rollout of green's r2 under way since mono 1000, that has 600 s."""
     of = of or member(blue=runs(OLD), green=runs(NEW), published=(OLD,))
-    begun = rollout.begin(GroupState(), (candidate(),), (of.service.name,), Trigger.DOCKER, 600.0, at(1000.0))
-    return snapshot(of, state=replace(begun, **state))
+    return snapshot(of, state=replace(begun(), **state))
 
 
 def told(of: Snapshot, *conditions: Condition) -> dict[str, Any]:
@@ -119,7 +136,14 @@ def test_a_rollout_is_told_with_its_gates_and_its_deadline() -> None:
         "actor": None,
         "since": "2026-01-01T00:16:40.000Z",
         "deadline": "2026-01-01T00:26:40.000Z",
-        "gates": {"health": {"state": "passed"}, "smoke": {"state": "skipped"}, "approval": {"state": "skipped"}},
+        "gates": {
+            "health": {"state": "passed", "reason": "1 server healthy"},
+            "smoke": {"state": "skipped"},
+            "approval": {"state": "skipped"},
+        },
+        "forced": None,
+        "smoke": [],
+        "approval": None,
     }
     assert answer["blocking"] is None
 
@@ -136,7 +160,7 @@ def test_what_holds_a_rollout_up_is_named_with_the_server_and_the_cause() -> Non
 def test_a_held_rollout_has_no_deadline_and_is_paused() -> None:
     held = member(service(hold=True), blue=runs(OLD), green=runs(NEW))
     of = releasing(held)
-    of = replace(of, state=rollout.hold(of.state, held=True, waiting_s=600.0, now=NOW))
+    of = replace(of, state=rollout.hold(of.state, held=True, limits=LIMITS, now=NOW))
     answer = told(of)
     assert (answer["paused"], answer["rollout"]["deadline"]) == (True, None)
     assert answer["blocking"] == "shop has hold: true; remove it to go on"
@@ -157,7 +181,11 @@ def test_a_service_at_rest_has_nulls_and_nothing_blocks_it() -> None:
             member(service(hold=True), blue=runs(OLD), green=runs(NEW)),
             "release r2 in green waits: shop has hold: true;",
         ),
-        (member(active=None, blue=runs(OLD), green=runs(NEW)), "write initial: blue or initial: green"),
+        (member(active=None, blue=runs(OLD), green=runs(NEW)), "name one: bluegreen switch shop blue|green"),
+        (
+            with_state(member(active=None, blue=runs(OLD)), undecided=True),
+            "both colours were seen running; name one: bluegreen switch shop blue|green",
+        ),
         (member(active=None), "no server of either colour was seen yet; start one"),
         (member(active=None, green=Observed(known=False)), "Docker has not listed its containers yet"),
     ],
@@ -166,54 +194,234 @@ def test_what_blocks_a_service_comes_with_the_way_out(of: Member, words: str) ->
     assert words in str(blocking(snapshot(of), of, NOW))
 
 
-@pytest.mark.parametrize(
-    ("wish", "way_out"),
-    [(Wish.AUTO, "or write active: green in the file"), (Wish.GREEN, "or change active to blue and back in the file")],
-)
-def test_a_quarantined_release_is_told_with_what_tries_it_again(wish: Wish, way_out: str) -> None:
-    """P9. A file that names the colour already must name the other one first."""
-    failed = Quarantine((candidate(),), Outcome.EXPIRED, "r7", EPOCH)
+@pytest.mark.parametrize("wish", [Wish.AUTO, Wish.GREEN])
+def test_a_quarantined_release_is_told_with_what_tries_it_again(wish: Wish) -> None:
+    """P9."""
+    failed = Quarantine((candidate(),), Outcome.EXPIRED, "r7", EPOCH, "green has no servers")
     of = snapshot(member(service(active=wish), blue=runs(OLD), green=runs(NEW)), state=GroupState(None, 7, (failed,)))
     answer = told(of)
     assert answer["blocking"] == (
-        f"release r2 in green is quarantined: rollout r7 ended as expired; start a new release in green, {way_out}"
+        "release r2 in green is quarantined: rollout r7 ended as expired (green has no servers); start a new release "
+        "in green, or try it again: bluegreen retry shop"
     )
     assert answer["quarantined"] == [
-        {"colour": "green", "release": "r2", "outcome": "expired", "rollout": "r7", "since": "2026-01-01T00:00:00.000Z"}
+        {
+            "colour": "green",
+            "release": "r2",
+            "outcome": "expired",
+            "rollout": "r7",
+            "reason": "green has no servers",
+            "since": "2026-01-01T00:00:00.000Z",
+        }
     ]
-
-
-def switched(green: Observed, **fields: Any) -> Member:
-    """Blue was active with r1 before green; `green` stands for what blue's place looks like now."""
-    of = member(active=GREEN, blue=green, green=runs(NEW), **fields)
-    return replace(of, state=replace(of.state, way_back=WayBack(BLUE, "r1")))
 
 
 @pytest.mark.parametrize(
     ("of", "reason"),
     [
-        (switched(runs(OLD)), None),
-        (switched(runs()), "blue has no servers any more"),
-        (switched(runs(server(3, "r3"))), "blue runs r3, not r1"),
-        (switched(runs(OLD, server(3, "r3"))), "blue runs r1, r3, not r1"),
-        (switched(runs(OLD), health={OLD: Health.UNHEALTHY}), "blue is unhealthy"),
-        (switched(runs(OLD), health={OLD: Health.UNKNOWN}), "blue is starting"),
+        (moved(), None),
+        (moved(blue=runs()), "blue has no servers any more"),
+        (moved(blue=runs(server(3, "r3"))), "blue runs r3, not r1"),
+        (moved(health={OLD: Health.UNHEALTHY}), "blue is unhealthy: http://10.0.0.1:80 is unhealthy (refused)"),
     ],
 )
-def test_the_way_back_is_ready_only_with_exactly_that_release_healthy(of: Member, reason: str | None) -> None:
-    """Rule 9."""
+def test_the_way_back_is_told_with_the_reason_why_it_is_not_ready(of: Member, reason: str | None) -> None:
+    """Rule 9; the cases are in test_wayback.py."""
     assert way_back(of, snapshot(of)) == {"ready": reason is None, "to": BLUE, "release": "r1", "reason": reason}
 
 
-def test_the_way_back_is_not_ready_while_docker_is_away_or_the_release_is_quarantined() -> None:
-    of = switched(runs(OLD))
-    assert way_back(of, snapshot(of, docker_connected=False))["reason"] == (
-        "Docker does not answer, so what runs is not known"
-    )
+def test_a_way_back_that_was_quarantined_is_not_ready() -> None:
+    """Rule 9."""
     failed = GroupState(quarantined=(Quarantine((candidate("r1", BLUE),), Outcome.EXPIRED, "r1", EPOCH),))
-    assert way_back(of, snapshot(of, state=failed))["reason"] == "release r1 is quarantined"
-    of = replace(of, state=replace(of.state, way_back=WayBack(BLUE, None)))
-    assert way_back(of, snapshot(of))["reason"] == "blue ran several releases when it was left"
+    reason = "release r1 in blue is quarantined: it was left because it failed"
+    assert way_back(moved(), snapshot(moved(), state=failed))["reason"] == reason
+
+
+# --- the phases of a rollout ----------------------------------------------------------------------------------------
+
+
+def test_an_approval_that_is_waited_for_blocks_with_the_command_that_gives_it() -> None:
+    """Section 6.3."""
+    of = group(Phase.APPROVAL, old(service(approval_is_manual=True)))
+    waits = told(of)
+    assert waits["phase"] == "approval"
+    assert waits["blocking"] == "release r2 waits for approval: bluegreen approve shop --release r2"
+    assert waits["rollout"]["gates"]["approval"] == {"state": "pending", "reason": waits["blocking"]}
+    assert waits["rollout"]["deadline"] == "2026-01-02T00:16:40.000Z"
+    given = told(group(Phase.SHIFTING, *of.members))["rollout"]
+    assert given["gates"]["approval"] == {"state": "passed", "reason": "approved by ann"}
+    assert given["approval"] == {"actor": "ann", "at": "2026-01-01T00:00:00.000Z"}
+
+
+RESULT = SmokeResult("home", "http://10.0.0.2:80", False, "500, wanted 200", "oops", 0.12345)
+TOLD = {
+    "test": "home",
+    "server": "http://10.0.0.2:80",
+    "passed": False,
+    "cause": "500, wanted 200",
+    "excerpt": "oops",
+    "duration": 0.1235,
+}
+
+
+def test_the_smoke_tests_are_told_while_they_run_and_as_they_are_kept() -> None:
+    of = group(Phase.TESTING, old(service(smoke_tests=(SmokeTest("home"),))))
+    assert told(of)["rollout"]["smoke"] == []
+    one = of.members[0]
+    run = smoke_run(one, candidate())
+    assert run is not None
+    live = replace(of, members=(replace(one, smoke=Smoke(run, (RESULT,))),))
+    assert told(live)["rollout"]["smoke"] == [TOLD]
+    assert of.state.rollout is not None
+    evidence = SmokeEvidence("shop", "r2", one.service.smoke_definition, False, (RESULT,))
+    kept = replace(of, state=replace(of.state, rollout=replace(of.state.rollout, smoke=(evidence,))))
+    assert told(kept)["rollout"]["smoke"] == [TOLD]
+    assert told(kept)["rollout"]["gates"]["smoke"]["state"] == "failed"
+
+
+@pytest.mark.parametrize("phase", AFTER_SWITCH)
+def test_after_the_switch_the_gates_say_what_they_said_at_it(phase: Phase) -> None:
+    of = service(approval_is_manual=True, smoke_tests=(SmokeTest("home"),))
+    gates = told(group(phase, moved(of, health={NEW: Health.UNHEALTHY})))["rollout"]["gates"]
+    assert gates == {"health": {"state": "passed"}, "smoke": {"state": "passed"}, "approval": {"state": "passed"}}
+
+
+@pytest.mark.parametrize("phase", AFTER_SWITCH)
+def test_a_forced_switch_is_told_with_the_reason(phase: Phase) -> None:
+    """P1."""
+    answer = told(group(phase, forced="it burns"))["rollout"]
+    assert (answer["forced"], answer["actor"]) == ("it burns", "ann")
+    assert answer["gates"]["health"] == {"state": "skipped", "reason": "waived by ann: it burns"}
+
+
+@pytest.mark.parametrize(
+    ("of", "confirmed", "blocking"),
+    [
+        (replace(moved(), fetched=True), True, "not confirmed yet: another service of the group is not"),
+        (replace(moved(), fetched=False), False, "not confirmed yet: a poller has not fetched the document yet"),
+        (replace(moved(), fetched=None), False, "not confirmed yet: nobody polls the document"),
+        (
+            replace(moved(), applied=(Applied("http://t:8080", answers=False),)),
+            False,
+            "not confirmed yet: the API of Traefik at http://t:8080 does not answer",
+        ),
+    ],
+)
+def test_a_switch_that_is_not_confirmed_says_what_is_missing(of: Member, confirmed: bool, blocking: str) -> None:
+    """Rule 7."""
+    answer = told(group(Phase.CONFIRMING, of))
+    assert (answer["confirmed"], answer["blocking"]) == (confirmed, blocking)
+
+
+def test_a_watch_says_how_long_it_lasts() -> None:
+    """Rule 8."""
+    answer = told(group(Phase.WATCHING))
+    assert (answer["phase"], answer["blocking"]) == ("watching", "release r2 is watched for 110 s more")
+    assert answer["rollout"]["deadline"] == "2026-01-01T00:18:40.000Z"
+
+
+@pytest.mark.parametrize("phase", AFTER_SWITCH)
+@pytest.mark.parametrize(
+    ("blue", "kept"),
+    [
+        (runs(OLD), "the way back has yet to pass its checks"),
+        (runs(), "it stays, for there is no way back: blue has no servers any more"),
+    ],
+)
+def test_a_release_that_fails_its_watch_says_why_it_is_still_there(phase: Phase, blue: Observed, kept: str) -> None:
+    """Rule 8."""
+    sick = moved(blue=blue, health={NEW: Health.UNHEALTHY})
+    assert told(group(phase, sick))["blocking"] == (
+        f"green has 0 of at least 1 servers (minServers): http://10.0.0.2:80: refused; {kept}"
+    )
+
+
+def test_what_waits_for_the_end_of_another_rollout_says_so() -> None:
+    """Rule 11."""
+    pay = old(service("pay"))
+    of = group(Phase.WATCHING, moved())
+    of = replace(of, members=(pay, *of.members))
+    assert blocking(of, pay, NOW) == "release r2 in green waits for the end of rollout r1, which is watching"
+
+
+# --- what stands against the file -----------------------------------------------------------------------------------
+
+
+def test_an_override_is_told_with_what_ends_it() -> None:
+    """Rule 10."""
+    kept = with_state(old(), override=Override(BLUE, "r2", "errors at the till", "ann", EPOCH))
+    answer = told(snapshot(kept))
+    assert answer["override"] == {
+        "colour": "blue",
+        "reason": "errors at the till",
+        "actor": "ann",
+        "since": "2026-01-01T00:00:00.000Z",
+        "rejected": "r2",
+    }
+    assert answer["blocking"] == (
+        "traffic is kept at blue by ann: errors at the till; this ends with a new release in green, another `active` "
+        "in the file, or bluegreen retry shop"
+    )
+    assert [(one["code"], one["severity"]) for one in answer["conditions"]] == [("override", "info")]
+
+
+@pytest.mark.parametrize(("seconds", "stands"), [(0.0, True), (-1.0, False)])
+def test_a_lease_is_told_while_it_stands(seconds: float, stands: bool) -> None:
+    """Rule 17."""
+    until = NOW.utc + timedelta(seconds=seconds + 0.5)
+    answer = told(snapshot(with_state(old(), lease=Lease("l1", "ci", until, "green was rolled back by ann: errors"))))
+    if stands:
+        assert answer["lease"] == {
+            "id": "l1",
+            "holder": "ci",
+            "until": "2026-01-01T00:16:50.500Z",
+            "warning": "green was rolled back by ann: errors",
+        }
+    else:
+        assert answer["lease"] is None
+
+
+def test_a_paused_service_is_told_so() -> None:
+    """Rule 2."""
+    answer = told(snapshot(old(), state=GroupState(paused=Pause("bob", "fair", EPOCH))))
+    assert answer["paused"]
+    assert answer["blocking"] == ("release r2 in green waits: paused by bob (fair); go on with: bluegreen resume shop")
+
+
+def test_a_way_back_that_is_lost_is_warned_of() -> None:
+    """Rule 8: nobody should learn of it when it is needed."""
+    lost = with_state(moved(blue=runs()), way_back=WayBack(BLUE, "r1", "r1", "blue has no servers any more"))
+    assert codes(lost) == {
+        "way-back-lost": "warning: the way back to release r1 in blue is lost: blue has no servers any more"
+    }
+
+
+def test_an_active_colour_that_fails_after_its_watch_prints_the_command_that_goes_back() -> None:
+    """Rule 8: outside the watch there is no automatic failover."""
+    sick = moved(health={NEW: Health.UNHEALTHY})
+    assert codes(sick)["none-healthy"].endswith("refused; to go back: bluegreen rollback shop")
+    gone = moved(green=runs())
+    assert codes(gone)["no-servers"].endswith("start one; to go back: bluegreen rollback shop")
+    nowhere = with_state(sick, way_back=WayBack(BLUE, "r1", "r1", "blue has no servers any more"))
+    assert codes(nowhere)["none-healthy"].endswith("refused")
+
+
+def test_a_decision_is_told_with_its_evidence() -> None:
+    row = Decision(EPOCH, "shop", "ready", GREEN, "r2", rollout="r1", phase=Phase.TESTING, evidence=("c2: healthy",))
+    assert decision_status(row) == {
+        "at": "2026-01-01T00:00:00.000Z",
+        "service": "shop",
+        "event": "ready",
+        "colour": "green",
+        "release": "r2",
+        "rollout": "r1",
+        "phase": "testing",
+        "outcome": None,
+        "trigger": None,
+        "actor": None,
+        "detail": None,
+        "evidence": ["c2: healthy"],
+    }
 
 
 def codes(of: Member) -> dict[str, str]:
@@ -223,8 +431,7 @@ def codes(of: Member) -> dict[str, str]:
 def test_an_active_colour_that_serves_nobody_well_is_critical() -> None:
     """Rules 3 and 4."""
     assert codes(member()) == {
-        "no-servers": "critical: blue is active and has no servers: requests are answered with 503; "
-        "start one, or write active: green"
+        "no-servers": "critical: blue is active and has no servers: requests are answered with 503; start one"
     }
     assert codes(member(blue=runs(OLD, NEW), health={OLD: Health.UNHEALTHY, NEW: Health.UNHEALTHY})) == {
         "none-healthy": "critical: blue is active and none of its 2 servers is healthy; all are served: refused"
@@ -256,8 +463,7 @@ def test_a_member_that_moves_nothing_is_steady_while_its_group_moves() -> None:
     """Rule 11."""
     pay = member(service("pay", group="storefront"), blue=runs(server(5)))
     shop = member(service(group="storefront"), blue=runs(OLD), green=runs(NEW))
-    begun = rollout.begin(GroupState(), (candidate(),), ("pay", "shop"), Trigger.DOCKER, 600.0, at(1000.0))
-    of = snapshot(pay, shop, state=begun)
+    of = snapshot(pay, shop, state=begun())
     assert [phase_of(of, one) for one in of.members] == [Phase.STEADY, Phase.WAITING]
     assert [desired_colour(of, one) for one in of.members] == [BLUE, GREEN]
     assert told(of)["rollout"] is None

@@ -16,6 +16,8 @@ from provider.model import (
     Member,
     Observed,
     Outcome,
+    Override,
+    Pause,
     Phase,
     Quarantine,
     Rollout,
@@ -23,9 +25,9 @@ from provider.model import (
     Trigger,
     Wish,
 )
+from tests.phases import AFTER_SWITCH, BEFORE_SWITCH, NEW, OLD, group, moved, old, with_state
 from tests.worlds import BLUE, EPOCH, GREEN, NOTHING, at, candidate, member, runs, server, service, snapshot
 
-OLD, NEW = server(1, "r1"), server(2, "r2")
 MIXED = runs(NEW, server(3, "r3"))
 
 
@@ -117,14 +119,149 @@ def test_a_quarantined_set_and_a_part_of_it_are_found() -> None:
 def test_the_hold_of_one_member_holds_the_group() -> None:
     """Rules 2 and 11."""
     held = member(service("pay", hold=True), blue=runs(OLD))
-    assert wanted.held_by(snapshot(held, shop())) == "pay"
+    assert wanted.held_by(snapshot(held, shop())) == "pay has hold: true; remove it to go on"
     assert wanted.held_by(snapshot(shop())) is None
+    assert [wanted.is_held(snapshot(held, shop())), wanted.is_held(snapshot(shop()))] == [True, False]
 
 
-def test_the_longest_deadline_of_the_members_counts() -> None:
-    slow = member(service("pay", deadlines=Deadlines(waiting_s=900.0)))
-    assert wanted.waiting_s(snapshot(slow, shop())) == 900.0
-    assert wanted.waiting_s(snapshot()) == 0.0
+@pytest.mark.parametrize(("reason", "says"), [("fair", " (fair)"), (None, "")])
+def test_pause_holds_the_group_until_resume(reason: str | None, says: str) -> None:
+    """Rule 2."""
+    state = GroupState(paused=Pause("bob", reason, EPOCH))
+    told = wanted.held_by(snapshot(shop(green=runs(NEW)), state=state))
+    assert told == f"paused by bob{says}; go on with: bluegreen resume shop"
+    assert wanted.is_held(snapshot(shop(), state=state))
+
+
+def test_neither_the_way_back_nor_a_forced_switch_is_held() -> None:
+    """Rule 2: it stops forward rollouts; who forces means it."""
+    back = snapshot(moved(service(hold=True, active=Wish.BLUE)))
+    assert wanted.candidates(back) == (candidate("r1", BLUE),)
+    assert (wanted.held_by(back), wanted.is_held(back)) == (None, True)
+    held = old(service(hold=True))
+    forced = group(Phase.WAITING, held, forced="it burns", trigger=Trigger.COMMAND)
+    assert wanted.held_by(forced) is None
+    assert wanted.held_by(group(Phase.WAITING, held)) is not None
+
+
+def test_a_way_back_beside_a_candidate_is_held() -> None:
+    pay = moved(service("pay", hold=True, active=Wish.BLUE))
+    assert wanted.held_by(snapshot(pay, shop(green=runs(NEW)))) is not None
+
+
+OVERRIDE = Override(BLUE, "r2", "slow", "bob", EPOCH)
+
+
+@pytest.mark.parametrize("wish", Wish)
+def test_an_override_keeps_the_rejected_colour_out(wish: Wish) -> None:
+    """Rule 10: whatever the file says; what stood there before it was written is no new word."""
+    kept = with_state(shop(wish, runs(NEW)), override=OVERRIDE)
+    assert wanted.candidates(snapshot(kept)) == ()
+    assert wanted.candidates(snapshot(kept, state=under_way(candidate()))) == ()
+
+
+def commanded(of: Member, release: str | None = "r2") -> Snapshot:
+    state = under_way(candidate(release))
+    assert state.rollout is not None
+    return snapshot(of, state=replace(state, rollout=replace(state.rollout, trigger=Trigger.COMMAND)))
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        shop(green=runs(NEW), settled="r2"),
+        shop(green=NOTHING),
+        shop(green=MIXED),
+        shop(green=Observed()),
+        with_state(shop(Wish.BLUE, runs(NEW)), override=Override(GREEN, "r1", "leaks", "ann", EPOCH)),
+    ],
+    ids=["settled", "gone for now", "mixed for now", "not known", "against the file"],
+)
+def test_what_was_commanded_stays_wanted(of: Member) -> None:
+    """Rule 2: the file wants nothing of it, and need not."""
+    assert wanted.candidates(commanded(of)) == (candidate(),)
+
+
+@pytest.mark.parametrize(
+    "of",
+    [shop(green=runs(server(2, "r3")), settled="r3"), shop(Wish.BLUE, runs(NEW))],
+    ids=["another release came that nobody wants", "the file was edited to the active colour"],
+)
+def test_what_was_commanded_is_wanted_no_longer(of: Member) -> None:
+    """Rules 6 and 10."""
+    assert wanted.candidates(commanded(of)) == ()
+
+
+def test_a_member_joins_what_was_commanded_of_another_one() -> None:
+    """Rule 11."""
+    pay = member(service("pay"), blue=runs(OLD), green=runs(NEW))
+    of = commanded(shop(green=runs(NEW), settled="r2"))
+    assert wanted.candidates(replace(of, members=(pay, *of.members))) == (candidate(of="pay"), candidate())
+
+
+def test_the_longest_time_that_a_member_allows_counts() -> None:
+    """Rule 11, P10."""
+    slow = member(service("pay", deadlines=Deadlines(waiting_s=900.0, confirming_s=1.0), watch_s=7.0))
+    assert wanted.limits(snapshot(slow, shop())) == {
+        Phase.WAITING: 900.0,
+        Phase.TESTING: 300.0,
+        Phase.APPROVAL: 86400.0,
+        Phase.CONFIRMING: 30.0,
+        Phase.WATCHING: 7.0,
+    }
+
+
+def test_a_group_without_members_has_a_time_for_each_phase_too() -> None:
+    """P10: a rollout whose services left the file has to be ended, not to raise."""
+    assert wanted.limits(snapshot()).keys() == wanted.limits(snapshot(shop())).keys()
+
+
+@pytest.mark.parametrize("phase", AFTER_SWITCH)
+def test_a_file_that_names_the_other_colour_of_what_was_switched_is_heard(phase: Phase) -> None:
+    """Rule 9."""
+    assert wanted.other_colour(group(phase, moved(service(active=Wish.BLUE)))) == "shop"
+    assert wanted.other_colour(group(phase, moved(service(active=Wish.GREEN)))) is None
+    assert wanted.other_colour(group(phase, moved())) is None
+    over = with_state(moved(service(active=Wish.BLUE)), override=Override(GREEN, "r1", "leaks", "ann", EPOCH))
+    assert wanted.other_colour(group(phase, over)) is None, "a switch against the file stands"
+
+
+@pytest.mark.parametrize("phase", [Phase.STEADY, *BEFORE_SWITCH])
+def test_before_the_switch_no_colour_is_the_other_one(phase: Phase) -> None:
+    assert wanted.other_colour(group(phase, old(service(active=Wish.GREEN)))) is None
+
+
+@pytest.mark.parametrize("phase", AFTER_SWITCH)
+def test_a_member_that_did_not_move_says_nothing_of_what_was_switched(phase: Phase) -> None:
+    """Rule 11."""
+    of = group(phase, moved())
+    pinned = old(service("pay", active=Wish.GREEN), NOTHING)
+    assert wanted.other_colour(replace(of, members=(pinned, *of.members))) is None
+
+
+@pytest.mark.parametrize(
+    ("phase", "gates"),
+    [
+        (Phase.WAITING, (Gate.HEALTH,)),
+        (Phase.TESTING, (Gate.SMOKE,)),
+        (Phase.APPROVAL, (Gate.SMOKE, Gate.APPROVAL)),
+        (Phase.SHIFTING, (Gate.HEALTH, Gate.SMOKE, Gate.APPROVAL)),
+    ],
+)
+def test_each_phase_has_its_gates_and_the_switch_has_all(phase: Phase, gates: tuple[Gate, ...]) -> None:
+    """P1: passed, and passed at that moment."""
+    assert wanted.GATES_OF_PHASE[phase] == gates
+
+
+@pytest.mark.parametrize("phase", AFTER_SWITCH)
+def test_after_the_switch_no_gate_holds_anything_up(phase: Phase) -> None:
+    sick = moved(service(approval_is_manual=True), health={NEW: Health.UNHEALTHY})
+    assert wanted.holding_up(group(phase, sick), at()) is None
+
+
+def test_the_command_that_gives_an_approval_is_told_as_it_is() -> None:
+    of = group(Phase.APPROVAL, old(service(approval_is_manual=True)))
+    assert wanted.holding_up(of, at()) == "release r2 waits for approval: bluegreen approve shop --release r2"
 
 
 def ready(*others: Member, docker_connected: bool = True) -> Snapshot:

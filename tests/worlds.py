@@ -12,9 +12,12 @@ from typing import TypeAlias
 from pydantic import TypeAdapter
 
 from provider import reconcile, rollout, serving, wanted
+from provider.commands import Command, Done, command
 from provider.model import (
+    Applied,
     ByColour,
     Candidate,
+    Checks,
     Colour,
     Decision,
     FixedServers,
@@ -30,13 +33,19 @@ from provider.model import (
     ServerKey,
     Service,
     ServiceState,
+    Smoke,
+    SmokeResult,
+    SmokeRun,
     Snapshot,
+    Verb,
 )
+from provider.render import NO_PASS_THROUGH, Document, assemble, render_service
 
 BLUE, GREEN = Colour.BLUE, Colour.GREEN
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 NOTHING = Observed(known=True)
 DEADLINE_S = 10_000.0
+PROBED_EVERY_S = 5.0
 
 
 def at(mono_s: float = 1000.0) -> Instant:
@@ -45,9 +54,9 @@ def at(mono_s: float = 1000.0) -> Instant:
 
 
 def service(name: str = "shop", **fields: object) -> Service:
-    """Describe a service as a file would that says nothing but these fields."""
+    """Describe a service as a file would that says these fields only, and that what is switched is not watched."""
     router = Router(name, f"Host(`{name}.example.com`)", {})
-    return replace(Service(name, (router,)), **fields)  # type: ignore[arg-type]  # checked by the dataclass at run time
+    return replace(Service(name, (router,), watch_s=0.0), **fields)  # type: ignore[arg-type]  # checked by the dataclass at run time
 
 
 def server(number: int = 1, release: str = "r1", **fields: object) -> Server:
@@ -106,17 +115,47 @@ def candidate(release: str | None = "r2", colour: Colour = GREEN, of: str = "sho
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """One committed step of one group."""
+    """One step of one group; `by` is the command whose step it is.
+
+    What follows from a command is committed with it: only the last step is `durable`.
+    """
 
     group: str
     before: Snapshot
     after: Snapshot
     rows: tuple[Decision, ...]
+    by: Command | None = None
+    durable: bool = True
+
+
+@dataclass(slots=True)
+class Traefik:
+    """One Traefik, which does its work unless told otherwise.
+
+    It complains of what it `dislikes`, such as `shop` or `shop-green`, while the document that it applied has that.
+    """
+
+    polls: bool = True
+    applies: bool = True
+    answers: bool = True
+    dislikes: frozenset[str] = frozenset()
+    marker: str | None = None
+    weights: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
+
+    def complaints(self, name: str) -> tuple[str, ...]:
+        """Return its words about a service."""
+        shown = (name, *(child for child, _ in self.weights[name])) if name in self.weights else ()
+        return tuple(f"service {each}: disliked" for each in shown if each in self.dislikes)
 
 
 @dataclass
 class World:
-    """Everything around the core. Fixed servers stand in the file; all others are containers."""
+    """Everything around the core. Fixed servers stand in the file; all others are containers.
+
+    Servers of a `sick` release fail every probe, those of a `frail` one while they have traffic. A `broken` release
+    fails its smoke tests, a `silent` one gives no evidence. `fetched` is what each poller is known to have, `read` what
+    each Traefik's API last showed.
+    """
 
     mono_s: float = 1000.0
     utc: datetime = EPOCH
@@ -125,13 +164,26 @@ class World:
     containers_made: int = 0
     docker_connected: bool = False
     sick: frozenset[str] = frozenset()
+    frail: frozenset[str] = frozenset()
+    broken: frozenset[str] = frozenset()
+    silent: frozenset[str] = frozenset()
+    traefiks: dict[str, Traefik] = field(default_factory=lambda: {"t1": Traefik()})
+    has_apis: bool = False
 
     seen: dict[tuple[str, Colour], Observed] = field(default_factory=dict)
     health: dict[str, dict[ServerKey, ServerHealth]] = field(default_factory=dict)
+    checks: dict[str, dict[ServerKey, Checks]] = field(default_factory=dict)
+    smoke: dict[str, Smoke] = field(default_factory=dict)
+    fetched: dict[str, str] = field(default_factory=dict)
+    read: dict[str, Traefik] = field(default_factory=dict)
+    orders: list[Command] = field(default_factory=list)
 
     states: dict[str, ServiceState] = field(default_factory=dict)
     groups: dict[str, GroupState] = field(default_factory=dict)
     published: dict[str, frozenset[ServerKey]] = field(default_factory=dict)
+    shown: dict[str, Colour | None] = field(default_factory=dict)
+    served: dict[str, Served] = field(default_factory=dict)
+    document: Document | None = None
 
     @property
     def now(self) -> Instant:
@@ -173,11 +225,13 @@ class World:
         self.notice(name, colour)
         return started
 
-    def replace_all(self, name: str, colour: Colour, release: str, count: int = 1) -> None:
+    def replace_all(
+        self, name: str, colour: Colour, release: str, count: int = 1, docker_health: Health | None = None
+    ) -> None:
         """Replace the containers of a colour by those of another release."""
         self.containers[name, colour] = ()
         for _ in range(count):
-            self.start(name, colour, release)
+            self.start(name, colour, release, docker_health)
 
     def change(self, name: str, colour: Colour, before: Server, after: Server | None) -> None:
         """Change a container, or remove it; seen only after `notice`."""
@@ -229,6 +283,10 @@ class World:
         same = same and {each.key for each in before.staying} == {each.key for each in observed.staying}
         changed_mono_s = before.changed_mono_s if same else self.mono_s
         self.seen[name, colour] = replace(observed, changed_mono_s=changed_mono_s)
+        failing = {each.key for each in before.servers if each.docker_health is Health.UNHEALTHY}
+        for each in observed.servers:
+            if each.docker_health is Health.UNHEALTHY and each.key not in failing:
+                self.checks.setdefault(name, {})[each.key] = Checks(self.mono_s)
         for key, _ in _identities(before) - _identities(observed):
             self.judge(name, key, Health.UNKNOWN)
 
@@ -244,19 +302,112 @@ class World:
             verdicts[key] = replace(found(health), since_utc=self.utc)
         self.health[name] = verdicts
 
+    def check(self, name: str, key: ServerKey, health: Health) -> None:
+        """Make one health check, and deliver the verdict; its time counts while somebody watches (rule 8)."""
+        self.judge(name, key, health)
+        if health is Health.UNKNOWN or not self.is_switched(group_of(self.services[name])):
+            return
+        noted = self.checks.setdefault(name, {})
+        before = noted.get(key, Checks())
+        if health is Health.HEALTHY:
+            kept = (*before.passed_mono_s, self.mono_s)[-self.services[name].health_check.healthy_after :]
+            noted[key] = Checks(None, kept)
+        else:
+            noted[key] = Checks(self.mono_s if before.failed_mono_s is None else before.failed_mono_s)
+
+    def let(self, **fields: object) -> None:
+        """Let these releases be sick, frail, broken or silent from now on, and no other; or let Traefik have an API."""
+        for name, value in fields.items():
+            setattr(self, name, value)
+
     def make_sick(self, *releases: str) -> None:
         """Let every probe of these releases fail, and no other."""
-        self.sick = frozenset(releases)
+        self.let(sick=frozenset(releases))
 
-    def judge_all(self) -> None:
-        """Probe every server: those of a sick release fail."""
+    def check_all(self) -> None:
+        """Check every server once."""
         for name in self.services:
-            for each in (*self.servers(name, BLUE), *self.servers(name, GREEN)):
-                self.judge(name, each.key, Health.UNHEALTHY if each.release in self.sick else Health.HEALTHY)
+            for colour in Colour:
+                failing = self.sick | (self.frail if self.shown.get(name) is colour else frozenset())
+                for each in self.servers(name, colour):
+                    self.check(name, each.key, Health.UNHEALTHY if each.release in failing else Health.HEALTHY)
+
+    def smoke_runs(self) -> tuple[SmokeRun, ...]:
+        """Return the smoke tests that the daemon asks for."""
+        return tuple(
+            run for key in self.group_keys() for run in reconcile.reconcile(self.snapshot(key), self.now).smoke
+        )
+
+    def answer_smoke(self, run: SmokeRun, *passed: bool | None) -> None:
+        """Deliver what each test came to, as often over as there are tests on servers; None is no evidence."""
+        made = [(url, test) for url in run.servers for test in run.tests]
+        self.smoke[run.service] = Smoke(
+            run,
+            tuple(
+                SmokeResult(test.name, url, result, None if result else "500, wanted 200", "body", 0.01)
+                for (url, test), result in zip(made, (passed * len(made))[: len(made)], strict=True)
+            ),
+        )
+
+    def test_all(self) -> None:
+        """Make every smoke test that the daemon asks for: those of a broken release fail."""
+        for run in self.smoke_runs():
+            self.answer_smoke(run, None if run.release in self.silent else run.release not in self.broken)
 
     def servers(self, name: str, colour: Colour) -> tuple[Server, ...]:
         """Return the servers that the daemon sees in a colour."""
         return self._observed(name, colour).servers
+
+    # --- Traefik ----------------------------------------------------------------------------------------------------
+
+    def set_traefik(self, name: str, **fields: object) -> None:
+        """Change what a Traefik does."""
+        self.traefiks[name] = replace(self.traefiks[name], **fields)  # type: ignore[arg-type]
+
+    def hang_up(self, name: str) -> None:
+        """Close the connection of a poller, which is then none any more."""
+        self.fetched.pop(name, None)
+
+    def poll(self) -> None:
+        """Let every Traefik that polls fetch the document, and apply it."""
+        for name, each in self.traefiks.items():
+            if each.polls and self.document is not None:
+                self.fetched[name] = self.document.marker
+                if each.applies:
+                    each.marker = self.document.marker
+                    each.weights = {
+                        of.service.name: tuple((f"{of.service.name}-{colour}", share) for colour, share in of.weights)
+                        for of in self.served.values()
+                    }
+
+    def read_back(self) -> None:
+        """Read what every Traefik shows in its API."""
+        for name, each in self.traefiks.items() if self.has_apis else ():
+            self.read[name] = replace(each)
+
+    @property
+    def all_fetched(self) -> bool | None:
+        """Whether every poller has the document; None where nobody polls."""
+        marker = self.document.marker if self.document else None
+        return all(each == marker for each in self.fetched.values()) if self.fetched else None
+
+    def applied(self, name: str) -> tuple[Applied, ...]:
+        """Return what the daemon knows of each Traefik about a service."""
+        if not self.has_apis:
+            return ()
+        return tuple(self._applied(traefik, self.read.get(traefik), name) for traefik in self.traefiks)
+
+    def _applied(self, traefik: str, read: Traefik | None, name: str) -> Applied:
+        if read is None or not read.answers:
+            return Applied(traefik, answers=False)
+        return Applied(
+            traefik,
+            answers=True,
+            is_current=self.document is not None and read.marker == self.document.marker,
+            has_fetched=bool(self.all_fetched),
+            weights=read.weights.get(name),
+            errors=read.complaints(name),
+        )
 
     # --- the daemon -------------------------------------------------------------------------------------------------
 
@@ -274,34 +425,74 @@ class World:
                 observed=ByColour(self._observed(name, BLUE), self._observed(name, GREEN)),
                 health=self.health.get(name, {}),
                 published=self.published.get(name, frozenset()),
+                shown=self.shown.get(name),
+                checks=self.checks.get(name, {}),
+                smoke=self.smoke.get(name),
+                applied=self.applied(name),
+                fetched=self.all_fetched,
             )
             for name, each in sorted(self.services.items())
             if group_of(each) == key
         )
         return Snapshot(members, self.groups.get(key, GroupState()), self.docker_connected)
 
+    def is_switched(self, key: str) -> bool:
+        """Tell whether a group has a rollout that is confirming or watching."""
+        under_way = self.groups.get(key, GroupState()).rollout
+        return under_way is not None and under_way.is_switched
+
+    def command(self, verb: Verb, name: str, **fields: object) -> None:
+        """Give a command, which is obeyed with the next steps."""
+        self.orders.append(Command(verb, name, "ann", **fields))  # type: ignore[arg-type]
+
     def steps(self) -> Iterator[Taken]:
-        """Take every step that is due, and commit each one before it is shown."""
+        """Take every step that is due, then obey, and commit each before it is shown."""
         for key in self.group_keys():
             before = self.snapshot(key)
             while taken := reconcile.step(before, self.now):
                 after, rows = taken
-                self.commit(key, after.state, {each.service.name: each.state for each in after.members})
+                self.commit(key, after)
                 yield Taken(key, before, after, rows)
                 before = after
+        while self.orders:
+            given = self.orders.pop(0)
+            if given.service in self.services:
+                done = command(self.snapshot(group_of(self.services[given.service])), given, self.now)
+                yield from self.obey(given, done) if isinstance(done, Done) and done.decisions else ()
+        self.forget_smoke()
 
-    def commit(self, key: str, group: GroupState, states: Mapping[str, ServiceState]) -> None:
-        """Make decisions durable."""
-        self.groups[key] = group
-        self.states.update(states)
+    def obey(self, given: Command, done: Done) -> list[Taken]:
+        """Commit what a command came to with all that follows from it, and return these steps."""
+        key = group_of(self.services[given.service])
+        taken = [Taken(key, self.snapshot(key), done.snapshot, done.decisions, given, durable=False)]
+        while further := reconcile.step(taken[-1].after, self.now):
+            taken.append(Taken(key, taken[-1].after, *further, durable=False))
+        self.commit(key, taken[-1].after)
+        return [*taken[:-1], replace(taken[-1], durable=True)]
+
+    def commit(self, key: str, decided: Snapshot) -> None:
+        """Make decisions durable; checks that nobody watches for any more are forgotten."""
+        self.groups[key] = decided.state
+        for each in decided.members:
+            self.states[each.service.name] = each.state
+            if not self.is_switched(key):
+                self.checks.pop(each.service.name, None)
+
+    def forget_smoke(self) -> None:
+        """Forget the smoke tests that nobody wants any more: made again, they begin from nothing."""
+        runs = self.smoke_runs()
+        self.smoke = {name: smoke for name, smoke in self.smoke.items() if smoke.run in runs}
 
     def publish(self) -> dict[str, Served]:
         """Publish what is to be served now."""
         members = [each for key in self.group_keys() for each in self.snapshot(key).members]
-        served = {each.service.name: now for each in members if (now := serving.serve(each, self.now))}
-        for name, of in served.items():
+        self.served = {each.service.name: now for each in members if (now := serving.serve(each, self.now))}
+        for name, of in self.served.items():
             self.published[name] = frozenset(each.key for servers in of.servers.values() for each in servers)
-        return served
+            self.shown[name] = self.states[name].active
+        if self.served:
+            self.document = assemble([render_service(of) for _, of in sorted(self.served.items())], NO_PASS_THROUGH)
+        return self.served
 
     def relist(self) -> None:
         """Answer what the daemon asks Docker for."""
@@ -313,6 +504,11 @@ class World:
         """Kill the daemon and start it again: only what is durable comes back, on another monotonic clock."""
         self.mono_s = mono_s
         self.health.clear()
+        self.checks.clear()
+        self.smoke.clear()
+        self.fetched.clear()
+        self.read.clear()
+        self.shown.clear()
         self.states = _STATES.validate_json(_STATES.dump_json(self.states))
         self.groups = _GROUPS.validate_json(_GROUPS.dump_json(self.groups))
         for place, observed in self.seen.items():
@@ -326,7 +522,7 @@ class World:
             self.containers[place] = tuple(replace(each, leaving_mono_s=None) for each in running)
         for key in self.group_keys():
             before = self.snapshot(key)
-            self.groups[key] = rollout.resume(before.state, wanted.waiting_s(before), self.now)
+            self.groups[key] = rollout.resume(before.state, wanted.limits(before), self.now)
 
 
 _STATES = TypeAdapter(dict[str, ServiceState])
@@ -352,34 +548,37 @@ class Player:
         for happens in story:
             happens(self.world)
             self.rest(100.0)
-        self.rest(3 * DEADLINE_S)
+        self.rest(10 * DEADLINE_S)
         return self
 
     def rest(self, seconds: float) -> None:
-        """Let the daemon, Docker and the probes do all they have to do in this time."""
-        until = self.world.utc.timestamp() + seconds
+        """Let the daemon, Docker, the probes and Traefik do all they have to do in this time."""
+        world = self.world
+        until = world.utc.timestamp() + seconds
+        traefiks = world.poll, world.read_back
         while True:
-            for happens in (self.world.judge_all, self.world.relist, lambda: None):
+            for happens in (*traefiks, world.check_all, world.relist, world.test_all, *traefiks):
                 self.decide()
                 happens()
             self.decide()
-            left_s = until - self.world.utc.timestamp()
+            left_s = until - world.utc.timestamp()
             wakes = [
-                plan.wake_mono_s - self.world.mono_s
-                for key in self.world.group_keys()
-                if (plan := reconcile.reconcile(self.world.snapshot(key), self.world.now)).wake_mono_s is not None
+                plan.wake_mono_s - world.mono_s
+                for key in world.group_keys()
+                if (plan := reconcile.reconcile(world.snapshot(key), world.now)).wake_mono_s is not None
             ]
+            wakes += [PROBED_EVERY_S for key in world.group_keys() if world.is_switched(key)]
             if min(wakes, default=left_s) >= left_s:
                 break
-            self.world.passes(min(wakes))
-        self.world.passes(left_s)
+            world.passes(min(wakes))
+        world.passes(left_s)
 
     def decide(self) -> None:
         """Take every step that is due, and publish."""
         for taken in self.world.steps():
-            self.steps += 1
+            self.steps += taken.durable
             self.ended.update((row.service, row.release, row.outcome) for row in taken.rows if row.outcome)
-            if self.steps == self.kill_after:
+            if taken.durable and self.steps == self.kill_after:
                 self.world.restart(mono_s=5.0)
                 self.decide()
                 return
@@ -388,13 +587,21 @@ class Player:
     def ending(self) -> tuple[object, ...]:
         """Tell all that must be the same however often the daemon was killed: everything but times and numbers."""
         timeless = {
-            name: (state.active, state.wish, state.settled, state.way_back, bool(state.replaced))
+            name: (
+                state.active,
+                state.wish,
+                state.settled,
+                state.way_back and (state.way_back.colour, state.way_back.release),
+                bool(state.replaced),
+                state.override and (state.override.colour, state.override.rejected),
+            )
             for name, state in self.world.states.items()
         }
         groups = {
             key: (
                 [(failed.candidates, failed.outcome) for failed in state.quarantined],
                 state.rollout and state.rollout.candidates,
+                bool(state.paused),
             )
             for key, state in self.world.groups.items()
             if state.rollout or state.quarantined

@@ -4,13 +4,18 @@ Durations and monotonic times are seconds as float (`_s`, `_mono_s`), dates are 
 """
 
 from provider.model.decided import (
+    Approval,
     Candidate,
     Decision,
     GroupState,
+    Lease,
+    Override,
+    Pause,
     Quarantine,
     Replaced,
     Rollout,
     ServiceState,
+    SmokeEvidence,
     WayBack,
 )
 from provider.model.desired import (
@@ -24,11 +29,16 @@ from provider.model.desired import (
     first_host,
 )
 from provider.model.observed import (
+    Applied,
+    Checks,
     Observed,
     Probe,
     Server,
     ServerHealth,
     ServerKey,
+    Smoke,
+    SmokeResult,
+    SmokeRun,
 )
 from provider.model.snapshot import (
     Condition,
@@ -51,12 +61,16 @@ from provider.model.words import (
     ProbeMode,
     Severity,
     Trigger,
+    Verb,
     Wish,
 )
 
 __all__ = [
+    "Applied",
+    "Approval",
     "ByColour",
     "Candidate",
+    "Checks",
     "Colour",
     "ColourState",
     "Condition",
@@ -71,9 +85,12 @@ __all__ = [
     "HealthCheck",
     "Instant",
     "JsonObject",
+    "Lease",
     "Member",
     "Observed",
     "Outcome",
+    "Override",
+    "Pause",
     "Phase",
     "Plan",
     "Probe",
@@ -89,9 +106,14 @@ __all__ = [
     "Service",
     "ServiceState",
     "Severity",
+    "Smoke",
+    "SmokeEvidence",
+    "SmokeResult",
+    "SmokeRun",
     "SmokeTest",
     "Snapshot",
     "Trigger",
+    "Verb",
     "WayBack",
     "Wish",
     "first_host",

@@ -1,8 +1,10 @@
 """What was decided: committed before anybody can see it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from provider.model.observed import SmokeResult
 from provider.model.words import ByColour, Colour, Outcome, Phase, Trigger, Wish
 
 
@@ -16,11 +18,34 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Approval:
+    """Somebody's word for the candidates of one rollout."""
+
+    actor: str
+    at_utc: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SmokeEvidence:
+    """What the smoke tests of one candidate came to; it counts for this release and this definition only (P1)."""
+
+    service: str
+    release: str
+    definition: str
+    passed: bool
+    results: tuple[SmokeResult, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Rollout:
     """The whole way of one candidate (of a group: one candidate a member that has one) to active.
 
     `members` is the membership of the group when it began. The monotonic times belong to this process: after a
     restart `rollout.resume` sets them anew. `deadline_mono_s` is None while the rollout is held.
+
+    `waiting_left_s` is what is left of the time for the health gate while another phase is on. `approval_until_utc`
+    outlives the process; `asked` and `reminded` say what was said of it. `forced` is the reason for which
+    `actor` waived the gates. `errors_before` are each Traefik's complaints when it switched.
     """
 
     id: str
@@ -32,16 +57,33 @@ class Rollout:
     since_utc: datetime
     entered_mono_s: float
     deadline_mono_s: float | None
+    waiting_left_s: float = 0.0
+    smoke: tuple[SmokeEvidence, ...] = ()
+    approval: Approval | None = None
+    approval_until_utc: datetime | None = None
+    asked: bool = False
+    reminded: bool = False
+    forced: str | None = None
+    errors_before: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def is_switched(self) -> bool:
+        """Whether the candidates are active already."""
+        return self.phase in {Phase.CONFIRMING, Phase.WATCHING}
 
 
 @dataclass(frozen=True, slots=True)
 class Quarantine:
-    """A set of candidates whose rollout failed; neither it nor a part of it is tried again by itself."""
+    """A set of candidates whose rollout failed; neither it nor a part of it is tried again by itself.
+
+    `reason` says why it failed, where that is known.
+    """
 
     candidates: tuple[Candidate, ...]
     outcome: Outcome
     rollout: str
     since_utc: datetime
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +97,49 @@ class Replaced:
 
 @dataclass(frozen=True, slots=True)
 class WayBack:
-    """The exact release that was active before the present one, in the colour that ran it."""
+    """The exact release that was active before the present one, in the colour that ran it.
+
+    `rollout` names the rollout that left it: members of a group that moved together go back together. `lost` says why
+    it could not be taken when that was last found out.
+    """
 
     colour: Colour
     release: str | None
+    rollout: str | None = None
+    lost: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A command that stands against the file: traffic stays at `colour`, the `rejected` release gets none (rule 10).
+
+    Where the colour that was left was mixed, `rejected` names all of its releases, with commas between them.
+    """
+
+    colour: Colour
+    rejected: str | None
+    reason: str
+    actor: str | None
+    since_utc: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right of one deployment to change a service's standby; `warning` is what came in between (rule 17)."""
+
+    id: str
+    holder: str
+    until_utc: datetime
+    warning: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A command that stops forward rollouts until `resume`."""
+
+    actor: str
+    reason: str | None
+    since_utc: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +158,8 @@ class ServiceState:
     way_back: WayBack | None = None
     replaced: Replaced | None = None
     switched_utc: datetime | None = None
+    override: Override | None = None
+    lease: Lease | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +169,15 @@ class GroupState:
     rollout: Rollout | None = None
     rollouts: int = 0
     quarantined: tuple[Quarantine, ...] = ()
+    paused: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One row of the history; committed together with the state it explains. `detail` is words for people."""
+    """One row of the history; committed together with the state it explains.
+
+    `detail` is words for people, `evidence` what the decision rests on, a line each.
+    """
 
     at_utc: datetime
     service: str
@@ -103,3 +190,4 @@ class Decision:
     trigger: Trigger | None = None
     actor: str | None = None
     detail: str | None = None
+    evidence: tuple[str, ...] = ()

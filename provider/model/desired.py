@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 from provider.model.words import ByColour, Colour, JsonObject, ProbeMode, Wish
 
@@ -60,6 +61,7 @@ class SmokeTest:
     json: tuple[tuple[str, object], ...] = ()
     timeout_s: float = 5.0
     retries: int = 0
+    insecure_skip_verify: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,11 @@ class Service:
     def host(self) -> str | None:
         """The host that health checks ask for: the one written, else the first host of the first router's rule."""
         return self.health_check.hostname or first_host(self.routers[0].rule)
+
+    @property
+    def smoke_definition(self) -> str:
+        """A name for exactly these smoke tests; evidence for others is void (P1)."""
+        return blake2b(repr(self.smoke_tests).encode(), digest_size=6).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

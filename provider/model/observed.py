@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from provider.model.desired import HealthCheck
+from provider.model.desired import HealthCheck, SmokeTest
 from provider.model.words import Colour, Health
 
 
@@ -85,3 +85,71 @@ class Probe:
     key: ServerKey
     check: HealthCheck
     host: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """The checks of one server while its service is confirming or watching, by when they started (rule 8).
+
+    `failed_mono_s` is the first failure since the last pass, `passed_mono_s` the passes since the last failure, the
+    last `healthyAfter` of them.
+    """
+
+    failed_mono_s: float | None = None
+    passed_mono_s: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SmokeRun:
+    """All smoke tests of one candidate, each to be made against every server; `host` is the Host header.
+
+    `definition` names the tests: by `==`, one for the JSON `true` would be the same as one for 1.
+    """
+
+    service: str
+    colour: Colour
+    release: str
+    servers: tuple[str, ...]
+    host: str | None
+    tests: tuple[SmokeTest, ...]
+    definition: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SmokeResult:
+    """What one smoke test found on one server. `passed` is None while there is no evidence either way (P2).
+
+    `cause` says why it did not pass, `excerpt` is the beginning of the answer.
+    """
+
+    test: str
+    url: str
+    passed: bool | None
+    cause: str | None
+    excerpt: str | None
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Smoke:
+    """What a run of the smoke tests came to, so far."""
+
+    run: SmokeRun
+    results: tuple[SmokeResult, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What one Traefik shows of one service in its API. One that does not answer shows nothing.
+
+    `is_current` tells whether it shows the marker of the last document, `has_fetched` whether it surely fetched that
+    document. `weights` are by name of the child service; None where it does not have ours. `errors` are Traefik's words
+    about our routers and services.
+    """
+
+    traefik: str
+    answers: bool
+    is_current: bool = False
+    has_fetched: bool = False
+    weights: tuple[tuple[str, int], ...] | None = None
+    errors: tuple[str, ...] = ()

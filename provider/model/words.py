@@ -94,6 +94,18 @@ class ColourState(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Verb(StrEnum):
+    """What operators command."""
+
+    SWITCH = "switch"
+    APPROVE = "approve"
+    ABORT = "abort"
+    ROLLBACK = "rollback"
+    RETRY = "retry"
+    PAUSE = "pause"
+    RESUME = "resume"
+
+
 class Trigger(StrEnum):
     """What set a decision off."""
 
@@ -101,6 +113,7 @@ class Trigger(StrEnum):
     DOCKER = "docker"
     COMMAND = "command"
     TIMER = "timer"
+    WATCH = "watch"
 
 
 class ProbeMode(StrEnum):

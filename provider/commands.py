@@ -1,0 +1,424 @@
+"""What operators command: each verb is done at once, or refused with a reason one can act on (rules 9 to 11, 17)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from enum import StrEnum
+
+from provider import rollout, wayback
+from provider.gates import is_way_back
+from provider.model import (
+    Approval,
+    ByColour,
+    Candidate,
+    Colour,
+    Decision,
+    Instant,
+    Lease,
+    Member,
+    Override,
+    Pause,
+    Phase,
+    Snapshot,
+    Trigger,
+    Verb,
+)
+from provider.rollout import Event
+from provider.steps import Taken, advance, begin, with_member
+from provider.wanted import candidates, held_by, is_held, limits, member_of
+
+LEASE_S = 900.0
+
+
+class Refusal(StrEnum):
+    """Why a command was refused, for programs."""
+
+    STALE = "stale"
+    NOT_READY = "not-ready"
+    NO_ROLLOUT = "no-rollout"
+    HELD = "held"
+    BUSY = "busy"
+    LEASED = "leased"
+    NO_RELEASE = "no-release"
+    REASON_WANTED = "reason-wanted"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command of an operator's, or of a pipeline's; which fields count depends on the verb."""
+
+    verb: Verb
+    service: str
+    actor: str
+    colour: Colour | None = None
+    release: str | None = None
+    leaving: str | None = None
+    force: bool = False
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a command comes to: the state to commit, and words for the operator.
+
+    `already` says that there was nothing to do, `pending` that something has begun and is not over.
+    """
+
+    snapshot: Snapshot
+    decisions: tuple[Decision, ...]
+    detail: str
+    already: bool = False
+    pending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why nothing was done, and the way out."""
+
+    code: Refusal
+    detail: str
+
+
+_REASON_WANTED = Refused(Refusal.REASON_WANTED, "who forces says why: give a reason (--reason)")
+
+
+def command(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refused:
+    """Do what is commanded; the service must be a member of the group."""
+    if given.force and not given.reason:
+        return _REASON_WANTED
+    return _VERBS[given.verb](snapshot, given, now)
+
+
+def take_lease(
+    snapshot: Snapshot,
+    service: str,
+    holder: str,
+    lease_id: str,
+    now: Instant,
+    *,
+    force: bool = False,
+    reason: str | None = None,
+) -> Done | Refused:
+    """Rule 17: give one deployment the right to change the standby of a service, for 15 minutes; or renew it."""
+    member = member_of(snapshot, service)
+    lease = member.state.lease if member.state.lease and now.utc < member.state.lease.until_utc else None
+    until_utc = now.utc + timedelta(seconds=LEASE_S)
+    if lease is not None and lease.id == lease_id:
+        renewed, event = replace(lease, until_utc=until_utc), "lease-renewed"
+    elif (refusal := _no_lease(snapshot, member, lease, force=force, reason=reason)) is not None:
+        return refusal
+    else:
+        renewed, event = Lease(lease_id, holder, until_utc), "lease-taken"
+    standby = member.state.active.other if member.state.active else None
+    told = Decision(now.utc, service, event, standby, trigger=Trigger.COMMAND, actor=holder, detail=reason)
+    changed = with_member(snapshot, replace(member, state=replace(member.state, lease=renewed)))
+    return Done(changed, (told,), f"{standby} of {service} is yours to change")
+
+
+def _no_lease(
+    snapshot: Snapshot, member: Member, lease: Lease | None, *, force: bool, reason: str | None
+) -> Refused | None:
+    service, under_way = member.service.name, snapshot.state.rollout
+    if force and not reason:
+        return _REASON_WANTED
+    if lease is not None:
+        until = f"{lease.until_utc:%H:%M:%S} UTC"
+        return Refused(
+            Refusal.LEASED, f"{lease.holder} deploys {service} and holds its lease until {until}; wait for that"
+        )
+    if under_way is not None and under_way.is_switched and not force:
+        back = f"bluegreen rollback {service}"
+        return Refused(
+            Refusal.BUSY,
+            f"rollout {under_way.id} is {under_way.phase}: its way back must stay as it is. Wait until it is over "
+            f"(bluegreen wait {service} --until steady), take the way back ({back}), or force it with a reason",
+        )
+    if member.state.active is None:
+        return Refused(
+            Refusal.NOT_READY, f"{service} has no active colour yet, so none stands by: bluegreen explain {service}"
+        )
+    return None
+
+
+def give_lease_back(snapshot: Snapshot, service: str, lease_id: str, now: Instant) -> Done:
+    """End a lease; that of somebody else stays."""
+    member = member_of(snapshot, service)
+    lease = member.state.lease
+    if lease is None or lease.id != lease_id:
+        return Done(snapshot, (), f"there is no such lease on {service}", already=True)
+    told = Decision(now.utc, service, "lease-ended", trigger=Trigger.COMMAND, actor=lease.holder)
+    changed = with_member(snapshot, replace(member, state=replace(member.state, lease=None)))
+    return Done(changed, (told,), f"the lease on {service} has ended")
+
+
+# --- forward --------------------------------------------------------------------------------------------------------
+
+
+def _switch(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refused:
+    member, colour = member_of(snapshot, given.service), given.colour
+    if colour is None:
+        raise AssertionError("switch names a colour")
+    if member.state.active is None:
+        return _settle(snapshot, member, colour, given, now)
+    under_way = snapshot.state.rollout
+    if member.state.active is colour:
+        if under_way is not None and not under_way.is_switched and _moves(snapshot, given.service):
+            return _abort(snapshot, replace(given, reason=given.reason or f"{colour} was asked for"), now)
+        changed, told = _lift(snapshot, member, given, now)
+        return Done(changed, told, f"{colour} of {given.service} is active", already=not told)
+    wanted = _chosen(member, colour, given)
+    if isinstance(wanted, Refused):
+        return wanted
+    if under_way is not None and not under_way.is_switched and wanted in under_way.candidates and not given.force:
+        return Done(snapshot, (), f"rollout {under_way.id} is on its way to {colour}", already=True, pending=True)
+    if is_held(snapshot) and not given.force and not is_way_back(member, wanted):
+        return Refused(Refusal.HELD, f"{held_by(snapshot) or 'the group is held'}; or force it with a reason")
+    return _begin(snapshot, member, wanted, given, now)
+
+
+def _begin(snapshot: Snapshot, member: Member, wanted: Candidate, given: Command, now: Instant) -> Done:
+    told: tuple[Decision, ...] = ()
+    if snapshot.state.rollout is not None:
+        snapshot, told = advance(
+            snapshot, Event.SUPERSEDED, now, f"{given.actor} asked for {wanted.colour}", actor=given.actor
+        )
+    others = [each for each in _others(snapshot, member, wanted) if each.service != wanted.service]
+    moving = tuple(sorted([wanted, *others]))
+    for one in moving:
+        snapshot = _against_file(_cleared(snapshot, one), one, given, now)
+    forced = given.reason if given.force else None
+    begun, more = begin(snapshot, moving, Trigger.COMMAND, now, actor=given.actor, forced=forced)
+    number = begun.state.rollout.id if begun.state.rollout else ""
+    return Done(begun, (*told, *more), f"rollout {number} to {wanted.colour} has begun", pending=True)
+
+
+def _settle(snapshot: Snapshot, member: Member, colour: Colour, given: Command, now: Instant) -> Done | Refused:
+    """Rule 1: an undecided service gets the colour that an operator names; what then stands by is settled."""
+    if not all(observed.known for _, observed in member.observed.items()):
+        return Refused(Refusal.NOT_READY, "Docker has not listed its containers yet; try again when it has")
+    if not member.observed[colour].staying:
+        return Refused(Refusal.NO_RELEASE, f"{colour} of {given.service} has no servers; start one first")
+    settled = ByColour(member.observed.blue.releases, member.observed.green.releases)
+    state = replace(member.state, active=colour, undecided=False, wish=member.service.active, settled=settled)
+    told = Decision(
+        now.utc,
+        given.service,
+        "first-sight",
+        colour,
+        member.observed[colour].release,
+        trigger=Trigger.COMMAND,
+        actor=given.actor,
+        detail=given.reason or "named by switch",
+    )
+    return Done(with_member(snapshot, replace(member, state=state)), (told,), f"{colour} of {given.service} is active")
+
+
+def _approve(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refused:
+    """P1: an approval is for one release, and never for another one that came in the meantime."""
+    under_way, member = snapshot.state.rollout, member_of(snapshot, given.service)
+    candidate = _moves(snapshot, given.service)
+    active = member.state.active
+    if under_way is None or candidate is None or under_way.is_switched:
+        if active is not None and given.release in member.state.settled[active]:
+            return Done(snapshot, (), f"release {given.release} is active", already=True)
+        return Refused(
+            Refusal.NO_ROLLOUT,
+            f"no rollout of {given.service} waits for an approval: bluegreen explain {given.service}",
+        )
+    if candidate.release != given.release:
+        return Refused(
+            Refusal.STALE,
+            f"the approval is for release {given.release}, and rollout {under_way.id} brings release "
+            f"{candidate.release}: look at that, then bluegreen approve {given.service} --release {candidate.release}",
+        )
+    if under_way.approval is not None:
+        return Done(snapshot, (), f"release {given.release} was approved by {under_way.approval.actor}", already=True)
+    if not any(member_of(snapshot, one.service).service.approval_is_manual for one in under_way.candidates):
+        return Done(snapshot, (), f"release {given.release} needs no approval", already=True)
+    state = rollout.approve(snapshot.state, Approval(given.actor, now.utc), limits(snapshot))
+    told = tuple(
+        Decision(
+            now.utc,
+            one.service,
+            "approval-given",
+            one.colour,
+            one.release,
+            rollout=under_way.id,
+            phase=under_way.phase,
+            trigger=Trigger.COMMAND,
+            actor=given.actor,
+            detail=given.reason,
+        )
+        for one in under_way.candidates
+    )
+    pending = under_way.phase is not Phase.APPROVAL
+    return Done(replace(snapshot, state=state), told, f"release {given.release} is approved", pending=pending)
+
+
+def _retry(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refused:
+    """Try again what failed: lift the override and the quarantine of what stands by, forget what was settled of it."""
+    if snapshot.state.rollout is not None:
+        return Refused(
+            Refusal.BUSY, f"rollout {snapshot.state.rollout.id} is {snapshot.state.rollout.phase}; it must end first"
+        )
+    before, failed = snapshot.state, list[str]()
+    for member in snapshot.members:
+        active = member.state.active
+        if active is None:
+            continue
+        release = member.observed[active.other].release
+        one = Candidate(member.service.name, active.other, release)
+        if rollout.quarantine_of(before, (one,)) is None and member.state.override is None:
+            continue
+        failed.append(f"{one.service} {one.colour} {release or '(nothing runs there)'}")
+        snapshot = _cleared(snapshot, one)
+        here = member_of(snapshot, one.service)
+        unsettled = here.state.settled.put(one.colour, here.state.settled[one.colour] - {release})
+        # As the way back it would be asked for its health alone; what is tried again passes every gate.
+        way_back = None if is_way_back(here, one) else here.state.way_back
+        snapshot = with_member(snapshot, replace(here, state=replace(here.state, settled=unsettled, way_back=way_back)))
+    if not failed:
+        return Done(snapshot, (), f"nothing that stands by in {given.service} is quarantined", already=True)
+    told = Decision(now.utc, given.service, "retry", trigger=Trigger.COMMAND, actor=given.actor, detail=given.reason)
+    wanted = candidates(snapshot)
+    if not wanted or is_held(snapshot):
+        return Done(snapshot, (told,), f"no longer kept out: {', '.join(failed)}")
+    begun, more = begin(snapshot, wanted, Trigger.COMMAND, now, actor=given.actor)
+    return Done(begun, (told, *more), f"tried again: {', '.join(failed)}", pending=True)
+
+
+# --- back -----------------------------------------------------------------------------------------------------------
+
+
+def _abort(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refused:
+    """P8: always wins before the switch, and asks nothing of the candidate; after it, abort is rollback."""
+    under_way = snapshot.state.rollout
+    if under_way is None:
+        return Done(snapshot, (), f"no rollout of {given.service} is under way", already=True)
+    if under_way.is_switched:
+        return _roll_back(snapshot, given, now)
+    reason = given.reason or f"aborted by {given.actor}"
+    changed, told = advance(snapshot, Event.ABORTED, now, reason, actor=given.actor, trigger=Trigger.COMMAND)
+    for one in under_way.candidates:
+        member = member_of(changed, one.service)
+        if member.state.active is not None:
+            override = Override(member.state.active, one.release, reason, given.actor, now.utc)
+            changed = with_member(changed, replace(member, state=replace(member.state, override=override)))
+    return Done(changed, told, f"rollout {under_way.id} is aborted")
+
+
+def _roll_back(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refused:
+    """P7 and rule 9: one switch, no gates, for all members that moved together; or none of them."""
+    member = member_of(snapshot, given.service)
+    active = member.state.active
+    if given.leaving is not None and active is not None and given.leaving not in _running(member, active):
+        return Done(snapshot, (), f"release {given.leaving} of {given.service} is not active any more", already=True)
+    moving = wayback.together(snapshot, given.service) or (member,)
+    for one in moving:
+        reason = wayback.not_ready(one, snapshot, waive_health=given.force)
+        if reason is not None:
+            more = "" if given.force or wayback.not_ready(one, snapshot, waive_health=True) else _FORCE
+            return Refused(Refusal.NOT_READY, f"{one.service.name} has no way back: {reason}{more}")
+    told: Taken = wayback.roll_back(
+        snapshot,
+        moving,
+        now,
+        given.reason or f"rolled back by {given.actor}",
+        trigger=Trigger.COMMAND,
+        actor=given.actor,
+    )
+    changed, decisions = told
+    back = member_of(changed, given.service).state.active
+    return Done(changed, decisions, f"{back} of {given.service} is active again")
+
+
+# --- in between -----------------------------------------------------------------------------------------------------
+
+
+def _pause(snapshot: Snapshot, given: Command, now: Instant) -> Done:
+    if snapshot.state.paused is not None:
+        return Done(snapshot, (), f"{given.service} was paused by {snapshot.state.paused.actor}", already=True)
+    state = replace(snapshot.state, paused=Pause(given.actor, given.reason, now.utc))
+    return Done(replace(snapshot, state=state), (_told("paused", given, now),), f"{given.service} is paused")
+
+
+def _resume(snapshot: Snapshot, given: Command, now: Instant) -> Done:
+    if snapshot.state.paused is None:
+        return Done(snapshot, (), f"{given.service} is not paused", already=True)
+    state = replace(snapshot.state, paused=None)
+    return Done(replace(snapshot, state=state), (_told("resumed", given, now),), f"{given.service} goes on")
+
+
+_VERBS: Mapping[Verb, Callable[[Snapshot, Command, Instant], Done | Refused]] = {
+    Verb.SWITCH: _switch,
+    Verb.APPROVE: _approve,
+    Verb.ABORT: _abort,
+    Verb.ROLLBACK: _roll_back,
+    Verb.RETRY: _retry,
+    Verb.PAUSE: _pause,
+    Verb.RESUME: _resume,
+}
+_FORCE = "; --force with a --reason waives its health"
+
+
+def _chosen(member: Member, colour: Colour, given: Command) -> Candidate | Refused:
+    """Return the release that a switch is to bring."""
+    observed, name = member.observed[colour], member.service.name
+    if not observed.known or not observed.staying:
+        return Refused(Refusal.NO_RELEASE, f"{colour} of {name} has no servers; start one first")
+    if observed.release is None:
+        running = ", ".join(sorted(observed.releases))
+        return Refused(Refusal.NO_RELEASE, f"{colour} of {name} is mixed: it runs {running}; give it one release first")
+    if given.release is not None and given.release != observed.release:
+        return Refused(Refusal.STALE, f"{colour} of {name} runs release {observed.release}, not {given.release}")
+    return Candidate(name, colour, observed.release)
+
+
+def _others(snapshot: Snapshot, member: Member, wanted: Candidate) -> tuple[Candidate, ...]:
+    """Return what moves with the chosen release: the way back of those that left with it, else what is wanted."""
+    if not is_way_back(member, wanted):
+        return candidates(snapshot)
+    return tuple(
+        Candidate(each.service.name, each.state.way_back.colour, each.state.way_back.release)
+        for each in wayback.together(snapshot, member.service.name)
+        if each.state.way_back is not None
+    )
+
+
+def _cleared(snapshot: Snapshot, one: Candidate) -> Snapshot:
+    """Forget that this candidate failed, and what stands against it."""
+    member = member_of(snapshot, one.service)
+    state = rollout.release_from_quarantine(snapshot.state, one.service, one.colour)
+    cleared = with_member(snapshot, replace(member, state=replace(member.state, override=None)))
+    return replace(cleared, state=state)
+
+
+def _against_file(snapshot: Snapshot, one: Candidate, given: Command, now: Instant) -> Snapshot:
+    """Let a command stand where the file names the other colour: as an override (rule 10)."""
+    member = member_of(snapshot, one.service)
+    against = member.service.active.colour
+    if against is None or against is one.colour:
+        return snapshot
+    reason = given.reason or f"switched to {one.colour} by command, while the file says active: {against}"
+    override = Override(one.colour, member.observed[against].release, reason, given.actor, now.utc)
+    return with_member(snapshot, replace(member, state=replace(member.state, override=override)))
+
+
+def _lift(snapshot: Snapshot, member: Member, given: Command, now: Instant) -> Taken:
+    if member.state.override is None:
+        return snapshot, ()
+    changed = with_member(snapshot, replace(member, state=replace(member.state, override=None)))
+    return changed, (_told("override-lifted", given, now),)
+
+
+def _moves(snapshot: Snapshot, service: str) -> Candidate | None:
+    under_way = snapshot.state.rollout
+    return next((one for one in (under_way.candidates if under_way else ()) if one.service == service), None)
+
+
+def _running(member: Member, active: Colour) -> frozenset[str]:
+    return member.observed[active].releases or member.state.settled[active]
+
+
+def _told(event: str, given: Command, now: Instant) -> Decision:
+    return Decision(now.utc, given.service, event, trigger=Trigger.COMMAND, actor=given.actor, detail=given.reason)

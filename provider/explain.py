@@ -1,0 +1,118 @@
+"""Says in words where a service stands: what has the traffic, what blocks, since when, what happens next and when."""
+
+from datetime import datetime, timedelta
+
+from provider.gates import colour_state
+from provider.model import Colour, Gate, Instant, Member, Phase, Rollout, Snapshot
+from provider.status import Standing, blocking, candidate_of
+from provider.wanted import gates_of
+from provider.wayback import not_ready
+
+NEXT = {
+    Phase.WAITING: "when it is healthy, its smoke tests are made",
+    Phase.TESTING: "when every smoke test has passed, it goes on to the approval",
+    Phase.APPROVAL: "when it is approved, it is listed once more and takes the traffic",
+    Phase.SHIFTING: "when Docker has listed it once more, it takes the traffic",
+    Phase.CONFIRMING: "when every Traefik shows the switch, the watch begins",
+    Phase.WATCHING: "when the watch is over, the release is settled and the old colour may be stopped",
+}
+AT_DEADLINE = {
+    Phase.WAITING: "otherwise it expires: it is quarantined, and nothing was switched",
+    Phase.TESTING: "otherwise it expires: it is quarantined, and nothing was switched",
+    Phase.APPROVAL: "otherwise it expires: it is quarantined, and nothing was switched",
+    Phase.SHIFTING: "otherwise it expires: it is quarantined, and nothing was switched",
+    Phase.CONFIRMING: "then the watch begins unconfirmed, or what Traefik did not apply is taken back",
+    Phase.WATCHING: "until then it is taken back by itself if it fails while the way back is healthy",
+}
+
+
+def explain(standing: Standing, now: Instant) -> list[str]:
+    """Return the sentences, the most important ones first."""
+    member, snapshot = standing.member, standing.snapshot
+    lines = [_traffic(member)]
+    under_way = snapshot.state.rollout
+    if under_way is not None and candidate_of(snapshot, member) is not None:
+        lines += _rollout(snapshot, member, under_way, now)
+    why = blocking(snapshot, member, now)
+    if why is not None:
+        lines.append(f"It waits: {why}.")
+    elif under_way is None:
+        lines.append("Nothing is under way, and nothing is wanted that is not there.")
+    lines.append(_way_back(member, snapshot))
+    lease = member.state.lease
+    if lease is not None and now.utc < lease.until_utc:
+        lines.append(f"{lease.holder} deploys it, until {_clock(lease.until_utc)} at most.")
+    lines += [f"{condition.severity}: {condition.message}" for condition in standing.conditions]
+    return lines
+
+
+def _traffic(member: Member) -> str:
+    active = member.state.active
+    if active is None:
+        return f"{member.service.name}: no colour has the traffic yet."
+    since = f" since {_clock(member.state.switched_utc)}" if member.state.switched_utc else ""
+    return (
+        f"{member.service.name}: {active} has the traffic{since}: {_colour(member, active)}. "
+        f"{active.other} stands by: {_colour(member, active.other)}."
+    )
+
+
+def _colour(member: Member, colour: Colour) -> str:
+    observed = member.observed[colour]
+    if not observed.servers:
+        return "no servers" if observed.known else "not known yet"
+    versions = ", ".join(sorted({server.version for server in observed.servers if server.version}))
+    release = f"release {observed.release}" if observed.release else "several releases"
+    servers = "1 server" if len(observed.servers) == 1 else f"{len(observed.servers)} servers"
+    return f"{release}{f' ({versions})' if versions else ''}, {servers}, {colour_state(member, colour)}"
+
+
+def _rollout(snapshot: Snapshot, member: Member, under_way: Rollout, now: Instant) -> list[str]:
+    one = candidate_of(snapshot, member)
+    if one is None:
+        return []
+    by = f" by {under_way.actor}" if under_way.actor else ""
+    began = (
+        f"Rollout {under_way.id} brings release {one.release or '(not known yet)'} to {one.colour}. It began "
+        f"{_ago(under_way.since_utc, now)} ago ({under_way.trigger}{by}) and is in phase {under_way.phase} for "
+        f"{_duration(now.mono_s - under_way.entered_mono_s)}."
+    )
+    lines = [began]
+    if not under_way.is_switched:
+        found = gates_of(snapshot, one, now)
+        told = [f"{gate} {found[gate].state}{_because(found[gate].reason)}" for gate in Gate]
+        lines.append(f"Gates: {'; '.join(told)}.")
+    upcoming = f"Next: {NEXT[under_way.phase]}"
+    if under_way.deadline_mono_s is None:
+        lines.append(f"{upcoming}; its time stands still while it is held.")
+    else:
+        left_s = max(0.0, under_way.deadline_mono_s - now.mono_s)
+        until = _clock(now.utc + timedelta(seconds=left_s))
+        lines.append(f"{upcoming}. It has until {until} ({_duration(left_s)}); {AT_DEADLINE[under_way.phase]}.")
+    return lines
+
+
+def _way_back(member: Member, snapshot: Snapshot) -> str:
+    reason, back = not_ready(member, snapshot), member.state.way_back
+    if reason is not None:
+        return f"There is no way back now: {reason}."
+    to = f"release {back.release} in {back.colour}" if back else ""
+    return f"The way back is ready, to {to}: bluegreen rollback {member.service.name}"
+
+
+def _because(reason: str | None) -> str:
+    return f" ({reason})" if reason else ""
+
+
+def _clock(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _ago(since: datetime, now: Instant) -> str:
+    return _duration((now.utc - since).total_seconds())
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(max(0.0, seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h {minutes}m" if hours else f"{minutes}m {rest}s" if minutes else f"{rest}s"

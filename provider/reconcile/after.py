@@ -1,0 +1,117 @@
+"""Rules on a rollout after its switch: confirmed by Traefik, watched, taken back where that is proven right."""
+
+from provider import watching, wayback
+from provider.model import Instant, Member, Phase, Rollout, Snapshot, Trigger
+from provider.rollout import Event
+from provider.steps import Taken, advance, names
+from provider.wanted import member_of, other_colour
+
+
+def end_changed(snapshot: Snapshot, now: Instant) -> Taken | None:
+    """Rules 9, 11 and 12: other members, no service any more, or another colour in the file end what was switched."""
+    under_way = snapshot.state.rollout
+    if under_way is None or not under_way.is_switched:
+        return None
+    if not snapshot.members:
+        return advance(snapshot, Event.WITHDRAWN, now, "the file has no service here any more")
+    if under_way.members != names(snapshot):
+        return advance(snapshot, Event.SUPERSEDED, now, f"the group now has the members {', '.join(names(snapshot))}")
+    chosen = other_colour(snapshot)
+    return advance(snapshot, Event.SUPERSEDED, now, f"the file names the other colour of {chosen}") if chosen else None
+
+
+def take_back_refused(snapshot: Snapshot, now: Instant) -> Taken | None:
+    """Rule 7: what Traefik refuses is taken back on its words, or for old weights still shown at the deadline."""
+    under_way = _confirming(snapshot)
+    if under_way is None:
+        return None
+    for member in _moved(snapshot, under_way):
+        reason = watching.refused(member, under_way.errors_before)
+        if reason is None and _is_due(under_way, now):
+            reason = watching.not_applied(member)
+        if reason is not None and (taken := _take_back(snapshot, under_way, reason, now)) is not None:
+            return taken
+    return None
+
+
+def take_back_failing(snapshot: Snapshot, now: Instant) -> Taken | None:
+    """Rule 8: from the commit on, a release that fails while the way back passes is left."""
+    under_way = snapshot.state.rollout
+    if under_way is None or not under_way.is_switched or under_way.forced is not None:
+        return None
+    for member in _moved(snapshot, under_way):
+        found = watching.failing(member)
+        if found is None or not watching.bears(member, found.since_mono_s, now)[0]:
+            continue
+        if (taken := _take_back(snapshot, under_way, found.reason, now)) is not None:
+            return taken
+    return None
+
+
+def confirm(snapshot: Snapshot, now: Instant) -> Taken | None:
+    """The watch begins when every Traefik shows the switch; or at the deadline, unconfirmed (rules 7 and 8)."""
+    under_way = _confirming(snapshot)
+    if under_way is None:
+        return None
+    # What Traefik refuses and cannot be taken back yet is no proof either.
+    before = under_way.errors_before
+    whys = (watching.refused(each, before) or watching.unconfirmed(each) for each in _moved(snapshot, under_way))
+    missing = next((why for why in whys if why), None)
+    if missing is None:
+        evidence = [one.traefik for each in _moved(snapshot, under_way) for one in each.applied]
+        proof = tuple(f"Traefik at {traefik} shows it" for traefik in sorted(set(evidence)))
+        return advance(snapshot, Event.CONFIRMED, now, evidence=proof or ("every poller fetched the document",))
+    return advance(snapshot, Event.UNCONFIRMED, now, missing) if _is_due(under_way, now) else None
+
+
+def end_watch(snapshot: Snapshot, now: Instant) -> Taken | None:
+    """The release is settled when it was watched for long enough; one that is failing gets as long again."""
+    under_way = snapshot.state.rollout
+    if under_way is None or under_way.phase is not Phase.WATCHING or not _is_due(under_way, now):
+        return None
+    bad = next((found for each in _moved(snapshot, under_way) if (found := watching.failing(each))), None)
+    if bad is not None and now.mono_s < grace_mono_s(under_way):
+        return None
+    detail = f"watched to the end, and failing: {bad.reason}" if bad else None
+    return advance(snapshot, Event.WATCHED, now, detail)
+
+
+def grace_mono_s(under_way: Rollout) -> float:
+    """Return when the watch over a failing release ends as well."""
+    due_mono_s = under_way.deadline_mono_s or under_way.entered_mono_s
+    return due_mono_s + (due_mono_s - under_way.entered_mono_s)
+
+
+def wakes_mono_s(snapshot: Snapshot, now: Instant) -> list[float]:
+    """Return when time alone may change what these rules say, besides the deadline."""
+    under_way = snapshot.state.rollout
+    if under_way is None or not under_way.is_switched:
+        return []
+    times = []
+    for member in _moved(snapshot, under_way):
+        found = watching.failing(member)
+        if found is not None:
+            wake_mono_s = watching.bears(member, found.since_mono_s, now)[1]
+            times += [grace_mono_s(under_way), *([wake_mono_s] if wake_mono_s is not None else [])]
+    return times
+
+
+def _take_back(snapshot: Snapshot, under_way: Rollout, reason: str, now: Instant) -> Taken | None:
+    """Go back with all that moved, or with none: where one way is not ready, staying is the lesser evil (rule 11)."""
+    moved = _moved(snapshot, under_way)
+    if any(wayback.not_ready(member, snapshot) for member in moved):
+        return None
+    return wayback.roll_back(snapshot, moved, now, reason, trigger=Trigger.WATCH, actor=None)
+
+
+def _moved(snapshot: Snapshot, under_way: Rollout) -> list[Member]:
+    return [member_of(snapshot, one.service) for one in under_way.candidates]
+
+
+def _confirming(snapshot: Snapshot) -> Rollout | None:
+    under_way = snapshot.state.rollout
+    return under_way if under_way is not None and under_way.phase is Phase.CONFIRMING else None
+
+
+def _is_due(under_way: Rollout, now: Instant) -> bool:
+    return under_way.deadline_mono_s is not None and now.mono_s >= under_way.deadline_mono_s

@@ -1,0 +1,264 @@
+"""Rules on a rollout up to its switch: begun, gated, ended where it is not wanted any more."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from provider import rollout, watching
+from provider.gates import assess, new_smoke_evidence, smoke_evidence, smoke_run
+from provider.model import (
+    Candidate,
+    Decision,
+    Gate,
+    Instant,
+    Phase,
+    Rollout,
+    SmokeEvidence,
+    SmokeRun,
+    Snapshot,
+    Trigger,
+    Wish,
+)
+from provider.reconcile.services import source
+from provider.rollout import Event
+from provider.steps import Taken, advance, names, switch, with_rollout
+from provider.steps import begin as begin_rollout
+from provider.wanted import candidates, held_by, holding_up, limits, member_of, quarantine, shut
+
+NEXT: dict[Phase, Event] = {
+    Phase.WAITING: Event.READY,
+    Phase.TESTING: Event.TESTED,
+    Phase.APPROVAL: Event.APPROVED,
+}
+"""What happens to a rollout whose phase has nothing left that holds it up."""
+
+
+def hold_rollout(snapshot: Snapshot, now: Instant) -> Taken | None:
+    """Rule 2: `hold` and `pause` stop forward rollouts where they are, and their deadline with them."""
+    state = rollout.hold(snapshot.state, held=held_by(snapshot) is not None, limits=limits(snapshot), now=now)
+    return None if state is snapshot.state else (replace(snapshot, state=state), ())
+
+
+def end_unwanted(snapshot: Snapshot, now: Instant) -> Taken | None:
+    """Rules 6, 11 and 12: other candidates or members supersede a rollout; where none is wanted it is withdrawn."""
+    under_way = snapshot.state.rollout
+    if under_way is None or under_way.is_switched:
+        return None
+    if not snapshot.members:
+        return advance(snapshot, Event.WITHDRAWN, now, "the file has no service here any more")
+    if under_way.members != names(snapshot):
+        return advance(snapshot, Event.SUPERSEDED, now, f"the group now has the members {', '.join(names(snapshot))}")
+    wanted = candidates(snapshot)
+    if not wanted and (other := _other_release(snapshot, under_way)):
+        return advance(snapshot, Event.SUPERSEDED, now, f"{other}, which is not wanted")
+    if not wanted:
+        return advance(snapshot, Event.WITHDRAWN, now, "the file wants no other colour than the active one any more")
+    if wanted != under_way.candidates:
+        return advance(snapshot, Event.SUPERSEDED, now, f"now wanted: {_told(wanted)}")
+    return None
+
+
+def expire(snapshot: Snapshot, now: Instant) -> Taken | None:
+    """P10: a rollout whose gates did not pass in time ends, and its candidates are quarantined."""
+    under_way = snapshot.state.rollout
+    if under_way is None or under_way.is_switched:
+        return None
+    if under_way.deadline_mono_s is None or now.mono_s < under_way.deadline_mono_s:
+        return None
+    return advance(snapshot, Event.EXPIRED, now, holding_up(snapshot, now) or "the deadline passed")
+
+
+def begin(snapshot: Snapshot, now: Instant) -> Taken | None:
+    """Rule 2: what is wanted, neither held nor quarantined, begins its rollout."""
+    wanted = candidates(snapshot)
+    if snapshot.state.rollout is not None or not wanted or held_by(snapshot) or quarantine(snapshot):
+        return None
+    return begin_rollout(snapshot, wanted, _trigger(snapshot, wanted), now)
+
+
+def keep_smoke_evidence(snapshot: Snapshot, now: Instant) -> Taken | None:
+    """P1 and P5: what the smoke tests of a release came to is kept with its rollout before anything rests on it."""
+    under_way = snapshot.state.rollout
+    if under_way is None or under_way.phase is not Phase.TESTING:
+        return None
+    for one in under_way.candidates:
+        member = member_of(snapshot, one.service)
+        found = None if smoke_evidence(member, one, under_way) else new_smoke_evidence(member, one)
+        if found is None:
+            continue
+        kept = tuple(each for each in under_way.smoke if each.service != one.service)
+        row = Decision(
+            now.utc,
+            one.service,
+            "smoke-passed" if found.passed else "smoke-failed",
+            one.colour,
+            one.release,
+            rollout=under_way.id,
+            phase=under_way.phase,
+            trigger=under_way.trigger,
+            actor=under_way.actor,
+            evidence=_smoke_lines(found),
+        )
+        return with_rollout(snapshot, replace(under_way, smoke=(*kept, found))), (row,)
+    return None
+
+
+def fail_gates(snapshot: Snapshot, now: Instant) -> Taken | None:
+    """A release that failed a smoke test is given up and quarantined (P9)."""
+    under_way = snapshot.state.rollout
+    if under_way is None or under_way.phase is not Phase.TESTING:
+        return None
+    for one in under_way.candidates:
+        found = smoke_evidence(member_of(snapshot, one.service), one, under_way)
+        if found is not None and not found.passed:
+            why = shut(snapshot, (Gate.SMOKE,), now)
+            return advance(snapshot, Event.GATES_FAILED, now, why, evidence=_smoke_lines(found))
+    return None
+
+
+def go_on(snapshot: Snapshot, now: Instant) -> Taken | None:
+    """P1: only when every gate of the phase lets every candidate through does the rollout go on."""
+    under_way = snapshot.state.rollout
+    if under_way is None or under_way.phase not in NEXT or holding_up(snapshot, now):
+        return None
+    if under_way.phase is Phase.WAITING:
+        return advance(snapshot, Event.READY, now, evidence=_health_lines(snapshot, under_way))
+    given = under_way.approval if under_way.phase is Phase.APPROVAL else None
+    return advance(snapshot, NEXT[under_way.phase], now, actor=given.actor if given else None)
+
+
+def lose_gates(snapshot: Snapshot, now: Instant) -> Taken | None:
+    """Rule 12: while somebody thinks about it, another definition of the smoke tests voids their evidence."""
+    under_way = snapshot.state.rollout
+    if under_way is None or under_way.phase is not Phase.APPROVAL:
+        return None
+    lost = shut(snapshot, (Gate.SMOKE,), now)
+    return advance(snapshot, Event.GATES_LOST, now, lost) if lost else None
+
+
+def ask_for_approval(snapshot: Snapshot, now: Instant) -> Taken | None:
+    """Say that an approval is wanted, and once more when half of the time for it is over."""
+    under_way = snapshot.state.rollout
+    if under_way is None or under_way.phase is not Phase.APPROVAL or under_way.deadline_mono_s is None:
+        return None
+    asked, half = reminders(snapshot, under_way)
+    if not asked:
+        return _say(snapshot, under_way, "approval-wanted", now)
+    if not under_way.reminded and half is not None and now.mono_s >= half:
+        return _say(snapshot, replace(under_way, reminded=True), "approval-reminder", now)
+    return None
+
+
+def reminders(snapshot: Snapshot, under_way: Rollout) -> tuple[bool, float | None]:
+    """Return whether an approval was asked for, and when half of the time for it is over."""
+    if under_way.deadline_mono_s is None:
+        return under_way.asked, None
+    return under_way.asked, under_way.deadline_mono_s - limits(snapshot)[Phase.APPROVAL] / 2
+
+
+def shift(snapshot: Snapshot, now: Instant) -> Taken | None:
+    """Rule 6: listed once more after the gates passed, and the gates still hold: all candidates switch at once."""
+    under_way = snapshot.state.rollout
+    if under_way is None or under_way.phase is not Phase.SHIFTING:
+        return None
+    lost = holding_up(snapshot, now)
+    if lost:
+        return advance(snapshot, Event.GATES_LOST, now, lost)
+    if to_relist(snapshot):
+        return None
+    moving = [member_of(snapshot, one.service) for one in under_way.candidates]
+    known = with_rollout(snapshot, replace(under_way, errors_before=watching.errors(moving)))
+    evidence = _health_lines(snapshot, under_way)
+    shifted, told = advance(known, Event.SHIFTED, now, evidence=evidence)
+    return switch(shifted, under_way.candidates, under_way.id, now), told
+
+
+def to_relist(snapshot: Snapshot) -> frozenset[str]:
+    """Name the candidates whose containers Docker has not listed since their gates passed (rule 6)."""
+    under_way = snapshot.state.rollout
+    if under_way is None or under_way.phase is not Phase.SHIFTING:
+        return frozenset()
+    stale = set()
+    for one in under_way.candidates:
+        observed = member_of(snapshot, one.service).observed[one.colour]
+        if observed.from_docker and (
+            observed.listed_mono_s is None or observed.listed_mono_s < under_way.entered_mono_s
+        ):
+            stale.add(one.service)
+    return frozenset(stale)
+
+
+def to_test(snapshot: Snapshot) -> tuple[SmokeRun, ...]:
+    """Return the smoke tests to be made now."""
+    under_way = snapshot.state.rollout
+    if under_way is None or under_way.phase is not Phase.TESTING or under_way.forced is not None:
+        return ()
+    found = []
+    for one in under_way.candidates:
+        member = member_of(snapshot, one.service)
+        run = smoke_run(member, one)
+        if run is not None and smoke_evidence(member, one, under_way) is None:
+            found.append(run)
+    return tuple(found)
+
+
+def _say(snapshot: Snapshot, under_way: Rollout, event: str, now: Instant) -> Taken:
+    until = under_way.approval_until_utc
+    told = tuple(
+        Decision(
+            now.utc,
+            one.service,
+            event,
+            one.colour,
+            one.release,
+            rollout=under_way.id,
+            phase=under_way.phase,
+            trigger=under_way.trigger,
+            actor=under_way.actor,
+            detail=f"until {until:%Y-%m-%d %H:%M} UTC" if until else None,
+        )
+        for one in under_way.candidates
+        if member_of(snapshot, one.service).service.approval_is_manual
+    )
+    return with_rollout(snapshot, replace(under_way, asked=True)), told
+
+
+def _health_lines(snapshot: Snapshot, under_way: Rollout) -> tuple[str, ...]:
+    lines = []
+    for one in under_way.candidates:
+        member = member_of(snapshot, one.service)
+        for server in member.observed[one.colour].servers:
+            found = assess(member, server)
+            lines.append(f"{one.service} {one.colour} {server.url}: {found.health}")
+    return tuple(lines)
+
+
+def _smoke_lines(found: SmokeEvidence) -> tuple[str, ...]:
+    word = {True: "passed", False: "failed", None: "no evidence"}
+    return tuple(
+        f"{each.test} {each.url}: {word[each.passed]} in {each.duration_s:.3f} s"
+        + (f", {each.cause}" if each.cause else "")
+        + (f": {each.excerpt}" if each.excerpt else "")
+        for each in found.results
+    )
+
+
+def _other_release(snapshot: Snapshot, under_way: Rollout) -> str | None:
+    """Say which candidate's colour now runs another release than the one under way."""
+    named = {one.service: one for one in under_way.candidates}
+    for member in snapshot.members:
+        one = named.get(member.service.name)
+        running = member.observed[one.colour].release if one else None
+        if one and running not in {None, one.release}:
+            return f"{one.service} {one.colour} now runs release {running}"
+    return None
+
+
+def _trigger(snapshot: Snapshot, wanted: Iterable[Candidate]) -> Trigger:
+    """A rollout comes from the file when the file names the colour or its servers, else from Docker."""
+    members = [(member_of(snapshot, one.service), one) for one in wanted]
+    named = any(member.service.active is not Wish.AUTO for member, _ in members)
+    return Trigger.FILE if named else source(*next((member, one.colour) for member, one in members))
+
+
+def _told(wanted: Iterable[Candidate]) -> str:
+    return ", ".join(f"{one.service} {one.colour} {one.release or '(no release yet)'}" for one in wanted)

@@ -1,0 +1,187 @@
+"""Rules on one service: its active colour at first sight, what the file wants, what runs, where its way back is."""
+
+from dataclasses import replace
+
+from provider import rollout, wayback
+from provider.model import (
+    ByColour,
+    Colour,
+    Decision,
+    Instant,
+    Member,
+    Phase,
+    Replaced,
+    Snapshot,
+    Trigger,
+)
+from provider.rollout import Event
+from provider.steps import Taken, advance, with_member
+
+
+def decide_first_sight(snapshot: Snapshot, now: Instant) -> Taken | None:
+    """Rule 1: a service the store never knew gets its active colour; what then stands by is settled, not wanted."""
+    for member in snapshot.members:
+        name, observed = member.service.name, member.observed
+        first = None if member.state.active else first_sight(member)
+        if first is not None:
+            colour, reason = first
+            settled = ByColour(observed.blue.releases, observed.green.releases)
+            state = replace(member.state, active=colour, undecided=False, wish=member.service.active, settled=settled)
+            row = Decision(now.utc, name, "first-sight", colour, observed[colour].release, detail=reason)
+            return with_member(snapshot, replace(member, state=state)), (row,)
+        if member.state.active is None and not member.state.undecided and len(_running(member)) == len(Colour):
+            row = Decision(now.utc, name, "undecided", detail="both colours run, and the file names neither")
+            return with_member(snapshot, replace(member, state=replace(member.state, undecided=True))), (row,)
+    return None
+
+
+def first_sight(member: Member) -> tuple[Colour, str] | None:
+    """Return the colour that rule 1 makes active and why; None while the service is undecided.
+
+    Even a colour that the file names waits for Docker's first complete list: what stands by then must be settled.
+    Where both colours were seen, one that stops decides nothing: a container's restart must not choose production.
+    """
+    if not all(observed.known for _, observed in member.observed.items()):
+        return None
+    named = member.service.active.colour
+    if named is not None:
+        return named, f"the file says active: {named}"
+    if member.service.initial is not None:
+        return member.service.initial, f"the file says initial: {member.service.initial}"
+    running = _running(member)
+    return (running[0], "the only colour with servers") if len(running) == 1 and not member.state.undecided else None
+
+
+def follow_wish(snapshot: Snapshot, now: Instant) -> Taken | None:
+    """An edit of `active` is remembered and lifts an override; naming a colour forgives its failures (rule 10)."""
+    for member in snapshot.members:
+        wish, before = member.service.active, member.state.wish
+        if member.state.active is None or wish is before:
+            continue
+        state = snapshot.state
+        if wish.colour is not None:
+            state = rollout.release_from_quarantine(state, member.service.name, wish.colour)
+        detail = f"active: {before or 'not set'} -> {wish}"
+        row = Decision(now.utc, member.service.name, "desired", wish.colour, trigger=Trigger.FILE, detail=detail)
+        moved = with_member(snapshot, replace(member, state=replace(member.state, wish=wish, override=None)))
+        return replace(moved, state=state), (row,)
+    return None
+
+
+def lift_override(snapshot: Snapshot, now: Instant) -> Taken | None:
+    """Rule 10: an override ends when a new release runs in the rejected colour.
+
+    One for a switch against the file stands from the command on; a rollout that ends otherwise takes it along.
+    """
+    for member in snapshot.members:
+        override = member.state.override
+        if override is None:
+            continue
+        if member.state.active is not override.colour:
+            if not _is_moving(snapshot, member):
+                return _without_override(snapshot, member, now, override.colour, "it was not switched to")
+            continue
+        rejected = override.colour.other
+        observed = member.observed[rejected]
+        if not observed.known or not observed.staying or observed.release is None:
+            continue
+        if observed.release in (override.rejected or "").split(", "):
+            continue
+        detail = f"{rejected} runs another release than the one rejected"
+        return _without_override(snapshot, member, now, rejected, detail)
+    return None
+
+
+def record_running(snapshot: Snapshot, now: Instant) -> Taken | None:
+    """Rule 3: what the active colour runs is followed, and a release that came without a rollout is recorded."""
+    for member in snapshot.members:
+        active = member.state.active
+        if active is None:
+            continue
+        running, settled = member.observed[active].releases, member.state.settled[active]
+        if not running or running == settled:
+            continue
+        state = replace(member.state, settled=member.state.settled.put(active, running))
+        release, before = _sole(running), _sole(settled)
+        new = running - settled if settled else frozenset[str]()
+        left = None if before in running else before
+        if new:
+            state = replace(state, replaced=Replaced(", ".join(sorted(new)), left, now.utc))
+        elif state.replaced is not None and not running & set(state.replaced.release.split(", ")):
+            state = replace(state, replaced=None)
+        event = "replaced" if new else "running"
+        detail = f"{active} runs {', '.join(sorted(running))}" + (f" instead of {left}" if new and left else "")
+        row = Decision(
+            now.utc,
+            member.service.name,
+            event,
+            active,
+            release,
+            trigger=source(member, active),
+            detail=detail,
+        )
+        changed = with_member(snapshot, replace(member, state=state))
+        if new and _is_watched(snapshot, member):
+            changed, told = advance(changed, Event.WATCH_RESTARTED, now, detail)
+            return changed, (row, *told)
+        return changed, (row,)
+    return None
+
+
+def follow_way_back(snapshot: Snapshot, now: Instant) -> Taken | None:
+    """Say when the way back is lost, and when it is there again; what is not known changes nothing."""
+    for member in snapshot.members:
+        back = member.state.way_back
+        if back is None:
+            continue
+        reason = wayback.lost(member, snapshot)
+        if (reason is None) is (back.lost is None) or (reason is None and not wayback.is_found_again(member)):
+            continue
+        row = Decision(
+            now.utc,
+            member.service.name,
+            "way-back-lost" if reason else "way-back-found",
+            back.colour,
+            back.release,
+            trigger=source(member, back.colour),
+            detail=reason,
+        )
+        state = replace(member.state, way_back=replace(back, lost=reason))
+        return with_member(snapshot, replace(member, state=state)), (row,)
+    return None
+
+
+def source(member: Member, colour: Colour) -> Trigger:
+    """Say where the servers of a colour come from."""
+    return Trigger.DOCKER if member.observed[colour].from_docker else Trigger.FILE
+
+
+def _without_override(snapshot: Snapshot, member: Member, now: Instant, colour: Colour, detail: str) -> Taken:
+    row = Decision(
+        now.utc,
+        member.service.name,
+        "override-lifted",
+        colour,
+        member.observed[colour].release,
+        trigger=source(member, colour),
+        detail=detail,
+    )
+    return with_member(snapshot, replace(member, state=replace(member.state, override=None))), (row,)
+
+
+def _is_watched(snapshot: Snapshot, member: Member) -> bool:
+    under_way = snapshot.state.rollout
+    return under_way is not None and under_way.phase is Phase.WATCHING and _is_moving(snapshot, member)
+
+
+def _is_moving(snapshot: Snapshot, member: Member) -> bool:
+    under_way = snapshot.state.rollout
+    return under_way is not None and any(one.service == member.service.name for one in under_way.candidates)
+
+
+def _running(member: Member) -> list[Colour]:
+    return [colour for colour, observed in member.observed.items() if observed.known and observed.servers]
+
+
+def _sole(releases: frozenset[str]) -> str | None:
+    return next(iter(releases)) if len(releases) == 1 else None

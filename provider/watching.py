@@ -1,0 +1,141 @@
+"""What is seen of a switch after it: whether Traefik applied it (rule 7), and whether the release bears it (rule 8)."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from provider.gates import assess
+from provider.model import Applied, Colour, Health, Instant, Member, Server
+from provider.rollout import weights
+
+DOCKER_PATIENCE_S = 90.0
+"""So long Docker takes to call a container unhealthy by default: 3 checks, 30 s apart; it tells of no passes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """An active colour that has fewer servers than it needs, `since_mono_s`; `reason` says so in words."""
+
+    since_mono_s: float
+    reason: str
+
+
+def unconfirmed(member: Member) -> str | None:
+    """Say what is missing to know that every Traefik applied the weights that were decided; None when all did.
+
+    Where no API is given, that every poller fetched the document must do. Nobody polling is no confirmation.
+    """
+    if member.state.active is None or member.shown is not member.state.active:
+        return "the document is not published yet"
+    if not member.applied:
+        if member.fetched is None:
+            return "nobody polls the document"
+        return None if member.fetched else "a poller has not fetched the document yet"
+    for one in member.applied:
+        if not one.answers:
+            return f"the API of Traefik at {one.traefik} does not answer"
+        if not one.is_current:
+            return f"Traefik at {one.traefik} has not applied the document yet"
+        if one.weights != _expected(member):
+            return f"Traefik at {one.traefik} shows other weights: {_told(one)}"
+    return None
+
+
+def refused(member: Member, before: Mapping[str, tuple[str, ...]]) -> str | None:
+    """Return Traefik's words about the document of the switch, where it had none of them before (rule 7).
+
+    One that did not answer before the switch says nothing about what the switch changed.
+    """
+    if member.shown is not member.state.active:
+        return None
+    for one in member.applied:
+        new = [error for error in one.errors if error not in before.get(one.traefik, ())]
+        if one.answers and one.is_current and one.traefik in before and new:
+            return f"Traefik at {one.traefik} says: {'; '.join(new)}"
+    return None
+
+
+def not_applied(member: Member) -> str | None:
+    """Name a Traefik that fetched the document and, at the deadline, still shows the weights of before."""
+    if member.shown is not member.state.active:
+        return None
+    for one in member.applied:
+        stale = one.answers and one.has_fetched and not one.is_current
+        if stale and one.weights is not None and one.weights != _expected(member):
+            return (
+                f"Traefik at {one.traefik} fetched the document and did not apply it: it still shows {_told(one)}. "
+                f"Its log says why"
+            )
+    return None
+
+
+def errors(members: Iterable[Member]) -> dict[str, tuple[str, ...]]:
+    """Return what each Traefik that answers complains of, by its address."""
+    found: dict[str, tuple[str, ...]] = {}
+    for member in members:
+        for one in member.applied:
+            if one.answers:
+                found[one.traefik] = (*found.get(one.traefik, ()), *one.errors)
+    return found
+
+
+def failing(member: Member) -> Failing | None:
+    """Rule 8: tell since when the active colour has fewer servers that are not unhealthy than it needs.
+
+    Of several failures the last one counts: the way back has to pass after all of them, or an outage that both colours
+    share would look like this one's.
+    """
+    active = member.state.active
+    if active is None or not member.observed[active].known:
+        return None
+    needed = member.service.min_servers or 1
+    observed = member.observed[active]
+    unhealthy = [server for server in observed.staying if assess(member, server).health is Health.UNHEALTHY]
+    able = len(observed.staying) - len(unhealthy)
+    if able >= needed:
+        return None
+    since = [_failed_mono_s(member, server) for server in unhealthy]
+    if len(observed.staying) < needed:
+        since.append(observed.changed_mono_s)
+    causes = [f"{server.url}: {assess(member, server).cause}" for server in unhealthy]
+    told = "; ".join(causes) or f"{len(observed.staying)} servers left"
+    return Failing(max(since), f"{active} has {able} of at least {needed} servers (minServers): {told}")
+
+
+def bears(member: Member, since_mono_s: float, now: Instant) -> tuple[bool, float | None]:
+    """Tell whether every server of the way back passed after a moment, and when time alone may change that."""
+    back = member.state.way_back
+    if back is None:
+        return False, None
+    wake_mono_s = None
+    for server in member.observed[back.colour].staying:
+        if assess(member, server).health is not Health.HEALTHY:
+            return False, None
+        checks = member.checks.get(server.key)
+        passes = [at for at in checks.passed_mono_s if at > since_mono_s] if checks else []
+        if server.key in member.health:
+            if len(passes) < member.service.health_check.healthy_after:
+                return False, None
+        elif now.mono_s < since_mono_s + DOCKER_PATIENCE_S:
+            wake_mono_s = since_mono_s + DOCKER_PATIENCE_S
+    return wake_mono_s is None, wake_mono_s
+
+
+def _failed_mono_s(member: Member, server: Server) -> float:
+    """Return when a server failed first; where no check tells, when its colour last changed.
+
+    One that passes again and is not healthy yet failed until then: what the way back passed before says nothing of it.
+    """
+    checks = member.checks.get(server.key)
+    active = member.state.active or Colour.BLUE
+    if checks is not None and checks.failed_mono_s is not None:
+        return checks.failed_mono_s
+    return max(checks.passed_mono_s) if checks and checks.passed_mono_s else member.observed[active].changed_mono_s
+
+
+def _expected(member: Member) -> tuple[tuple[str, int], ...]:
+    active = member.state.active
+    return tuple((f"{member.service.name}-{colour}", share) for colour, share in weights(active)) if active else ()
+
+
+def _told(one: Applied) -> str:
+    return ", ".join(f"{name} {weight}" for name, weight in one.weights or ()) or "no such service"

@@ -1,0 +1,300 @@
+"""What counts as evidence after a switch, for and against it."""
+
+from dataclasses import replace
+
+import pytest
+
+from provider import watching
+from provider.model import Applied, Checks, Health, HealthCheck, Member, Observed, ProbeMode
+from tests.phases import NEW, OLD, moved, old, with_state
+from tests.worlds import BLUE, GREEN, NOTHING, at, found, member, runs, server, service
+
+HEALTHY, UNHEALTHY, UNKNOWN = Health.HEALTHY, Health.UNHEALTHY, Health.UNKNOWN
+T1, T2 = "http://10.9.0.1:8080", "http://10.9.0.2:8080"
+OURS = (("shop-green", 100),)
+BEFORE = (("shop-blue", 100),)
+SHOWS = Applied(T1, answers=True, is_current=True, has_fetched=True, weights=OURS)
+STALE = Applied(T1, answers=True, is_current=False, has_fetched=True, weights=BEFORE)
+AWAY = Applied(T1, answers=False)
+ERROR = 'the service "shop-green@http" does not exist'
+
+
+def of(*applied: Applied, fetched: bool | None = None) -> Member:
+    return replace(moved(), applied=applied, fetched=fetched)
+
+
+# --- whether it is applied everywhere -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seen", "missing"),
+    [
+        (of(SHOWS), None),
+        (of(SHOWS, replace(SHOWS, traefik=T2)), None),
+        (of(fetched=True), None),
+        (of(fetched=False), "a poller has not fetched the document yet"),
+        (of(fetched=None), "nobody polls the document"),
+        (of(AWAY, fetched=True), f"the API of Traefik at {T1} does not answer"),
+        (of(SHOWS, replace(AWAY, traefik=T2)), f"the API of Traefik at {T2} does not answer"),
+        (of(STALE), f"Traefik at {T1} has not applied the document yet"),
+        (of(SHOWS, replace(STALE, traefik=T2)), f"Traefik at {T2} has not applied the document yet"),
+        (of(replace(SHOWS, weights=BEFORE)), f"Traefik at {T1} shows other weights: shop-blue 100"),
+        (of(replace(SHOWS, weights=None)), f"Traefik at {T1} shows other weights: no such service"),
+        (replace(of(SHOWS), shown=BLUE), "the document is not published yet"),
+        (replace(of(SHOWS), shown=None), "the document is not published yet"),
+        (member(active=None), "the document is not published yet"),
+    ],
+)
+def test_a_switch_is_confirmed_when_every_traefik_shows_it(seen: Member, missing: str | None) -> None:
+    """Rule 7: no poller is no confirmation, and neither is a Traefik that does not answer."""
+    assert watching.unconfirmed(seen) == missing
+
+
+# --- negative evidence on the document ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seen", "before"),
+    [
+        (of(SHOWS), {T1: ()}),
+        (of(replace(SHOWS, errors=(ERROR,))), {T1: (ERROR,)}),
+        (of(replace(SHOWS, errors=(ERROR,))), {}),
+        (of(replace(SHOWS, errors=(ERROR,))), {T2: ()}),
+        (of(replace(STALE, errors=(ERROR,))), {T1: ()}),
+        (of(replace(AWAY, is_current=True, errors=(ERROR,))), {T1: ()}),
+        (replace(of(replace(SHOWS, errors=(ERROR,))), shown=BLUE), {T1: ()}),
+        (of(), {}),
+    ],
+    ids=[
+        "no error",
+        "there before",
+        "did not answer before",
+        "another one answered before",
+        "about an older document",
+        "does not answer",
+        "not published yet",
+        "no API",
+    ],
+)
+def test_an_error_that_the_switch_did_not_bring_is_no_evidence(
+    seen: Member, before: dict[str, tuple[str, ...]]
+) -> None:
+    """Rule 7: only what an answering Traefik says of our document, and did not say before."""
+    assert watching.refused(seen, before) is None
+
+
+def test_an_error_that_the_switch_brought_is_told_in_traefiks_words() -> None:
+    """Rule 7."""
+    seen = of(SHOWS, replace(SHOWS, traefik=T2, errors=("old", ERROR)))
+    assert watching.refused(seen, {T1: (), T2: ("old",)}) == f"Traefik at {T2} says: {ERROR}"
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        of(SHOWS),
+        of(replace(STALE, has_fetched=False)),
+        of(replace(AWAY, has_fetched=True, weights=BEFORE)),
+        of(replace(STALE, weights=None)),
+        of(replace(STALE, weights=OURS)),
+        replace(of(STALE), shown=BLUE),
+        of(fetched=None),
+        of(fetched=False),
+    ],
+    ids=[
+        "applied",
+        "slow polls: not fetched",
+        "API unreachable",
+        "knows nothing of ours",
+        "an older document with these weights",
+        "not published yet",
+        "nobody polls",
+        "slow polls, no API",
+    ],
+)
+def test_what_shows_no_old_weights_is_no_evidence(seen: Member) -> None:
+    """Rule 7: nobody polls, slow polls and an API that cannot be reached take nothing back."""
+    assert watching.not_applied(seen) is None
+
+
+def test_old_weights_after_the_document_was_fetched_are_evidence() -> None:
+    """Rule 7."""
+    assert watching.not_applied(of(SHOWS, replace(STALE, traefik=T2))) == (
+        f"Traefik at {T2} fetched the document and did not apply it: it still shows shop-blue 100. Its log says why"
+    )
+
+
+def test_the_errors_of_before_are_kept_by_traefik_and_only_of_those_that_answer() -> None:
+    """Rule 7: one that is not kept here said nothing, so nothing that it says later is new."""
+    pay = replace(moved(service("pay")), applied=(replace(SHOWS, errors=("a",)), replace(AWAY, traefik=T2)))
+    shop = of(replace(SHOWS, errors=("b",)), replace(AWAY, traefik=T2))
+    assert watching.errors([pay, shop]) == {T1: ("a", "b")}
+    assert watching.errors([of(SHOWS)]) == {T1: ()}
+
+
+# --- health after the switch ----------------------------------------------------------------------------------------
+
+TWO = (NEW, server(3, "r2"))
+
+
+def checked(seen: Member, **checks: Checks) -> Member:
+    """Date the checks of servers, named c1, c2 and so on by their containers."""
+    servers = (*seen.observed.blue.servers, *seen.observed.green.servers)
+    return replace(
+        seen, checks={each.key: checks[each.container or ""] for each in servers if each.container in checks}
+    )
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        moved(),
+        moved(health={NEW: UNKNOWN}),
+        moved(green=runs(*TWO), health={NEW: UNHEALTHY}),
+        moved(service(min_servers=2), green=runs(*TWO), health={NEW: UNKNOWN}),
+        moved(green=Observed()),
+        moved(green=runs(replace(NEW, leaving_mono_s=990.0), TWO[1])),
+        member(active=None),
+    ],
+    ids=["healthy", "not judged", "one of two", "not judged, two wanted", "not known", "one is leaving", "undecided"],
+)
+def test_a_release_that_has_enough_servers_is_not_failing(seen: Member) -> None:
+    """Rule 8: servers minus unhealthy against minServers, 1 where none is written; P2: unknown is no failure."""
+    assert watching.failing(seen) is None
+
+
+@pytest.mark.parametrize(
+    ("seen", "since", "says"),
+    [
+        (
+            checked(moved(health={NEW: UNHEALTHY}), c2=Checks(1005.0)),
+            1005.0,
+            "green has 0 of at least 1 servers (minServers): http://10.0.0.2:80: refused",
+        ),
+        (
+            checked(
+                moved(service(min_servers=2), green=runs(*TWO), health={NEW: UNHEALTHY}),
+                c2=Checks(1006.0),
+                c3=Checks(None, (1007.0,)),
+            ),
+            1006.0,
+            "green has 1 of at least 2 servers (minServers): http://10.0.0.2:80: refused",
+        ),
+        (
+            moved(green=replace(NOTHING, changed_mono_s=1008.0)),
+            1008.0,
+            "green has 0 of at least 1 servers (minServers): 0 servers left",
+        ),
+        (
+            moved(service(min_servers=2), green=runs(NEW, changed_mono_s=1009.0)),
+            1009.0,
+            "green has 1 of at least 2 servers (minServers): 1 servers left",
+        ),
+        (
+            moved(green=runs(replace(NEW, leaving_mono_s=1004.0), changed_mono_s=1004.0)),
+            1004.0,
+            "green has 0 of at least 1 servers (minServers): 0 servers left",
+        ),
+    ],
+    ids=["unhealthy", "one of two", "all lost", "one lost", "all leaving"],
+)
+def test_a_release_that_lacks_servers_is_failing_since_it_first_did(seen: Member, since: float, says: str) -> None:
+    """Rule 8: lost containers count as unhealthy."""
+    assert watching.failing(seen) == watching.Failing(since, says)
+
+
+def test_of_several_failures_the_last_one_counts() -> None:
+    """Rule 8: the way back has to pass after all of them."""
+    seen = moved(green=runs(*TWO), health=dict.fromkeys(TWO, UNHEALTHY))
+    told = watching.failing(checked(seen, c2=Checks(1005.0), c3=Checks(1009.0)))
+    assert told is not None
+    assert told.since_mono_s == 1009.0
+
+
+def test_where_no_check_tells_when_it_failed_the_last_change_does() -> None:
+    told = watching.failing(moved(green=runs(NEW, changed_mono_s=1003.0), health={NEW: UNHEALTHY}))
+    assert told is not None
+    assert told.since_mono_s == 1003.0
+
+
+def test_one_that_passes_again_and_is_not_healthy_yet_failed_until_then() -> None:
+    """Rule 8: when an outage that both colours shared is over, the way back may be healthy first."""
+    told = watching.failing(checked(moved(health={NEW: UNHEALTHY}), c2=Checks(None, (1007.0,))))
+    assert told is not None
+    assert told.since_mono_s == 1007.0
+
+
+def bears(seen: Member, since_mono_s: float, now_s: float = 1050.0) -> tuple[bool, float | None]:
+    return watching.bears(seen, since_mono_s, at(now_s))
+
+
+@pytest.mark.parametrize(
+    ("passed", "enough"),
+    [
+        ((1006.0, 1008.0, 1010.0), True),
+        ((1005.0, 1008.0, 1010.0), False),
+        ((1001.0, 1003.0, 1006.0, 1008.0, 1010.0), True),
+        ((1006.0, 1008.0), False),
+        ((), False),
+    ],
+    ids=["three after", "one at the very moment", "three of five after", "two after", "none"],
+)
+def test_the_way_back_bears_it_after_as_many_passes_as_make_it_healthy(passed: tuple[float, ...], enough: bool) -> None:
+    """Rule 8: passes that started after the first failure, so that a shared outage is no reason."""
+    assert bears(checked(moved(), c1=Checks(None, passed)), 1005.0) == (enough, None)
+
+
+def test_healthyafter_of_the_file_counts() -> None:
+    """Rule 8."""
+    once = service(health_check=HealthCheck(healthy_after=1))
+    assert bears(checked(moved(once), c1=Checks(None, (1006.0,))), 1005.0)[0]
+
+
+def test_every_server_of_the_way_back_has_to_pass() -> None:
+    """Rule 8."""
+    seen = moved(blue=runs(OLD, server(4, "r1")))
+    passed = Checks(None, (1006.0, 1008.0, 1010.0))
+    assert not bears(checked(seen, c1=passed), 1005.0)[0]
+    assert not bears(checked(seen, c1=passed, c4=Checks(1006.0)), 1005.0)[0]
+    assert bears(checked(seen, c1=passed, c4=passed), 1005.0)[0]
+
+
+@pytest.mark.parametrize("health", [UNHEALTHY, UNKNOWN])
+def test_a_way_back_that_is_not_healthy_bears_nothing(health: Health) -> None:
+    """Rule 8: both bad, so it stays."""
+    seen = checked(moved(health={OLD: health}), c1=Checks(None, (1006.0, 1008.0, 1010.0)))
+    assert bears(seen, 1005.0) == (False, None)
+
+
+def test_without_a_way_back_nothing_bears_it() -> None:
+    assert bears(with_state(moved(), way_back=None), 1005.0) == (False, None)
+    assert bears(old(), 1005.0) == (False, None)
+
+
+@pytest.mark.parametrize("mode", [None, ProbeMode.DOCKER])
+def test_a_way_back_that_docker_judges_bears_it_when_docker_had_time_to_find_fault(mode: ProbeMode | None) -> None:
+    """Rule 8: Docker tells of no passes, so it is waited for as long as it takes to call a container unhealthy."""
+    judged = replace(OLD, docker_health=HEALTHY)
+    seen = replace(moved(service(health_check=HealthCheck(mode=mode)), blue=runs(judged)), health={})
+    assert bears(seen, 1005.0, 1094.9) == (False, 1095.0)
+    assert bears(seen, 1005.0, 1095.0) == (True, None)
+    sick = replace(seen, observed=seen.observed.put(BLUE, runs(replace(OLD, docker_health=UNHEALTHY))))
+    assert bears(sick, 1005.0, 2000.0) == (False, None)
+
+
+def test_a_container_that_is_checked_both_ways_has_to_pass_the_checks_that_tell_when() -> None:
+    """Rule 8."""
+    both = replace(OLD, docker_health=HEALTHY)
+    seen = moved(service(health_check=HealthCheck(mode=ProbeMode.HTTP)), blue=runs(both))
+    seen = replace(seen, health={**seen.health, both.key: found(HEALTHY)})
+    assert bears(seen, 1005.0, 9000.0) == (False, None)
+    assert bears(checked(seen, c1=Checks(None, (1006.0, 1008.0, 1010.0))), 1005.0) == (True, None)
+
+
+def test_the_active_colour_that_docker_judges_fails_by_dockers_word() -> None:
+    """Rule 8."""
+    judged = replace(NEW, docker_health=UNHEALTHY)
+    seen = checked(moved(green=runs(judged)), c2=Checks(1007.0))
+    assert watching.failing(seen) == watching.Failing(
+        1007.0, f"{GREEN} has 0 of at least 1 servers (minServers): http://10.0.0.2:80: Docker's HEALTHCHECK fails"
+    )
