@@ -70,7 +70,7 @@ async def measure(mode: ProbeMode, port: int) -> None:
     results: Counter[Result] = Counter()
     warm = asyncio.Event()
 
-    def count(_: Probe, result: Result) -> None:
+    def count(_: Probe, result: Result, __: float) -> None:
         results[result] += 1
         if results[result] == SERVERS:
             warm.set()

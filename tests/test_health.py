@@ -6,18 +6,15 @@ import os
 import resource
 import socket
 import ssl
-import struct
-import subprocess
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import pytest
-import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,91 +22,27 @@ from provider.health import HealthChecker, Result, checker
 from provider.health.checker import CROWD, Evidence, first_start_s, next_start_s
 from provider.health.visit import Finding, Target, explain
 from provider.model import Colour, Health, HealthCheck, Probe, ProbeMode, ServerHealth, ServerKey
-from tests.components import missing, program
+from tests.answering import (
+    OK,
+    Answer,
+    Run,
+    free_port,
+    on_both_loops,
+    open_sockets,
+    redirects,
+    repeats,
+    resets,
+    says,
+    self_signed,
+    serving,
+)
+from tests.components import missing
 from tests.waiting import eventually
-
-Answer: TypeAlias = Callable[[str, asyncio.StreamWriter], Awaitable[None]]
-Run: TypeAlias = Callable[[Coroutine[Any, Any, Any]], Any]
 
 HTTP = HealthCheck(
     mode=ProbeMode.HTTP, path="/healthz", interval_s=0.02, timeout_s=30.0, healthy_after=1, unhealthy_after=1
 )
 TCP = replace(HTTP, mode=ProbeMode.TCP)
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-on_both_loops = pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
-
-
-# --- servers ----------------------------------------------------------------------------------------------------------
-
-
-def says(answer: bytes, *, and_stays: bool = False) -> Answer:
-    async def act(_: str, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer)
-        if and_stays:
-            await asyncio.Event().wait()
-
-    return act
-
-
-def repeats(start: bytes, more: bytes) -> Answer:
-    async def act(_: str, writer: asyncio.StreamWriter) -> None:
-        writer.write(start)
-        while True:
-            writer.write(more)
-            await writer.drain()
-
-    return act
-
-
-def redirects(**places: str) -> Answer:
-    async def act(request: str, writer: asyncio.StreamWriter) -> None:
-        place = places.get(request.split()[1].strip("/"))
-        writer.write(f"HTTP/1.1 302 Found\r\nLocation: {place}\r\n\r\n".encode() if place else OK)
-
-    return act
-
-
-async def resets(_: str, writer: asyncio.StreamWriter) -> None:
-    plain = writer.get_extra_info("socket")
-    plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-
-@asynccontextmanager
-async def serving(answer: Answer, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """A server that gives each request's head to `answer` and then closes the connection."""
-
-    handlers: set[asyncio.Task[None]] = set()
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await answer((await reader.readuntil(b"\r\n\r\n")).decode(), writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-
-    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        handlers.add(asyncio.create_task(handle(reader, writer)))
-
-    server = await asyncio.start_server(connected, host, 0, ssl=tls)
-    port = server.sockets[0].getsockname()[1]
-    try:
-        yield f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
-    finally:
-        server.close()
-        for handler in handlers:
-            handler.cancel()
-        await asyncio.gather(*handlers, return_exceptions=True)
-
-
-def open_sockets() -> int:
-    return sum(path.is_socket() for path in Path("/proc/self/fd").iterdir())
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-    return port
 
 
 # --- what a checker tells ---------------------------------------------------------------------------------------------
@@ -126,7 +59,7 @@ class Told:
     results: Counter[tuple[Probe, Result]] = field(default_factory=Counter)
     verdicts: list[tuple[Probe, ServerHealth, int]] = field(default_factory=list)
 
-    def result(self, probe: Probe, result: Result) -> None:
+    def result(self, probe: Probe, result: Result, _: float) -> None:
         self.results[probe, result] += 1
 
     def verdict(self, probe: Probe, health: ServerHealth) -> None:
@@ -399,32 +332,7 @@ async def test_redirects_are_followed_on_the_same_server_under_its_own_name_or_t
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A self-signed certificate for shop.example.com, its key in the same file."""
-    path = tmp_path_factory.mktemp("tls") / "shop.pem"
-    arguments = [
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=shop",
-    ]
-    subprocess.run(
-        [
-            program("openssl", "openssl"),
-            *arguments,
-            *("-addext", "subjectAltName=DNS:shop.example.com", "-keyout", path, "-out", f"{path}.crt"),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
-    return path
+    return self_signed(tmp_path_factory.mktemp("tls") / "shop.pem", "shop.example.com")
 
 
 async def judge_tls(

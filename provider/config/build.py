@@ -127,7 +127,8 @@ def _health_check(keys: dict[str, Any]) -> HealthCheck:
 
 
 def _smoke_test(keys: dict[str, Any]) -> SmokeTest:
-    fields = {"timeout_s" if key == "timeout" else key: value for key, value in keys.items()}
+    names = {"timeout": "timeout_s", "insecureSkipVerify": "insecure_skip_verify"}
+    fields = {names.get(key, key): value for key, value in keys.items()}
     for key in ("headers", "json"):
         if key in fields:
             fields[key] = tuple(fields[key].items())

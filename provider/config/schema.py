@@ -218,11 +218,12 @@ class SmokeTestKeys(TypedDict, total=False):
     path: UrlPath
     method: Method
     headers: dict[HeaderName, HeaderValue]
-    status: Status
+    status: Annotated[Status, doc("The one status that passes, 200 where not written; redirects are not followed.")]
     contains: Text
-    json: dict[Text, object]
+    json: Annotated[dict[Text, object], doc("Values of the JSON answer by dotted path, such as items.0.name.")]
     timeout: Wait
-    retries: Annotated[int, Field(ge=0)]
+    retries: Annotated[int, Field(ge=0), doc("How often an answer that does not match is asked for again.")]
+    insecureSkipVerify: Annotated[bool, doc("true takes any certificate of the server.")]
 
 
 @with_config(_STRICT)

@@ -6,6 +6,7 @@ import heapq
 import itertools
 import math
 import resource
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -101,9 +102,9 @@ class _Watch:
 class HealthChecker:
     """Checks the servers it is told of, and tells what it finds.
 
-    `spawn` makes a named task of a check, `on_result` hears of every check, `on_verdict` of every change of a server's
-    health or cause. A server is unknown, and nothing is said of it, until its checks have told something. All
-    methods belong to the event loop's thread.
+    `spawn` makes a named task of a check, `on_result` hears of every check and when it started (monotonic seconds),
+    `on_verdict` of every change of a server's health or cause. A server is unknown, and nothing is said of it, until
+    its checks have told something. All methods belong to the event loop's thread.
     """
 
     def __init__(
@@ -111,7 +112,7 @@ class HealthChecker:
         *,
         spawn: Spawn,
         on_verdict: Callable[[Probe, ServerHealth], None],
-        on_result: Callable[[Probe, Result], None],
+        on_result: Callable[[Probe, Result, float], None],
     ) -> None:
         self._spawn, self._on_verdict, self._on_result = spawn, on_verdict, on_result
         self._watches: dict[str, dict[Probe, _Watch]] = {}
@@ -191,8 +192,9 @@ class HealthChecker:
             self._schedule(watch)
 
     async def _check(self, watch: _Watch) -> None:
+        started_mono_s = time.monotonic()
         finding = await self._find(watch)
-        self._on_result(watch.probe, finding.result)
+        self._on_result(watch.probe, finding.result, started_mono_s)
         if watch.evidence.add(finding, datetime.now(UTC)):
             self._on_verdict(watch.probe, watch.evidence.verdict)
 

@@ -10,6 +10,7 @@ import errno
 import os
 import socket
 import ssl
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Self
@@ -48,9 +49,9 @@ class _Failed(Exception):  # noqa: N818  the state of the server, not an error o
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a probe goes, and what its requests carry beside the usual; worked out once.
+    """Where requests to a server go, and what they carry beside the usual; worked out once.
 
-    `name` is the host of the Host header, which TLS asks for as well.
+    `http` is False for h2c. `name` is the host of the Host header, which TLS asks for as well.
     """
 
     url: URL
@@ -60,18 +61,38 @@ class Target:
 
     @classmethod
     def of(cls, probe: Probe) -> Self:
-        """Join the server's URL with what the check says otherwise; the check's own headers win."""
-        check, server = probe.check, URL(probe.key.url)
-        scheme = check.scheme or server.scheme
-        port = check.port or server.explicit_port or (443 if scheme == "https" else 80)
-        origin = URL.build(scheme=scheme, host=server.host or "", port=port)
-        headers = {"Host": probe.host or origin.host_port_subcomponent or ""}
-        headers |= {"Host" if name.lower() == "host" else name: value for name, value in check.headers}
+        """Join the server's URL with what the check says otherwise."""
+        check = probe.check
+        return cls.at(
+            probe.key.url, check.path, host=probe.host, headers=check.headers, scheme=check.scheme, port=check.port
+        )
+
+    @classmethod
+    def at(
+        cls,
+        server: str,
+        path: str,
+        *,
+        host: str | None,
+        headers: tuple[tuple[str, str], ...],
+        scheme: str | None = None,
+        port: int | None = None,
+    ) -> Self:
+        """Join a server's URL with a path; a scheme and a port win over its own, a Host among the headers over `host`.
+
+        Raises ValueError where the URL is none.
+        """
+        url = URL(server)
+        scheme = scheme or url.scheme
+        port = port or url.explicit_port or (443 if scheme == "https" else 80)
+        origin = URL.build(scheme=scheme, host=url.host or "", port=port)
+        carried = {"Host": host or origin.host_port_subcomponent or ""}
+        carried |= {"Host" if name.lower() == "host" else name: value for name, value in headers}
         return cls(
-            url=URL(f"{origin}{check.path}", encoded=True),
-            http=check.mode is ProbeMode.HTTP and scheme != "h2c",
-            name=urlsplit(f"//{headers['Host']}").hostname or server.host,
-            headers=headers,
+            url=URL(f"{origin}{path}", encoded=True),
+            http=scheme != "h2c",
+            name=urlsplit(f"//{carried['Host']}").hostname or url.host,
+            headers=carried,
         )
 
 
@@ -97,21 +118,23 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
         raise aiohttp.ClientConnectionError from error
 
 
+def ask(
+    session: aiohttp.ClientSession, target: Target, method: str, url: URL, *, verify: bool = True
+) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+    """Return one request, made when entered. `verify` wants a certificate that this machine trusts."""
+    return session.request(
+        method, url, headers=target.headers, server_hostname=target.name, ssl=verify, allow_redirects=False
+    )
+
+
 async def visit(session: aiohttp.ClientSession, target: Target, check: HealthCheck) -> None:
     """Return when the server passed; raise what stood in the way."""
-    if not target.http:
+    if check.mode is not ProbeMode.HTTP or not target.http:
         await _connect(target.url.host or "", target.url.port)
         return
     url, method = target.url, check.method
     for _ in range(MAX_REDIRECTS + 1):
-        async with session.request(
-            method,
-            url,
-            headers=target.headers,
-            server_hostname=target.name,
-            ssl=not check.insecure_skip_verify,
-            allow_redirects=False,
-        ) as answer:
+        async with ask(session, target, method, url, verify=not check.insecure_skip_verify) as answer:
             location = answer.headers.get("Location") if answer.status in {301, 302, 303, 307, 308} else None
             if not (check.follow_redirects and location):
                 await _judge(answer, check)
@@ -185,21 +208,32 @@ _KINDS = {
 
 
 def explain(error: Exception, probe: Probe, *, late_s: float) -> Finding | None:
-    """Tell what stopped a check: the server (a fail), or this machine (an error). None: nothing known, so a bug.
+    """Tell what stopped a check, as `explain_request` does of any request."""
+    return explain_request(error, server=probe.key.url, timeout_s=probe.check.timeout_s, late_s=late_s)
 
-    `late_s` is how long after its deadline the check came to see what happened.
-    """
+
+def root(error: Exception) -> Exception:
+    """Return what lies beneath the connection errors that aiohttp wraps around it."""
     while isinstance(error, aiohttp.ClientConnectionError) and isinstance(error.__cause__, Exception):
         error = error.__cause__
+    return error
+
+
+def explain_request(error: Exception, *, server: str, timeout_s: float, late_s: float) -> Finding | None:
+    """Tell what stopped a request: the server (a fail), or this machine (an error). None: nothing known, so a bug.
+
+    `server` is its URL. `late_s` is how long after its deadline the request came to see what happened.
+    """
+    error = root(error)
     cause: str | None
     match error:
         case TimeoutError(errno=None):
-            after = _duration(probe.check.timeout_s)
-            if late_s > probe.check.timeout_s * TOLERABLE_DELAY:
+            after = duration(timeout_s)
+            if late_s > timeout_s * TOLERABLE_DELAY:
                 return Finding(Result.ERROR, f"not checked: this daemon was too busy to see an answer within {after}")
             cause = f"timed out after {after}"
         case socket.gaierror() | UnicodeError() | aiohttp.InvalidURL():
-            cause = f"name not resolved: {URL(probe.key.url).host}"
+            cause = f"name not resolved: {URL(server).host}"
         case ssl.SSLCertVerificationError(verify_message=reason):
             cause = f"certificate not trusted: {reason[:1].lower()}{reason[1:].rstrip('.')}"
         case ssl.SSLError(reason=reason):
@@ -217,7 +251,7 @@ def explain(error: Exception, probe: Probe, *, late_s: float) -> Finding | None:
     return Finding(Result.FAIL, cause) if cause else None
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Write a duration as Go does."""
     if seconds < 1:
         return f"{seconds * 1000:g}ms"
