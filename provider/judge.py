@@ -13,20 +13,10 @@ from aiohttp import web
 
 from provider.errors import TraefikError
 from provider.model import JsonObject
-from provider.traefik import ERROR_LEVELS, LOOK_S, LOOPBACK, Traefik, free_ports, words
+from provider.traefik import ERROR_LEVELS, LOOK_S, LOOPBACK, RAW_DATA_SECTIONS, Traefik, free_ports, words
 
 MARKER = re.compile(r"bluegreen-[0-9a-f]{12}")
 REFUSAL = "cannot decode configuration data: "
-RAW_DATA_SECTIONS = {
-    "routers": "router",
-    "services": "service",
-    "middlewares": "middleware",
-    "tcpRouters": "tcp router",
-    "tcpServices": "tcp service",
-    "tcpMiddlewares": "tcp middleware",
-    "udpRouters": "udp router",
-    "udpServices": "udp service",
-}
 OWN_PROVIDERS = frozenset({"http", "internal"})
 ELSEWHERE = re.compile(
     r'@(?!(?:http|internal)\b)[\w-]+(?:" does not exist)?$'

@@ -31,6 +31,17 @@ STOP_S = 5.0
 LOOK_S = 0.02
 REQUEST_S = 10.0
 LOG_LINES_SHOWN = 5
+RAW_DATA_SECTIONS = {
+    "routers": "router",
+    "services": "service",
+    "middlewares": "middleware",
+    "tcpRouters": "tcp router",
+    "tcpServices": "tcp service",
+    "tcpMiddlewares": "tcp middleware",
+    "udpRouters": "udp router",
+    "udpServices": "udp service",
+}
+"""The sections of `/api/rawdata`, with what one object in each is called."""
 ERROR_LEVELS = frozenset({"error", "fatal", "panic"})
 
 
@@ -90,8 +101,9 @@ async def stop(process: asyncio.subprocess.Process, limit_s: float) -> None:
 class Traefik:
     """A Traefik process that polls `endpoint`, alive within `async with`; every port it listens on is on loopback.
 
-    `entry_points` name TCP ports, `udp_entry_points` UDP ports; the API and `/metrics` are on `api_port`. `headers` are
-    sent with each poll. Durations default to Traefik's own. Entering and every question raise TraefikError.
+    `entry_points` name TCP ports, `udp_entry_points` UDP ports; the API and `/metrics` are on `api_port`. All of them
+    are on `address`, and the TCP ones have `entry_point_http` as their `http` section. `headers` are sent with each
+    poll. Durations default to Traefik's own. Entering and every question raise TraefikError.
     """
 
     def __init__(
@@ -102,23 +114,26 @@ class Traefik:
         api_port: int,
         entry_points: Mapping[str, int],
         udp_entry_points: Mapping[str, int] | None = None,
+        entry_point_http: JsonObject | None = None,
+        address: str = LOOPBACK,
         poll_interval_s: float = 5.0,
         poll_timeout_s: float = 5.0,
         throttle_s: float = 2.0,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        self.api = f"http://{LOOPBACK}:{api_port}"
-        self._urls = {name: f"http://{LOOPBACK}:{port}" for name, port in entry_points.items()}
+        self.api = f"http://{address}:{api_port}"
+        self._urls = {name: f"http://{address}:{port}" for name, port in entry_points.items()}
         self._binary = binary
+        http = {"http": entry_point_http} if entry_point_http else {}
         self._static = {
             "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
             "log": {"level": "WARN", "format": "json"},
             "api": {"insecure": True},
             "metrics": {"prometheus": {"addRoutersLabels": True}},
             "entryPoints": {
-                **{name: {"address": f"{LOOPBACK}:{port}"} for name, port in entry_points.items()},
-                **{name: {"address": f"{LOOPBACK}:{port}/udp"} for name, port in (udp_entry_points or {}).items()},
-                "traefik": {"address": f"{LOOPBACK}:{api_port}"},
+                **{name: {"address": f"{address}:{port}", **http} for name, port in entry_points.items()},
+                **{name: {"address": f"{address}:{port}/udp"} for name, port in (udp_entry_points or {}).items()},
+                "traefik": {"address": f"{address}:{api_port}"},
             },
             "providers": {
                 "providersThrottleDuration": f"{throttle_s}s",

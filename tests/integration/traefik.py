@@ -4,7 +4,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -140,6 +140,58 @@ class DocumentServer(Endpoint):
         if request.transport is not None:
             request.transport.close()
         return response
+
+
+class Relay:
+    """Passes connections on to another port of the loopback address; it can stop, and start again on its own port."""
+
+    def __init__(self, port: int) -> None:
+        self.to = port
+        (self.port,) = free_ports(1)
+        self.url = f"http://{LOOPBACK}:{self.port}"
+        self._server: asyncio.Server | None = None
+        self._open: set[asyncio.StreamWriter] = set()
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._pass_on, LOOPBACK, self.port)
+
+    async def stop(self) -> None:
+        """Listen no more, and break what is open."""
+        if self._server is not None:
+            self._server.close()
+        for writer in self._open:
+            writer.transport.abort()
+        await eventually(lambda: not self._open)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            there_reader, there = await asyncio.open_connection(LOOPBACK, self.to)
+        except OSError:
+            writer.close()
+            return
+        self._open |= {writer, there}
+        try:
+            await asyncio.gather(_copy(reader, there), _copy(there_reader, writer))
+        finally:
+            self._open -= {writer, there}
+
+
+async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    """Copy to the end, then close; a connection that broke is at its end."""
+    with suppress(ConnectionError):
+        while data := await source.read(65536):
+            target.write(data)
+            await target.drain()
+    target.close()
 
 
 @dataclass

@@ -1,0 +1,109 @@
+"""One request to the API of one Traefik, and what stood in its way in words."""
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from os import strerror
+
+import aiohttp
+from yarl import URL
+
+from provider.readback.reading import PROVIDER, Unusable
+
+MARKER_LIMIT_S = 2.0
+RAW_DATA_LIMIT_S = 10.0
+RAW_DATA_BYTES = 256 * 1024 * 1024
+
+
+def open_session() -> aiohttp.ClientSession:
+    """Return what requests are made with; connections are kept, and no cookie, redirect or cache is."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, use_dns_cache=False),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(),
+        headers={"User-Agent": "bluegreen", "Accept-Encoding": "identity"},
+        auto_decompress=False,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """The API of one Traefik. `base` is the URL by address, `host` the Host header, `name` what TLS asks for."""
+
+    session: aiohttp.ClientSession
+    base: str
+    host: str
+    name: str | None
+
+    async def shows(self, marker: str) -> bool:
+        """Tell whether it shows a marker; also False where it has no API at all, which `raw_data` finds."""
+        section = "/api/http/middlewares"
+        return await self._get(section, f"/{marker}{PROVIDER}", limit_s=MARKER_LIMIT_S) is not None
+
+    async def raw_data(self) -> bytearray:
+        """Return all that it applied, as JSON."""
+        body = await self._get("/api/rawdata", limit_s=RAW_DATA_LIMIT_S)
+        if body is None:
+            raise Unusable(f"the API is not enabled there (404 for {URL(self.base).path.rstrip('/')}/api/rawdata)")
+        return body
+
+    async def _get(self, path: str, rest: str = "", *, limit_s: float) -> bytearray | None:
+        """Return the body; None for 404. Raises Unusable, or what stood in the way of an answer.
+
+        Causes name the path without its rest, so that one and the same cause stays the same.
+        """
+        body = bytearray()
+        try:
+            async with (
+                asyncio.timeout(limit_s),
+                self.session.get(
+                    URL(f"{self.base}{path}{rest}", encoded=True),
+                    headers={"Host": self.host},
+                    server_hostname=self.name,
+                    allow_redirects=False,
+                ) as answer,
+            ):
+                async for part in answer.content.iter_any():
+                    body += part
+                    if len(body) > RAW_DATA_BYTES:
+                        raise Unusable(f"the answer to {path} is larger than {RAW_DATA_BYTES >> 20} MiB")
+        except TimeoutError as error:
+            if error.errno is not None:
+                raise
+            raise Unusable(f"no answer to {path} within {limit_s:g} s") from error
+        if answer.status == 200:
+            return body
+        if answer.status == 404:
+            return None
+        raise Unusable(_refusal(answer, path, body))
+
+
+def _refusal(answer: aiohttp.ClientResponse, path: str, body: bytearray) -> str:
+    what = f"{answer.status} for {path}"
+    if answer.status in {401, 403}:
+        return f"the API is closed to this daemon ({what}): give it a way in without a password, on a private address"
+    if "Location" in answer.headers:
+        return f"it redirects to {answer.headers['Location'][:200]} ({what}): write the address that answers itself"
+    words = " ".join(body[:200].decode(errors="replace").split())
+    return f"{what}: {words}" if words else what
+
+
+def explain(error: Exception) -> str:
+    """Say in an operator's words why there was no answer."""
+    while isinstance(error, aiohttp.ClientConnectionError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    match error:
+        case ssl.SSLCertVerificationError(verify_message=reason):
+            return f"certificate not trusted: {reason[:1].lower()}{reason[1:].rstrip('.')}"
+        case ssl.SSLError(reason=reason):
+            return f"TLS failed: {(reason or str(error)).replace('_', ' ').lower()}"
+        case aiohttp.ServerDisconnectedError():
+            return "connection closed without an answer"
+        case aiohttp.ClientPayloadError():
+            return "answer cut short"
+        case aiohttp.ClientResponseError(message=message):
+            return f"not HTTP: {' '.join(message.split())[:100]}"
+        case OSError(errno=int(number)):
+            return strerror(number).lower()
+        case _:
+            return str(error) or type(error).__name__

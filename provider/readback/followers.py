@@ -1,0 +1,319 @@
+"""Says when to ask whom: every address of every API, each in a task of its own."""
+
+import asyncio
+import math
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import aiohttp
+from yarl import URL
+
+from provider.readback.api import Api, explain, open_session
+from provider.readback.reading import Reading, Unusable, read
+
+RESOLVE_LIMIT_S = 30.0
+"""Longer than the system's own patience: a lookup given up earlier would go on in its thread beside the next one."""
+RESOLVE_S = 10.0
+RESOLVE_AGAIN_S = 2.0
+ADDRESSES = 64
+"""So many addresses of one name are asked."""
+
+EAGER_S = 0.1
+EAGER_FOR_S = 5.0
+RETRY_S = 1.0
+CALM_S = 10.0
+REPEAT_S = 6.0
+ATTENTIVE_S = 1.0
+OLD_S = 2.0
+OLD_FOR_S = 60.0
+"""So long after a document came out, one that is not applied yet is read about often; after that, calmly."""
+REST = 4.0
+"""Between two full readings a Traefik rests so many times as long as the first one took, `REST_S` at most."""
+REST_S = 30.0
+
+Resolve: TypeAlias = Callable[[str, int], Awaitable[tuple[str, ...]]]
+
+
+async def resolve(host: str, port: int) -> tuple[str, ...]:
+    """Return every address of a host; raises OSError or UnicodeError where there is none."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """What every Traefik is asked for. `since_mono_s` is when the document came out."""
+
+    marker: str | None = None
+    since_mono_s: float = -math.inf
+    attentive: bool = False
+
+
+class ReadBack:
+    """Asks every address of every API what its Traefik applied, each on its own, and tells what it reads.
+
+    `on_reading` hears of every full reading, and of a Traefik that does not answer whenever the cause changes and about
+    every 10 s. No word of one that shows the wanted marker means that it still does. `on_gone` hears of a Traefik
+    (`Reading.traefik`) that is not asked any more, also because `run` ends. `resolve` turns a host and a port into
+    addresses. All methods belong to the event loop's thread.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_reading: Callable[[Reading], None],
+        on_gone: Callable[[str], None],
+        resolve: Resolve = resolve,
+    ) -> None:
+        self._on_reading, self._on_gone, self._resolve = on_reading, on_gone, resolve
+        self._urls: tuple[str, ...] = ()
+        self._changed = asyncio.Event()
+        self._wanted = _Wanted()
+        self._traefiks: dict[str, _Traefik] = {}
+        self._parsing = asyncio.Lock()
+        self._session: aiohttp.ClientSession
+
+    def set_apis(self, urls: tuple[str, ...]) -> None:
+        """Ask these from now on, each with the path before `/api` where it has one (Traefik's `api.basePath`)."""
+        self._urls = tuple(dict.fromkeys(url.rstrip("/") for url in urls))
+        self._changed.set()
+
+    def set_document(self, marker: str) -> None:
+        """Look for the marker of a document that was published just now: at once, and often in its first seconds."""
+        if marker != self._wanted.marker:
+            self._wanted.marker, self._wanted.since_mono_s = marker, time.monotonic()
+            self._wake()
+
+    def set_attentive(self, attentive: bool) -> None:
+        """Read everything every second, as a rollout that is confirming or watching needs it, or no more."""
+        if attentive != self._wanted.attentive:
+            self._wanted.attentive = attentive
+            self._wake()
+
+    async def run(self) -> None:
+        """Read back until cancelled; leaves no task behind it."""
+        hosts: dict[str, asyncio.Task[None]] = {}
+        async with open_session() as self._session, asyncio.TaskGroup() as tasks:
+            while True:
+                self._changed.clear()
+                gone = [hosts.pop(url) for url in [*hosts] if url not in self._urls]
+                for task in gone:
+                    task.cancel()
+                if gone:
+                    await asyncio.wait(gone)
+                for url in self._urls:
+                    if url not in hosts:
+                        host = _Host(url, self._resolve, self._begin, self._end, self._on_reading, self._on_gone)
+                        hosts[url] = tasks.create_task(host.run(), name=f"read back {url}")
+                await self._changed.wait()
+
+    def _begin(self, url: URL, address: str, failed: Callable[[], None]) -> "_Traefik":
+        is_literal = url.host == address
+        name = base = str(url if is_literal else url.with_host(address)).rstrip("/")
+        if name in self._traefiks:  # two names for one address may be two Traefiks behind one proxy
+            name = f"{base} ({url.host})"
+        api = Api(self._session, base, url.host_port_subcomponent or "", None if is_literal else url.host)
+        traefik = _Traefik(name, api, self._wanted, self._parsing, self._on_reading, failed)
+        self._traefiks[name] = traefik
+        return traefik
+
+    def _end(self, traefik: "_Traefik") -> None:
+        del self._traefiks[traefik.name]
+        self._on_gone(traefik.name)
+
+    def _wake(self) -> None:
+        for traefik in self._traefiks.values():
+            traefik.woken.set()
+
+
+class _Host:
+    """Follows the host of one URL: every address that its name has, as long as it has it."""
+
+    def __init__(
+        self,
+        url: str,
+        resolve: Resolve,
+        begin: Callable[[URL, str, Callable[[], None]], "_Traefik"],
+        end: Callable[["_Traefik"], None],
+        on_reading: Callable[[Reading], None],
+        on_gone: Callable[[str], None],
+    ) -> None:
+        self._url, self._resolve, self._begin, self._end, self._on_gone = URL(url), resolve, begin, end, on_gone
+        self._silence = _Silence(url, on_reading)
+        self._traefiks: dict[str, tuple[_Traefik, asyncio.Task[None]]] = {}
+        self._none_answers = asyncio.Event()
+
+    async def run(self) -> None:
+        """Resolve the name every 10 s, and sooner while nobody answers."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                while True:
+                    self._none_answers.clear()
+                    self._follow(await self._addresses(), tasks)
+                    await asyncio.sleep(RESOLVE_AGAIN_S)
+                    await _wait(self._none_answers, RESOLVE_S - RESOLVE_AGAIN_S)
+        finally:
+            self._leave([*self._traefiks])
+            self._speak()
+
+    async def _addresses(self) -> tuple[str, ...]:
+        """Return the addresses; where the name is not resolved, those that answer, or none and say why."""
+        host = self._url.host or ""
+        if ":" in host:  # a lookup would lose the zone of an IPv6 address
+            return (host,)
+        try:
+            async with asyncio.timeout(RESOLVE_LIMIT_S):
+                found = (await self._resolve(host, self._url.port or 0))[:ADDRESSES]
+            cause = "it has no address"
+        except TimeoutError:
+            found, cause = (), f"no answer within {RESOLVE_LIMIT_S:g} s"
+        except OSError as error:
+            found, cause = (), (error.strerror or str(error)).lower()
+        except UnicodeError:
+            found, cause = (), "it is no name of a host"
+        # A name server that is away takes nobody off the list who answers.
+        found = found or tuple(address for address, (traefik, _) in self._traefiks.items() if traefik.answers)
+        if not found:
+            self._silence.tell(f"the name {host} is not resolved: {cause}")
+            self._none_answers.set()
+        else:
+            self._speak()
+        return found
+
+    def _speak(self) -> None:
+        """Take back that the name is not resolved."""
+        if self._silence.cause is not None:
+            self._silence.cause = None
+            self._on_gone(self._silence.name)
+
+    def _follow(self, addresses: tuple[str, ...], tasks: asyncio.TaskGroup) -> None:
+        self._leave([address for address in self._traefiks if address not in addresses])
+        for address in addresses:
+            if address not in self._traefiks:
+                traefik = self._begin(self._url, address, self._failed)
+                self._traefiks[address] = traefik, tasks.create_task(traefik.run(), name=f"read back {traefik.name}")
+
+    def _leave(self, addresses: list[str]) -> None:
+        for address in addresses:
+            traefik, task = self._traefiks.pop(address)
+            task.cancel()
+            self._end(traefik)
+
+    def _failed(self) -> None:
+        if not any(traefik.answers for traefik, _ in self._traefiks.values()):
+            self._none_answers.set()
+
+
+class _Traefik:
+    """Follows one Traefik; `woken` makes it look at once. `failed` is called at every look that gets no answer."""
+
+    def __init__(
+        self,
+        name: str,
+        api: Api,
+        wanted: _Wanted,
+        parsing: asyncio.Lock,
+        on_reading: Callable[[Reading], None],
+        failed: Callable[[], None],
+    ) -> None:
+        self.name, self.woken = name, asyncio.Event()
+        self._api, self._wanted, self._parsing = api, wanted, parsing
+        self._on_reading, self._failed = on_reading, failed
+        self._silence = _Silence(name, on_reading)
+        self._last: Reading | None = None
+        self._proven: str | None = None  # the marker that was shown when everything was read last
+        self._read_mono_s = -math.inf
+        self._rest_mono_s = -math.inf
+
+    @property
+    def answers(self) -> bool:
+        """Whether it has not failed since it was last asked; a new one has not."""
+        return self._silence.cause is None
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            self.woken.clear()
+            await _wait(self.woken, await self._look())
+
+    async def _look(self) -> float:
+        """Ask for the marker, read everything where that is due, and return in how many seconds to look again."""
+        marker = self._wanted.marker
+        try:
+            shown = marker is None or await self._api.shows(marker)
+            if self._due_mono_s(marker, shown=shown) <= time.monotonic():
+                await self._read(marker, shown=shown)
+        except (aiohttp.ClientError, OSError, ValueError, Unusable) as error:
+            self._last = None
+            self._silence.tell(explain(error))
+            self._failed()
+            return RETRY_S
+        if self._last is None and self._silence.cause is not None:
+            self._silence.tell(self._silence.cause)  # it shows the marker, but was asked for everything in vain
+        now_mono_s = time.monotonic()
+        is_eager = now_mono_s < self._wanted.since_mono_s + EAGER_FOR_S
+        ask_s = CALM_S if shown else EAGER_S if is_eager else RETRY_S
+        return min(ask_s, max(0.0, self._due_mono_s(marker, shown=shown) - now_mono_s))
+
+    def _due_mono_s(self, marker: str | None, *, shown: bool) -> float:
+        """Say when to read everything: at news of the marker, and from time to time while the reading may go stale."""
+        if self._last is None:
+            return self._rest_mono_s
+        if shown and marker != self._proven:
+            return -math.inf
+        if not shown and marker == self._proven:
+            return self._rest_mono_s
+        return max(self._rest_mono_s, self._stale_mono_s(self._last, marker, shown=shown))
+
+    def _stale_mono_s(self, last: Reading, marker: str | None, *, shown: bool) -> float:
+        wanted = self._wanted
+        if not shown:
+            is_old = time.monotonic() >= wanted.since_mono_s + OLD_FOR_S and not wanted.attentive
+            return max(self._read_mono_s, wanted.since_mono_s) + (CALM_S if is_old else OLD_S)
+        if wanted.attentive:
+            return self._read_mono_s + ATTENTIVE_S
+        if marker not in {None, last.marker}:  # it answered for both, so another document came in between
+            return self._read_mono_s + OLD_S
+        if marker is None or last.errors:  # which may go by themselves: what is missing can be another provider's
+            return self._read_mono_s + CALM_S
+        return math.inf
+
+    async def _read(self, marker: str | None, *, shown: bool) -> None:
+        """Read everything in one request, so that marker, weights and errors belong together."""
+        began_mono_s = time.monotonic()
+        try:
+            body = await self._api.raw_data()
+            async with self._parsing:  # one at a time: a parsed answer takes several times its size
+                reading = await asyncio.to_thread(read, body, self.name, self._wanted.marker)
+        finally:
+            self._read_mono_s = time.monotonic()
+            self._rest_mono_s = self._read_mono_s + min(REST_S, REST * (self._read_mono_s - began_mono_s))
+        self._last, self._proven = reading, marker if shown else None
+        self._silence.cause = None
+        self._on_reading(reading)
+
+
+@dataclass(slots=True)
+class _Silence:
+    """Says why there is no answer: when the cause changes, and again about every 10 s."""
+
+    name: str
+    on_reading: Callable[[Reading], None]
+    cause: str | None = None
+    told_mono_s: float = -math.inf
+
+    def tell(self, cause: str) -> None:
+        now_mono_s = time.monotonic()
+        if cause != self.cause or now_mono_s >= self.told_mono_s + REPEAT_S:
+            self.cause, self.told_mono_s = cause, now_mono_s
+            self.on_reading(Reading(self.name, cause=cause))
+
+
+async def _wait(event: asyncio.Event, limit_s: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(limit_s):
+            await event.wait()

@@ -1,0 +1,129 @@
+"""What one Traefik applied, as its answer to `/api/rawdata` has it; seen in Traefik 3.7.15."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias, TypeGuard
+
+import orjson
+
+from provider.traefik import RAW_DATA_SECTIONS
+
+MARKER = re.compile(r"bluegreen-[0-9a-f]{12}")
+PROVIDER = "@http"
+MIDDLEWARES = frozenset({"middlewares", "tcpMiddlewares"})
+
+Objects: TypeAlias = list[tuple[str, dict[str, object]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one Traefik showed at one moment. `cause` says why it did not answer; then the rest is empty.
+
+    `traefik` is the address asked, as a URL; the URL of the file while its host has no address. `marker` is the wanted
+    one where it is shown, else that of another document of ours. `errors` are Traefik's words by the name of the router
+    or service (of any protocol) they are about, `weights` the children of each weighted HTTP service. All of them
+    are of provider http, and named without `@http`.
+    """
+
+    traefik: str
+    marker: str | None = None
+    cause: str | None = None
+    errors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    weights: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
+
+
+class Unusable(Exception):  # noqa: N818  what Traefik did, not an error of ours
+    """It answered, but not what was asked for; the text is the cause."""
+
+
+def read(raw_data: bytearray, traefik: str, wanted: str | None) -> Reading:
+    """Read the answer to `/api/rawdata`; raises Unusable for what is none."""
+    try:
+        content = orjson.loads(raw_data)
+    except orjson.JSONDecodeError:
+        content = None
+    if not isinstance(content, dict) or not isinstance(content.get("services"), dict):
+        raise Unusable("it answers /api/rawdata with something else than Traefik does: is this its API?")
+    sections = {section: _ours(content.get(section)) for section in RAW_DATA_SECTIONS}
+    markers = sorted(name for name, _ in sections["middlewares"] if MARKER.fullmatch(name))
+    marker = wanted if wanted in markers else next(iter(markers), None)
+    return Reading(traefik, marker, None, _errors(sections), dict(_weights(sections["services"])))
+
+
+def _ours(section: object) -> Objects:
+    """Return the objects of provider http by name; a form that Traefik does not have counts as none."""
+    items = section.items() if isinstance(section, dict) else ()
+    return [(key.removesuffix(PROVIDER), body) for key, body in items if key.endswith(PROVIDER) and _is_object(body)]
+
+
+def _as_written(routers: Objects) -> dict[str, str]:
+    """Return the names that routers have in the document, by those that they have in Traefik.
+
+    Where an entry point has TLS or middlewares of its own, Traefik makes of a router with several entry points one for
+    each, `ENTRYPOINT-NAME`; they are known by having the same rule and service. Routers of one host with different TLS
+    options become `ENTRYPOINT-conflicted-NAME`, also on top of the other.
+    """
+    plain = {}
+    for name, body in routers:
+        entry_point = _entry_point(body)
+        plain[name] = entry_point, name.removeprefix(f"{entry_point}-conflicted-"), body
+    entry_points = {entry_point for entry_point, _, _ in plain.values() if entry_point}
+    known = {_identity(name, body) for _, name, body in plain.values()}
+    written = {}
+    for found, (entry_point, name, body) in plain.items():
+        short = name.removeprefix(f"{entry_point}-") if entry_point else name
+        siblings = (short, *(f"{other}-{short}" for other in entry_points if other != entry_point))
+        is_split = short != name and any(_identity(sibling, body) in known for sibling in siblings)
+        written[found] = short if is_split else name
+    return written
+
+
+def _entry_point(router: Mapping[str, object]) -> str | None:
+    """Return the entry point of a router that has one alone."""
+    match router.get("entryPoints"):
+        case [str(alone)]:
+            return alone
+        case _:
+            return None
+
+
+def _identity(name: str, router: Mapping[str, object]) -> tuple[str, str, str]:
+    return name, str(router.get("rule")), str(router.get("service"))
+
+
+def _errors(sections: Mapping[str, Objects]) -> dict[str, tuple[str, ...]]:
+    """Collect Traefik's words by the name of the router or service; those of both where they share it."""
+    errors: dict[str, tuple[str, ...]] = {}
+    for section, kind in RAW_DATA_SECTIONS.items():
+        if section in MIDDLEWARES:
+            continue  # an error of one in use shows on its router
+        broken = [(name, _words(body)) for name, body in sections[section] if _words(body)]
+        names = _as_written(sections[section]) if broken and section == "routers" else {}
+        for found, words in broken:
+            name = names.get(found, found)
+            errors[name] = tuple(dict.fromkeys((*errors.get(name, ()), *(f"{kind} {name}: {word}" for word in words))))
+    return errors
+
+
+def _words(body: Mapping[str, object]) -> list[object]:
+    words = body.get("error")
+    if isinstance(words, list) and words:
+        return words
+    return ["status disabled"] if body.get("status") == "disabled" else []
+
+
+def _weights(services: Objects) -> Iterator[tuple[str, tuple[tuple[str, int], ...]]]:
+    for name, body in services:
+        match body.get("weighted"):
+            case {"services": [*children]}:
+                yield name, tuple(_child(child) for child in children if _is_object(child))
+
+
+def _child(child: Mapping[str, object]) -> tuple[str, int]:
+    weight = child.get("weight", 1)
+    return str(child.get("name")).removesuffix(PROVIDER), weight if isinstance(weight, int) else 1
+
+
+def _is_object(value: object) -> TypeGuard[dict[str, object]]:
+    return isinstance(value, dict)

@@ -1,0 +1,117 @@
+"""What the readings of all Traefiks add up to, for the core and for people."""
+
+from provider.model import Applied, Severity
+from provider.readback import Reading
+from provider.traefiks import APPLYING_S, PATIENCE_S, Traefiks
+from tests.worlds import service
+
+ONE, TWO = "http://10.0.0.1:8080", "http://10.0.0.2:8080"
+OLD, NEW = "bluegreen-000000000001", "bluegreen-000000000002"
+SHOP = service()
+BLUE_100 = (("shop-blue", 100),)
+
+
+def reading(traefik: str = ONE, marker: str | None = NEW, **fields: object) -> Reading:
+    told = {"cause": None, "errors": {}, "weights": {"shop": BLUE_100}} | fields
+    return Reading(traefik, marker, **told)  # type: ignore[arg-type]
+
+
+def published(*readings: Reading, at: float = 101.0) -> Traefiks:
+    """Publish NEW at 100 s, and read at another moment."""
+    traefiks = Traefiks()
+    traefiks.expect(("http://traefik:8080",))
+    traefiks.published(NEW, 100.0)
+    for each in readings:
+        traefiks.read(each, at)
+    return traefiks
+
+
+def codes(traefiks: Traefiks, now_mono_s: float, *, fetched: bool = True) -> dict[str, str]:
+    return {each.code: each.message for each in traefiks.conditions(now_mono_s, fetched=fetched)}
+
+
+def test_a_traefik_that_was_never_read_answers_nothing() -> None:
+    """P2: an address in the file is no confirmation."""
+    assert published().applied(SHOP, 100.0) == (Applied("http://traefik:8080", answers=False),)
+    nobody = Traefiks()
+    nobody.published(NEW, 100.0)
+    assert nobody.applied(SHOP, 100.0) == ()
+
+
+def test_what_a_traefik_shows_is_current_only_if_it_was_read_after_the_document_came_out() -> None:
+    """Rule 15: the same document may come again, and what was read then says nothing of now."""
+    traefiks = published(reading())
+    assert [one.is_current for one in traefiks.applied(SHOP, None)] == [True]
+    traefiks.published(OLD, 110.0)
+    assert [one.is_current for one in traefiks.applied(SHOP, None)] == [False]
+    traefiks.published(NEW, 120.0)
+    assert [one.is_current for one in traefiks.applied(SHOP, None)] == [False]
+    traefiks.read(reading(), 121.0)
+    assert [one.is_current for one in traefiks.applied(SHOP, None)] == [True]
+
+
+def test_a_document_published_again_is_the_same_document() -> None:
+    """P12."""
+    traefiks = published(reading())
+    traefiks.published(NEW, 130.0)
+    assert [one.is_current for one in traefiks.applied(SHOP, None)] == [True]
+
+
+def test_who_was_read_right_after_the_fetch_may_be_applying_still() -> None:
+    """Rule 7: old weights count once the document was fetched, and time to apply it has passed."""
+    stale = reading(marker=OLD)
+    for fetched_mono_s, read_mono_s, wanted in (
+        (None, 300.0, False),
+        (102.0, 102.0 + APPLYING_S - 0.1, False),
+        (102.0, 102.0 + APPLYING_S, True),
+    ):
+        (one,) = published(stale, at=read_mono_s).applied(SHOP, fetched_mono_s)
+        assert (one.has_fetched, one.is_current) == (wanted, False)
+
+
+def test_a_traefik_that_does_not_answer_shows_nothing() -> None:
+    away = Reading(ONE, None, "connection refused", {}, {})
+    assert published(away).applied(SHOP, 100.0) == (Applied(ONE, answers=False, has_fetched=False),)
+
+
+def test_errors_are_those_of_the_services_own_routers_and_services() -> None:
+    """Rule 7."""
+    complaints = {
+        "shop": ("router shop: middleware nope does not exist",),
+        "shop-blue": ("service shop-blue: bad",),
+        "pay": ("router pay: no",),
+    }
+    (one,) = published(reading(errors=complaints)).applied(SHOP, None)
+    assert one.errors == ("router shop: middleware nope does not exist", "service shop-blue: bad")
+
+
+def test_a_reading_tells_whether_it_says_anything_new() -> None:
+    traefiks = published()
+    assert traefiks.read(reading(), 101.0)
+    assert not traefiks.read(reading(), 102.0)
+    assert traefiks.read(reading(weights={}), 103.0)
+    traefiks.gone(ONE)
+    assert traefiks.applied(SHOP, None) == (Applied("http://traefik:8080", answers=False),)
+
+
+def test_a_document_that_is_fetched_and_not_shown_is_told_once_it_is_late() -> None:
+    traefiks = published(reading(marker=OLD))
+    assert codes(traefiks, 100.0 + PATIENCE_S - 0.1) == {}
+    told = codes(traefiks, 100.0 + PATIENCE_S)["not-applied"]
+    assert f"{ONE} (shows {OLD})" in told
+    assert "its log says why" in told
+    assert "has not fetched" in codes(traefiks, 200.0, fetched=False)["not-applied"]
+
+
+def test_silence_and_complaints_of_a_traefik_are_told_in_its_words() -> None:
+    words = tuple(f"router r{number}: bad" for number in range(7))
+    traefiks = published(Reading(TWO, None, "connection refused", {}, {}), reading(errors={"r": words}))
+    told = codes(traefiks, 200.0)
+    assert told["traefik-away"].endswith(f"{TWO} (connection refused)")
+    assert told["traefik-errors"].endswith("; and 2 more")
+    assert {each.severity for each in traefiks.conditions(200.0, fetched=True)} == {
+        Severity.WARNING,
+        Severity.CRITICAL,
+    }
+    traefiks.expect(())
+    assert codes(traefiks, 200.0) == {}
