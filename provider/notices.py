@@ -1,0 +1,247 @@
+"""What people are notified of, in words: one notice for a decision or a condition that somebody waits for or must know.
+
+A rollout is told when it starts, when it wants something, when it switches, and when it ends otherwise than switched.
+What supersedes it tells of itself, and a watch that is over without a finding is no news.
+"""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias, assert_never
+
+from provider.model import Colour, Condition, Decision, Outcome, Severity, Trigger
+
+EVIDENCE_MOST = 10
+TITLE_MOST = 200
+LINE_MOST = 500
+
+
+class NoticeKind(StrEnum):
+    """What a notice is about."""
+
+    ROLLOUT_STARTED = "rollout-started"
+    APPROVAL_WANTED = "approval-wanted"
+    APPROVAL_REMINDER = "approval-reminder"
+    SWITCHED = "switched"
+    ABORTED = "aborted"
+    ROLLED_BACK = "rolled-back"
+    EXPIRED = "expired"
+    WAY_BACK_LOST = "way-back-lost"
+    NOBODY_POLLS = "nobody-polls"
+    DESIRED_STATE_REFUSED = "desired-state-refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One thing to tell people; `service` is None where it concerns the whole daemon.
+
+    The title is one line. The body says why, on what evidence, and which command to type.
+    """
+
+    service: str | None
+    kind: NoticeKind
+    severity: Severity
+    title: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a decision does not say itself: how its service stands once it is taken.
+
+    `versions` are those that the colours run, `active` is the colour with traffic, `group` are the names of all
+    services that have their rollouts together.
+    """
+
+    environment: str
+    versions: Mapping[Colour, str | None]
+    active: Colour | None
+    group: tuple[str, ...]
+
+
+Way: TypeAlias = tuple[str, str]
+"""What a command brings about, and the command."""
+
+
+def of_decision(decision: Decision, context: Context) -> Notice | None:
+    """Say what a decision that is on disk means to people; None for one that nobody needs to be told of."""
+    kind = _kind(decision)
+    if kind is None:
+        return None
+    told = _Told(decision, context, kind)
+    return Notice(decision.service, kind, told.severity, told.title, told.body)
+
+
+def of_condition(condition: Condition, environment: str) -> Notice | None:
+    """Say what a condition of the whole daemon means to people; None for one that nobody is notified of."""
+    kind = _CONDITIONS.get(condition.code)
+    if kind is None:
+        return None
+    what, ways = _CONDITION_TEXTS[kind]
+    lines = (_cut(condition.message, LINE_MOST * 3), "", *_ways(ways))
+    return Notice(None, kind, condition.severity, _line(f"{what} ({environment})"), "\n".join(lines))
+
+
+_CONDITIONS = {kind.value: kind for kind in (NoticeKind.NOBODY_POLLS, NoticeKind.DESIRED_STATE_REFUSED)}
+_CONDITION_TEXTS: Mapping[NoticeKind, tuple[str, tuple[Way, ...]]] = {
+    NoticeKind.NOBODY_POLLS: ("no Traefik polls: what is decided is not applied", (("See", "bluegreen status"),)),
+    NoticeKind.DESIRED_STATE_REFUSED: (
+        "the desired state was refused, what ran before keeps running",
+        (("Check an edit", "bluegreen validate FILE"), ("See", "bluegreen status")),
+    ),
+}
+_EVENTS = {
+    "begun": NoticeKind.ROLLOUT_STARTED,
+    "approval-wanted": NoticeKind.APPROVAL_WANTED,
+    "approval-reminder": NoticeKind.APPROVAL_REMINDER,
+    "shifted": NoticeKind.SWITCHED,
+    "rolled-back": NoticeKind.ROLLED_BACK,
+    "way-back-lost": NoticeKind.WAY_BACK_LOST,
+}
+_OUTCOMES = {
+    Outcome.ABORTED: NoticeKind.ABORTED,
+    Outcome.ROLLED_BACK: NoticeKind.ROLLED_BACK,
+    Outcome.EXPIRED: NoticeKind.EXPIRED,
+}
+_SET_OFF_BY = {
+    Trigger.FILE: "the desired-state file",
+    Trigger.DOCKER: "what runs in Docker",
+    Trigger.COMMAND: "a command",
+    Trigger.TIMER: "the daemon",
+}
+
+
+def _kind(decision: Decision) -> NoticeKind | None:
+    return _OUTCOMES.get(decision.outcome) if decision.outcome else _EVENTS.get(decision.event)
+
+
+class _Told:
+    """The words for one decision. Its colour is the candidate's; of a rollback it is the colour that is left."""
+
+    def __init__(self, decision: Decision, context: Context, kind: NoticeKind) -> None:
+        self._decision, self._context, self._kind = decision, context, kind
+        self._colour = self._named(decision.colour, decision.release) if decision.colour else "the candidate"
+        self._other = self._named(decision.colour.other) if decision.colour else "the other colour"
+        self._operator = decision.actor if decision.trigger is Trigger.COMMAND else None
+
+    @property
+    def severity(self) -> Severity:
+        """How much it matters: what the daemon took back by itself is something to get up for."""
+        match self._kind:
+            case NoticeKind.ROLLOUT_STARTED | NoticeKind.SWITCHED:
+                return Severity.INFO
+            case NoticeKind.ROLLED_BACK:
+                return Severity.WARNING if self._operator else Severity.CRITICAL
+            case _:
+                return Severity.WARNING
+
+    @property
+    def title(self) -> str:
+        """One line: the service, the versions, what happened, the environment."""
+        return _line(f"{self._decision.service}: {self._happened()} ({self._context.environment})")
+
+    @property
+    def body(self) -> str:
+        """Why, on what evidence, and what to type."""
+        parts = ["\n".join(_cut(line, LINE_MOST) for line in self._reasons())]
+        evidence = self._decision.evidence
+        if evidence:
+            shown = [f"- {_cut(line, LINE_MOST)}" for line in evidence[:EVIDENCE_MOST]]
+            more = [f"- and {len(evidence) - EVIDENCE_MOST} more"] if len(evidence) > EVIDENCE_MOST else []
+            parts.append("\n".join(["Evidence:", *shown, *more]))
+        parts.append("\n".join(_ways(self._commands())))
+        return "\n\n".join(parts)
+
+    def _happened(self) -> str:
+        move = f"{self._other} -> {self._colour}"
+        match self._kind:
+            case NoticeKind.ROLLOUT_STARTED:
+                return f"{move} rollout started"
+            case NoticeKind.APPROVAL_WANTED:
+                return f"{move} waits for approval"
+            case NoticeKind.APPROVAL_REMINDER:
+                return f"{move} still waits for approval, half of the time is over"
+            case NoticeKind.SWITCHED:
+                return f"{move} switched"
+            case NoticeKind.ABORTED:
+                return f"{move} aborted"
+            case NoticeKind.EXPIRED:
+                return f"{move} expired"
+            case NoticeKind.ROLLED_BACK:
+                return f"{self._colour} -> {self._other} rolled back"
+            case NoticeKind.WAY_BACK_LOST:
+                return f"the way back to {self._colour} is lost" if self._decision.colour else "the way back is lost"
+            case NoticeKind.NOBODY_POLLS | NoticeKind.DESIRED_STATE_REFUSED:
+                raise AssertionError(f"{self._kind} is told of a condition, not of a decision")
+            case _:
+                assert_never(self._kind)
+
+    def _reasons(self) -> Iterator[str]:
+        decision, context = self._decision, self._context
+        if decision.detail:
+            yield f"Why: {decision.detail}"
+        if context.active is not None:
+            yield f"Traffic: {self._named(context.active, self._release_of(context.active))}"
+        if decision.colour is not None and decision.release is not None:
+            yield f"Release: {decision.release} in {decision.colour}"
+        if self._kind is NoticeKind.ROLLED_BACK:
+            yield "That release is quarantined: it is not tried again by itself."
+        if decision.rollout is not None:
+            yield f"Rollout: {decision.rollout}"
+        yield from self._who()
+        others = [name for name in context.group if name != decision.service]
+        if others:
+            yield f"In one group with: {', '.join(others)}"
+
+    def _who(self) -> Iterator[str]:
+        """Name who acted; what the daemon did by itself names who set the rollout off."""
+        if self._kind is NoticeKind.ROLLED_BACK:
+            yield f"By: {self._operator or 'the daemon itself'}"
+        elif self._decision.event == "aborted" and self._operator:
+            yield f"By: {self._operator}"
+        elif self._operator or self._decision.trigger:
+            yield f"Set off by: {self._operator or _SET_OFF_BY[self._decision.trigger or Trigger.TIMER]}"
+
+    def _commands(self) -> tuple[Way, ...]:
+        service = self._decision.service
+        see = ("See", _command("explain", service))
+        match self._kind:
+            case NoticeKind.ROLLOUT_STARTED:
+                return (see, ("Abort", _command("abort", service)))
+            case NoticeKind.APPROVAL_WANTED | NoticeKind.APPROVAL_REMINDER:
+                release = self._decision.release
+                named = ("--release", release) if release else ()
+                approve = ("Approve", _command("approve", service, *named))
+                return (approve, ("Refuse", _command("abort", service)), see)
+            case NoticeKind.SWITCHED:
+                return (("Take it back", _command("rollback", service)), see)
+            case NoticeKind.ABORTED | NoticeKind.EXPIRED | NoticeKind.ROLLED_BACK:
+                return (see, ("Try it again", _command("retry", service)))
+            case _:
+                return (see,)
+
+    def _named(self, colour: Colour, release: str | None = None) -> str:
+        """Name a colour with its version, else with its release, else alone."""
+        version = self._context.versions.get(colour) or release
+        return f"{colour} {version}" if version else f"{colour}"
+
+    def _release_of(self, colour: Colour) -> str | None:
+        return self._decision.release if colour is self._decision.colour else None
+
+
+def _command(verb: str, service: str, *options: str) -> str:
+    return shlex.join(("bluegreen", verb, service, *options))
+
+
+def _ways(ways: tuple[Way, ...]) -> Iterator[str]:
+    return (f"{what}: {command}" for what, command in ways)
+
+
+def _line(text: str) -> str:
+    """Make one line of a text: versions come from labels, which may hold anything."""
+    return _cut(" ".join(text.split()), TITLE_MOST)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
