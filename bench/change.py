@@ -35,12 +35,12 @@ async def changes_s(services: int) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
         controller = Controller(store, await store.open(), Metrics(), docker_enabled=True)
-        controller.attach(Nobody(), Nobody())
+        controller.intake.attach(Nobody(), Nobody())
         text = fleet.text(services, in_docker=True)
-        controller.desired_loaded(config.load(text, "bench"), text)
+        controller.intake.desired_loaded(config.load(text, "bench"), text)
         names = tuple(controller.world.entries)
-        controller.docker_listed({name: servers(1) for name in names}, time.monotonic())
-        controller.docker_connected(connected=True, cause=None)
+        controller.intake.docker_listed({name: servers(1) for name in names}, time.monotonic())
+        controller.intake.docker_connected(connected=True, cause=None)
         loops = [asyncio.create_task(loop()) for loop in (controller.decide, controller.publish, controller.save)]
         while controller.published is None:  # noqa: ASYNC110  nothing tells of it but the attribute, as for a poll
             await asyncio.sleep(0.05)
@@ -57,7 +57,7 @@ async def change_s(controller: Controller, name: str, number: int) -> float:
     assert controller.published is not None
     before = controller.published.revision
     begin_s = time.perf_counter()
-    controller.docker_service(name, servers(number), time.monotonic())
+    controller.intake.docker_service(name, servers(number), time.monotonic())
     while controller.published.revision == before:  # noqa: ASYNC110
         await asyncio.sleep(0)
     return time.perf_counter() - begin_s

@@ -1,49 +1,54 @@
 """The admin listener: how things stand, for operators, pipelines and the command line."""
 
-import orjson
+from collections.abc import Callable
+
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from provider import report
-from provider.controller import Controller, clock
-from provider.server import problem
+from provider import access, report
+from provider.controller import Controller
+from provider.feed import Feed
+from provider.intake import clock
+from provider.orders import add_routes, json_answer, unknown_service
+from provider.server import denied, problem
+from provider.tokens import Token
 
 
-def admin_app(controller: Controller) -> web.Application:
-    """Build the application behind `--admin-listen`."""
+def admin_app(
+    controller: Controller, tokens: Callable[[], tuple[Token, ...]] | None = None, feed: Feed | None = None
+) -> web.Application:
+    """Build the application behind `--admin-listen`.
+
+    `tokens` returns those that are known, at each request anew; without it, only loopback or a unix socket is safe.
+    A handler asks `access.caller` who it works for, and `access.require` before what needs more than its route does.
+    """
 
     async def services(_: web.Request) -> web.StreamResponse:
-        revision = controller.published.revision if controller.published else None
-        answer = report.overview(controller.world, controller.conditions, revision)
-        answer["services"] = await report.services(controller.world, controller.conditions, revision, clock())
-        return _json(answer)
+        answer = report.overview(controller.world, controller.conditions)
+        answer["services"] = await report.services(controller.world, controller.conditions, clock())
+        return json_answer(answer)
 
     async def service(request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
-        revision = controller.published.revision if controller.published else None
-        answer = report.service(controller.world, controller.conditions, revision, name, clock())
-        if answer is None:
-            known = ", ".join(controller.world.entries) or "none"
-            return problem(404, "unknown-service", f"the desired state has no service {name!r}; it has: {known}")
-        return _json(answer)
+        answer = report.explained(controller.world, controller.conditions, name, clock())
+        return unknown_service(controller, name) if answer is None else json_answer(answer)
 
-    app = web.Application(middlewares=[_problems])
+    app = web.Application(middlewares=[_problems, access.guard(tokens)])
     app.router.add_get("/api/v1/services", services)
     app.router.add_get("/api/v1/services/{name}", service)
+    add_routes(app, controller, feed or Feed())
     return app
 
 
 @web.middleware
 async def _problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer unknown paths and methods as problems, like every other error."""
+    """Answer who is not let in, and unknown paths and methods, with problems like every other error."""
     try:
         return await handler(request)
+    except access.Denied as denial:
+        return denied(denial)
     except web.HTTPNotFound:
         return problem(404, "unknown-path", f"there is nothing at {request.path}")
     except web.HTTPMethodNotAllowed as refusal:
         allowed = ", ".join(sorted(refusal.allowed_methods))
         return problem(405, "method-not-allowed", f"{request.path} answers {allowed}, not {request.method}")
-
-
-def _json(answer: object) -> web.Response:
-    return web.Response(body=orjson.dumps(answer, option=orjson.OPT_NON_STR_KEYS), content_type="application/json")

@@ -21,6 +21,11 @@ class Agenda:
         self._asked = True
         self._changed.set()
 
+    def add_some(self, keys: Collection[str]) -> None:
+        """Have the keys looked at as soon as possible; no keys cause no look."""
+        if keys:
+            self.add(keys)
+
     def add_at(self, key: str, mono_s: float) -> None:
         """Have a key looked at when its time on the monotonic clock comes; the earliest time counts."""
         self._later[key] = min(mono_s, self._later.get(key, mono_s))

@@ -6,28 +6,41 @@ import gc
 import os
 import signal
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import structlog
 from aiohttp import web
 
-from provider import config, exposure
+from provider import config, exposure, notices, report
+from provider.access import Unprotected
 from provider.admin import admin_app
 from provider.containers import Containers
 from provider.controller import Controller
 from provider.errors import AddressError, DesiredStateError, ListenError, Problem
-from provider.health import HealthChecker, Result
+from provider.feed import Feed
+from provider.files import FileRefused, FollowedFiles
+from provider.health import HealthChecker
+from provider.intake import clock
 from provider.metrics import Metrics
-from provider.model import Desired, Probe
+from provider.model import Condition, Decision, Desired, Severity
+from provider.notify import Notifier
+from provider.readback import ReadBack
 from provider.server import provider_app
+from provider.smoke import SmokeTester
 from provider.store import Store, Stored
+from provider.tls import RenewedContext, TlsFiles, read_context
+from provider.tokens import read_provider_tokens, read_tokens
 from provider.watch import DesiredStateFile
 
 log = structlog.get_logger("bluegreen")
+
+T = TypeVar("T")
 
 DRAIN_S = 1.0
 UNIX = "unix:"
@@ -46,6 +59,12 @@ class Settings:
     docker_enabled: bool = True
     docker: str | None = None
     docker_host_address: str | None = None
+    tokens_file: Path | None = None
+    provider_token_file: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    notify_urls: tuple[str, ...] = ()
 
 
 async def serve(settings: Settings) -> None:
@@ -55,13 +74,13 @@ async def serve(settings: Settings) -> None:
         DesiredStateError: the file cannot be accepted, and no earlier one is known.
         StoreError: the state directory cannot be used.
         ListenError: an address cannot be listened on.
+        Unprotected: a listener would be open to everybody.
+        FileRefused: the tokens or the certificates cannot be used.
     """
     # Ten thousand services are a million lasting objects: looking through them for cycles took a third of the start.
     gc.set_threshold(100_000, 50, 100)
     stop = asyncio.Event()
-    for address in (settings.listen, settings.admin_listen):
-        if not address.startswith(UNIX) or address == UNIX:
-            split_address(address)
+    _check(settings)
     store = Store(settings.state_dir)
     try:
         _on_signals(
@@ -80,6 +99,25 @@ async def serve(settings: Settings) -> None:
     log.info("stopped")
 
 
+def _check(settings: Settings) -> None:
+    """Refuse flags that cannot be right, before anything is touched. Raises AddressError and Unprotected."""
+    split_address(settings.listen)
+    if not settings.admin_listen.startswith(UNIX) or settings.admin_listen == UNIX:
+        split_address(settings.admin_listen)
+    if settings.tokens_file is None and not _is_local(settings.admin_listen):
+        raise Unprotected(
+            f"--admin-listen {settings.admin_listen} lets everybody who reaches it switch services: name a "
+            f"--tokens-file (bluegreen token makes its lines), or listen on 127.0.0.1 or {UNIX}PATH"
+        )
+    if settings.tls_cert is None and (settings.tls_key or settings.tls_client_ca):
+        flag = "--tls-client-ca" if settings.tls_client_ca else "--tls-key"
+        raise Unprotected(f"{flag} alone leaves the listeners without TLS: name the --tls-cert that belongs to it")
+
+
+def _is_local(address: str) -> bool:
+    return address.startswith(UNIX) or exposure.is_loopback(split_address(address)[0])
+
+
 def _on_signals(do: Callable[[], object]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, do)
@@ -94,30 +132,61 @@ class Daemon:
         self._tasks = asyncio.TaskGroup()
         self._checker = HealthChecker(
             spawn=lambda check, name: self._tasks.create_task(check, name=name),
-            on_verdict=self.controller.health_verdict,
-            on_result=self._count,
+            on_verdict=self.controller.intake.health_verdict,
+            on_result=self.controller.intake.health_checked,
         )
         self._containers = (
-            Containers(self.controller, base_url=settings.docker, docker_host_address=settings.docker_host_address)
+            Containers(
+                self.controller.intake, base_url=settings.docker, docker_host_address=settings.docker_host_address
+            )
             if settings.docker_enabled
             else None
         )
-        self.controller.attach(self._checker, self._containers)
+        self._tester = SmokeTester(
+            spawn=lambda tests, name: self._tasks.create_task(tests, name=name), on_smoke=self.controller.intake.smoked
+        )
+        self._reader = ReadBack(
+            on_reading=self.controller.intake.traefik_read, on_gone=self.controller.intake.traefik_gone
+        )
+        self.controller.intake.attach(self._checker, self._containers, self._tester, self._reader)
+        self._feed = Feed()
+        self._notifier = Notifier(
+            settings.notify_urls, on_sent=lambda result: self.metrics.notifications.labels(result).inc()
+        )
+        self.controller.on_decision = self._tell
+        self.controller.conditions.on_new = self._tell_condition
         self._settings, self._stored = settings, stored
         self._name = str(settings.desired_state)
         self._file = DesiredStateFile(settings.desired_state)
-        self._is_private = exposure.is_loopback(split_address(settings.listen)[0])
+        self._is_private = (
+            _is_local(settings.listen)
+            or settings.provider_token_file is not None
+            or (settings.tls_cert is not None and settings.tls_client_ca is not None)
+        )
+        self._files = FollowedFiles(self._tell_file)
+        self._tokens = self._follow("tokens-file-refused", settings.tokens_file, read_tokens)
+        self._provider_tokens = self._follow(
+            "provider-token-file-refused", settings.provider_token_file, read_provider_tokens
+        )
+        self._tls: ssl.SSLContext | None = None
+        if settings.tls_cert is not None:
+            files = TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+            read = self._files.follow("certificate-refused", files.paths, partial(read_context, files))
+            self._tls = RenewedContext(read)
         self._seen = _Latest()
         self._accepted: str | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Load the file, listen, and run every loop until `stop` is set."""
+        self._files.look()
         await self._load_first()
         if not self._is_private:
             log.warning(
                 "everybody who reaches the provider listener can read the document", listen=self._settings.listen
             )
-        loops = {
+        if self._tls is None and not _is_local(self._settings.admin_listen):
+            log.warning("tokens are sent to the admin listener unencrypted", admin_listen=self._settings.admin_listen)
+        loops: dict[str, Callable[[], Awaitable[None]]] = {
             "decide": self.controller.decide,
             "publish": self.controller.publish,
             "save": self.controller.save,
@@ -125,13 +194,19 @@ class Daemon:
             "watch": lambda: self._file.run(self._seen.put, self._seen.put),
             "reload": self._reload,
             "lag": self._measure_lag,
+            "smoke": self._tester.run,
+            "read back": self._reader.run,
+            "look": self.controller.intake.look,
+            "files": self._files.run,
         }
+        loops |= self._notifier.loops()
         if self._containers is not None:
             loops["containers"] = self._containers.run
         async with self._listening(), self._tasks:
             running = [self._tasks.create_task(self._supervise(name, loop), name=name) for name, loop in loops.items()]
             await stop.wait()
             log.info("stopping")
+            self._feed.close()
             for task in running:
                 task.cancel()
 
@@ -158,21 +233,21 @@ class Daemon:
             desired = await self._load(text, f"{self._name} (as accepted last)")
         self._accept(desired, text)
         if refusal is not None:
-            self.controller.desired_refused(refusal)
+            self.controller.intake.desired_refused(refusal)
 
     async def _reload(self) -> None:
         """Validate each text of the file in a thread: ten thousand services take a second, and polls go on."""
         while True:
             seen = await self._seen.take()
             if isinstance(seen, DesiredStateError):
-                self.controller.desired_refused(seen)
+                self.controller.intake.desired_refused(seen)
                 continue
-            if seen == self._accepted and not self.controller.desired_is_refused:
+            if seen == self._accepted and not self.controller.intake.desired_is_refused:
                 continue
             try:
                 desired = await self._load(seen, self._name)
             except DesiredStateError as error:
-                self.controller.desired_refused(error)
+                self.controller.intake.desired_refused(error)
             else:
                 self._accept(desired, seen)
 
@@ -181,13 +256,27 @@ class Daemon:
         found = exposure.secrets(desired) if not self._is_private else ()
         if found:
             where = f"--listen {self._settings.listen} shows the document to everybody who reaches it"
-            message = f"{where}, and it would carry secrets: keep them in files of Traefik's, or listen on 127.0.0.1"
+            way_out = "keep them in files of Traefik's, name a --provider-token-file, or listen on 127.0.0.1"
+            message = f"{where}, and it would carry secrets: {way_out}"
             raise DesiredStateError(tuple(Problem(name, 1, 1, path, message) for path in found))
         return desired
 
     def _accept(self, desired: Desired, text: str) -> None:
         self._accepted = text
-        self.controller.desired_loaded(desired, text)
+        self.controller.intake.desired_loaded(desired, text)
+
+    def _follow(self, code: str, path: Path | None, read: Callable[[Path], T]) -> Callable[[], T] | None:
+        return self._files.follow(code, (path,), partial(read, path)) if path is not None else None
+
+    def _tell_file(self, code: str, names: str, refusal: FileRefused | None) -> None:
+        """Follow whether a file that was changed can be used; what it said before goes on meanwhile."""
+        if refusal is None:
+            self.controller.conditions.clear(code)
+            log.info("read anew", files=names)
+            return
+        message = f"what {names} said before goes on, what is there now was refused: {refusal}"
+        if self.controller.conditions.put(code, Severity.WARNING, message, clock().utc):
+            log.error("a changed file was refused, what it said before goes on", files=names, problem=str(refusal))
 
     async def _measure_lag(self) -> None:
         loop = asyncio.get_running_loop()
@@ -196,20 +285,31 @@ class Daemon:
             await asyncio.sleep(LAG_EVERY_S)
             self.metrics.event_loop_lag.set(max(0.0, loop.time() - due_s))
 
-    def _count(self, probe: Probe, result: Result) -> None:
-        self.metrics.health_checks.labels(probe.service, probe.colour, result).inc()
+    def _tell(self, decision: Decision) -> None:
+        """Tell those who listen, and those who want to be told, of a decision that is on disk."""
+        self._feed.put(decision)
+        context = report.context(self.controller.world, decision.service)
+        notice = notices.of_decision(decision, context) if context is not None else None
+        if notice is not None:
+            self._notifier.put(notice)
+
+    def _tell_condition(self, condition: Condition) -> None:
+        desired = self.controller.world.desired
+        notice = notices.of_condition(condition, desired.environment if desired else self._name)
+        if notice is not None:
+            self._notifier.put(notice)
 
     @asynccontextmanager
     async def _listening(self) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             for app, address in (
-                (provider_app(self.controller, self.metrics), self._settings.listen),
-                (admin_app(self.controller), self._settings.admin_listen),
+                (provider_app(self.controller, self.metrics, self._provider_tokens), self._settings.listen),
+                (admin_app(self.controller, self._tokens, self._feed), self._settings.admin_listen),
             ):
                 runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=DRAIN_S)
                 await runner.setup()
                 stack.push_async_callback(runner.cleanup)
-                await _listen(runner, address)
+                await _listen(runner, address, self._tls)
                 if address.startswith(UNIX):
                     stack.callback(Path(address.removeprefix(UNIX)).unlink, missing_ok=True)
                 log.info("listening", address=address)
@@ -235,14 +335,14 @@ class _Latest:
         return seen
 
 
-async def _listen(runner: web.AppRunner, address: str) -> None:
-    """Listen on HOST:PORT or unix:PATH."""
+async def _listen(runner: web.AppRunner, address: str, tls: ssl.SSLContext | None = None) -> None:
+    """Listen on HOST:PORT, there with TLS where that is given, or on unix:PATH."""
     try:
         if address.startswith(UNIX):
             await web.SockSite(runner, _bound(Path(address.removeprefix(UNIX)))).start()
             return
         host, port = split_address(address)
-        await web.TCPSite(runner, host or None, port).start()
+        await web.TCPSite(runner, host or None, port, ssl_context=tls).start()
     except (OSError, UnicodeError) as failure:  # the latter for what cannot be a host's name
         is_taken = isinstance(failure, OSError) and failure.errno == errno.EADDRINUSE
         way_out = "stop what listens there or name another address" if is_taken else "name another address"

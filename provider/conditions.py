@@ -1,22 +1,26 @@
 """What holds for the whole daemon and an operator should know, each with the time since when."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from provider.model import Condition, Severity
 
 
 class Conditions:
-    """The standing conditions, one a code, in the order in which they arose."""
+    """The standing conditions, one a code, in the order in which they arose; `on_new` hears of what they say anew."""
 
     def __init__(self) -> None:
+        self.on_new: Callable[[Condition], None] = lambda _: None
         self._standing: dict[str, Condition] = {}
 
     def put(self, code: str, severity: Severity, message: str, now_utc: datetime) -> bool:
         """Raise a condition, or reword one that stands and keep its date; tell whether it says anything new."""
         before = self._standing.get(code)
         self._standing[code] = Condition(code, severity, message, before.since_utc if before else now_utc)
-        return before is None or before.message != message
+        is_new = before is None or before.message != message
+        if is_new:
+            self.on_new(self._standing[code])
+        return is_new
 
     def clear(self, code: str) -> bool:
         """Take a condition away; tell whether it stood."""

@@ -8,38 +8,39 @@ the document. `save` writes observations behind them.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Protocol
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
 
 from provider import telling
-from provider.agenda import Agenda
-from provider.conditions import Conditions
-from provider.errors import DesiredStateError, StoreError
+from provider.commands import Done, Refused
+from provider.errors import StoreError
+from provider.intake import Intake, clock
 from provider.journal import Journal
 from provider.metrics import Metrics
 from provider.model import (
-    ByColour,
     Decision,
-    Desired,
     Health,
     Instant,
     Plan,
     Probe,
     Rollout,
-    Server,
-    ServerHealth,
     Severity,
+    SmokeRun,
+    Snapshot,
 )
-from provider.reconcile import reconcile
-from provider.render import NO_PASS_THROUGH, Document, Fragment, assemble, render_pass_through, render_service, routes
+from provider.reconcile import reconcile, settle
+from provider.render import Document, Fragment, assemble, render_service, routes
 from provider.rollout import Event
 from provider.serving import first_document_waits_for, serve, wake_mono_s
 from provider.store import Change, Store, Stored
-from provider.world import Entry, World
+from provider.world import group_key
+
+if TYPE_CHECKING:
+    from provider.entry import Entry
 
 log = structlog.get_logger("bluegreen")
 
@@ -48,24 +49,8 @@ HELD_BACK_LOOK_S = 0.5
 SAVE_EVERY_S = 1.0
 RETRY_S = 1.0
 GROUPS_AT_ONCE = 200
-PROBLEMS_TOLD = 10
 
-
-class Prober(Protocol):
-    """What the controller asks of the health checks."""
-
-    def set_probes(self, service: str, probes: frozenset[Probe]) -> None:
-        """Replace the probes of a service."""
-
-
-class Lister(Protocol):
-    """What the controller asks of Docker's edge."""
-
-    def set_scope(self, environment: str, *, required: bool) -> None:
-        """Name the environment whose containers count."""
-
-    def relist(self, service: str) -> None:
-        """Ask for one more list of a service."""
+Act: TypeAlias = Callable[[Snapshot, Instant], Done | Refused]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +61,13 @@ class Published:
     revision: int
 
 
-def clock() -> Instant:
-    """Read both clocks."""
-    return Instant(time.monotonic(), datetime.now(UTC))
+@dataclass(slots=True, eq=False)
+class _Order:
+    """A command on its way to the loop that decides; `answer` is set once it is durable, or refused."""
+
+    key: str
+    act: Act
+    answer: asyncio.Future[Done | Refused]
 
 
 class Controller:
@@ -86,104 +75,43 @@ class Controller:
 
     def __init__(self, store: Store, stored: Stored, metrics: Metrics, *, docker_enabled: bool) -> None:
         self.published: Published | None = None
-        self.conditions = Conditions()
-        self.world = World(stored, docker_enabled=docker_enabled)
         self._journal, self._metrics = Journal(store, stored.revision), metrics
-        self._prober: Prober | None = None
-        self._lister: Lister | None = None
+        self.intake = Intake(stored, self._journal, metrics, docker_enabled=docker_enabled)
+        self.world, self.conditions = self.intake.world, self.intake.conditions
+        self.on_decision: Callable[[Decision], None] = lambda _: None
+        self._undecided, self._unpublished = self.intake.undecided, self.intake.unpublished
+        self._unsaved = self.intake.unsaved
+        self._store = store
         self._started = clock()
         self._empty_store = stored.revision == 0
-        self._pass_through = NO_PASS_THROUGH
-        self._undecided = Agenda()
-        self._unpublished = Agenda()
-        self._unsaved = Agenda()
+        self._orders: list[_Order] = []
+        self._runs: dict[str, tuple[SmokeRun, ...]] = {}
+        self._projected: set[str] = set()
         self._replaced: dict[str, Entry] | None = None
         self._at: str | None = None
-        self._set_aside: set[str] = set()
 
-    def attach(self, prober: Prober, lister: Lister | None) -> None:
-        """Name the edges that are told what to look at; they tell this controller what they see."""
-        self._prober, self._lister = prober, lister
+    # --- what is asked of it --------------------------------------------------------------------------------------
 
-    # --- inputs ---------------------------------------------------------------------------------------------------
+    async def command(self, service: str, act: Act) -> Done | Refused:
+        """Have a command decided on and committed with all that follows from it; it is durable when this returns.
 
-    def desired_loaded(self, desired: Desired, text: str) -> None:
-        """Take a new desired state; `text` is kept in the store for a start without a readable file."""
-        now, before = clock(), self.world.entries.keys()
-        self._pass_through = render_pass_through(desired.pass_through)
-        self._touch(self.world.load(desired, now))
-        for gone in before - desired.services.keys():
-            self._probe(gone, frozenset())
-        self._journal.text = text
-        self._unsaved.add(())
-        if self._lister is not None:
-            self._lister.set_scope(desired.environment, required=desired.require_environment_label)
-        self._touch(self._set_aside)
-        self._set_aside = set()
-        self.conditions.clear("internal-error")
-        self.conditions.clear("desired-state-refused")
-        self._tell_unnamed()
-        self._metrics.reload_success.set(1)
-        self._metrics.reload_timestamp.set(now.utc.timestamp())
-        log.info("desired state loaded", environment=desired.environment, services=len(desired.services))
+        Raises:
+            KeyError: the file has no such service.
+            StoreError: it could not be committed, and so was not done.
+        """
+        key = group_key(self.world.entries[service].service)
+        answer: asyncio.Future[Done | Refused] = asyncio.get_running_loop().create_future()
+        self._orders.append(_Order(key, act, answer))
+        self._undecided.add(())
+        return await answer
 
-    def desired_refused(self, error: DesiredStateError) -> None:
-        """Keep what runs and say what is wrong with the file (P11)."""
-        self._metrics.reload_success.set(0)
-        told = [str(problem) for problem in error.problems[:PROBLEMS_TOLD]]
-        if len(error.problems) > PROBLEMS_TOLD:
-            told.append(f"and {len(error.problems) - PROBLEMS_TOLD} more: bluegreen validate shows them all")
-        message = f"the desired state was refused, what ran before keeps running: {'; '.join(told)}"
-        if self.conditions.put("desired-state-refused", Severity.WARNING, message, clock().utc):
-            log.error("desired state refused, what ran before keeps running", problems=told)
+    async def history(self, service: str | None, since: datetime | None, limit: int) -> tuple[Decision, ...]:
+        """Return decisions, newest first.
 
-    def docker_listed(self, services: Mapping[str, ByColour[tuple[Server, ...]]], listed_mono_s: float) -> None:
-        """Take Docker's complete list."""
-        self._touch(self.world.list_docker(services, listed_mono_s, clock()))
-        self._tell_unnamed()
-
-    def docker_service(self, service: str, colours: ByColour[tuple[Server, ...]], listed_mono_s: float) -> None:
-        """Take Docker's list of one service."""
-        self._touch(self.world.list_service(service, colours, listed_mono_s, clock()))
-        if service not in self.world.entries:
-            self._tell_unnamed()
-
-    def docker_connected(self, connected: bool, cause: str | None) -> None:
-        """Take Docker's presence or absence; the last known servers stay (rule 4)."""
-        docker = self.world.docker
-        if connected:
-            if not docker.connected:
-                log.info("docker answers")
-            self.conditions.clear("docker-away")
-        else:
-            if "docker-away" not in self.conditions:
-                log.warning("docker does not answer", cause=cause)
-            message = f"Docker does not answer ({cause}): the last known servers are served, no release is switched to"
-            self.conditions.put("docker-away", Severity.WARNING, message, clock().utc)
-        docker.connected = connected
-        self._metrics.docker_connected.set(connected)
-        self._touch(self.world.with_rollout())
-
-    def docker_warnings(self, warnings: Mapping[str, str]) -> None:
-        """Take what is wrong with containers, by their names: most are ignored for it."""
-        told = "; ".join(f"{name}: {why}" for name, why in sorted(warnings.items()))
-        if not told:
-            self.conditions.clear("containers")
-        elif self.conditions.put("containers", Severity.WARNING, told, clock().utc):
-            log.warning("containers need a look", containers=dict(warnings))
-
-    def docker_event(self, action: str) -> None:
-        """Count an event of Docker's."""
-        self._metrics.docker_events.labels(action).inc()
-
-    def health_verdict(self, probe: Probe, health: ServerHealth) -> None:
-        """Take a verdict of the health checks."""
-        self._touch(self.world.judge(probe, health))
-
-    @property
-    def desired_is_refused(self) -> bool:
-        """Whether the file as it is now is not what runs."""
-        return "desired-state-refused" in self.conditions
+        Raises:
+            StoreError: the store does not answer.
+        """
+        return await self._store.history(service=service, since=since, limit=limit)
 
     def loop_failed(self, name: str, error: Exception) -> None:
         """Say that a loop had to be started again, and look at everything anew but the group it failed on.
@@ -193,11 +121,11 @@ class Controller:
         aside = ""
         if self._at is not None:
             aside = f"; {self._at.removeprefix('@')} is served as it was and not decided on until the file changes"
-            self._set_aside.add(self._at)
+            self.intake.set_aside.add(self._at)
             self._at = None
         message = f"{name} failed by a fault of this program and was started again{aside}. Please report it: {error!r}"
         self.conditions.put("internal-error", Severity.CRITICAL, message, clock().utc)
-        self._touch(self.world.members.keys() | self.world.with_rollout())
+        self.intake.touch(self.world.members.keys() | self.world.with_rollout())
 
     # --- the loops ------------------------------------------------------------------------------------------------
 
@@ -205,8 +133,9 @@ class Controller:
         """Decide and commit, each time an input or a deadline asks for it; while the store fails, try again."""
         while True:
             keys = await self._undecided.take()
+            await self._obey()
             retired = self.world.retired  # a reload in between makes another one
-            for some in _chunks(sorted(keys - self._set_aside), GROUPS_AT_ONCE):
+            for some in _chunks(sorted(keys - self.intake.set_aside), GROUPS_AT_ONCE):
                 now, plans = clock(), dict[str, Plan]()
                 for key in some:
                     self._at = key
@@ -229,7 +158,7 @@ class Controller:
         while True:
             keys = await self._unpublished.take()
             now, desired, replaced = clock(), self.world.desired, self._replaced
-            for some in _chunks(sorted(keys - self._set_aside), GROUPS_AT_ONCE):
+            for some in _chunks(sorted(keys - self.intake.set_aside), GROUPS_AT_ONCE):
                 for key in some:
                     self._at = key
                     self._project(key, now)
@@ -254,6 +183,35 @@ class Controller:
     async def close(self) -> None:
         """Save what was seen last and let go of the store; call it when the loops have ended."""
         await self._journal.close(self.world.stored_servers(self.world.entries))
+
+    async def _obey(self) -> None:
+        """Do what was commanded, one after the other, each on the state that the one before has left."""
+        while self._orders:
+            order = self._orders.pop(0)
+            try:
+                done = await self._done(order)
+            except BaseException as error:
+                if not order.answer.done():
+                    order.answer.set_exception(
+                        error if isinstance(error, StoreError) else StoreError(f"the command was not done: {error!r}")
+                    )
+                if not isinstance(error, StoreError):
+                    raise
+            else:
+                if not order.answer.done():
+                    order.answer.set_result(done)
+
+    async def _done(self, order: _Order) -> Done | Refused:
+        now = clock()
+        # What came in meanwhile is decided first: a command must not rest on a file or a list from before it.
+        snapshot, before = settle(self.world.snapshot(order.key), now)
+        done = order.act(snapshot, now)
+        if isinstance(done, Done) and done.decisions:
+            plans = {order.key: reconcile(done.snapshot, now, (*before, *done.decisions))}
+            if not await self._committed(plans):
+                raise StoreError("the state directory cannot be written to, so nothing was changed: bluegreen status")
+            self._adopt(plans, now)
+        return done
 
     # --- deciding -------------------------------------------------------------------------------------------------
 
@@ -295,21 +253,39 @@ class Controller:
             for decision in plan.decisions:
                 telling.decision(decision)
                 self._count(decision)
+                self.on_decision(decision)
             if before is not None and before.rollout is not None:
                 self._time_phase(before.rollout, plan.group.rollout, now)
             for service in plan.relist:
-                if self._lister is not None:
-                    self._lister.relist(service)
+                if self.intake.lister is not None:
+                    self.intake.lister.relist(service)
+            if plan.smoke != self._runs.get(key, ()) and self.intake.tester is not None:
+                self._forget_smoke(self._runs.get(key, ()), plan.smoke)
+                self._runs[key] = plan.smoke
+                self.intake.tester.set_runs(key, plan.smoke)
             if plan.wake_mono_s is not None:
                 self._undecided.add_at(key, plan.wake_mono_s)
             if plan.decisions:
                 self._unpublished.add([key])
+        if self.intake.reader is not None:
+            self.intake.reader.set_attentive(bool(self.world.switched))
+
+    def _forget_smoke(self, before: tuple[SmokeRun, ...], after: tuple[SmokeRun, ...]) -> None:
+        """What nobody wants to know any more is made anew when it is wanted again: `retry` tests once more."""
+        for run in before:
+            entry = self.world.entries.get(run.service)
+            if run not in after and entry is not None:
+                entry.smoke = None
 
     def _count(self, decision: Decision) -> None:
         if decision.outcome is not None:
             self._metrics.rollouts.labels(decision.service, decision.outcome).inc()
-        if decision.event == Event.SHIFTED and decision.colour and decision.trigger:
+        if decision.colour is None or decision.trigger is None:
+            return
+        if decision.event == Event.SHIFTED:
             self._metrics.switches.labels(decision.service, decision.colour, decision.trigger).inc()
+        elif decision.event == Event.ROLLED_BACK:  # told of the colour that was left
+            self._metrics.switches.labels(decision.service, decision.colour.other, decision.trigger).inc()
 
     def _time_phase(self, before: Rollout, after: Rollout | None, now: Instant) -> None:
         if after is None or (after.id, after.phase) != (before.id, before.phase):
@@ -327,9 +303,11 @@ class Controller:
             for colour, server, health, before in entry.assess(now):
                 if before is not None or health.health is not Health.UNKNOWN:
                     telling.health(name, colour, server, health)
+            self._projected.add(name)
             served = serve(entry.member, now)
             if served is not None:
                 entry.fragment = render_service(served)
+                entry.fragment_active = entry.state.active
                 entry.served = frozenset(server.key for servers in served.servers.values() for server in servers)
                 if self.published is not None and entry.published != entry.served:
                     entry.published = entry.served
@@ -342,13 +320,14 @@ class Controller:
         self._unsaved.add([key])
 
     def _probe(self, service: str, probes: frozenset[Probe]) -> None:
-        if self._prober is not None:
-            self._prober.set_probes(service, probes)
+        if self.intake.prober is not None:
+            self.intake.prober.set_probes(service, probes)
 
     def _publish(self) -> None:
         begin_s = time.perf_counter()
-        document = assemble(self._fragments(), self._pass_through)
+        document = assemble(self._fragments(), self.intake.pass_through)
         if self.published is not None and self.published.document.etag == document.etag:
+            self._show()
             return
         self._metrics.document_render.set(time.perf_counter() - begin_s)
         if self.published is None:
@@ -356,9 +335,22 @@ class Controller:
                 entry.published = entry.served
             self._undecided.add(self.world.members.keys())
         self.published = Published(document, revision := self._journal.next_revision())
+        self.world.published(revision, document.marker, clock().mono_s)
+        if self.intake.reader is not None:
+            self.intake.reader.set_document(document.marker)
+        self._show()
         self._metrics.document_revision.set(revision)
         self._metrics.document_bytes.set(len(document.body))
         log.info("document published", revision=revision, bytes=len(document.body), marker=document.marker)
+
+    def _show(self) -> None:
+        """Note which colours the published document gives the traffic to; a switch can be proven from now on."""
+        for name in self._projected:
+            entry = self.world.entries.get(name)
+            if entry is not None and entry.shown is not entry.fragment_active:
+                entry.shown = entry.fragment_active
+                self._undecided.add_some(self.world.switched & {group_key(entry.service)})
+        self._projected.clear()
 
     async def _may_begin(self, now: Instant) -> bool:
         """Tell whether the first document may be published; its number is on disk first (P6)."""
@@ -376,7 +368,7 @@ class Controller:
             reason = "waiting for Docker's first list"
         else:
             reason = None
-        if reason is None and self.world.entries and not routes(self._fragments(), self._pass_through):
+        if reason is None and self.world.entries and not routes(self._fragments(), self.intake.pass_through):
             reason = "no service has an active colour yet"
         return reason
 
@@ -385,20 +377,6 @@ class Controller:
         if not retired:
             return [entry.fragment for entry in entries.values() if entry.fragment is not None]
         return [entry.fragment for _, entry in sorted((retired | entries).items()) if entry.fragment is not None]
-
-    # --- what inputs have in common ---------------------------------------------------------------------------------
-
-    def _touch(self, keys: Collection[str]) -> None:
-        self._undecided.add(keys)
-        self._unpublished.add(keys)
-
-    def _tell_unnamed(self) -> None:
-        unnamed = ", ".join(self.world.unnamed)
-        if not unnamed:
-            self.conditions.clear("not-in-file")
-        else:
-            message = f"containers name services that the file does not: {unnamed}"
-            self.conditions.put("not-in-file", Severity.WARNING, message, clock().utc)
 
 
 def _chunks(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -50,6 +50,7 @@ class Metrics:
         self.switches = self._counter("switches", "Switches of the active colour.", "service", "colour", "trigger")
         self.rollouts = self._counter("rollouts", "Rollouts that ended, by outcome.", "service", "outcome")
         self.health_checks = self._counter("health_checks", "Health checks made.", "service", "colour", "result")
+        self.notifications = self._counter("notifications", "Notifications, by what became of them.", "result")
         self.polls = self._counter("polls", "Polls of the provider endpoint, by status code.", "code")
         self.docker_events = self._counter("docker_events", "Events received from Docker.", "action")
         self.phase_duration = Histogram(

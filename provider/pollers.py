@@ -35,14 +35,16 @@ class Pollers:
 
     def polled(
         self, transport: asyncio.BaseTransport, address: str, name: str | None, revision: int, now_s: float
-    ) -> None:
-        """Note a poll that was answered with a document."""
+    ) -> bool:
+        """Note a poll that was answered with a document; tell whether it is one more, or fetched another revision."""
         connection = self._connections.get(id(transport))
         if connection is None or connection.transport is not transport:
             self._forget_closed()
             connection = self._connections[id(transport)] = _Connection(transport, address)
+        is_new = connection.revision != revision or (connection.polls == 1 and not name)
         connection.polls += 1
         connection.name, connection.revision, connection.last_poll_s = name, revision, now_s
+        return is_new
 
     def __iter__(self) -> Iterator[Poller]:
         """Iterate over the pollers there are now, one a label; the newest poll speaks for a label."""

@@ -2,9 +2,9 @@
 
 import structlog
 
+from provider.entry import Entry
 from provider.model import Colour, Decision, Health, Outcome, Server, ServerHealth, Severity
 from provider.status import service_conditions
-from provider.world import Entry
 
 log = structlog.get_logger("bluegreen")
 

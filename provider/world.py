@@ -1,98 +1,34 @@
 """What the controller knows: each input replaces one part of it and names the groups that must be looked at again."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from functools import lru_cache
+from dataclasses import dataclass, replace
 
 from provider import rollout
-from provider.gates import assess
+from provider.entry import Entry
+from provider.health import Result
 from provider.model import (
     ByColour,
     Colour,
     Desired,
     FixedServers,
     GroupState,
-    HealthCheck,
     Instant,
-    Member,
     Observed,
     Plan,
     Probe,
-    ProbeMode,
     Server,
     ServerHealth,
-    ServerKey,
     Service,
     ServiceState,
+    Smoke,
     Snapshot,
 )
-from provider.render import Fragment
+from provider.pollers import Pollers
 from provider.store import Stored, StoredServers
-from provider.wanted import waiting_s
+from provider.traefiks import Traefiks
+from provider.wanted import limits
 
 EMPTY: ByColour[tuple[Server, ...]] = ByColour((), ())
-
-
-@dataclass(slots=True)
-class Entry:
-    """One service of the file, with everything known of it.
-
-    `asked` are the probes that the health checks were told of last, `health` the joined verdict on each server.
-    `served` are the servers in `fragment`, and `published` those in the last document: before the first one, those that
-    the store remembers. `told` are the codes of the conditions that the log has told of.
-    """
-
-    service: Service
-    state: ServiceState
-    observed: ByColour[Observed]
-    since_utc: datetime
-    published: frozenset[ServerKey] = frozenset()
-    probed: dict[ServerKey, ServerHealth] = field(default_factory=dict)
-    probes: frozenset[Probe] = frozenset()
-    asked: frozenset[Probe] = frozenset()
-    health: dict[ServerKey, ServerHealth] = field(default_factory=dict)
-    fragment: Fragment | None = None
-    served: frozenset[ServerKey] = frozenset()
-    told: frozenset[str] = frozenset()
-
-    @property
-    def member(self) -> Member:
-        """The frozen view of this entry that the core works on."""
-        return Member(self.service, self.state, self.observed, self.probed, self.published)
-
-    def adopt_probes(self) -> bool:
-        """Work out which servers to probe; evidence of a probe that is no more is void. Tell whether they changed."""
-        probes = frozenset(
-            Probe(self.service.name, colour, server.key, check, self.service.host)
-            for colour, observed in self.observed.items()
-            for server in observed.servers
-            if (check := _network_check(self.service, server)) is not None
-        )
-        if probes == self.probes:
-            return False
-        for gone in self.probes - probes:
-            self.probed.pop(gone.key, None)
-        self.probes = probes
-        return True
-
-    def assess(self, now: Instant) -> list[tuple[Colour, Server, ServerHealth, ServerHealth | None]]:
-        """Join the verdicts on each server; return those whose health is not what it was, with what it was."""
-        joined: dict[ServerKey, ServerHealth] = {}
-        changed = []
-        member = self.member
-        for colour, observed in self.observed.items():
-            for server in observed.servers:
-                found, before = assess(member, server), self.health.get(server.key)
-                if before is not None and (before.health, before.cause) == found:
-                    joined[server.key] = before
-                    continue
-                since_utc = before.since_utc if before and before.health is found.health else now.utc
-                joined[server.key] = after = ServerHealth(found.health, found.cause, since_utc)
-                if before is None or before.health is not after.health:
-                    changed.append((colour, server, after, before))
-        self.health = joined
-        return changed
 
 
 @dataclass(slots=True)
@@ -108,8 +44,8 @@ class DockerView:
 class World:
     """All services and groups; the controller alone holds one and changes it.
 
-    `retired` are services that left the file. They stay in the document until what came with them is decided: a service
-    that is renamed must not be dark in between (P4).
+    `switched` are the groups that are confirming or watching. `retired` are services that left the file. They stay in
+    the document until what came with them is decided: a service that is renamed must not be dark in between (P4).
     """
 
     def __init__(self, stored: Stored, *, docker_enabled: bool) -> None:
@@ -118,8 +54,13 @@ class World:
         self.entries: dict[str, Entry] = {}
         self.members: dict[str, tuple[str, ...]] = {}
         self.retired: dict[str, Entry] = {}
+        self.pollers = Pollers()
+        self.traefiks = Traefiks()
+        self.revision: int | None = None
+        self.fetched_mono_s: float | None = None
         self.states: dict[str, ServiceState] = dict(stored.services)
         self.groups: dict[str, GroupState] = dict(stored.groups)
+        self.switched = {key for key, state in self.groups.items() if state.rollout and state.rollout.is_switched}
         self._stored = stored
         self._resumed = False
 
@@ -184,21 +125,62 @@ class World:
         entry.probed[probe.key] = health
         return {group_key(entry.service)}
 
+    def check(self, probe: Probe, result: Result, started_mono_s: float) -> set[str]:
+        """Take one health check where somebody watches: after a switch the order of passes and failures counts."""
+        entry = self.entries.get(probe.service)
+        if entry is None or (key := group_key(entry.service)) not in self.switched:
+            return set()
+        return {key} if entry.check(probe, result, started_mono_s) else set()
+
+    def smoked(self, smoke: Smoke) -> set[str]:
+        """Take what the smoke tests of a service have come to."""
+        entry = self.entries.get(smoke.run.service)
+        if entry is None:
+            return set()
+        entry.smoke = smoke
+        return {group_key(entry.service)}
+
+    def polled(self, now_mono_s: float) -> set[str]:
+        """Note that a document was fetched; return the groups that may be confirmed by it."""
+        if not self.fetched():
+            self.fetched_mono_s = None
+        elif self.fetched_mono_s is None:
+            self.fetched_mono_s = now_mono_s
+        return self.switched
+
+    def published(self, revision: int, marker: str, now_mono_s: float) -> None:
+        """Expect another document to be fetched and applied from now on."""
+        self.revision, self.fetched_mono_s = revision, None
+        self.traefiks.published(marker, now_mono_s)
+
+    def fetched(self) -> bool | None:
+        """Tell whether every poller has the last document; None where nobody polls."""
+        polled = [poller.revision for poller in self.pollers]
+        return min(polled) >= (self.revision or 0) if polled else None
+
     def snapshot(self, key: str) -> Snapshot:
-        """Return the frozen world of one group; without members when the file no longer has it."""
-        return Snapshot(
-            members=tuple(self.entries[name].member for name in self.members.get(key, ())),
-            state=self.groups.get(key, GroupState()),
-            docker_connected=self.docker.connected,
+        """Return the frozen world of one group; without members when the file no longer has it.
+
+        What the Traefiks show belongs to it also where no rollout is under way: one that begins now may switch at once.
+        """
+        state, fetched = self.groups.get(key, GroupState()), self.fetched()
+        members = tuple(
+            replace(entry.member, fetched=fetched, applied=self.traefiks.applied(entry.service, self.fetched_mono_s))
+            for entry in (self.entries[name] for name in self.members.get(key, ()))
         )
+        return Snapshot(members=members, state=state, docker_connected=self.docker.connected)
 
     def adopt(self, key: str, plan: Plan) -> None:
         """Take over what was decided, once it is committed."""
         self.groups[key] = plan.group
+        is_switched = plan.group.rollout is not None and plan.group.rollout.is_switched
+        (self.switched.add if is_switched else self.switched.discard)(key)
         for name, state in plan.states.items():
             self.states[name] = state
             if name in self.entries:  # the file may have dropped it while the decision was written
                 self.entries[name].state = state
+                if not is_switched and self.entries[name].checks:
+                    self.entries[name].checks = {}
 
     def with_rollout(self) -> set[str]:
         """Return the groups that have a rollout under way."""
@@ -246,6 +228,10 @@ class World:
             health=known.health if known else {},
             fragment=known.fragment if known else None,
             served=known.served if known else frozenset(),
+            fragment_active=known.fragment_active if known else None,
+            shown=known.shown if known else None,
+            checks=known.checks if known else {},
+            smoke=known.smoke if known else None,
             told=known.told if known else frozenset(),
         )
         for colour in Colour:
@@ -253,7 +239,7 @@ class World:
             if seen is None and not entry.observed[colour].known and stored is not None and entry.state.active:
                 # The last servers stand until Docker answers (rule 4); where it was asked to leave is forgotten.
                 seen = Observed(known=True, servers=stored.colours[colour])
-            _observe(entry, colour, seen, now)
+            entry.observe(colour, seen, now)
         entry.adopt_probes()  # at once: no decision may rest on evidence of the definition before (rule 12)
         return entry
 
@@ -275,7 +261,7 @@ class World:
                 seen = self._seen(entry.service, colour)
                 if seen is not None and seen.from_docker and listed_mono_s is not None:
                     seen = replace(seen, listed_mono_s=listed_mono_s)
-                if _observe(entry, colour, seen, now):
+                if entry.observe(colour, seen, now):
                     touched.add(group_key(entry.service))
             key = group_key(entry.service)
             if key in self.groups and self.groups[key].rollout is not None:
@@ -284,7 +270,7 @@ class World:
 
     def _resume(self, now: Instant) -> None:
         for key in self.with_rollout():
-            self.groups[key] = rollout.resume(self.groups[key], waiting_s(self.snapshot(key)), now)
+            self.groups[key] = rollout.resume(self.groups[key], limits(self.snapshot(key)), now)
 
 
 def group_key(service: Service) -> str:
@@ -305,36 +291,5 @@ def _own_names(desired: Desired) -> set[tuple[str, str]]:
     return {(section, str(name)) for section in ("routers", "services") for name in sections.get(section) or ()}
 
 
-def _observe(entry: Entry, colour: Colour, seen: Observed | None, now: Instant) -> bool:
-    """Put what was seen in place, dating a changed set; tell whether anything but the time of the list is new."""
-    before = entry.observed[colour]
-    if seen is None:
-        return False
-    same = before.known and before.from_docker is seen.from_docker and _identity(before) == _identity(seen)
-    seen = replace(seen, changed_mono_s=before.changed_mono_s if same else now.mono_s)
-    entry.observed = entry.observed.put(colour, seen)
-    if same and before.servers == seen.servers:
-        return False
-    entry.adopt_probes()
-    return True
-
-
-def _identity(observed: Observed) -> frozenset[tuple[ServerKey, str, bool]]:
-    return frozenset((server.key, server.release, server.leaving_mono_s is None) for server in observed.servers)
-
-
 def _fixed(fixed: FixedServers | None) -> tuple[Server, ...]:
     return tuple(Server(url, fixed.release, fixed.version) for url in fixed.urls) if fixed else ()
-
-
-def _network_check(service: Service, server: Server) -> HealthCheck | None:
-    """Rule 5: without a mode, Docker's HEALTHCHECK where present, else a TCP connection."""
-    check = service.health_check
-    if check.mode is None:
-        return _by_tcp(check) if server.docker_health is None else None
-    return check if check.mode is not ProbeMode.DOCKER else None
-
-
-@lru_cache
-def _by_tcp(check: HealthCheck) -> HealthCheck:
-    return replace(check, mode=ProbeMode.TCP)

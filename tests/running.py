@@ -61,7 +61,7 @@ class Running:
 
     def load(self, text: str) -> None:
         """Hand over a file."""
-        self.controller.desired_loaded(config.load(text, "desired.yaml"), text)
+        self.controller.intake.desired_loaded(config.load(text, "desired.yaml"), text)
 
     async def judge(
         self, colour: Colour, health: Health = Health.HEALTHY, *, port: str = "", service: str = "shop"
@@ -74,12 +74,12 @@ class Running:
 
         for probe in await eventually(wanted):
             cause = None if health is Health.HEALTHY else "connection refused"
-            self.controller.health_verdict(probe, ServerHealth(health, cause, datetime.now(UTC)))
+            self.controller.intake.health_verdict(probe, ServerHealth(health, cause, datetime.now(UTC)))
 
     def list_docker(self, mono_s: float | None = None, **services: ByColour[tuple[Server, ...]]) -> None:
         """Deliver a complete list, asked for just now."""
         asked = asyncio.get_running_loop().time() if mono_s is None else mono_s
-        self.controller.docker_listed(services, asked)
+        self.controller.intake.docker_listed(services, asked)
 
     def content(self) -> dict[str, Any]:
         """Return the document there is, {} while there is none."""
@@ -144,7 +144,7 @@ async def running(
     stored = await opened.open()
     metrics, edges = Metrics(), Edges()
     controller = Controller(opened, stored, metrics, docker_enabled=docker)
-    controller.attach(edges, edges if docker else None)
+    controller.intake.attach(edges, edges if docker else None)
     loops = [asyncio.create_task(loop()) for loop in (controller.decide, controller.publish, controller.save)]
     try:
         yield Running(controller, opened, metrics, edges)

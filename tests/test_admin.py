@@ -10,6 +10,7 @@ import pytest
 
 from provider.admin import admin_app
 from provider.model import Severity
+from provider.tokens import Scope, Token, digest
 from tests.running import Running, listening, running, shop, url
 from tests.worlds import BLUE, EPOCH
 
@@ -41,6 +42,7 @@ async def test_a_service_and_all_services_are_told_alike(daemon: Running, client
     assert (one["service"], one["active"], one["revision"]) == ("shop", "blue", 1)
     status, _, everything = await ask(client, "/api/v1/services")
     assert status == 200
+    assert one.pop("explanation")
     assert everything["services"] == [one]
     assert everything["conditions"] == one["conditions"]
     assert (everything["environment"], everything["revision"]) == ("production", 1)
@@ -51,7 +53,7 @@ async def test_before_the_first_document_the_status_tells_why(daemon: Running, c
     daemon.load(shop(green="8082"))
     _, _, one = await ask(client, "/api/v1/services/shop")
     assert (one["revision"], one["active"]) == (None, None)
-    assert "write initial: blue or initial: green" in one["blocking"]
+    assert "name one: bluegreen switch shop blue|green" in one["blocking"]
 
 
 @pytest.mark.parametrize(
@@ -75,3 +77,26 @@ async def test_every_refusal_is_a_problem_with_a_stable_code(
         "application/problem+json",
         {"type": "about:blank", "status": status, "code": code, "detail": detail},
     )
+
+
+# --- who is let in ---------------------------------------------------------------------------------------------------
+
+
+async def test_who_is_not_let_in_is_told_so_like_every_other_refusal(
+    daemon: Running, client: aiohttp.ClientSession
+) -> None:
+    """What is refused, and to whom, is tested in test_access."""
+    async with client.get("/api/v1/services", headers={"Host": "evil.example"}) as answer:
+        assert (answer.status, answer.content_type) == (403, "application/problem+json")
+        assert orjson.loads(await answer.read())["code"] == "cross-site"
+    tokens = (Token("ann", frozenset({Scope.READ}), digest("secret")),)
+    async with (
+        listening(admin_app(daemon.controller, lambda: tokens)) as base,
+        aiohttp.ClientSession(base) as session,
+    ):
+        async with session.get("/api/v1/services") as answer:
+            assert (answer.status, answer.content_type) == (401, "application/problem+json")
+            assert answer.headers["WWW-Authenticate"] == "Bearer"
+            assert orjson.loads(await answer.read())["code"] == "token-wanted"
+        async with session.get("/api/v1/services", headers={"Authorization": "Bearer secret"}) as answer:
+            assert answer.status == 200

@@ -2,19 +2,25 @@
 
 import asyncio
 import socket
+import ssl
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
 import pytest
 from aiohttp import web
 
-from provider import app
-from provider.errors import AddressError, ListenError
+from provider import app, files
+from provider.access import Unprotected
+from provider.errors import AddressError, DesiredStateError, ListenError
+from provider.files import FileRefused
 from provider.store import Store
+from provider.tokens import Scope, make_token
 from provider.traefik import free_ports
+from tests.certificates import Authority
 from tests.running import shop
 from tests.waiting import eventually
 
@@ -135,17 +141,21 @@ async def test_a_unix_socket_in_a_missing_directory_is_refused(tmp_path: Path) -
 class Running:
     """A daemon on loopback ports, its file and its admin socket; `stop` ends it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **options: str | Path) -> None:
+        folder.mkdir(exist_ok=True)
         (port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{port}"
         self.socket = folder / "admin.sock"
         self.file = folder / "desired.yaml"
-        self.settings = app.Settings(
-            desired_state=self.file,
-            state_dir=folder / "state",
-            listen=f"127.0.0.1:{port}",
-            admin_listen=f"unix:{self.socket}",
-            docker_enabled=False,
+        self.settings = replace(
+            app.Settings(
+                desired_state=self.file,
+                state_dir=folder / "state",
+                listen=f"127.0.0.1:{port}",
+                admin_listen=f"unix:{self.socket}",
+                docker_enabled=False,
+            ),
+            **options,  # type: ignore[arg-type]  # each is of its field's type
         )
         self.daemon: app.Daemon
         self.stop = asyncio.Event()
@@ -161,8 +171,8 @@ class Running:
 
 
 @asynccontextmanager
-async def serving(folder: Path, text: str) -> AsyncIterator[Running]:
-    of = Running(folder)
+async def serving(folder: Path, text: str, **options: str | Path) -> AsyncIterator[Running]:
+    of = Running(folder, **options)
     of.write(text)
     store = Store(of.settings.state_dir)
     of.daemon = app.Daemon(of.settings, store, await store.open())
@@ -256,3 +266,147 @@ async def test_an_address_in_use_ends_the_start_and_lets_the_state_go(tmp_path: 
     again = Store(tmp_path / "state")
     await again.open(lock_wait_s=0.0)
     await again.close()
+
+
+# --- who may reach it ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "address", ["0.0.0.0:8901", ":8901", "[::]:8901", "203.0.113.1:8901", "admin.example.com:8901"]
+)
+async def test_an_admin_listener_that_others_reach_needs_a_tokens_file(tmp_path: Path, address: str) -> None:
+    """Also with mutual TLS: its certificates do not say who may do what."""
+    for options in ({}, {"tls_cert": tmp_path / "a.pem", "tls_client_ca": tmp_path / "b.pem"}):
+        settings = replace(Running(tmp_path, **options).settings, admin_listen=address)
+        with pytest.raises(Unprotected) as refused:
+            await app.serve(settings)
+        assert str(refused.value) == (
+            f"--admin-listen {address} lets everybody who reaches it switch services: name a --tokens-file (bluegreen "
+            "token makes its lines), or listen on 127.0.0.1 or unix:PATH"
+        )
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("flag", ["tls_key", "tls_client_ca"])
+async def test_half_of_the_flags_of_tls_is_refused(tmp_path: Path, flag: str) -> None:
+    with pytest.raises(Unprotected, match=f"--{flag.replace('_', '-')} alone leaves the listeners without TLS"):
+        await app.serve(Running(tmp_path, **{flag: tmp_path / "file.pem"}).settings)
+
+
+@pytest.mark.parametrize("flag", ["tokens_file", "provider_token_file", "tls_cert"])
+async def test_a_start_on_a_file_that_cannot_be_used_is_refused(tmp_path: Path, flag: str) -> None:
+    missing = tmp_path / "missing"
+    with pytest.raises(FileRefused, match=f"{missing}: cannot be read: No such file or directory"):
+        async with serving(tmp_path, EMPTY, **{flag: missing}):
+            pass
+
+
+async def until_published(of: Running) -> None:
+    await eventually(lambda: of.daemon.controller.published)
+
+
+SECRET = EMPTY + "http: {middlewares: {in: {basicAuth: {users: ['ann:$apr1$x']}}}}\n"
+
+
+async def test_a_document_with_secrets_is_shown_to_a_network_only_with_a_token_or_mutual_tls(tmp_path: Path) -> None:
+    """Section 6.3."""
+    authority = Authority(tmp_path)
+    cert, key = authority.issue("daemon")
+    token = tmp_path / "provider-token"
+    token.write_text(make_token("traefik", frozenset({Scope.READ}))[0])
+    open_to_all: dict[str, str | Path] = {"listen": f"0.0.0.0:{free_ports(1)[0]}"}
+    tls = {"tls_cert": cert, "tls_key": key}
+    for number, options in enumerate(({}, tls)):
+        with pytest.raises(
+            DesiredStateError, match=r"in.basicAuth.users .* shows the document to everybody"
+        ) as refused:
+            async with serving(tmp_path / f"refused-{number}", SECRET, **open_to_all, **options):
+                pass
+        assert "keep them in files of Traefik's, name a --provider-token-file, or listen on 127.0.0.1" in str(
+            refused.value
+        )
+    for number, options in enumerate(({"provider_token_file": token}, {**tls, "tls_client_ca": authority.ca})):
+        async with serving(tmp_path / f"shown-{number}", SECRET, **open_to_all, **options) as of:
+            await until_published(of)
+
+
+async def test_a_changed_tokens_file_counts_at_the_next_request_and_a_broken_one_does_not(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    (old, old_line), (new, new_line) = (make_token(name, frozenset({Scope.READ})) for name in ("old", "new"))
+    file.write_text(old_line.line)
+    async with serving(tmp_path, EMPTY, tokens_file=file) as of:
+        connector = aiohttp.UnixConnector(str(of.socket))
+        async with aiohttp.ClientSession("http://admin", connector=connector) as session:
+
+            async def status(token: str) -> int:
+                headers = {"Authorization": f"Bearer {token}"}
+                async with session.get("/api/v1/services", headers=headers) as answer:
+                    return answer.status
+
+            assert [await status(old), await status(new), await status("x")] == [200, 401, 401]
+            rewrite(file, f"{new_line.line}\nnonsense\n")
+            assert [await status(old), await status(new)] == [200, 401]
+            (told,) = (one.message for one in of.daemon.controller.conditions if one.code == "tokens-file-refused")
+            assert told == (
+                f"what {file} said before goes on, what is there now was refused: {file}:2: a line is NAME "
+                "SCOPE[,SCOPE] sha256:HEX, so 3 words; this one has 1"
+            )
+            rewrite(file, new_line.line)
+            assert [await status(old), await status(new)] == [401, 200]
+            assert "tokens-file-refused" not in of.daemon.controller.conditions
+
+
+def rewrite(path: Path, text: str) -> None:
+    fresh = path.with_suffix(".fresh")
+    fresh.write_text(text)
+    fresh.replace(path)
+
+
+async def test_a_broken_certificate_is_told_before_anybody_connects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "LOOK_EVERY_S", 0.01)
+    authority = Authority(tmp_path)
+    cert, key = authority.issue("daemon")
+    good = cert.read_text()
+    async with serving(tmp_path, EMPTY, tls_cert=cert, tls_key=key) as of:
+        rewrite(cert, "nonsense")
+        await eventually(lambda: "certificate-refused" in of.daemon.controller.conditions)
+        (told,) = (one.message for one in of.daemon.controller.conditions if one.code == "certificate-refused")
+        assert told == (
+            f"what {cert}, {key} said before goes on, what is there now was refused: "
+            f"{cert}: has no certificate in PEM form"
+        )
+        rewrite(cert, good)
+        await eventually(lambda: "certificate-refused" not in of.daemon.controller.conditions)
+
+
+async def test_with_a_certificate_both_listeners_speak_tls_and_a_unix_socket_does_not(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    cert, key = authority.issue("daemon")
+    (admin_port,) = free_ports(1)
+    trusted = ssl.create_default_context(cafile=str(authority.ca))
+    tls: dict[str, str | Path] = {"tls_cert": cert, "tls_key": key}
+    async with serving(tmp_path, EMPTY, **tls) as of:
+        assert await answers("http://admin/", of.socket)
+    of = Running(tmp_path, **tls, admin_listen=f"127.0.0.1:{admin_port}")
+    store = Store(of.settings.state_dir)
+    of.daemon = app.Daemon(of.settings, store, await store.open())
+    running = asyncio.create_task(of.daemon.run(of.stop))
+    try:
+        async with aiohttp.ClientSession() as session:
+            for url in (of.url.replace("http", "https"), f"https://127.0.0.1:{admin_port}"):
+
+                async def status(url: str = url) -> int:
+                    try:
+                        async with session.get(f"{url}/nothing", ssl=trusted) as answer:
+                            return answer.status
+                    except aiohttp.ClientConnectorError:
+                        return 0
+
+                assert await eventually(status) == 404
+                assert not await answers(url.replace("https", "http"))
+    finally:
+        of.stop.set()
+        await running
+        await of.daemon.controller.close()

@@ -31,7 +31,7 @@ def container(number: int, release: str, health: Health = Health.HEALTHY) -> Ser
 
 
 def reason(of: Running) -> str | None:
-    from provider.controller import clock
+    from provider.intake import clock
 
     return of.controller.held_back(clock())
 
@@ -126,15 +126,15 @@ async def test_a_release_switches_in_one_document_once_it_is_healthy(tmp_path: P
         ]
         assert [one.revision for one in daemon.documents] == [1, 2]
         assert daemon.metric("switches_total", service="shop", colour="green", trigger="file") == 1
-        assert daemon.metric("rollouts_total", service="shop", outcome="switched") == 1
+        assert daemon.metric("rollouts_total", service="shop", outcome="switched") is None  # it is not over yet
         assert daemon.metric("rollout_phase_duration_seconds_count", phase="waiting") == 1
         told = [line["event"] for line in logs]
         assert Counter(told) == {
             **dict.fromkeys(("desired state loaded", "server healthy", "document published"), 2),
-            **dict.fromkeys(("first-sight", "begun", "gates-passed", "shifted"), 1),
+            **dict.fromkeys(("first-sight", "begun", "ready", "tested", "approved", "shifted"), 1),
         }
         shifted = logs[told.index("shifted")]
-        assert (shifted["service"], shifted["colour"], shifted["outcome"]) == ("shop", "green", "switched")
+        assert (shifted["service"], shifted["colour"], shifted["phase"]) == ("shop", "green", "confirming")
 
 
 async def test_a_group_switches_in_one_document(tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ async def test_a_reload_while_a_document_is_being_made_takes_no_service_away(tmp
     async with running(tmp_path, orderly=False) as daemon:
         before, after = (config.load(many(rule), "desired.yaml") for rule in ("before", "after"))
         with capture_logs():
-            daemon.controller.desired_loaded(before, "before")
+            daemon.controller.intake.desired_loaded(before, "before")
             for name in before.services:
                 await daemon.judge(BLUE, service=name)
             await eventually(daemon.content)
@@ -225,7 +225,7 @@ async def test_a_reload_while_a_document_is_being_made_takes_no_service_away(tmp
             daemon.controller.loop_failed("a loop", ValueError("made up"))
             for _ in range(turns):
                 await asyncio.sleep(0)
-            daemon.controller.desired_loaded(after, "after")
+            daemon.controller.intake.desired_loaded(after, "after")
             await eventually(lambda: b"before" not in daemon.documents[-1].document.body)
         assert {len(orjson.loads(one.document.body)["http"]["routers"]) for one in daemon.documents} == {450}
 
@@ -282,19 +282,19 @@ async def test_after_a_restart_the_last_servers_are_served_while_docker_does_not
     async with running(tmp_path, docker=True) as daemon:
         daemon.load(in_docker())
         assert daemon.edges.scope == ("production", False)
-        daemon.controller.docker_connected(True, None)
+        daemon.controller.intake.docker_connected(True, None)
         daemon.list_docker(shop=ByColour((one, two), ()))
         await daemon.until_served(blue=[one.url, two.url])
     async with running(tmp_path, docker=True) as daemon:
         daemon.load(in_docker())
-        daemon.controller.docker_connected(False, "no such file")
+        daemon.controller.intake.docker_connected(False, "no such file")
         await daemon.until_served(blue=[one.url, two.url])
         assert daemon.codes() == {
             "docker-away": "Docker does not answer (no such file): the last known servers are served, "
             "no release is switched to"
         }
         assert daemon.metric("docker_connected") == 0
-        daemon.controller.docker_connected(True, None)
+        daemon.controller.intake.docker_connected(True, None)
         daemon.list_docker(shop=ByColour((two,), ()))
         await daemon.until_served(blue=[two.url])
         assert daemon.codes() == {}
@@ -307,7 +307,7 @@ async def test_a_candidate_in_docker_is_listed_once_more_before_the_switch(tmp_p
     """Rule 6."""
     blue, green = container(1, "r1"), container(2, "r2")
     async with running(tmp_path, docker=True) as daemon:
-        daemon.controller.docker_connected(True, None)
+        daemon.controller.intake.docker_connected(True, None)
         daemon.load(in_docker())
         daemon.list_docker(shop=ByColour((blue,), ()))
         await daemon.until_served(blue=[blue.url])
@@ -316,7 +316,7 @@ async def test_a_candidate_in_docker_is_listed_once_more_before_the_switch(tmp_p
         assert daemon.edges.relisted == ["shop"]
         assert daemon.served() == {"blue": [blue.url]}
         now_s = asyncio.get_running_loop().time()
-        daemon.controller.docker_service("shop", ByColour((blue,), (green,)), now_s)
+        daemon.controller.intake.docker_service("shop", ByColour((blue,), (green,)), now_s)
         await daemon.until_served(green=[green.url])
         assert daemon.metric("switches_total", service="shop", colour="green", trigger="docker") == 1
 
@@ -326,7 +326,7 @@ async def test_containers_of_a_service_that_the_file_does_not_name_are_told(tmp_
         daemon.load(in_docker())
         daemon.list_docker(pay=ByColour((container(1, "r1"),), ()), cart=ByColour((container(2, "r1"),), ()))
         assert daemon.codes() == {"not-in-file": "containers name services that the file does not: cart, pay"}
-        daemon.controller.docker_service("pay", ByColour((), ()), 0.0)
+        daemon.controller.intake.docker_service("pay", ByColour((), ()), 0.0)
         assert daemon.codes() == {"not-in-file": "containers name services that the file does not: cart"}
         daemon.load(in_docker(service="cart"))
         assert daemon.codes() == {}
@@ -337,10 +337,10 @@ async def test_containers_that_are_ignored_are_told_and_logged_once(tmp_path: Pa
     async with running(tmp_path, docker=True) as daemon:
         with capture_logs() as logs:
             for _ in range(2):
-                daemon.controller.docker_warnings({"web-1": "bluegreen.colour is 'red'", "web-2": "no port"})
+                daemon.controller.intake.docker_warnings({"web-1": "bluegreen.colour is 'red'", "web-2": "no port"})
         assert daemon.codes() == {"containers": "web-1: bluegreen.colour is 'red'; web-2: no port"}
         assert len(logs) == 1
-        daemon.controller.docker_warnings({})
+        daemon.controller.intake.docker_warnings({})
         assert daemon.codes() == {}
 
 
@@ -357,14 +357,14 @@ async def test_a_refused_file_changes_nothing_and_is_told_until_a_good_one_comes
             daemon.load(shop(more="    activ: blue\n"))
         with capture_logs() as logs:
             for _ in range(2):
-                daemon.controller.desired_refused(refused.value)
+                daemon.controller.intake.desired_refused(refused.value)
         assert [line["log_level"] for line in logs] == ["error"]
         assert "desired-state-refused" in daemon.controller.conditions
         assert "desired.yaml:8:5: services.shop.activ: unknown key" in daemon.codes()["desired-state-refused"]
         assert daemon.metric("desired_state_last_reload_success") == 0
         assert daemon.controller.published is before
         daemon.load(shop())
-        assert not daemon.controller.desired_is_refused
+        assert not daemon.controller.intake.desired_is_refused
         assert daemon.metric("desired_state_last_reload_success") == 1
 
 
@@ -441,7 +441,7 @@ async def test_a_loop_that_failed_is_told_and_everything_is_looked_at_anew(tmp_p
 
 async def test_events_of_docker_are_counted(tmp_path: Path) -> None:
     async with running(tmp_path, docker=True) as daemon:
-        daemon.controller.docker_event("start")
+        daemon.controller.intake.docker_event("start")
         assert daemon.metric("docker_events_total", action="start") == 1
 
 

@@ -27,6 +27,7 @@ NAMES = {
     "document_bytes": set(),
     "document_render_seconds": set(),
     "polls": {"code"},
+    "notifications": {"result"},
     "poller_revision": {"poller"},
     "poller_last_poll_timestamp_seconds": {"poller"},
     "desired_state_last_reload_success": set(),
@@ -59,6 +60,7 @@ def exposition() -> str:
     metrics.rollouts.labels("shop", "switched").inc()
     metrics.health_checks.labels("shop", Colour.BLUE, "pass").inc()
     metrics.polls.labels("200").inc()
+    metrics.notifications.labels("sent").inc()
     metrics.docker_events.labels("start").inc()
     metrics.phase_duration.labels(Phase.WAITING).observe(3.0)
     metrics.poller_revision.labels("10.0.0.1").set(7)

@@ -47,13 +47,14 @@ async def test_prometheus_is_told_weights_health_and_phase_of_every_service() ->
 async def test_services_are_told_one_by_one_and_all_together_alike() -> None:
     of, conditions = world(), Conditions()
     conditions.put("docker-away", Severity.WARNING, "Docker does not answer", EPOCH)
-    answers = await report.services(of, conditions, 42, NOW)
+    of.revision = 42
+    answers = await report.services(of, conditions, NOW)
     assert [answer["service"] for answer in answers] == ["pay", "shop"]
     for answer in answers:
-        assert answer == report.service(of, conditions, 42, str(answer["service"]), NOW)
+        assert answer == report.service(of, conditions, str(answer["service"]), NOW)
         assert (answer["environment"], answer["revision"]) == ("production", 42)
         assert "docker-away" in str(answer["conditions"])
-    assert report.service(of, conditions, 42, "web", NOW) is None
+    assert report.service(of, conditions, "web", NOW) is None
 
 
 async def test_a_service_that_leaves_the_file_while_all_are_read_is_left_out() -> None:
@@ -69,17 +70,18 @@ async def test_a_service_that_leaves_the_file_while_all_are_read_is_left_out() -
 def test_what_holds_for_the_whole_daemon_names_services_that_the_file_does_not() -> None:
     conditions = Conditions()
     conditions.put("not-in-file", Severity.WARNING, "web", EPOCH)
-    assert report.overview(world(), conditions, None) == {
+    assert report.overview(world(), conditions) == {
         "environment": "production",
         "revision": None,
         "docker": {"enabled": True, "connected": False},
+        "pollers": [],
         "unnamed": ["web"],
         "conditions": [
             {"code": "not-in-file", "severity": "warning", "message": "web", "since": "2026-01-01T00:00:00.000Z"}
         ],
     }
     empty = World(Stored({}, {}, {}, None, 0), docker_enabled=False)
-    assert report.overview(empty, Conditions(), None)["environment"] is None
+    assert report.overview(empty, Conditions())["environment"] is None
 
 
 async def test_the_way_back_is_told_to_prometheus_as_in_the_status() -> None:

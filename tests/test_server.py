@@ -14,6 +14,7 @@ from aiohttp import web
 from provider.controller import Published
 from provider.render import Document
 from provider.server import provider_app
+from provider.tokens import Scope, Token, digest
 from tests.running import Running, listening, running, shop, url
 from tests.waiting import eventually
 from tests.worlds import BLUE
@@ -204,3 +205,35 @@ async def test_pollers_are_told_while_their_connections_are_open(
         async with client.get("/traefik?hold=0", headers={"X-Bluegreen-Poller": "curl"}) as answer:
             await answer.read()
     assert await pollers() == set()
+
+
+# --- the provider token ----------------------------------------------------------------------------------------------
+
+
+async def test_with_a_provider_token_the_document_and_the_metrics_are_for_who_shows_it(daemon: Running) -> None:
+    """Whether we are alive and ready is told to everybody."""
+    tokens = [Token("provider", frozenset({Scope.READ}), digest("secret"))]
+    daemon.controller.published = SMALL
+    app = provider_app(daemon.controller, daemon.metrics, lambda: tuple(tokens))
+    async with listening(app) as base, aiohttp.ClientSession(base) as session:
+
+        async def status(path: str, authorization: str | None = None) -> int:
+            headers = {"Authorization": authorization} if authorization else {}
+            async with session.get(path, headers=headers) as answer:
+                if answer.status == 401:
+                    assert answer.headers["WWW-Authenticate"] == "Bearer"
+                    assert answer.content_type == "application/problem+json"
+                    problem = orjson.loads(await answer.read())
+                    assert problem["code"] == "token-wanted"
+                    assert problem["detail"].startswith(f"{path} wants a token")
+                return answer.status
+
+        for path in ("/traefik", "/metrics"):
+            assert [await status(path), await status(path, "Bearer wrong"), await status(path, "Bearer secret")] == [
+                *(401, 401, 200)
+            ]
+        assert [await status(path) for path in ("/healthz", "/readyz", "/nothing", "/traefik/")] == [200, 200, 401, 401]
+        assert daemon.metric("polls_total", code="401") == 2
+        assert daemon.metric("polls_total", code="200") == 1
+        tokens[0] = Token("provider", frozenset({Scope.READ}), digest("another"))
+        assert [await status("/traefik", "Bearer secret"), await status("/traefik", "Bearer another")] == [401, 200]

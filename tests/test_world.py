@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from provider.model import (
+    Applied,
     ByColour,
     Colour,
     Desired,
@@ -283,6 +284,14 @@ def test_a_snapshot_has_the_members_of_its_group_by_name() -> None:
     assert [one.service.name for one in found.members] == ["pay", "shop"]
     assert found.docker_connected
     assert {colour for one in found.members for colour, _ in one.observed.items()} == set(Colour)
+
+
+def test_a_snapshot_tells_what_traefik_shows_before_a_rollout_begins() -> None:
+    """Rule 7: one that begins may switch at once, and its errors are compared with those of before."""
+    of = world(service())
+    of.traefiks.expect(("http://traefik:8080",))
+    (member,) = of.snapshot("shop").members
+    assert member.applied == (Applied("http://traefik:8080", answers=False),)
 
 
 def test_a_colour_that_is_not_known_is_not_stored_as_one_without_servers() -> None:

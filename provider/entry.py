@@ -1,0 +1,153 @@
+"""One service of the file, with everything known of it."""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import lru_cache
+from typing import assert_never
+
+from provider.gates import assess
+from provider.health import Result
+from provider.model import (
+    ByColour,
+    Checks,
+    Colour,
+    Health,
+    HealthCheck,
+    Instant,
+    Member,
+    Observed,
+    Probe,
+    ProbeMode,
+    Server,
+    ServerHealth,
+    ServerKey,
+    Service,
+    ServiceState,
+    Smoke,
+)
+from provider.render import Fragment
+
+
+@dataclass(slots=True)
+class Entry:
+    """One service of the file, with everything known of it.
+
+    `asked` are the probes that the health checks were told of last, `health` the joined verdict on each server.
+    `served` are the servers in `fragment`, and `published` those in the last document: before the first one, those that
+    the store remembers. `fragment_active` and `shown` are likewise the colour that has traffic there. `checks` are kept
+    while the service is confirming or watching. `told` are the codes of the conditions that the log has told of.
+    """
+
+    service: Service
+    state: ServiceState
+    observed: ByColour[Observed]
+    since_utc: datetime
+    published: frozenset[ServerKey] = frozenset()
+    probed: dict[ServerKey, ServerHealth] = field(default_factory=dict)
+    probes: frozenset[Probe] = frozenset()
+    asked: frozenset[Probe] = frozenset()
+    health: dict[ServerKey, ServerHealth] = field(default_factory=dict)
+    fragment: Fragment | None = None
+    served: frozenset[ServerKey] = frozenset()
+    fragment_active: Colour | None = None
+    shown: Colour | None = None
+    checks: dict[ServerKey, Checks] = field(default_factory=dict)
+    smoke: Smoke | None = None
+    told: frozenset[str] = frozenset()
+
+    @property
+    def member(self) -> Member:
+        """The frozen view of this entry that the core works on."""
+        return Member(
+            service=self.service,
+            state=self.state,
+            observed=self.observed,
+            health=self.probed,
+            published=self.published,
+            shown=self.shown,
+            checks=self.checks,
+            smoke=self.smoke,
+        )
+
+    def adopt_probes(self) -> bool:
+        """Work out which servers to probe; evidence of a probe that is no more is void. Tell whether they changed."""
+        probes = frozenset(
+            Probe(self.service.name, colour, server.key, check, self.service.host)
+            for colour, observed in self.observed.items()
+            for server in observed.servers
+            if (check := _network_check(self.service, server)) is not None
+        )
+        if probes == self.probes:
+            return False
+        for gone in self.probes - probes:
+            self.probed.pop(gone.key, None)
+        self.probes = probes
+        return True
+
+    def assess(self, now: Instant) -> list[tuple[Colour, Server, ServerHealth, ServerHealth | None]]:
+        """Join the verdicts on each server; return those whose health is not what it was, with what it was."""
+        joined: dict[ServerKey, ServerHealth] = {}
+        changed = []
+        member = self.member
+        for colour, observed in self.observed.items():
+            for server in observed.servers:
+                found, before = assess(member, server), self.health.get(server.key)
+                if before is not None and (before.health, before.cause) == found:
+                    joined[server.key] = before
+                    continue
+                since_utc = before.since_utc if before and before.health is found.health else now.utc
+                joined[server.key] = after = ServerHealth(found.health, found.cause, since_utc)
+                if before is None or before.health is not after.health:
+                    changed.append((colour, server, after, before))
+        self.health = joined
+        return changed
+
+    def observe(self, colour: Colour, seen: Observed | None, now: Instant) -> bool:
+        """Put what was seen in place, dating a changed set; tell whether anything but the time of the list is new."""
+        before = self.observed[colour]
+        if seen is None:
+            return False
+        same = before.known and before.from_docker is seen.from_docker and _identity(before) == _identity(seen)
+        seen = replace(seen, changed_mono_s=before.changed_mono_s if same else now.mono_s)
+        failing = {server.key for server in before.servers if server.docker_health is Health.UNHEALTHY}
+        for server in seen.servers:  # Docker tells of its checks when their verdict changes, and not when they started
+            if server.docker_health is Health.UNHEALTHY and server.key not in failing:
+                self.checks[server.key] = Checks(now.mono_s)
+        self.observed = self.observed.put(colour, seen)
+        if same and before.servers == seen.servers:
+            return False
+        self.adopt_probes()
+        return True
+
+    def check(self, probe: Probe, result: Result, started_mono_s: float) -> bool:
+        """Take one health check; tell whether it says anything of the server."""
+        before = self.checks.get(probe.key, Checks())
+        match result:
+            case Result.PASS:
+                kept = (*before.passed_mono_s, started_mono_s)[-probe.check.healthy_after :]
+                self.checks[probe.key] = Checks(None, kept)
+            case Result.FAIL:
+                first = started_mono_s if before.failed_mono_s is None else before.failed_mono_s
+                self.checks[probe.key] = Checks(first)
+            case Result.ERROR:
+                return False
+            case _:
+                assert_never(result)
+        return True
+
+
+def _identity(observed: Observed) -> frozenset[tuple[ServerKey, str, bool]]:
+    return frozenset((server.key, server.release, server.leaving_mono_s is None) for server in observed.servers)
+
+
+def _network_check(service: Service, server: Server) -> HealthCheck | None:
+    """Rule 5: without a mode, Docker's HEALTHCHECK where present, else a TCP connection."""
+    check = service.health_check
+    if check.mode is None:
+        return _by_tcp(check) if server.docker_health is None else None
+    return check if check.mode is not ProbeMode.DOCKER else None
+
+
+@lru_cache
+def _by_tcp(check: HealthCheck) -> HealthCheck:
+    return replace(check, mode=ProbeMode.TCP)

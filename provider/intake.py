@@ -1,0 +1,243 @@
+"""Takes every input: each replaces a part of the world and wakes the loops of the controller. None of them waits."""
+
+import asyncio
+import time
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from typing import Protocol
+
+import structlog
+
+from provider.agenda import Agenda
+from provider.conditions import Conditions
+from provider.errors import DesiredStateError
+from provider.health import Result
+from provider.journal import Journal
+from provider.metrics import Metrics
+from provider.model import ByColour, Desired, Instant, Probe, Server, ServerHealth, Severity, Smoke, SmokeRun
+from provider.readback import Reading
+from provider.render import NO_PASS_THROUGH, render_pass_through
+from provider.store import Stored
+from provider.world import World
+
+log = structlog.get_logger("bluegreen")
+
+PROBLEMS_TOLD = 10
+LOOK_EVERY_S = 2.0
+QUIET_S = 30.0
+TRAEFIK_CODES = ("traefik-away", "not-applied", "traefik-errors")
+
+
+class Prober(Protocol):
+    """What is asked of the health checks."""
+
+    def set_probes(self, service: str, probes: frozenset[Probe]) -> None:
+        """Replace the probes of a service."""
+
+
+class Lister(Protocol):
+    """What is asked of Docker's edge."""
+
+    def set_scope(self, environment: str, *, required: bool) -> None:
+        """Name the environment whose containers count."""
+
+    def relist(self, service: str) -> None:
+        """Ask for one more list of a service."""
+
+
+class Tester(Protocol):
+    """What is asked of the smoke tests."""
+
+    def set_runs(self, group: str, runs: tuple[SmokeRun, ...]) -> None:
+        """Replace the runs of a group."""
+
+
+class Reader(Protocol):
+    """What is asked of those who read back what Traefik applied."""
+
+    def set_apis(self, urls: tuple[str, ...]) -> None:
+        """Name the Traefiks to ask."""
+
+    def set_document(self, marker: str) -> None:
+        """Name the document to look for."""
+
+    def set_attentive(self, attentive: bool) -> None:
+        """Have everything read often, while a switch is to be proven."""
+
+
+def clock() -> Instant:
+    """Read both clocks."""
+    return Instant(time.monotonic(), datetime.now(UTC))
+
+
+class Intake:
+    """See the module. `undecided`, `unpublished` and `unsaved` are what the controller's loops have yet to look at."""
+
+    def __init__(self, stored: Stored, journal: Journal, metrics: Metrics, *, docker_enabled: bool) -> None:
+        self.world = World(stored, docker_enabled=docker_enabled)
+        self.conditions = Conditions()
+        self.pass_through = NO_PASS_THROUGH
+        self.undecided, self.unpublished, self.unsaved = Agenda(), Agenda(), Agenda()
+        self.set_aside: set[str] = set()
+        self.prober: Prober | None = None
+        self.lister: Lister | None = None
+        self.tester: Tester | None = None
+        self.reader: Reader | None = None
+        self._journal, self._metrics = journal, metrics
+
+    def attach(
+        self, prober: Prober, lister: Lister | None, tester: Tester | None = None, reader: Reader | None = None
+    ) -> None:
+        """Name the edges that are told what to look at; they tell this intake what they see."""
+        self.prober, self.lister, self.tester, self.reader = prober, lister, tester, reader
+
+    def desired_loaded(self, desired: Desired, text: str) -> None:
+        """Take a new desired state; `text` is kept in the store for a start without a readable file."""
+        now, before = clock(), self.world.entries.keys()
+        self.pass_through = render_pass_through(desired.pass_through)
+        self.touch(self.world.load(desired, now))
+        for gone in before - desired.services.keys():
+            if self.prober is not None:
+                self.prober.set_probes(gone, frozenset())
+        self._journal.text = text
+        self.unsaved.add(())
+        self.world.traefiks.expect(desired.traefik_api)
+        if self.reader is not None:
+            self.reader.set_apis(desired.traefik_api)
+        if self.lister is not None:
+            self.lister.set_scope(desired.environment, required=desired.require_environment_label)
+        self.touch(self.set_aside)
+        self.set_aside = set()
+        self.conditions.clear("internal-error")
+        self.conditions.clear("desired-state-refused")
+        self._tell_unnamed()
+        self._metrics.reload_success.set(1)
+        self._metrics.reload_timestamp.set(now.utc.timestamp())
+        log.info("desired state loaded", environment=desired.environment, services=len(desired.services))
+
+    def desired_refused(self, error: DesiredStateError) -> None:
+        """Keep what runs and say what is wrong with the file (P11)."""
+        self._metrics.reload_success.set(0)
+        told = [str(problem) for problem in error.problems[:PROBLEMS_TOLD]]
+        if len(error.problems) > PROBLEMS_TOLD:
+            told.append(f"and {len(error.problems) - PROBLEMS_TOLD} more: bluegreen validate shows them all")
+        message = f"the desired state was refused, what ran before keeps running: {'; '.join(told)}"
+        if self.conditions.put("desired-state-refused", Severity.WARNING, message, clock().utc):
+            log.error("desired state refused, what ran before keeps running", problems=told)
+
+    def docker_listed(self, services: Mapping[str, ByColour[tuple[Server, ...]]], listed_mono_s: float) -> None:
+        """Take Docker's complete list."""
+        self.touch(self.world.list_docker(services, listed_mono_s, clock()))
+        self._tell_unnamed()
+
+    def docker_service(self, service: str, colours: ByColour[tuple[Server, ...]], listed_mono_s: float) -> None:
+        """Take Docker's list of one service."""
+        self.touch(self.world.list_service(service, colours, listed_mono_s, clock()))
+        if service not in self.world.entries:
+            self._tell_unnamed()
+
+    def docker_connected(self, connected: bool, cause: str | None) -> None:
+        """Take Docker's presence or absence; the last known servers stay (rule 4)."""
+        docker = self.world.docker
+        if connected:
+            if not docker.connected:
+                log.info("docker answers")
+            self.conditions.clear("docker-away")
+        else:
+            if "docker-away" not in self.conditions:
+                log.warning("docker does not answer", cause=cause)
+            message = f"Docker does not answer ({cause}): the last known servers are served, no release is switched to"
+            self.conditions.put("docker-away", Severity.WARNING, message, clock().utc)
+        docker.connected = connected
+        self._metrics.docker_connected.set(connected)
+        self.touch(self.world.with_rollout())
+
+    def docker_warnings(self, warnings: Mapping[str, str]) -> None:
+        """Take what is wrong with containers, by their names: most are ignored for it."""
+        told = "; ".join(f"{name}: {why}" for name, why in sorted(warnings.items()))
+        if not told:
+            self.conditions.clear("containers")
+        elif self.conditions.put("containers", Severity.WARNING, told, clock().utc):
+            log.warning("containers need a look", containers=dict(warnings))
+
+    def docker_event(self, action: str) -> None:
+        """Count an event of Docker's."""
+        self._metrics.docker_events.labels(action).inc()
+
+    def health_verdict(self, probe: Probe, health: ServerHealth) -> None:
+        """Take a verdict of the health checks."""
+        self.touch(self.world.judge(probe, health))
+
+    @property
+    def desired_is_refused(self) -> bool:
+        """Whether the file as it is now is not what runs."""
+        return "desired-state-refused" in self.conditions
+
+    def health_checked(self, probe: Probe, result: Result, started_mono_s: float) -> None:
+        """Take one health check, `started_mono_s` on the monotonic clock."""
+        self._metrics.health_checks.labels(probe.service, probe.colour, result).inc()
+        self.undecided.add_some(self.world.check(probe, result, started_mono_s))
+
+    def smoked(self, smoke: Smoke) -> None:
+        """Take what the smoke tests of a candidate have come to so far."""
+        self.undecided.add_some(self.world.smoked(smoke))
+
+    def traefik_read(self, reading: Reading) -> None:
+        """Take what one Traefik shows."""
+        if self.world.traefiks.read(reading, clock().mono_s):
+            self.undecided.add_some(self.world.switched)
+            self.tell_traefiks()
+
+    def traefik_gone(self, traefik: str) -> None:
+        """Forget a Traefik whose address is gone."""
+        self.world.traefiks.gone(traefik)
+        self.undecided.add_some(self.world.switched)
+        self.tell_traefiks()
+
+    def polled(self, transport: asyncio.BaseTransport, address: str, name: str | None, revision: int) -> None:
+        """Note a poll that was answered with a document."""
+        if self.world.pollers.polled(transport, address, name, revision, time.time()):
+            self.undecided.add_some(self.world.polled(clock().mono_s))
+
+    async def look(self) -> None:
+        """Follow what only time changes: that nobody polls, and that a document is long not shown."""
+        quiet_since_s = time.monotonic()
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            now = clock()
+            if self.world.revision is None or any(True for _ in self.world.pollers):
+                quiet_since_s = now.mono_s
+                self.conditions.clear("nobody-polls")
+            elif now.mono_s >= quiet_since_s + QUIET_S:
+                message = f"no Traefik has polled for {QUIET_S:g} s: is it running, and is its endpoint this daemon's?"
+                if self.conditions.put("nobody-polls", Severity.WARNING, message, now.utc):
+                    log.warning("nobody polls")
+            self.tell_traefiks()
+
+    def tell_traefiks(self) -> None:
+        """Follow what operators should know of the Traefiks."""
+        now = clock()
+        found = self.world.traefiks.conditions(now.mono_s, fetched=bool(self.world.fetched()))
+        standing = {condition.code: condition for condition in found}
+        for code in TRAEFIK_CODES:
+            condition = standing.get(code)
+            if condition is None:
+                if self.conditions.clear(code):
+                    log.info("no longer", condition=code)
+            elif self.conditions.put(code, condition.severity, condition.message, now.utc):
+                log.warning(code, message=condition.message)
+
+    # --- what inputs have in common ---------------------------------------------------------------------------------
+
+    def touch(self, keys: Collection[str]) -> None:
+        """Have groups decided on and published anew."""
+        self.undecided.add(keys)
+        self.unpublished.add(keys)
+
+    def _tell_unnamed(self) -> None:
+        unnamed = ", ".join(self.world.unnamed)
+        if not unnamed:
+            self.conditions.clear("not-in-file")
+        else:
+            message = f"containers name services that the file does not: {unnamed}"
+            self.conditions.put("not-in-file", Severity.WARNING, message, clock().utc)

@@ -1,0 +1,228 @@
+"""What the admin listener does for those who command: the verbs, the lease of a deployment, the history, the events."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+from typing import Annotated, TypeVar
+from uuid import uuid4
+
+import orjson
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
+
+from provider import access, commands, report
+from provider.commands import Command, Done, Refusal, Refused
+from provider.controller import Act, Controller
+from provider.errors import StoreError
+from provider.feed import Feed
+from provider.intake import clock
+from provider.model import Colour, Verb
+from provider.openapi import describe
+from provider.server import problem
+from provider.status import decision_status
+
+T = TypeVar("T")
+B = TypeVar("B", bound="Body")
+
+ANSWER_S = 30.0
+KEEP_ALIVE_S = 15.0
+HISTORY_MOST = 10_000
+BODY_BYTES = 64 * 1024
+
+Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
+
+
+class Body(BaseModel):
+    """What every verb takes; abort, retry, pause and resume take nothing else."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=False)
+
+    reason: Words | None = None
+
+
+class SwitchBody(Body):
+    """What switch takes; `release` is the one that is meant, `force` waives the gates and wants a reason."""
+
+    colour: Colour
+    release: Words | None = None
+    force: StrictBool = False
+
+
+class ApproveBody(Body):
+    """What approve takes: the release that was looked at."""
+
+    release: Words
+
+
+class RollbackBody(Body):
+    """What rollback takes: the release to leave; `force` waives the health of the one to go back to."""
+
+    leaving: Annotated[Words | None, Field(alias="from")] = None
+    force: StrictBool = False
+
+
+class LeaseBody(Body):
+    """What a deployment asks a lease with; with the `id` of one that it has, it goes on for as long again."""
+
+    id: Words | None = None
+    force: StrictBool = False
+
+
+_BODIES: Mapping[Verb, type[Body]] = {
+    **dict.fromkeys(Verb, Body),
+    Verb.SWITCH: SwitchBody,
+    Verb.APPROVE: ApproveBody,
+    Verb.ROLLBACK: RollbackBody,
+}
+_SINCE: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
+_LIMIT: TypeAdapter[int] = TypeAdapter(Annotated[int, Field(ge=1, le=HISTORY_MOST)])
+
+
+class _Bad(Exception):  # noqa: N818  the client's mistake
+    """A request that cannot be understood; the text says why."""
+
+
+def add_routes(app: web.Application, controller: Controller, feed: Feed) -> None:
+    """Add the routes to the application of the admin listener."""
+    for verb in Verb:
+        app.router.add_post(f"/api/v1/services/{{name}}/{verb}", _answered(partial(_command, controller, verb)))
+    app.router.add_post("/api/v1/services/{name}/lease", _answered(partial(_take_lease, controller)))
+    app.router.add_delete("/api/v1/services/{name}/lease", _answered(partial(_give_lease_back, controller)))
+    app.router.add_get("/api/v1/history", _answered(partial(_history, controller)))
+    app.router.add_get("/api/v1/events", partial(_events, feed))
+    app.router.add_get("/api/v1/openapi.json", _openapi)
+
+
+def _answered(handler: Handler) -> Handler:
+    async def answered(request: web.Request) -> web.StreamResponse:
+        """Answer what stands in the way as a problem: a bad request with 400, a store that fails with 503."""
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await handler(request)
+        except _Bad as mistake:
+            return problem(400, "bad-request", str(mistake))
+        except StoreError as failure:
+            return problem(503, "store-failing", str(failure))
+        except TimeoutError:
+            told = f"no answer within {ANSWER_S:g} s; what was asked may still be done: bluegreen status"
+            return problem(503, "no-answer", told)
+
+    return answered
+
+
+async def _command(controller: Controller, verb: Verb, request: web.Request) -> web.StreamResponse:
+    body = (await _body(request, _BODIES[verb])).model_dump()
+    if body.get("force"):
+        access.require(request, "force")
+    name = request.match_info["name"]
+    given = Command(verb=verb, service=name, actor=access.caller(request).actor, **body)
+    return await _done(controller, name, lambda snapshot, now: commands.command(snapshot, given, now))
+
+
+async def _take_lease(controller: Controller, request: web.Request) -> web.StreamResponse:
+    body = await _body(request, LeaseBody)
+    if body.force:
+        access.require(request, "force")
+    name, holder = request.match_info["name"], access.caller(request).actor
+    take = partial(
+        commands.take_lease,
+        service=name,
+        holder=holder,
+        lease_id=body.id or uuid4().hex,
+        force=body.force,
+        reason=body.reason,
+    )
+    return await _done(controller, name, lambda snapshot, now: take(snapshot, now=now))
+
+
+async def _give_lease_back(controller: Controller, request: web.Request) -> web.StreamResponse:
+    name, lease_id = request.match_info["name"], request.query.get("id", "")
+    give = partial(commands.give_lease_back, service=name, lease_id=lease_id)
+    return await _done(controller, name, lambda snapshot, now: give(snapshot, now=now))
+
+
+async def _done(controller: Controller, service: str, act: Act) -> web.StreamResponse:
+    if service not in controller.world.entries:
+        return unknown_service(controller, service)
+    done = await controller.command(service, act)
+    match done:
+        case Refused(code=Refusal.REASON_WANTED):
+            return problem(400, done.code, done.detail)
+        case Refused():
+            return problem(409, done.code, done.detail)
+        case Done():
+            answer: dict[str, object] = {"already": done.already, "detail": done.detail}
+            answer["status"] = report.service(controller.world, controller.conditions, service, clock())
+            return json_answer(answer, status=202 if done.pending else 200)
+
+
+async def _history(controller: Controller, request: web.Request) -> web.StreamResponse:
+    unknown = request.query.keys() - {"service", "since", "limit"}
+    if unknown:
+        raise _Bad(f"history takes service, since and limit, not {', '.join(sorted(unknown))}")
+    since = _query(request, "since", _SINCE, "a date such as 2026-01-01T00:00:00Z")
+    limit = _query(request, "limit", _LIMIT, f"a number from 1 to {HISTORY_MOST}")
+    found = await controller.history(request.query.get("service"), since, limit or 100)
+    return json_answer({"history": [decision_status(decision) for decision in found]})
+
+
+async def _events(feed: Feed, request: web.Request) -> web.StreamResponse:
+    """Send every decision as it is taken, as server-sent events; a comment now and then keeps proxies awake."""
+    answer = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+    await answer.prepare(request)
+    with feed.listening() as decisions:
+        while (decision := await decisions.next_within(KEEP_ALIVE_S)) is not None or not decisions.is_over:
+            if decision is None:
+                await answer.write(b": still here\n\n")
+            else:
+                data = orjson.dumps(decision_status(decision))
+                await answer.write(b"event: decision\ndata: %b\n\n" % data)
+    return answer
+
+
+async def _openapi(_: web.Request) -> web.StreamResponse:
+    return json_answer(describe(_BODIES, LeaseBody))
+
+
+def json_answer(answer: object, status: int = 200) -> web.Response:
+    """Answer with JSON."""
+    body = orjson.dumps(answer, option=orjson.OPT_NON_STR_KEYS)
+    return web.Response(status=status, body=body, content_type="application/json")
+
+
+def unknown_service(controller: Controller, name: str) -> web.Response:
+    """Answer that the file has no such service, and which ones it has."""
+    known = ", ".join(controller.world.entries) or "none"
+    return problem(404, "unknown-service", f"the desired state has no service {name!r}; it has: {known}")
+
+
+async def _body(request: web.Request, kind: type[B]) -> B:
+    text = await request.content.read(BODY_BYTES + 1)
+    if len(text) > BODY_BYTES:
+        raise _Bad(f"the body is longer than {BODY_BYTES} bytes")
+    try:
+        return kind.model_validate_json(text or b"{}")
+    except ValidationError as error:
+        told = (f"{'.'.join(map(str, each['loc'])) or 'the body'}: {each['msg']}" for each in error.errors())
+        raise _Bad("; ".join(told)) from None
+
+
+def _query(request: web.Request, name: str, adapter: TypeAdapter[T], wanted: str) -> T | None:
+    text = request.query.get(name)
+    if text is None:
+        return None
+    try:
+        return adapter.validate_python(text)
+    except ValidationError:
+        raise _Bad(f"{name}={text!r} is not {wanted}") from None

@@ -1,0 +1,267 @@
+"""The admin API's commands, history, events and description, over HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import jsonschema
+import orjson
+import pytest
+from aiohttp import web
+
+from provider import orders
+from provider.admin import admin_app
+from provider.feed import BEHIND_MOST, Feed, Listener
+from provider.model import Decision, Severity
+from tests.running import Running, listening, running, shop, url
+from tests.test_controller import Stubborn
+from tests.waiting import eventually
+from tests.worlds import BLUE, EPOCH, GREEN
+
+SHOP = "/api/v1/services/shop"
+WATCHED = "    watch: 1h\n"
+
+
+@pytest.fixture
+async def daemon(tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(tmp_path) as running_daemon:
+        yield running_daemon
+
+
+@pytest.fixture
+def feed(daemon: Running) -> Feed:
+    made = Feed()
+    daemon.controller.on_decision = made.put
+    return made
+
+
+@pytest.fixture
+async def client(daemon: Running, feed: Feed) -> AsyncIterator[aiohttp.ClientSession]:
+    async with listening(admin_app(daemon.controller, feed=feed)) as base, aiohttp.ClientSession(base) as session:
+        yield session
+
+
+async def post(
+    client: aiohttp.ClientSession, verb: str, body: Mapping[str, object] | None = None, *, service: str = "shop"
+) -> tuple[int, dict[str, Any]]:
+    async with client.post(f"/api/v1/services/{service}/{verb}", json=dict(body or {})) as answer:
+        return answer.status, orjson.loads(await answer.read())
+
+
+async def get(client: aiohttp.ClientSession, path: str) -> dict[str, Any]:
+    async with client.get(path) as answer:
+        assert answer.status == 200, await answer.text()
+        return dict(orjson.loads(await answer.read()))
+
+
+async def released(daemon: Running, more: str = WATCHED) -> str:
+    """Bring green to active and return the release of blue, which was active before."""
+    daemon.load(shop(more=more))
+    await daemon.judge(BLUE)
+    await daemon.until_served(blue=[url("8081")])
+    before = daemon.controller.world.entries["shop"].observed.blue.release
+    daemon.load(shop(green="8082", more=more))
+    await daemon.judge(GREEN)
+    await daemon.until_served(green=[url("8082")])
+    assert before is not None
+    return before
+
+
+async def test_a_rollback_is_done_once_and_named_in_the_history(daemon: Running, client: aiohttp.ClientSession) -> None:
+    """P7, rule 9: the release to leave is named; that it is not active any more is success."""
+    blue = await released(daemon)
+    green = daemon.controller.world.entries["shop"].observed.green.release
+    status, done = await post(client, "rollback", {"reason": "too slow", "from": green})
+    assert (status, done["already"]) == (200, False)
+    assert (done["status"]["active"], done["status"]["override"]["colour"]) == ("blue", "blue")
+    await daemon.until_served(blue=[url("8081")])
+    status, again = await post(client, "rollback", {"from": green})
+    assert (status, again["already"]) == (200, True)
+    history = (await get(client, "/api/v1/history?service=shop"))["history"]
+    assert [(row["event"], row["actor"], row["detail"]) for row in history[:1]] == [
+        ("rolled-back", "local", "too slow")
+    ]
+    assert history[0]["release"] == green
+    status, refused = await post(client, "rollback", {"from": blue})
+    assert (status, refused["code"]) == (409, "not-ready")
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "told"),
+    [
+        ("switch", {}, "colour: Field required"),
+        ("switch", {"colour": "red"}, "colour: Input should be 'blue' or 'green'"),
+        ("switch", {"colour": "green", "force": "yes"}, "force: Input should be a valid boolean"),
+        ("switch", {"color": "green", "colour": "green"}, "color: Extra inputs are not permitted"),
+        ("approve", {}, "release: Field required"),
+        ("approve", {"release": " "}, "release: String should have at least 1 character"),
+        ("rollback", {"leaving": "r1"}, "leaving: Extra inputs are not permitted"),
+        ("abort", {"reason": 7}, "reason: Input should be a valid string"),
+        ("pause", {"reason": "x" * 1001}, "reason: String should have at most 1000 characters"),
+        ("lease", {"force": 1}, "force: Input should be a valid boolean"),
+    ],
+)
+async def test_a_body_that_cannot_be_understood_is_told_field_by_field(
+    daemon: Running, client: aiohttp.ClientSession, verb: str, body: dict[str, object], told: str
+) -> None:
+    """P11 for commands."""
+    daemon.load(shop())
+    status, answer = await post(client, verb, body)
+    assert (status, answer["code"]) == (400, "bad-request")
+    assert told in answer["detail"]
+
+
+async def test_who_forces_gives_a_reason(daemon: Running, client: aiohttp.ClientSession) -> None:
+    """P1."""
+    daemon.load(shop())
+    status, answer = await post(client, "switch", {"colour": "green", "force": True})
+    assert (status, answer["code"]) == (400, "reason-wanted")
+
+
+async def test_a_command_for_a_service_that_is_not_there_names_those_that_are(
+    daemon: Running, client: aiohttp.ClientSession
+) -> None:
+    daemon.load(shop())
+    for verb in ("abort", "lease"):
+        status, answer = await post(client, verb, service="cart")
+        assert (status, answer["code"]) == (404, "unknown-service")
+        assert answer["detail"].endswith("it has: shop")
+
+
+async def test_a_command_that_begins_something_is_accepted_and_not_done(
+    daemon: Running, client: aiohttp.ClientSession
+) -> None:
+    daemon.load(shop(green="8082", active="blue"))
+    await daemon.judge(BLUE)
+    await daemon.until_served(blue=[url("8081")])
+    status, begun = await post(client, "switch", {"colour": "green", "reason": "by hand"})
+    assert (status, begun["already"], begun["status"]["phase"]) == (202, False, "waiting")
+    assert begun["status"]["rollout"]["trigger"] == "command"
+    status, again = await post(client, "switch", {"colour": "green"})
+    assert (status, again["already"]) == (202, True)
+    await daemon.judge(GREEN)
+    await daemon.until_served(green=[url("8082")])
+
+
+async def test_a_lease_has_one_holder(daemon: Running, client: aiohttp.ClientSession) -> None:
+    """Rule 17."""
+    daemon.load(shop())
+    await daemon.judge(BLUE)
+    await daemon.until_served(blue=[url("8081")])
+    status, taken = await post(client, "lease")
+    lease = taken["status"]["lease"]
+    assert (status, lease["holder"]) == (200, "local")
+    status, refused = await post(client, "lease")
+    assert (status, refused["code"]) == (409, "leased")
+    assert "local deploys shop" in refused["detail"]
+    assert (await post(client, "lease", {"id": lease["id"]}))[0] == 200
+    async with client.delete(f"{SHOP}/lease?id={lease['id']}", headers={"Content-Type": "application/json"}) as answer:
+        assert answer.status == 200
+    assert (await get(client, SHOP))["lease"] is None
+    assert (await post(client, "lease"))[0] == 200
+
+
+async def test_a_store_that_fails_refuses_a_command_and_nothing_is_changed(tmp_path: Path) -> None:
+    """P5: a command is durable or refused, never half done."""
+    async with (
+        running(tmp_path, store=Stubborn) as daemon,
+        listening(admin_app(daemon.controller)) as base,
+        aiohttp.ClientSession(base) as client,
+    ):
+        await released(daemon)
+        store = daemon.store
+        assert isinstance(store, Stubborn)
+        store.full = True
+        status, answer = await post(client, "rollback")
+        assert (status, answer["code"]) == (503, "store-failing")
+        assert (await get(client, SHOP))["active"] == "green"
+        assert daemon.served() == {"green": [url("8082")]}
+        store.full = False
+        assert (await post(client, "rollback"))[0] == 200
+        await daemon.until_served(blue=[url("8081")])
+
+
+async def test_the_history_is_filtered_by_service_and_time(daemon: Running, client: aiohttp.ClientSession) -> None:
+    await released(daemon)
+    everything = (await get(client, "/api/v1/history"))["history"]
+    assert {row["event"] for row in everything} >= {"first-sight", "begun", "ready", "shifted"}
+    shifted = next(row for row in everything if row["event"] == "shifted")
+    assert shifted["evidence"] == [f"shop green {url('8082')}: healthy"]
+    assert (await get(client, "/api/v1/history?limit=1"))["history"] == everything[:1]
+    assert (await get(client, "/api/v1/history?service=cart"))["history"] == []
+    later = (await get(client, "/api/v1/history?since=2999-01-01T00:00:00Z"))["history"]
+    assert later == []
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=many", "since=yesterday", "since=2026-01-01T00:00:00", "of=shop"])
+async def test_a_question_to_the_history_that_makes_no_sense_is_refused(
+    client: aiohttp.ClientSession, query: str
+) -> None:
+    async with client.get(f"/api/v1/history?{query}") as answer:
+        problem = orjson.loads(await answer.read())
+    assert (answer.status, problem["code"]) == (400, "bad-request")
+    assert query.partition("=")[0] in problem["detail"]
+
+
+async def test_every_decision_is_sent_to_those_who_listen(
+    daemon: Running, feed: Feed, client: aiohttp.ClientSession
+) -> None:
+    daemon.load(shop())
+    async with client.get("/api/v1/events") as answer:
+        assert answer.content_type == "text/event-stream"
+        await eventually(lambda: feed._listeners)
+        assert (await post(client, "pause", {"reason": "lunch"}))[0] == 200
+        lines = b""
+        while b'"paused"' not in lines:
+            lines += await answer.content.readuntil(b"\n\n")
+        assert b"event: decision\ndata: " in lines
+        feed.close()
+        assert (await answer.content.read()).count(b"event") <= 1
+    await eventually(lambda: not feed._listeners)
+
+
+async def test_a_listener_that_does_not_keep_up_is_let_go() -> None:
+    listener = Listener()
+    for _ in range(BEHIND_MOST + 1):
+        listener.put(Decision(EPOCH, "shop", "begun"))
+    assert listener.is_over
+    told = [await listener.next_within(1.0) for _ in range(BEHIND_MOST + 1)]
+    assert told[-1] is None
+    assert None not in told[:-1]
+
+
+async def test_the_description_names_every_route_and_what_it_says_of_the_answers_is_true(
+    daemon: Running, client: aiohttp.ClientSession
+) -> None:
+    """Section 6.3."""
+    await released(daemon)
+    daemon.controller.conditions.put("docker-away", Severity.WARNING, "Docker does not answer", EPOCH)
+    described = await get(client, "/api/v1/openapi.json")
+    app = web.Application()
+    orders.add_routes(app, daemon.controller, Feed())
+    routes = {
+        (route.method.lower(), route.resource.canonical)
+        for route in admin_app(daemon.controller).router.routes()
+        if route.resource is not None and route.method != "HEAD"
+    }
+    assert {(method, path) for path, methods in described["paths"].items() for method in methods} == routes
+    for path, name in ((SHOP, "Service"), ("/api/v1/services", "Overview"), ("/api/v1/history", "History")):
+        schema = {"$ref": f"#/components/schemas/{name}", "components": described["components"]}
+        jsonschema.validate(await get(client, path), schema)
+    _, done = await post(client, "rollback")
+    jsonschema.validate(done, {"$ref": "#/components/schemas/Done", "components": described["components"]})
+    _, refused = await post(client, "rollback")
+    jsonschema.validate(refused, {"$ref": "#/components/schemas/Problem", "components": described["components"]})
+
+
+async def test_commands_sent_at_once_are_done_one_after_the_other(
+    daemon: Running, client: aiohttp.ClientSession
+) -> None:
+    """Rule 9: two operators at 3 a.m."""
+    await released(daemon)
+    green = daemon.controller.world.entries["shop"].observed.green.release
+    answers = await asyncio.gather(*(post(client, "rollback", {"from": green}) for _ in range(5)))
+    assert [status for status, _ in answers] == [200] * 5
+    assert sorted(done["already"] for _, done in answers) == [False, True, True, True, True]
