@@ -13,7 +13,10 @@ from click.testing import CliRunner, Result
 from provider import __version__
 from provider.admin import admin_app
 from provider.cli import main
+from provider.cli.options import exit_code
+from provider.client import Refused
 from provider.errors import TraefikError
+from provider.tokens import Scope, Token, digest, make_token, read_tokens
 from provider.traefik import find_binary
 from tests.components import missing
 from tests.running import listening, running, shop
@@ -48,12 +51,12 @@ def test_help_is_fast_because_it_imports_nothing_slow(arguments: list[str]) -> N
     slow = {"aiohttp", "asyncio", "docker", "orjson", "prometheus_client", "pydantic", "rich", "structlog", "uvloop"}
     assert loaded & slow == set()
     assert loaded & {"yaml", "watchfiles"} == set()
-    assert {name for name in loaded if name.startswith("provider.")} == {"provider.cli"}
+    assert {name for name in loaded if name.startswith("provider.") and not name.startswith("provider.cli")} == set()
 
 
 def test_every_verb_says_what_it_does_and_the_version_is_the_packages() -> None:
     told = bluegreen("--help").output
-    assert all(f"  {verb} " in told for verb in ("serve", "status", "validate", "render", "schema", "demo"))
+    assert all(f"  {verb} " in told for verb in ("serve", "status", "validate", "render", "schema", "token", "demo"))
     assert __version__ in bluegreen("--version").output
 
 
@@ -144,6 +147,39 @@ def test_the_schema_is_printed_as_json() -> None:
     assert "services" in json.loads(done.stdout)["properties"]
 
 
+# --- token -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_line_of_a_token_can_be_appended_to_the_file_and_the_secret_does_not_land_there(tmp_path: Path) -> None:
+    done = bluegreen("token", "ci", "--scope", "deploy", "--scope", "read")
+    assert done.exit_code == 0
+    file = tmp_path / "tokens"
+    file.write_text(done.stdout)
+    secret = done.stderr.splitlines()[1].strip()
+    assert read_tokens(file) == (Token("ci", frozenset({Scope.DEPLOY, Scope.READ}), digest(secret)),)
+    assert secret not in done.stdout
+    assert "not shown again" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["ci"], "Missing option '--scope'"),
+        (["ci", "--scope", "admin"], "'admin' is not one of 'read', 'deploy', 'approve', 'operate'"),
+        (["the pipeline", "--scope", "deploy"], "'the pipeline' is no name: write letters, digits"),
+    ],
+)
+def test_a_token_that_cannot_be_made_is_a_usage_error(arguments: list[str], words: str) -> None:
+    done = bluegreen("token", *arguments)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert words in done.stderr
+
+
+def test_every_scope_can_be_asked_for() -> None:
+    for scope in Scope:
+        assert bluegreen("token", "ci", "--scope", scope).stdout.startswith(f"ci {scope} sha256:")
+
+
 # --- status ----------------------------------------------------------------------------------------------------------
 
 
@@ -180,6 +216,36 @@ async def test_the_status_is_drawn_for_people_and_json_for_machines(tmp_path: Pa
     assert unknown == (2, "", "bluegreen: the desired state has no service 'pay'; it has: shop\n")
 
 
+async def test_a_daemon_with_tokens_wants_one_and_the_command_line_says_how_to_give_it(tmp_path: Path) -> None:
+    text, token = make_token("ann", frozenset({Scope.READ}))
+    async with (
+        running(tmp_path / "state") as daemon,
+        listening(admin_app(daemon.controller, lambda: (token,))) as admin,
+    ):
+
+        async def ask(*arguments: str, **environment: str) -> Result:
+            return await asyncio.to_thread(bluegreen, "status", "--json", "--admin", admin, *arguments, **environment)
+
+        assert (await ask("--token", text)).exit_code == 0
+        assert (await ask(BLUEGREEN_TOKEN=text)).exit_code == 0
+        for done, why in (
+            (await ask(), "a token (Authorization: Bearer TOKEN)"),
+            (await ask("--token", "x"), "a token"),
+        ):
+            assert (done.exit_code, done.stdout) == (3, "")
+            assert done.stderr.startswith(f"bluegreen: /api/v1/services wants {why}")
+            assert done.stderr.endswith("; name one with --token (BLUEGREEN_TOKEN)\n")
+        assert (await ask("--token", "two words")).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(400, 2), (401, 3), (403, 3), (404, 2), (409, 3), (415, 1), (500, 1), (503, 1)]
+)
+def test_a_refusal_ends_with_the_exit_code_that_scripts_rely_on(status: int, code: int) -> None:
+    """Section 6.4."""
+    assert exit_code(Refused(status, "code", "detail")) == code
+
+
 # --- serve -----------------------------------------------------------------------------------------------------------
 
 
@@ -190,9 +256,18 @@ async def test_the_status_is_drawn_for_people_and_json_for_machines(tmp_path: Pa
         (["--desired-state", "FILE"], "Missing option '--state-dir'"),
         (["--desired-state", "FILE", "--state-dir", "STATE", "--log-format", "xml"], "'xml' is not one of"),
         (["--desired-state", "FILE", "--state-dir", "STATE", "--listen", "8900"], "'8900' is no address to listen on"),
+        (
+            ["--desired-state", "FILE", "--state-dir", "STATE", "--admin-listen", "0.0.0.0:8901"],
+            "--admin-listen 0.0.0.0:8901 lets everybody who reaches it switch services: name a --tokens-file",
+        ),
+        (["--desired-state", "FILE", "--state-dir", "STATE", "--tls-key", "FILE"], "--tls-key alone leaves"),
+        (
+            ["--desired-state", "FILE", "--state-dir", "STATE", "--docker", "none", "--tokens-file", "FILE"],
+            ":1: a line is NAME SCOPE[,SCOPE] sha256:HEX",
+        ),
         (["--desired-state", "NONE", "--state-dir", "STATE", "--docker", "none"], "NONE:1:1: cannot be read"),
     ],
-    ids=["no file", "no state", "log format", "address", "missing file"],
+    ids=["no file", "no state", "log format", "address", "open admin", "half of TLS", "tokens", "missing file"],
 )
 def test_serve_refuses_bad_usage_with_exit_code_2(file: Path, tmp_path: Path, arguments: list[str], words: str) -> None:
     places = {"FILE": str(file), "STATE": str(tmp_path / "state"), "NONE": str(tmp_path / "NONE")}

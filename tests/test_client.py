@@ -3,14 +3,19 @@
 import asyncio
 import re
 import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from provider.admin import admin_app
-from provider.client import Admin, NoDaemon, Refused
+from provider.client import Admin, NoDaemon, Refused, Unusable, service_path
 from provider.errors import AddressError
+from provider.server import problem
+from provider.tls import TlsFiles, read_context
+from tests.certificates import Authority
 from tests.running import listening, running, shop
 
 
@@ -49,6 +54,7 @@ async def test_a_socket_that_a_killed_daemon_left_behind_is_no_daemon(tmp_path: 
 @pytest.mark.parametrize(
     ("status", "body", "words"),
     [
+        (204, "", "204 b''"),
         (404, "404: Not Found", "404 b'404: Not Found'"),
         (404, '{"error": "no"}', '404 b\'{"error": "no"}\''),
         (200, '{"hello": "world"}', '200 b\'{"hello": "world"}\''),
@@ -90,3 +96,134 @@ async def test_something_that_does_not_speak_http_is_no_daemon() -> None:
 def test_what_is_no_address_is_refused_before_anything_is_asked(address: str) -> None:
     with pytest.raises(AddressError, match=r"is no address of a daemon: write http://HOST:PORT or unix:PATH"):
         Admin(address)
+
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+
+Sent = list[tuple[str, str, str | None, str | None, bytes]]
+
+
+def recording(sent: Sent, answer: Callable[[], web.Response]) -> web.Application:
+    async def take(request: web.Request) -> web.Response:
+        headers = request.headers
+        actor, authorization = headers.get("X-Bluegreen-Actor"), headers.get("Authorization")
+        assert request.method == "GET" or request.content_type == "application/json"
+        sent.append((request.method, request.raw_path, actor, authorization, await request.read()))
+        return answer()
+
+    app = web.Application()
+    app.router.add_route("*", "/{any:.*}", take)
+    return app
+
+
+async def test_a_command_goes_as_json_with_the_login_name_and_its_answer_comes_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LOGNAME", "änn\n")
+    sent: Sent = []
+    async with listening(recording(sent, lambda: web.json_response({"already": True}, status=202))) as address:
+        admin = Admin(address)
+        path = service_path("a b/c", "switch")
+        assert await asyncio.to_thread(admin.post, path, {"colour": "green"}) == {"already": True}
+        assert await asyncio.to_thread(admin.delete, service_path("shop", "lease")) == {"already": True}
+        assert await asyncio.to_thread(admin.get, "/api/v1/history?limit=3") == {"already": True}
+    assert sent == [
+        ("POST", "/api/v1/services/a%20b%2Fc/switch", "änn", None, b'{"colour": "green"}'),
+        ("DELETE", "/api/v1/services/shop/lease", "änn", None, b"{}"),
+        ("GET", "/api/v1/history?limit=3", "änn", None, b""),
+    ]
+
+
+async def test_where_nobody_has_a_name_the_daemon_decides_who_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 12345")  # as in a container
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    sent: Sent = []
+    async with listening(recording(sent, lambda: web.json_response({"done": True}))) as address:
+        await asyncio.to_thread(Admin(address).get, "/")
+    assert sent[0][2] == ""
+
+
+async def test_a_token_is_shown_with_every_question() -> None:
+    sent: Sent = []
+    async with listening(recording(sent, lambda: web.json_response({"done": True}))) as address:
+        admin = Admin(address, token=" bg_secret\n")
+        await asyncio.to_thread(admin.get, "/")
+        await asyncio.to_thread(admin.post, "/", {})
+    assert [one[3] for one in sent] == ["Bearer bg_secret"] * 2
+
+
+@pytest.mark.parametrize("token", ["", " ", "two words", "c\u00e9", "a\nb: c"])
+def test_what_can_be_no_token_is_refused_before_anything_is_asked(token: str) -> None:
+    with pytest.raises(Unusable, match=r"the token \(--token, BLUEGREEN_TOKEN\) is none"):
+        Admin("http://127.0.0.1:1", token=token)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 409, 415, 503])
+async def test_a_refused_command_says_why(status: int) -> None:
+    def refuse() -> web.Response:
+        return problem(status, "some-code", "because")
+
+    async with listening(recording([], refuse)) as address:
+        with pytest.raises(Refused, match="because") as refused:
+            await asyncio.to_thread(Admin(address).post, "/", {})
+    assert (refused.value.status, refused.value.code) == (status, "some-code")
+
+
+# --- TLS -------------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def over_tls(files: TlsFiles) -> AsyncIterator[str]:
+    runner = web.AppRunner(recording([], lambda: web.json_response({"environment": "production"})), access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=read_context(files)).start()
+        yield f"https://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_daemon_is_asked_over_tls_and_mutual_tls(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    daemon, (cert, key) = authority.issue("daemon"), authority.issue("ann")
+    both = tmp_path / "both.pem"
+    both.write_text(cert.read_text() + key.read_text())
+    async with over_tls(TlsFiles(*daemon)) as address:
+        assert await asyncio.to_thread(Admin(address, ca=authority.ca).services) == {"environment": "production"}
+        with pytest.raises(NoDaemon, match=r"not trusted here: name the CA that signed it with --ca \(BLUEGREEN_CA\)"):
+            await asyncio.to_thread(Admin(address).services)
+        with pytest.raises(NoDaemon, match=r"if it was started with --tls-cert, write https://"):
+            await asyncio.to_thread(Admin(address.replace("https", "http")).services)
+    async with over_tls(TlsFiles(*daemon, authority.ca)) as address:
+        for admin in (
+            Admin(address, ca=authority.ca, cert=cert, key=key),
+            Admin(address, ca=authority.ca, cert=both),
+        ):
+            assert await asyncio.to_thread(admin.services) == {"environment": "production"}
+        with pytest.raises(NoDaemon, match=r"if it was started with --tls-client-ca, name a certificate of that CA"):
+            await asyncio.to_thread(Admin(address, ca=authority.ca).services)
+
+
+async def test_https_to_a_daemon_without_tls_says_what_to_write() -> None:
+    async with listening(recording([], lambda: web.json_response({"done": True}))) as address:
+        with pytest.raises(NoDaemon, match=r"it does not speak TLS: write http://"):
+            await asyncio.to_thread(Admin(address.replace("http", "https")).services)
+
+
+def test_certificates_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    cert, key = Authority(tmp_path).issue("ann")
+    empty = tmp_path / "empty.pem"
+    empty.touch()
+    address = "https://127.0.0.1:1"
+    for options, words in (
+        ({"ca": empty}, f"--ca {empty} cannot be used: "),
+        ({"cert": cert}, f"--cert {cert} with --key {cert} cannot be used: "),
+        ({"cert": cert, "key": empty}, f"--cert {cert} with --key {empty} cannot be used: "),
+        ({"key": key}, f"--key {key} is of no use without the --cert"),
+    ):
+        with pytest.raises(Unusable) as refused:
+            Admin(address, token=None, **options)
+        assert str(refused.value).startswith(words)

@@ -1,0 +1,149 @@
+"""The verbs that ask a running daemon how things stand."""
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from provider.cli.ending import Exit, fail
+from provider.cli.kinds import COLOURS, duration
+from provider.cli.kinds import since as since_value
+from provider.cli.options import Daemon, asks_a_daemon, json_option
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from provider.client import Admin
+
+service_argument = click.argument("service")
+
+
+@click.command()
+@click.argument("service", required=False)
+@asks_a_daemon
+@json_option
+@click.option("--watch", is_flag=True, help="Draw anew every second until interrupted.")
+def status(daemon: Daemon, service: str | None, as_json: bool, watch: bool) -> None:
+    """Show how the services stand."""
+
+    def look(admin: "Admin") -> dict[str, object]:
+        return admin.service(service) if service else admin.services()
+
+    if as_json:
+        click.echo(json.dumps(daemon.ask(look), indent=2))
+        return
+    from provider import tables
+
+    if watch:
+        daemon.ask(lambda admin: tables.watch(_outlasting(lambda: look(admin))))
+    else:
+        tables.show(daemon.ask(look))
+
+
+@click.command()
+@service_argument
+@asks_a_daemon
+@json_option
+def explain(daemon: Daemon, service: str, as_json: bool) -> None:
+    """Say in words where a service stands, and what happens next."""
+    found = daemon.ask(lambda admin: admin.service(service))
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    from provider import tables
+
+    tables.say(found)
+
+
+@click.command()
+@click.argument("service", required=False)
+@asks_a_daemon
+@json_option
+@click.option(
+    "--since", callback=since_value, metavar="DATE|DURATION", help="From then on, as 2026-01-31T12:00:00Z or 2h."
+)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="So many, the newest.")
+@click.option("--verbose", "-v", is_flag=True, help="Also what each decision rests on.")
+def history(
+    daemon: Daemon, service: str | None, as_json: bool, since: datetime | None, limit: int, verbose: bool
+) -> None:
+    """Show what was decided, the newest last.
+
+    With --json the newest stands first, and each with what it rests on.
+    """
+    from urllib.parse import urlencode
+
+    asked = {"service": service, "since": since.isoformat() if since else None, "limit": limit}
+    query = urlencode({name: value for name, value in asked.items() if value is not None})
+
+    def look(admin: "Admin") -> dict[str, object]:
+        answer = admin.get(f"/api/v1/history?{query}")
+        if service is not None and not answer["history"]:
+            admin.service(service)  # a service that is gone has a history; a name that never was one is refused
+        return answer
+
+    found = daemon.ask(look)
+    if as_json:
+        click.echo(json.dumps(found["history"], indent=2))
+        return
+    from provider import tables
+
+    tables.show_history(found, verbose=verbose)
+
+
+@click.command()
+@service_argument
+@asks_a_daemon
+@json_option
+@click.option("--active", type=COLOURS, metavar="COLOUR", help="Also wait until this colour is active.")
+@click.option(
+    "--until",
+    type=click.Choice(["confirmed", "steady"]),
+    default="steady",
+    show_default=True,
+    help="Until every Traefik shows what was switched to, or until no rollout is under way: the watch is over.",
+)
+@click.option(
+    "--timeout", "timeout_s", callback=duration, metavar="DURATION", help="At most so long. [default: no limit]"
+)
+def wait(daemon: Daemon, service: str, as_json: bool, active: str | None, until: str, timeout_s: float | None) -> None:
+    """Wait until a service is where it is meant to be.
+
+    Ends with 0 when it is, 4 when a rollout ended otherwise than switched meanwhile, 5 when the time is over. A daemon
+    that restarts meanwhile is waited for, 30 s at most.
+    """
+    from provider import following, tables
+
+    def question(admin: "Admin") -> following.Answer:
+        with tables.Progress(quiet=as_json) as progress:
+            story = following.Story(admin, service, progress.tell)
+            story.limit(timeout_s)
+            return following.wait(story, active, following.Until(until), progress.tell, progress.show)
+
+    try:
+        found = daemon.ask(question)
+    except following.EndedOtherwise as end:
+        fail(Exit.OTHERWISE, f"bluegreen: {end}")
+    except following.TimedOut as end:
+        fail(Exit.TIMED_OUT, f"bluegreen: {end}")
+    click.echo(json.dumps(found, indent=2) if as_json else tables.standing(found))
+
+
+def _outlasting(look: "Callable[[], dict[str, object]]") -> "Callable[[], dict[str, object]]":
+    """Show the last answer on, and that it is the last, while a daemon that has answered does not any more."""
+    from provider.client import NoDaemon, Refused
+
+    last: dict[str, object] = {}
+
+    def answer() -> dict[str, object]:
+        try:
+            last.update(look())
+        except (NoDaemon, Refused) as failure:
+            if not last:
+                raise
+            told = {"code": "no-daemon", "severity": "critical", "message": f"not up to date: {failure}", "since": None}
+            return {**last, "conditions": [told]}
+        return last
+
+    return answer

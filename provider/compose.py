@@ -1,0 +1,135 @@
+"""Runs Docker Compose: finds the command, starts the project of one colour, and says what belongs to it."""
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from provider.errors import BluegreenError
+
+COLOUR = "BLUEGREEN_COLOUR"
+LOOK_EVERY_S = 1.0
+ANSWER_S = 60.0
+STOP_S = 10.0
+SHORT_ID = 12
+
+
+class ComposeError(BluegreenError):
+    """Docker Compose is not there, or ended with an error; the text says what to look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """The compose project of one colour; `tags` and the colour win over the caller's environment."""
+
+    command: tuple[str, ...]
+    name: str
+    files: tuple[Path, ...]
+    colour: str
+    tags: Mapping[str, str]
+
+    def line(self, *arguments: str) -> str:
+        """Return a command on this project as a shell takes it."""
+        pairs = [f"{name}={shlex.quote(value)}" for name, value in self._settings.items()]
+        return " ".join([*pairs, shlex.join(self._arguments(*arguments))])
+
+    def up(self, check: Callable[[], None]) -> None:
+        """Start the containers, and return when compose has; its output goes where ours goes.
+
+        `check` is called every second meanwhile. When it raises, or we are interrupted, compose is stopped first.
+
+        Raises:
+            ComposeError: compose ended with an error.
+        """
+        stdin = None if sys.stdin is not None and sys.stdin.isatty() else subprocess.DEVNULL
+        try:
+            process = subprocess.Popen(self._arguments("up", "-d"), env=self._environment, stdin=stdin)
+        except OSError as failure:
+            raise ComposeError(
+                f"{shlex.join(self.command)} cannot be started, and nothing was: {failure}. Name how Docker Compose is "
+                f"called with --compose (BLUEGREEN_COMPOSE)"
+            ) from failure
+        try:
+            while (code := _ended(process, LOOK_EVERY_S)) is None:
+                check()
+        except KeyboardInterrupt:
+            if _ended(process, STOP_S / 4) is None:  # a terminal has sent it to compose as well
+                _stop(process)
+            raise
+        except BaseException:
+            _stop(process)
+            raise
+        if code != 0:
+            raise ComposeError(
+                f"compose ended with exit code {code}, and nothing was switched. Once its complaint above is settled, "
+                f"deploy again; what it has started is shown by: {self.line('ps')}"
+            )
+
+    def containers(self) -> frozenset[str]:
+        """Return the short ids of the project's containers. Raises ComposeError."""
+        try:
+            done = subprocess.run(
+                self._arguments("ps", "-q"),
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=ANSWER_S,
+                check=True,
+            )
+        except (OSError, subprocess.SubprocessError) as failure:
+            said = getattr(failure, "stderr", None) or failure
+            raise ComposeError(f"what compose has started cannot be told: {self.line('ps', '-q')}: {said}") from failure
+        return frozenset(line.strip()[:SHORT_ID] for line in done.stdout.splitlines() if line.strip())
+
+    @property
+    def _settings(self) -> dict[str, str]:
+        return {**self.tags, COLOUR: self.colour}
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, **self._settings}
+
+    def _arguments(self, *arguments: str) -> list[str]:
+        files = [word for file in self.files for word in ("-f", str(file))]
+        return [*self.command, "-p", self.name, *files, *arguments]
+
+
+def find_command() -> tuple[str, ...]:
+    """Return how compose is called here: the plugin of docker, else docker-compose. Raises ComposeError."""
+    plugin = ("docker", "compose")
+    if shutil.which("docker") and _works((*plugin, "version")):
+        return plugin
+    if shutil.which("docker-compose"):
+        return ("docker-compose",)
+    raise ComposeError(
+        "neither `docker compose` nor `docker-compose` is installed here: install Docker Compose, or name its command "
+        "with --compose (BLUEGREEN_COMPOSE)"
+    )
+
+
+def _works(command: tuple[str, ...]) -> bool:
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=ANSWER_S, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return done.returncode == 0
+
+
+def _ended(process: "subprocess.Popen[bytes]", limit_s: float) -> int | None:
+    try:
+        return process.wait(limit_s)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.send_signal(signal.SIGINT)
+    if _ended(process, STOP_S) is None:
+        process.kill()
+        process.wait()

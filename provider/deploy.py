@@ -1,0 +1,363 @@
+"""Deploys a release: takes the lease, starts it in the colour that stands by, follows its rollout (rule 17).
+
+Whatever happens, the lease is given back, and a rollout that has begun goes on without us.
+"""
+
+import shlex
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from provider.client import Admin, NoDaemon, Refused, service_path
+from provider.compose import ComposeError, Project
+from provider.errors import BluegreenError
+from provider.following import PASSING, UNTOLD, Answer, EndedOtherwise, Show, Story, Tell, TimedOut, ended, words
+
+COLOURS = ("blue", "green")
+FIRST = "blue"
+RENEW_EVERY_S = 300.0
+SEEN_WITHIN_S = 60.0
+BEGUN_WITHIN_S = 5.0
+FIRST_WITHIN_S = 600.0
+
+
+class Withheld(BluegreenError):  # noqa: N818
+    """The deployment was not begun, or was given up, before anything was switched; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be deployed. `colour` may name the standby; `force` also while the release before is watched."""
+
+    service: str
+    compose: tuple[str, ...]
+    files: tuple[Path, ...]
+    prefix: str
+    tags: Mapping[str, str]
+    colour: str | None = None
+    timeout_s: float | None = None
+    force: bool = False
+    reason: str | None = None
+
+
+class Deployment:
+    """One deployment; `run` does all of it, and `left` says what an interrupt leaves behind."""
+
+    def __init__(self, admin: Admin, order: Order, tell: Tell, show: Show) -> None:
+        self.left = "nothing was started"
+        self._admin, self._order, self._tell, self._show = admin, order, tell, show
+        self._lease = _Lease(admin, order)
+        self._story = Story(admin, order.service, tell)
+        self._unread: list[Answer] = []
+
+    def run(self) -> str:
+        """Deploy, and return how it went in one sentence.
+
+        Raises:
+            Withheld: it was refused, or overtaken by a rollback, and nothing was switched.
+            ComposeError: compose failed, or no server came of what it has started.
+            EndedOtherwise: the rollout ended otherwise than switched.
+            TimedOut: the time is over; the rollout goes on.
+            NoDaemon, Refused: as of the questions to the daemon.
+        """
+        status = self._story.begin()
+        if status["active"] is None:
+            return self._first(status)
+        standby = _other(status["active"])
+        self._check_wanted(status, standby)
+        try:
+            self._lease.take()
+            return self._deploy(standby)
+        finally:
+            self._lease.give_back(self._tell)
+
+    # --- in the standby -------------------------------------------------------------------------------------------
+
+    def _deploy(self, standby: str) -> str:
+        name, project = self._order.service, self._project(standby)
+        status: Answer = self._admin.service(name)
+        self._check_lease(status)
+        if status["active"] != _other(standby):
+            raise Withheld(f"{name}: given up, as {standby} does not stand by any more: {status['active']} is active")
+        before = status["colours"][standby]["release"]
+        runs = f"runs release {before}" if before else f"is {status['colours'][standby]['state']}"
+        self._tell(f"{name}: {status['active']} is active; {standby} stands by and {runs}")
+        self._start(project, lambda: self._check_meanwhile(standby, before))
+        release = self._seen(project, standby, before)
+        return self._follow(standby, release, is_new=release != before)
+
+    def _start(self, project: Project, check: Callable[[], None]) -> None:
+        self._tell(f"$ {project.line('up', '-d')}")
+        self.left = f"compose was stopped, and what it has started in {project.colour} stays: {project.line('ps')}"
+        project.up(check)
+        self.left = f"what was started in {project.colour} stays, and its rollout goes on{self._ways_on()}"
+        self._story.limit(self._order.timeout_s)
+
+    def _check_meanwhile(self, standby: str, before: str | None) -> None:
+        """Raise Withheld when what compose is replacing got the traffic; a release of ours may have got it already."""
+        try:
+            self._lease.keep()
+            status: Answer = self._admin.service(self._order.service)
+        except NoDaemon:
+            return  # one that restarts switches nothing meanwhile
+        except Refused as refusal:
+            if refusal.status in PASSING:
+                return
+            raise
+        self._check_lease(status)
+        if status["active"] == standby and status["colours"][standby]["release"] == before is not None:
+            raise Withheld(f"{self._order.service}: given up, as {standby} was made active meanwhile")
+
+    def _check_lease(self, status: Answer) -> None:
+        name, lease = self._order.service, status["lease"]
+        if lease is None or lease["id"] != self._lease.id:
+            whose = f"; {lease['holder']} has it now" if lease else ""
+            raise Withheld(f"{name}: given up, as the lease on it is lost{whose}")
+        if lease["warning"] is not None:
+            raise Withheld(f"{name}: given up, as {lease['warning']}. Look at that first: bluegreen explain {name}")
+
+    def _seen(self, project: Project, colour: str, before: str | None) -> str:
+        """Return the release that was started, once the daemon sees it run in the colour, and nothing else there."""
+        name, ours = self._order.service, project.containers()
+        begun_mono_s, told = time.monotonic(), ""
+        while True:
+            self._keep_lease()
+            status = self._story.status()
+            found = status["colours"][colour]
+            there = {server["container"] for server in _servers(status, colour)}
+            if found["release"] is not None and there and there <= ours:
+                version = f" ({found['version']})" if found["version"] else ""
+                self._tell(f"{name}: release {found['release']}{version} runs in {colour}")
+                return str(found["release"])
+            if not there and told and (begun := self._begun(colour, before)):
+                self._tell(f"{name}: release {begun} was seen in {colour}, and is gone at the moment")
+                return begun
+            if there - ours:
+                foreign = ", ".join(sorted(map(str, there - ours)))
+                missing = f"{colour} has other containers too, remove them: {foreign} (not of {project.name})"
+            else:
+                missing = f"no container of {project.name} is a running server of {name} in {colour} yet"
+            self._show(status)
+            if missing != told and told:
+                self._tell(f"{name}: {missing}")
+            told = missing
+            away = any(one["code"] == "docker-away" for one in status["conditions"])
+            if not there and not away and time.monotonic() - begun_mono_s >= SEEN_WITHIN_S:
+                raise ComposeError(_unseen(status, name, project))
+            self._story.pause(status, missing)
+
+    def _begun(self, colour: str, before: str | None) -> str | None:
+        """Return the new release that the history tells of: one that crashes at once may be gone when we look."""
+        self._unread += self._story.news()
+        new = [row for row in self._unread if (row["event"], row["colour"]) == ("begun", colour)]
+        return next((str(row["release"]) for row in reversed(new) if row["release"] not in {None, before}), None)
+
+    def _news(self) -> list[Answer]:
+        unread, self._unread = self._unread, []
+        return [*unread, *self._story.news()]
+
+    def _follow(self, colour: str, release: str, *, is_new: bool) -> str:
+        """Follow the rollout of exactly this release to its end; ask for it where it does not begin by itself."""
+        begun_mono_s = time.monotonic()
+        latest: str | None = None
+        ends: dict[str, Answer] = {}
+        asked = False
+        while True:
+            for row in self._news():
+                if row["rollout"] and (row["colour"], row["release"]) == (colour, release):
+                    if row["event"] not in UNTOLD:
+                        self._tell(words(row))
+                    latest = row["rollout"]
+                    if row["outcome"] is not None:
+                        ends[row["rollout"]] = row
+            status = self._story.status()
+            under_way = status["rollout"]
+            if under_way is not None and (under_way["candidate"], under_way["release"]) == (colour, release):
+                latest = under_way["id"]
+            if latest is not None:
+                self.left = f"rollout {latest} goes on{self._ways_on()}"
+            if latest in ends:
+                return self._over(ends[latest], status)
+            self._show(status)
+            if latest is None and not asked:
+                asked = self._ask_for(status, colour, release, is_new=is_new, begun_mono_s=begun_mono_s)
+            if status["phase"] not in {"confirming", "watching"}:
+                self._keep_lease()
+            self._story.pause(status)
+
+    def _over(self, end: Answer, status: Answer) -> str:
+        if end["outcome"] != "switched":
+            raise EndedOtherwise(ended(end), end["outcome"])
+        colour, name = end["colour"], self._order.service
+        unproven = "" if status["confirmed"] else "; no Traefik has confirmed it, so look: bluegreen status " + name
+        return (
+            f"{name}: release {end['release']} is active in {colour}, and was watched to the end; "
+            f"{_other(colour)} is the way back while it runs, and may be stopped{unproven}"
+        )
+
+    def _ask_for(self, status: Answer, colour: str, release: str, *, is_new: bool, begun_mono_s: float) -> bool:
+        """Ask for a release that does not come by itself: it failed before, or has been active already."""
+        name, blocking, override = self._order.service, status["blocking"], status["override"]
+        failed = next(
+            (one for one in status["quarantined"] if (one["colour"], one["release"]) == (colour, release)), None
+        )
+        rejected = override is not None and override["rejected"] == release
+        if not failed and not rejected:
+            if blocking is not None:
+                return False
+            if is_new and time.monotonic() - begun_mono_s < BEGUN_WITHIN_S:
+                return False
+        if failed:
+            why = f"failed before ({failed['outcome']} in rollout {failed['rollout']})"
+        else:
+            why = "was rejected before" if rejected else "is not new in this colour"
+        self._tell(f"{name}: release {release} {why}, so it is asked for: {shlex.join(_switch(name, colour, release))}")
+        body = {
+            "colour": colour,
+            "release": release,
+            "reason": self._order.reason or f"deployed again, though it {why}",
+        }
+        try:
+            self._story.patiently(lambda: self._admin.post(service_path(name, "switch"), body), passing=PASSING)
+        except Refused as refusal:
+            if refusal.status == 409:
+                raise Withheld(f"{name}: {refusal}") from None
+            raise
+        return True
+
+    def _keep_lease(self) -> None:
+        """Go on without a lease that is lost: what was to be started runs, and is followed by its release."""
+        try:
+            self._lease.keep()
+        except Withheld as lost:
+            self._tell(f"{lost}; the rollout is followed all the same")
+
+    # --- the very first -------------------------------------------------------------------------------------------
+
+    def _first(self, status: Answer) -> str:
+        """Start a service that runs nothing yet. The API leases only a standby, and there is none."""
+        name, colour = self._order.service, self._order.colour or FIRST
+        if any(found["state"] != "empty" for found in status["colours"].values()):
+            raise Withheld(f"{name}: {status['blocking']}")
+        project = self._project(colour)
+        self._tell(f"{name}: it runs nothing yet, so {colour} becomes active as soon as it runs")
+        self._start(project, lambda: None)
+        begun_mono_s = time.monotonic()
+        while True:
+            status = self._story.status()
+            self._show(status)
+            found = status["colours"][colour]
+            if status["active"] == colour and found["state"] == "healthy":
+                return f"{name}: release {found['release']} is active in {colour}"
+            if status["active"] == _other(colour):
+                raise Withheld(f"{name}: {status['active']} became active meanwhile, not {colour}")
+            missing = f"{colour} is {found['state']}" + (f"; {status['blocking']}" if status["blocking"] else "")
+            passed_s = time.monotonic() - begun_mono_s
+            if status["active"] is None and found["state"] == "empty" and passed_s >= SEEN_WITHIN_S:
+                raise ComposeError(_unseen(status, name, project))
+            if self._order.timeout_s is None and passed_s >= FIRST_WITHIN_S:
+                raise TimedOut(f"{name}: timed out after {FIRST_WITHIN_S:g} s: {missing}")
+            self._story.pause(status, missing)
+
+    # --- before anything is done ----------------------------------------------------------------------------------
+
+    def _check_wanted(self, status: Answer, standby: str) -> None:
+        name, colour = self._order.service, self._order.colour
+        if colour is not None and colour != standby:
+            raise Withheld(f"{name}: {colour} is active, and deploy changes only the colour that stands by, {standby}")
+        if any(server["container"] is None for colour in COLOURS for server in _servers(status, colour)):
+            raise Withheld(f"{name}: its servers stand in the desired-state file: a release of them is an edit of it")
+        if status["desired"] == status["active"]:
+            raise Withheld(
+                f"{name}: the desired-state file says active: {status['desired']}, so {standby} would get no traffic. "
+                f"Write active: auto, or active: {standby}"
+            )
+        if status["paused"]:
+            raise Withheld(
+                f"{name}: forward rollouts are stopped, by hold: true in the file or by: bluegreen pause. Remove the "
+                f"one, or: {shlex.join(['bluegreen', 'resume', name])}"
+            )
+
+    def _ways_on(self) -> str:
+        follow, abort = (shlex.join(["bluegreen", verb, self._order.service]) for verb in ("wait", "abort"))
+        return f"; to follow it: {follow}; to abort it: {abort}"
+
+    def _project(self, colour: str) -> Project:
+        order = self._order
+        return Project(order.compose, f"{order.prefix}-{colour}", order.files, colour, order.tags)
+
+
+class _Lease:
+    """The lease of one deployment; its id is made here, so that it can be given back even if no answer came."""
+
+    def __init__(self, admin: Admin, order: Order) -> None:
+        self.id = uuid4().hex
+        self.is_ours = False
+        self._admin, self._order = admin, order
+        self._taken_mono_s = 0.0
+
+    def take(self) -> None:
+        """Take it. Raises Withheld where the daemon refuses it."""
+        self.is_ours = True
+        try:
+            self._ask()
+        except Refused as refusal:
+            self.is_ours = False
+            if refusal.status == 409:
+                raise Withheld(f"{self._order.service}: {refusal}") from None
+            raise
+
+    def keep(self) -> None:
+        """Go on with it when it is time. Raises Withheld when somebody else has it."""
+        if not self.is_ours or time.monotonic() - self._taken_mono_s < RENEW_EVERY_S:
+            return
+        try:
+            self._ask()
+        except NoDaemon:
+            return
+        except Refused as refusal:
+            if refusal.code == "leased":
+                self.is_ours = False
+                raise Withheld(f"{self._order.service}: given up, as the lease is lost: {refusal}") from None
+            if refusal.status not in {409, 503}:
+                raise
+
+    def _ask(self) -> None:
+        order = self._order
+        body = {"id": self.id, "force": order.force} | ({"reason": order.reason} if order.reason else {})
+        self._admin.post(service_path(order.service, "lease"), body)
+        self._taken_mono_s = time.monotonic()
+
+    def give_back(self, tell: Tell) -> None:
+        """Give it back, if it is ours; one that cannot be given back ends by itself."""
+        if not self.is_ours:
+            return
+        try:
+            self._admin.delete(f"{service_path(self._order.service, 'lease')}?id={self.id}")
+        except (NoDaemon, Refused) as failure:
+            tell(f"{self._order.service}: the lease could not be given back, and ends by itself in 15 min: {failure}")
+
+
+def _other(colour: str) -> str:
+    return COLOURS[1 - COLOURS.index(colour)]
+
+
+def _servers(status: Answer, colour: str) -> list[Answer]:
+    servers: list[Answer] = status["colours"][colour]["servers"]
+    return servers
+
+
+def _switch(name: str, colour: str, release: str) -> list[str]:
+    return ["bluegreen", "switch", name, colour, "--release", release]
+
+
+def _unseen(status: Answer, name: str, project: Project) -> str:
+    told = "".join(f" {one['message']}." for one in status["conditions"] if one["code"] == "containers")
+    return (
+        f"{name}: compose ended well, and after {SEEN_WITHIN_S:g} s the daemon sees none of its containers as a server "
+        f"of {name} in {project.colour}; nothing was switched.{told} Do they run ({project.line('logs')}), carry the "
+        f"labels bluegreen.service={name} and bluegreen.colour=${{BLUEGREEN_COLOUR}}, and is the engine that compose "
+        f"talks to the daemon's?"
+    )

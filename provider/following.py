@@ -1,0 +1,223 @@
+"""Follows one service from outside: how it stands, and what its history has said since the following began.
+
+Both are asked for every second, so that a daemon that restarts in between loses nothing: a rollout that ends while
+nobody looks is found in the history.
+"""
+
+import shlex
+import time
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Any, TypeAlias, TypeVar
+from urllib.parse import urlencode
+
+from provider.client import Admin, NoDaemon, Refused
+from provider.errors import BluegreenError
+
+T = TypeVar("T")
+Answer: TypeAlias = Mapping[str, Any]
+Tell: TypeAlias = Callable[[str], None]
+Show: TypeAlias = Callable[[Answer], None]
+
+LOOK_EVERY_S = 1.0
+PATIENCE_S = 30.0
+ROWS_AT_ONCE = 1000
+SWITCHED_PHASES = frozenset({"steady", "confirming", "watching"})
+UNTOLD = frozenset({"tested"})
+"""What a line of its own has told before: that the smoke tests passed."""
+PASSING = frozenset({404, 503})
+"""A daemon that starts has no services yet, and one whose disk hangs cannot tell the history: both pass."""
+
+
+class EndedOtherwise(BluegreenError):  # noqa: N818  the word of the exit code
+    """The rollout that was followed ended, and its release did not stay active; `outcome` is its outcome."""
+
+    def __init__(self, words: str, outcome: str) -> None:
+        super().__init__(words)
+        self.outcome = outcome
+
+
+class TimedOut(BluegreenError):  # noqa: N818
+    """The time that was given is over; the text says what is still waited for. Nothing was stopped."""
+
+
+class Until(StrEnum):
+    """What `wait` waits for."""
+
+    CONFIRMED = "confirmed"
+    STEADY = "steady"
+
+
+class Story:
+    """How a service stands and what is new in its history; see `limit` for how long.
+
+    Every question but the first ones of `begin` is repeated while no daemon answers, for 30 s at most.
+    """
+
+    def __init__(self, admin: Admin, service: str, tell: Tell) -> None:
+        self.service = service
+        self._admin, self._tell = admin, tell
+        self._end_mono_s: float | None = None
+        self._since: str | None = None
+        self._known: list[Answer] = []
+
+    def limit(self, seconds: float | None) -> None:
+        """Let the time be over in so many seconds; None sets no limit."""
+        self._end_mono_s = None if seconds is None else time.monotonic() + seconds
+
+    def begin(self) -> Answer:
+        """Look for the first time; what the history holds by now is no news. Raises NoDaemon and Refused."""
+        self._remember(list(reversed(self._rows(limit=ROWS_AT_ONCE))))
+        return self._admin.service(self.service)
+
+    def status(self) -> Answer:
+        """Return how the service stands. Raises NoDaemon and Refused."""
+        return self.patiently(lambda: self._admin.service(self.service))
+
+    def news(self) -> list[Answer]:
+        """Return the rows of the history that are new since the last look, oldest first."""
+        rows = self.patiently(lambda: self._rows(since=self._since, limit=ROWS_AT_ONCE))
+        new = [row for row in reversed(rows) if row not in self._known]
+        self._remember(new)
+        return new
+
+    def patiently(self, ask: Callable[[], T], *, passing: frozenset[int] = PASSING) -> T:
+        """Ask until a daemon answers; raise its last failure after 30 s of them, or at the end of the time given."""
+        lost_mono_s = None
+        while True:
+            try:
+                return ask()
+            except (NoDaemon, Refused) as failure:
+                if isinstance(failure, Refused) and failure.status not in passing:
+                    raise
+                now = time.monotonic()
+                if lost_mono_s is None:
+                    lost_mono_s = now
+                    self._tell(f"{failure}; asked again for {PATIENCE_S:g} s")
+                if now - lost_mono_s >= PATIENCE_S or self.is_over:
+                    raise
+            time.sleep(LOOK_EVERY_S)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time given is over."""
+        return self._end_mono_s is not None and time.monotonic() >= self._end_mono_s
+
+    def pause(self, status: Answer, what: str = "") -> None:
+        """Wait until it is time for the next look. Raises TimedOut, with what is waited for, when the time is over."""
+        if self.is_over:
+            raise TimedOut(f"{self.service}: timed out: {what or waits_for(status)}")
+        left_s = LOOK_EVERY_S if self._end_mono_s is None else self._end_mono_s - time.monotonic()
+        time.sleep(max(0.0, min(LOOK_EVERY_S, left_s)))
+
+    def _rows(self, **query: object) -> list[Answer]:
+        asked = urlencode({"service": self.service} | {key: value for key, value in query.items() if value is not None})
+        found: Any = self._admin.get(f"/api/v1/history?{asked}")
+        rows: list[Answer] = found["history"]
+        return rows
+
+    def _remember(self, rows: list[Answer]) -> None:
+        """Keep the last moment that was told of, and what was told of it: more of the same moment may come."""
+        if rows:
+            last = rows[-1]["at"]
+            kept = self._known if last == self._since else []
+            self._since, self._known = last, [*kept, *(row for row in rows if row["at"] == last)]
+
+
+def wait(story: Story, active: str | None, until: Until, tell: Tell, show: Show) -> Answer:
+    """Wait until it is so, and return how the service stands then; that the colour named is active belongs to it.
+
+    Raises:
+        EndedOtherwise: a rollout ended otherwise than switched while this waited.
+        TimedOut: it is not so yet, and the time is over.
+        NoDaemon: no daemon answered for 30 s, or at the end of the time given.
+        Refused: the daemon does not know the service, or wants a token.
+    """
+    # A daemon that restarts while this begins is waited for; a name that it does not know is none.
+    status = story.patiently(story.begin, passing=PASSING - {404})
+    while True:
+        show(status)
+        missing = missing_to(status, active, until)
+        for row in story.news():
+            if row["rollout"] and row["event"] not in UNTOLD:
+                tell(words(row))
+            if row["outcome"] not in {None, "switched"} and not goes_on(row, story.status()):
+                raise EndedOtherwise(ended(row), row["outcome"])
+        if missing is None:
+            return status
+        story.pause(status, missing)
+        status = story.status()
+
+
+def missing_to(status: Answer, active: str | None, until: Until) -> str | None:
+    """Say what is missing to what is waited for; None when it is so.
+
+    A release that has yet to switch is not confirmed, whatever Traefik shows of the one before it; only who names the
+    colour that is active already asks for no other.
+    """
+    now, phase = status["active"], status["phase"]
+    if now is None:
+        return waits_for(status)
+    if active is not None and now != active:
+        return f"{now} is active, not {active}" + (f": {status['blocking']}" if status["blocking"] else "")
+    match until:
+        case Until.STEADY:
+            done = phase == "steady" and status["rollout"] is None
+        case Until.CONFIRMED:
+            done = status["confirmed"] and (active is not None or phase in SWITCHED_PHASES)
+            if phase in SWITCHED_PHASES and not status["confirmed"]:
+                return f"{now} is active, and not every Traefik was seen to have applied that"
+    return None if done else waits_for(status)
+
+
+def waits_for(status: Answer) -> str:
+    """Say in which phase a service is, and what it waits for."""
+    return f"in phase {status['phase']}" + (f": {status['blocking']}" if status["blocking"] else "")
+
+
+def goes_on(row: Answer, status: Answer) -> bool:
+    """Tell whether a rollout that was superseded goes on as another one: a group that grew brings the same release."""
+    now = status["rollout"]
+    same = now is not None and (now["candidate"], now["release"]) == (row["colour"], row["release"])
+    return row["outcome"] == "superseded" and same
+
+
+def ended(row: Answer) -> str:
+    """Say how a rollout ended."""
+    by = f" by {row['actor']}" if row["actor"] else ""
+    why = f": {row['detail']}" if row["detail"] else ""
+    return (
+        f"{row['service']}: rollout {row['rollout']} of release {row['release']} in {row['colour']} ended as "
+        f"{row['outcome']}{by}{why}"
+    )
+
+
+def words(row: Answer) -> str:
+    """Tell one row of the history, of a rollout, in words."""
+    service, release, detail = row["service"], row["release"], row["detail"]
+    told = _WORDS.get(row["event"], f"{row['event'].replace('-', ' ')}{{because}}")
+    filled = told.format(
+        release=release,
+        colour=row["colour"],
+        actor=row["actor"],
+        until=f" {detail}" if detail else "",
+        because=f": {detail}" if detail else "",
+        approve=shlex.join(["bluegreen", "approve", service, "--release", release or ""]),
+    )
+    return f"{service} {row['rollout']}: {filled}"
+
+
+_WORDS: Mapping[str, str] = {
+    "begun": "brings release {release} to {colour}{because}",
+    "ready": "healthy",
+    "smoke-passed": "the smoke tests passed",
+    "smoke-failed": "the smoke tests failed",
+    "approval-wanted": "waits for approval{until}: {approve}",
+    "approval-reminder": "still waits for approval{until}: {approve}",
+    "approval-given": "approved by {actor}{because}",
+    "approved": "every gate let it through",
+    "shifted": "{colour} has the traffic; Traefik has yet to confirm it",
+    "confirmed": "Traefik confirmed it; the watch begins",
+    "unconfirmed": "not confirmed{because}; the watch begins",
+    "watched": "the watch is over{because}",
+}

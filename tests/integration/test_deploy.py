@@ -1,0 +1,334 @@
+"""`bluegreen deploy` with a real Docker Compose and Engine: rule 17 and its exit codes."""
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, STDOUT
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from provider.compose import find_command
+from provider.errors import BluegreenError
+from tests.components import missing
+from tests.integration.daemon import FAST_CHECKS, Daemon, StartDaemon
+from tests.integration.engine import Engine
+from tests.integration.test_release import HOST, until_routed
+from tests.integration.traefik import Load, StartTraefik
+from tests.waiting import eventually
+
+DESIRED = f"""\
+environment: production
+services:
+  shop:
+    router: {{rule: "Host(`{HOST}`)", entryPoints: [web]}}
+    settle: 200ms
+    watch: 1s
+    healthCheck: {FAST_CHECKS}
+"""
+UNWATCHED = DESIRED + "    deadlines: {confirming: 200ms}\n"
+"""Nobody polls, so nobody confirms."""
+SMOKE = "    smokeTests: [{name: home, path: /, contains: 'shop green 2'}]\n"
+COMPOSE = """\
+version: "2.4"
+services:
+  app:
+    image: bluegreen-test
+    network_mode: bridge
+    environment:
+      BODY: shop ${BLUEGREEN_COLOUR} ${TAG}
+    labels:
+      bluegreen.service: shop
+      bluegreen.colour: ${BLUEGREEN_COLOUR}
+      bluegreen.version: ${TAG}
+"""
+
+
+class Deploys:
+    """Runs `bluegreen deploy` against one daemon, from a folder of its own that holds the compose file."""
+
+    def __init__(self, engine: Engine, folder: Path) -> None:
+        self.engine, self.folder = engine, folder
+        self.file = folder / "compose.yaml"
+        self.file.write_text(COMPOSE)
+
+    @asynccontextmanager
+    async def begin(self, daemon: Daemon, tag: str, *more: str, **environment: str) -> AsyncIterator["Deploy"]:
+        command = (sys.executable, "-m", "provider", "deploy", "shop", "-f", "compose.yaml", "-e", f"TAG={tag}", *more)
+        own = {"DOCKER_HOST": self.engine.url, "BLUEGREEN_ADMIN": daemon.admin_url, "BLUEGREEN_COLOUR": "red"}
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **own, **environment},
+            stdout=PIPE,
+            stderr=STDOUT,
+        )
+        deploy = Deploy(process)
+        try:
+            yield deploy
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await deploy.ends()
+
+    async def bluegreen(self, daemon: Daemon, *arguments: str) -> tuple[int, str]:
+        """Run another verb of a client."""
+        environment = {**os.environ, "BLUEGREEN_ADMIN": daemon.admin_url}
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "provider", *arguments), env=environment, stdout=PIPE, stderr=STDOUT
+        )
+        text, _ = await process.communicate()
+        return process.returncode or 0, text.decode()
+
+    async def first(self, daemon: Daemon) -> None:
+        """Deploy version 1, which starts in blue."""
+        code, text = await self.run(daemon, "1")
+        assert code == 0, text
+        await daemon.until("shop", active="blue", phase="steady")
+
+    def slow(self) -> str:
+        """Return a compose that starts nothing until `go`."""
+        script = self.folder / "slow-compose"
+        script.write_text(SLOW.replace("COMMAND", " ".join(find_command())))
+        script.chmod(0o755)
+        return str(script)
+
+    def go(self) -> None:
+        """Let a slow compose start what it was asked to start."""
+        (self.folder / "go").touch()
+
+    async def run(self, daemon: Daemon, tag: str, *more: str, **environment: str) -> tuple[int, str]:
+        async with self.begin(daemon, tag, *more, **environment) as deploy:
+            return await deploy.ends(), deploy.text
+
+    def remove(self) -> None:
+        for project in ("shop-blue", "shop-green"):
+            label = {"label": f"com.docker.compose.project={project}"}
+            self.engine.remove(*(found["Id"] for found in self.engine.api.containers(all=True, filters=label)))
+
+
+class Deploy:
+    """One deployment that runs; `text` is what it has said."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process, self.text = process, ""
+        self._reading = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            self.text += line.decode()
+
+    async def until_said(self, words: str) -> None:
+        def look() -> bool:
+            assert words in self.text, self.text
+            return True
+
+        await eventually(look)
+
+    async def ends(self) -> int:
+        async with asyncio.timeout(120):
+            await self._reading
+            return await self.process.wait()
+
+
+@pytest.fixture
+def deploys(engine: Engine, tmp_path: Path) -> Iterator[Deploys]:
+    try:
+        find_command()
+    except BluegreenError as error:
+        missing("docker", str(error))
+    folder = tmp_path / "application"
+    folder.mkdir()
+    made = Deploys(engine, folder)
+    yield made
+    made.remove()
+
+
+async def test_deploys_go_through_one_after_the_other_and_lose_no_request(
+    start_daemon: StartDaemon, start_traefik: StartTraefik, engine: Engine, deploys: Deploys
+) -> None:
+    """Section 6.4: 0 when the watch is over. The first one of all starts blue."""
+    daemon = await start_daemon(DESIRED, docker=engine.url)
+    traefik = await start_traefik(daemon.endpoint)
+    code, text = await deploys.run(daemon, "1")
+    assert code == 0, text
+    assert text.splitlines()[-1].endswith("is active in blue")
+    await until_routed(daemon, traefik.url("web"), "shop blue 1\n")
+    async with Load(traefik.url("web"), HOST) as load:
+        for tag, colour in (("2", "green"), ("3", "blue")):
+            code, text = await deploys.run(daemon, tag)
+            assert code == 0, text
+            await load.until_all(f"shop {colour} {tag}\n")
+            status = await daemon.until("shop", active=colour, phase="steady", confirmed=True, lease=None)
+            release = status["colours"][colour]["release"]
+            assert f"BLUEGREEN_COLOUR={colour}" in text
+            assert f"release {release} ({tag}) runs in {colour}" in text
+            assert f"release {release} is active in {colour}, and was watched to the end" in text
+            assert "\x1b" not in text
+    assert load.failures == []
+    events = [line["event"] for line in (await history(daemon))[::-1]]
+    assert events.count("lease-taken") == events.count("lease-ended") == 2
+
+
+SLOW = """\
+#!/bin/sh
+case "$*" in
+*" up "*)
+    echo compose begins
+    while [ ! -e go ]; do sleep 0.05; done
+    ;;
+esac
+exec COMMAND "$@"
+"""
+
+
+async def test_a_second_deployment_at_once_is_refused_with_the_holder(
+    start_daemon: StartDaemon, engine: Engine, deploys: Deploys
+) -> None:
+    """Rule 17: exit code 3; the first one is not disturbed."""
+    daemon = await start_daemon(UNWATCHED, docker=engine.url)
+    await deploys.first(daemon)
+    async with deploys.begin(daemon, "2", "--compose", deploys.slow(), LOGNAME="ann") as first:
+        await first.until_said("compose begins")
+        code, text = await deploys.run(daemon, "3", LOGNAME="ben")
+        assert (code, text.count("\n")) == (3, 1)
+        assert text.startswith("bluegreen: shop: ann deploys shop and holds its lease until ")
+        deploys.go()
+        assert await first.ends() == 0, first.text
+    assert (await daemon.until("shop", active="green", lease=None))["colours"]["green"]["version"] == "2"
+
+
+async def test_a_release_that_fails_its_smoke_test_ends_with_4_and_the_reason(
+    start_daemon: StartDaemon, engine: Engine, deploys: Deploys
+) -> None:
+    """P1, P9; deployed once more it is not new, so that it has to be asked for, and fails again."""
+    daemon = await start_daemon(UNWATCHED + SMOKE, docker=engine.url)
+    await deploys.first(daemon)
+    code, text = await deploys.run(daemon, "bad")
+    assert code == 4, text
+    assert "shop r1: the smoke tests failed\n" in text
+    end = text.splitlines()[-1]
+    assert end.startswith("bluegreen: shop: rollout r1 of release ")
+    assert "ended as aborted: gate smoke of shop: home failed on " in end
+    await daemon.until("shop", active="blue", phase="steady", lease=None)
+    code, text = await deploys.run(daemon, "bad")
+    assert code == 4, text
+    assert "failed before (aborted in rollout r1), so it is asked for: bluegreen switch shop green --release " in text
+    assert text.splitlines()[-1].startswith("bluegreen: shop: rollout r2 of release ")
+    code, text = await deploys.run(daemon, "2")
+    assert code == 0, text
+    assert "; no Traefik has confirmed it, so look: bluegreen status shop" in text
+
+
+async def test_what_is_active_already_is_deployed_again_by_asking_for_the_way_back(
+    start_daemon: StartDaemon, engine: Engine, deploys: Deploys
+) -> None:
+    """The same compose file and tags in the colour that stands by: nothing is started, and nothing begins by itself."""
+    daemon = await start_daemon(UNWATCHED, docker=engine.url)
+    await deploys.first(daemon)
+    assert (await deploys.run(daemon, "2"))[0] == 0
+    code, text = await deploys.run(daemon, "1")
+    assert code == 0, text
+    assert " is not new in this colour, so it is asked for: bluegreen switch shop blue --release " in text
+    await daemon.until("shop", active="blue", phase="steady", lease=None)
+
+
+async def test_a_rollback_in_between_stops_compose_before_it_changes_what_has_the_traffic_again(
+    start_daemon: StartDaemon, engine: Engine, deploys: Deploys
+) -> None:
+    """Rule 17: a rollback ignores the lease and warns its holder."""
+    daemon = await start_daemon(UNWATCHED, docker=engine.url)
+    await deploys.first(daemon)
+    assert (await deploys.run(daemon, "2"))[0] == 0
+    async with deploys.begin(daemon, "3", "--compose", deploys.slow()) as deploy:
+        await deploy.until_said("compose begins")
+        code, text = await deploys.bluegreen(daemon, "rollback", "shop", "--reason", "checkout fails")
+        assert (code, text) == (0, "shop: blue of shop is active again\n")
+        assert await deploy.ends() == 3, deploy.text
+    assert "shop: given up, as green was rolled back by " in deploy.text
+    assert deploy.text.rstrip().endswith(": checkout fails. Look at that first: bluegreen explain shop")
+    status = await daemon.until("shop", active="blue", lease=None)
+    assert [server["version"] for server in status["colours"]["blue"]["servers"]] == ["1"]
+
+
+async def test_an_interrupt_leaves_the_rollout_running_and_says_how_to_go_on(
+    start_daemon: StartDaemon, engine: Engine, deploys: Deploys
+) -> None:
+    daemon = await start_daemon(UNWATCHED + "    approval: manual\n", docker=engine.url)
+    await deploys.first(daemon)
+    async with deploys.begin(daemon, "2") as deploy:
+        await deploy.until_said("waits for approval")
+        deploy.process.send_signal(signal.SIGINT)
+        assert await deploy.ends() == 130
+    assert deploy.text.splitlines()[-1] == (
+        "bluegreen: interrupted: shop: rollout r1 goes on; to follow it: bluegreen wait shop; "
+        "to abort it: bluegreen abort shop"
+    )
+    status = await daemon.until("shop", phase="approval", lease=None)
+    code, text = await deploys.run(daemon, "2", "--timeout", "1s")
+    assert code == 5, text
+    approve = f"bluegreen approve shop --release {status['rollout']['release']}"
+    assert f"timed out: in phase approval: release {status['rollout']['release']} waits for approval: {approve}" in text
+    assert text.rstrip().endswith("the rollout goes on: bluegreen wait shop")
+    assert (await deploys.bluegreen(daemon, *approve.split()[1:]))[0] == 0
+    code, text = await deploys.bluegreen(daemon, "wait", "shop", "--active", "green", "--timeout", "1m")
+    assert code == 0, text
+    assert text.splitlines()[-1].startswith("shop: green is active with release ")
+
+
+async def test_an_interrupt_while_compose_runs_gives_the_lease_back_and_switches_nothing(
+    start_daemon: StartDaemon, engine: Engine, deploys: Deploys
+) -> None:
+    daemon = await start_daemon(UNWATCHED, docker=engine.url)
+    await deploys.first(daemon)
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        async with deploys.begin(daemon, "2", "--compose", deploys.slow()) as deploy:
+            await deploy.until_said("compose begins")
+            deploy.process.send_signal(number)
+            assert await deploy.ends() == code
+        assert "interrupted: shop: compose was stopped, and what it has started in green stays: TAG=2 " in deploy.text
+        await daemon.until("shop", active="blue", rollout=None, lease=None)
+
+
+async def test_a_compose_that_fails_ends_with_1_and_gives_the_lease_back(
+    start_daemon: StartDaemon, engine: Engine, deploys: Deploys
+) -> None:
+    daemon = await start_daemon(UNWATCHED, docker=engine.url)
+    await deploys.first(daemon)
+    deploys.file.write_text(COMPOSE.replace("bluegreen-test", "bluegreen-test-none/such:1"))
+    code, text = await deploys.run(daemon, "2")
+    assert code == 1, text
+    assert "bluegreen: compose ended with exit code 1, and nothing was switched." in text
+    await daemon.until("shop", active="blue", rollout=None, lease=None)
+    code, text = await deploys.run(daemon, "2", "--compose", "no-such-compose")
+    assert code == 1, text
+    assert text.splitlines()[-1].startswith("bluegreen: no-such-compose cannot be started, and nothing was: ")
+    await daemon.until("shop", active="blue", rollout=None, lease=None)
+
+
+async def test_a_deployment_outlives_a_daemon_that_is_killed_and_started_again(
+    start_daemon: StartDaemon, engine: Engine, deploys: Deploys
+) -> None:
+    """P5, seen from outside."""
+    daemon = await start_daemon(UNWATCHED + "    approval: manual\n", docker=engine.url)
+    await deploys.first(daemon)
+    async with deploys.begin(daemon, "2") as deploy:
+        await deploy.until_said("waits for approval")
+        await daemon.kill()
+        await deploy.until_said("asked again for 30 s")
+        await daemon.start()
+        status = await daemon.until("shop", phase="approval")
+        command = ("approve", "shop", "--release", status["rollout"]["release"])
+        assert (await deploys.bluegreen(daemon, *command))[0] == 0
+        assert await deploy.ends() == 0, deploy.text
+
+
+async def history(daemon: Daemon) -> list[dict[str, object]]:
+    import orjson
+
+    _, body, _ = await daemon.get("/api/v1/history?service=shop", base=daemon.admin_url)
+    return list(orjson.loads(body)["history"])

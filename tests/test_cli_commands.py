@@ -1,0 +1,351 @@
+"""The verbs of a client against a real admin listener: what is asked, what is said, and how it ends."""
+
+import asyncio
+import json
+import os
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from provider.admin import admin_app
+from provider.cli import main
+from provider.model import Colour
+from tests.running import Running, listening, running, shop
+from tests.waiting import eventually
+
+MORE = "    initial: blue\n    watch: 1h\n    deadlines: {confirming: 1ms}\n"
+ONE = shop(more=MORE)
+TWO = shop(green="8082", more=MORE)
+MANUAL = TWO + "    approval: manual\n"
+SETTLED = TWO.replace("watch: 1h", "watch: 1ms")
+
+
+class Bluegreen:
+    """The command line beside a daemon of the test's own; it waits in a process, so that the daemon can answer."""
+
+    def __init__(self, daemon: Running, admin: str) -> None:
+        self.daemon, self.admin = daemon, admin
+
+    async def __call__(self, *arguments: str) -> tuple[int, str, str]:
+        async with self.begin(*arguments) as process:
+            async with asyncio.timeout(60):
+                out, err = await process.communicate()
+        return process.returncode or 0, out.decode(), err.decode()
+
+    @asynccontextmanager
+    async def begin(self, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+        environment = {**os.environ, "BLUEGREEN_ADMIN": self.admin, "LOGNAME": "ann"}
+        command = (sys.executable, "-m", "provider", *arguments)
+        process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE, env=environment)
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    async def status(self) -> dict[str, Any]:
+        code, out, _ = await self("status", "shop", "--json")
+        assert code == 0
+        return dict(json.loads(out))
+
+    async def until(self, **wanted: object) -> dict[str, Any]:
+        async def look() -> dict[str, Any]:
+            found = await self.status()
+            assert {key: found[key] for key in wanted} == wanted, found
+            return found
+
+        return await eventually(look)
+
+    async def release_is_in(self, text: str = TWO) -> str:
+        """Let a release come in green, healthy; return its id."""
+        self.daemon.load(text)
+        await self.daemon.judge(Colour.GREEN)
+        release: str = (await self.status())["colours"]["green"]["release"]
+        return release
+
+
+@pytest.fixture
+async def bluegreen(tmp_path: Path) -> AsyncIterator[Bluegreen]:
+    """A daemon on which blue is active and healthy."""
+    async with running(tmp_path / "state") as daemon, listening(admin_app(daemon.controller)) as admin:
+        daemon.load(ONE)
+        await daemon.judge(Colour.BLUE)
+        made = Bluegreen(daemon, admin)
+        await made.until(active="blue")
+        yield made
+
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+
+async def test_approve_says_what_it_did_and_what_was_done_already(bluegreen: Bluegreen) -> None:
+    release = await bluegreen.release_is_in(MANUAL)
+    await bluegreen.until(phase="approval")
+    code, out, err = await bluegreen("approve", "shop", "--release", "0" * 8)
+    assert (code, out) == (3, "")
+    assert f"then bluegreen approve shop --release {release}" in err
+    told = f"shop: release {release} is approved; to follow it: bluegreen wait shop\n"
+    assert await bluegreen("approve", "shop", "--release", release) == (0, told, "")
+    await bluegreen.until(active="green")
+    again = f"shop: nothing to do: release {release} is active; to follow it: bluegreen wait shop\n"
+    assert await bluegreen("approve", "shop", "--release", release) == (0, again, "")
+
+
+async def test_abort_pause_resume_and_retry_each_say_one_line(bluegreen: Bluegreen) -> None:
+    release = await bluegreen.release_is_in(MANUAL)
+    await bluegreen.until(phase="approval")
+    assert await bluegreen("abort", "shop", "--reason", "no") == (0, "shop: rollout r1 is aborted\n", "")
+    told = "shop: nothing to do: no rollout of shop is under way\n"
+    assert await bluegreen("abort", "shop") == (0, told, "")
+    assert await bluegreen("pause", "shop") == (0, "shop: shop is paused\n", "")
+    assert await bluegreen("pause", "shop") == (0, "shop: nothing to do: shop was paused by ann\n", "")
+    assert await bluegreen("resume", "shop") == (0, "shop: shop goes on\n", "")
+    told = f"shop: tried again: shop green {release}; to follow it: bluegreen wait shop\n"
+    assert await bluegreen("retry", "shop") == (0, told, "")
+
+
+async def test_switch_takes_either_colour_in_any_case_and_only_the_release_that_is_meant(bluegreen: Bluegreen) -> None:
+    release = await bluegreen.release_is_in(MANUAL.replace("active: auto", "active: blue"))
+    code, out, err = await bluegreen("switch", "shop", "green", "--release", "other")
+    assert (code, out, err) == (3, "", f"bluegreen: green of shop runs release {release}, not other\n")
+    told = "shop: rollout r1 to green has begun; to follow it: bluegreen wait shop\n"
+    assert await bluegreen("switch", "shop", "Green", "--release", release) == (0, told, "")
+
+
+async def test_force_wants_a_reason_before_anything_is_asked() -> None:
+    for arguments in (
+        ["switch", "shop", "green", "--force"],
+        ["rollback", "shop", "--force", "--reason", " "],
+        ["deploy", "shop", "-f", "compose.yaml", "--force"],
+    ):
+        done = CliRunner().invoke(main, arguments, env={"BLUEGREEN_ADMIN": "http://127.0.0.1:1"})
+        assert done.exit_code == 2
+        assert "--force wants a --reason" in done.stderr
+
+
+async def test_rollback_leaves_the_release_that_was_active_when_it_was_asked_for(bluegreen: Bluegreen) -> None:
+    """Rule 9: somebody else who was faster is success, and nothing is done twice."""
+    release = await bluegreen.release_is_in()
+    await bluegreen.until(active="green")
+    assert await bluegreen("rollback", "shop", "--reason", "it is bad") == (
+        0,
+        "shop: blue of shop is active again\n",
+        "",
+    )
+    told = f"shop: nothing to do: release {release} of shop is not active any more\n"
+    assert await bluegreen("rollback", "shop", "--from", release) == (0, told, "")
+    code, out, err = await bluegreen("rollback", "shop")
+    assert (code, out) == (3, "")
+    assert err.startswith("bluegreen: shop has no way back: ")
+
+
+@pytest.mark.parametrize("verb", ["abort", "rollback", "explain", "history", "wait"])
+async def test_a_service_that_the_daemon_does_not_know_is_a_usage_error(bluegreen: Bluegreen, verb: str) -> None:
+    code, out, err = await bluegreen(verb, "pay/../shop")
+    assert (code, out) == (2, "")
+    assert err == "bluegreen: the desired state has no service 'pay/../shop'; it has: shop\n"
+
+
+@pytest.mark.parametrize("verb", ["abort", "explain", "history"])
+def test_without_a_daemon_every_verb_ends_with_6(verb: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, [verb, "shop", "--admin", f"unix:{tmp_path / 'none'}"])
+    assert (done.exit_code, done.stdout) == (6, "")
+
+
+# --- explain and history ---------------------------------------------------------------------------------------------
+
+
+async def test_explain_says_it_in_sentences_or_as_json(bluegreen: Bluegreen) -> None:
+    code, out, err = await bluegreen("explain", "shop")
+    assert (code, err) == (0, "")
+    assert out.startswith("shop: blue has the traffic: release ")
+    code, as_json, _ = await bluegreen("explain", "shop", "--json")
+    assert out.splitlines() == json.loads(as_json)["explanation"]
+
+
+async def test_the_history_is_whole_lines_in_a_pipe_and_the_evidence_is_shown_when_asked_for(
+    bluegreen: Bluegreen,
+) -> None:
+    await bluegreen.release_is_in()
+    await bluegreen.until(phase="watching")
+    code, out, err = await bluegreen("history", "shop")
+    assert (code, err) == (0, "")
+    header, *lines = out.splitlines()
+    assert header.split() == ["TIME", "SERVICE", "EVENT", "COLOUR", "RELEASE", "ROLLOUT", "OUTCOME", "ACTOR", "DETAIL"]
+    events = [line.split()[3] for line in lines]
+    assert events[0] == "first-sight"
+    assert events[-2:] == ["shifted", "unconfirmed"]
+    code, verbose, _ = await bluegreen("history", "--verbose")
+    assert "    shop green http://127.0.0.1:8082: healthy\n" in verbose
+    code, as_json, _ = await bluegreen("history", "--json", "--limit", "1")
+    (newest,) = json.loads(as_json)
+    assert newest["event"] == "unconfirmed"
+    at = newest["at"]
+    code, out, _ = await bluegreen("history", "--since", at)
+    assert out.splitlines()[-1].split()[3] == "unconfirmed"
+    assert "first-sight" not in out
+    assert (await bluegreen("history", "--since", "2999-01-01"))[1] == "nothing was decided in that time\n"
+    assert "first-sight" in (await bluegreen("history", "--since", "1h"))[1]
+
+
+@pytest.mark.parametrize("since", ["yesterday", "2026-13-01", "-1h", "5 minutes", "2026"])
+def test_a_since_that_is_neither_date_nor_duration_says_what_to_write(since: str) -> None:
+    done = CliRunner().invoke(main, ["history", f"--since={since}", "--admin", "unix:/nowhere"])
+    if since == "2026":  # a number is one of seconds
+        assert done.exit_code == 6
+        return
+    assert done.exit_code == 2
+    assert "write a date such as 2026-01-31 or 2026-01-31T12:00:00Z, or a duration such as 2h" in done.stderr
+
+
+# --- wait ------------------------------------------------------------------------------------------------------------
+
+
+async def test_wait_ends_at_once_where_it_is_so(bluegreen: Bluegreen) -> None:
+    code, out, err = await bluegreen("wait", "shop")
+    assert (code, err) == (0, "")
+    assert out.startswith("shop: blue is active with release ")
+    assert out.endswith(", not confirmed, steady\n")
+    code, out, _ = await bluegreen("wait", "shop", "--active", "blue", "--json")
+    assert (code, json.loads(out)["active"]) == (0, "blue")
+
+
+async def test_wait_times_out_with_5_and_says_what_is_missing(bluegreen: Bluegreen) -> None:
+    assert await bluegreen("wait", "shop", "--active", "green", "--timeout", "0s") == (
+        5,
+        "",
+        "bluegreen: shop: timed out: blue is active, not green\n",
+    )
+    code, _, err = await bluegreen("wait", "shop", "--until", "confirmed", "--timeout", "0.1")
+    assert code == 5
+    assert err == "bluegreen: shop: timed out: blue is active, and not every Traefik was seen to have applied that\n"
+    code, _, err = await bluegreen("wait", "shop", "--timeout", "soon")
+    assert code == 2
+    assert "'soon' is no duration: write numbers with units, such as 300ms, 5s or 1m30s, or plain seconds" in err
+
+
+async def test_wait_follows_a_release_until_its_watch_is_over(bluegreen: Bluegreen) -> None:
+    release = await bluegreen.release_is_in(SETTLED + "    approval: manual\n")
+    await bluegreen.until(phase="approval")
+    async with bluegreen.begin("wait", "shop") as waiting:
+        assert waiting.stdout is not None
+        first = (await waiting.stdout.readline()).decode()
+        assert first == f"shop: release {release} waits for approval: bluegreen approve shop --release {release}\n"
+        assert (await bluegreen("approve", "shop", "--release", release))[0] == 0
+        rest = (await waiting.stdout.read()).decode()
+        assert await waiting.wait() == 0
+    assert "shop r1: approved by ann\nshop r1: every gate let it through\n" in rest
+    assert f"shop r1: the watch is over\nshop: green is active with release {release}, not confirmed, steady\n" in rest
+
+
+async def test_wait_ends_with_4_when_the_rollout_ends_otherwise(bluegreen: Bluegreen) -> None:
+    release = await bluegreen.release_is_in(MANUAL)
+    await bluegreen.until(phase="approval")
+    async with bluegreen.begin("wait", "shop", "--until", "confirmed", "--timeout", "60") as waiting:
+        assert waiting.stdout is not None
+        assert waiting.stderr is not None
+        await waiting.stdout.readline()
+        assert (await bluegreen("abort", "shop", "--reason", "not today"))[0] == 0
+        assert await waiting.wait() == 4
+        told = (await waiting.stderr.read()).decode()
+    assert told == f"bluegreen: shop: rollout r1 of release {release} in green ended as aborted by ann: not today\n"
+
+
+async def test_wait_goes_on_with_the_release_when_its_group_begins_a_larger_rollout(bluegreen: Bluegreen) -> None:
+    """Rule 11: what is superseded so is not another release, and no failure."""
+    grouped = MANUAL.replace("    initial: blue\n", "    initial: blue\n    group: front\n")
+    pay = (
+        grouped.partition("services:\n")[2].replace("  shop:", "  pay:").replace("shop.", "pay.").replace("808", "809")
+    )
+    without = pay.replace(", green: {urls: ['http://127.0.0.1:8092']}", "")
+    bluegreen.daemon.load(grouped + without)
+    for service in ("shop", "pay"):
+        await bluegreen.daemon.judge(Colour.BLUE, service=service)
+    await bluegreen.until(phase="waiting")
+    async with bluegreen.begin("wait", "shop") as waiting:
+        assert waiting.stdout is not None
+        await waiting.stdout.readline()
+        bluegreen.daemon.load(grouped + pay)
+        text = ""
+        while "brings release" not in text:
+            text = (await waiting.stdout.readline()).decode()
+            assert text
+        rollout = (await bluegreen.status())["rollout"]
+        assert text == f"shop {rollout['id']}: brings release {rollout['release']} to green\n"
+        assert (await bluegreen("abort", "pay"))[0] == 0
+        assert await waiting.wait() == 4
+
+
+async def test_wait_is_about_the_release_under_way_unless_the_colour_is_named(bluegreen: Bluegreen) -> None:
+    """An approval that was given a moment ago is not confirmed because the release before it is."""
+    from provider.following import Until, missing_to
+
+    status = {**await bluegreen.status(), "confirmed": True, "phase": "approval", "rollout": {"id": "r1"}}
+    assert missing_to(status, None, Until.CONFIRMED) == "in phase approval"
+    assert missing_to(status, "blue", Until.CONFIRMED) is None
+    assert missing_to({**status, "phase": "watching"}, None, Until.CONFIRMED) is None
+    assert missing_to({**status, "phase": "watching"}, None, Until.STEADY) == "in phase watching"
+    assert missing_to({**status, "active": None}, None, Until.STEADY) is not None
+
+
+async def test_status_goes_on_to_be_watched_while_the_daemon_restarts(bluegreen: Bluegreen) -> None:
+    from provider.cli.clients import _outlasting
+    from provider.client import NoDaemon
+
+    answers = iter([dict[str, object](services=[], conditions=[])])
+
+    def look() -> dict[str, object]:
+        try:
+            return dict(next(answers))
+        except StopIteration:
+            raise NoDaemon("no daemon answers at x") from None
+
+    ask = _outlasting(look)
+    assert ask()["conditions"] == []
+    told: Any = ask()["conditions"]
+    assert [one["message"] for one in told] == ["not up to date: no daemon answers at x"]
+    with pytest.raises(NoDaemon):
+        _outlasting(look)()
+
+
+# --- deploy, before it starts anything -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-e", "TAG"], "'TAG' is no NAME=VALUE, such as TAG=1.4.2"),
+        (["-e", "BLUEGREEN_COLOUR=red"], "BLUEGREEN_COLOUR is set by deploy itself"),
+        (["--project-prefix", "Shop"], "'Shop' cannot begin the name of a compose project"),
+        (["--timeout", "x"], "'x' is no duration"),
+        (["-f", "missing.yaml"], "missing.yaml: there is no such compose file (-f)"),
+    ],
+)
+def test_deploy_refuses_bad_usage_with_2(arguments: list[str], words: str, tmp_path: Path) -> None:
+    file = tmp_path / "compose.yaml"
+    file.touch()
+    done = CliRunner().invoke(main, ["deploy", "shop", "-f", str(file), "--admin", "unix:/nowhere", *arguments])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert words in done.stderr
+
+
+async def test_deploy_refuses_with_3_what_would_get_no_traffic_and_starts_nothing(
+    bluegreen: Bluegreen, tmp_path: Path
+) -> None:
+    file = tmp_path / "compose.yaml"
+    file.touch()
+    deploy = ("deploy", "shop", "-f", str(file), "--compose", "false")
+    code, out, err = await bluegreen(*deploy, "--color", "blue")
+    assert (code, out) == (3, "")
+    assert err == "bluegreen: shop: blue is active, and deploy changes only the colour that stands by, green\n"
+    code, _, err = await bluegreen(*deploy)
+    assert code == 3
+    assert "its servers stand in the desired-state file" in err
+    assert (await bluegreen.status())["lease"] is None

@@ -1,0 +1,262 @@
+"""The steps of a deployment, with a real daemon whose Docker is played; a real compose is used in integration/."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provider import compose, deploy, following
+from provider.admin import admin_app
+from provider.client import Admin, service_path
+from provider.compose import ComposeError
+from provider.deploy import Deployment, Order, Withheld
+from provider.following import EndedOtherwise, TimedOut
+from provider.model import ByColour, Colour, Server
+from tests.running import Running, listening, running
+from tests.waiting import eventually
+
+DESIRED = (
+    "environment: production\nservices:\n  shop:\n    router: {rule: 'Host(`shop.example.com`)'}\n"
+    "    settle: 1ms\n    watch: 1ms\n    deadlines: {confirming: 500ms}\n"
+)
+COMPOSE = """\
+#!/bin/sh
+case "$*" in
+*" ps -q") echo NEW ;;
+*) echo "$@" >>calls; while [ -e hold ]; do sleep 0.02; done ;;
+esac
+"""
+
+
+def server(container: str, release: str) -> Server:
+    return Server(f"http://127.0.0.1/{container}", release, version="1", container=container)
+
+
+OLD, NEW, STRANGE = server("old", "aaaa"), server("NEW", "bbbb"), server("strange", "bbbb")
+
+
+class Stage:
+    """A daemon that follows a played Docker, and deployments to it; `lines` are what they told."""
+
+    def __init__(self, daemon: Running, admin: str, folder: Path) -> None:
+        self.daemon, self.folder = daemon, folder
+        self.admin, self.address = Admin(admin), admin
+        self.lines: list[str] = []
+        script = folder / "compose"
+        script.write_text(COMPOSE)
+        script.chmod(0o755)
+
+    def docker(self, *, blue: tuple[Server, ...] = (OLD,), green: tuple[Server, ...] = ()) -> None:
+        """List the containers there are."""
+        self.daemon.list_docker(shop=ByColour(blue, green))
+
+    async def status(self) -> dict[str, Any]:
+        return dict(await asyncio.to_thread(self.admin.service, "shop"))
+
+    async def until_active(self, colour: str) -> None:
+        async def look() -> bool:
+            return bool((await self.status())["active"] == colour)
+
+        await eventually(look)
+
+    async def until_told(self, words: str) -> None:
+        await eventually(lambda: any(words in line for line in self.lines))
+
+    def begin(self, **more: Any) -> "asyncio.Task[str]":
+        order = Order("shop", (str(self.folder / "compose"),), (Path("compose.yaml"),), "shop", {}, **more)
+        made = Deployment(Admin(self.address), order, self.lines.append, lambda _: None)
+        return asyncio.create_task(asyncio.to_thread(made.run))
+
+    @property
+    def calls(self) -> list[str]:
+        """What compose was called with."""
+        file = self.folder / "calls"
+        return file.read_text().splitlines() if file.exists() else []
+
+    async def events(self) -> list[str]:
+        found: Any = await asyncio.to_thread(self.admin.get, "/api/v1/history?service=shop")
+        return [row["event"] for row in found["history"]][::-1]
+
+
+@pytest.fixture
+async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
+    for module in (compose, following):
+        monkeypatch.setattr(module, "LOOK_EVERY_S", 0.02)
+    monkeypatch.chdir(tmp_path)
+    async with (
+        running(tmp_path / "state", docker=True) as daemon,
+        listening(admin_app(daemon.controller)) as admin,
+    ):
+        daemon.load(DESIRED)
+        daemon.controller.intake.docker_connected(True, None)
+        yield Stage(daemon, admin, tmp_path)
+        (tmp_path / "hold").unlink(missing_ok=True)
+
+
+@pytest.fixture
+async def blue(stage: Stage) -> Stage:
+    """The old release is active in blue."""
+    stage.docker()
+    await stage.daemon.judge(Colour.BLUE)
+    await stage.until_active("blue")
+    return stage
+
+
+async def play(stage: Stage) -> None:
+    """Answer as Docker and the health checks do once the new container runs: it is listed again before the switch."""
+    stage.docker(green=(NEW,))
+    await stage.daemon.judge(Colour.GREEN, port="NEW")
+    await eventually(lambda: stage.daemon.edges.relisted)
+    stage.docker(green=(NEW,))
+
+
+async def test_a_deployment_takes_the_lease_starts_the_standby_and_follows_its_release(blue: Stage) -> None:
+    """Rule 17."""
+    done = blue.begin()
+    await blue.until_told("$ BLUEGREEN_COLOUR=green ")
+    await play(blue)
+    assert await done == (
+        "shop: release bbbb is active in green, and was watched to the end; blue is the way back while it runs, and "
+        "may be stopped; no Traefik has confirmed it, so look: bluegreen status shop"
+    )
+    assert blue.calls == ["-p shop-green -f compose.yaml up -d"]
+    assert blue.lines[0] == "shop: blue is active; green stands by and is empty"
+    assert "shop: release bbbb (1) runs in green" in blue.lines
+    assert [line.partition(": ")[2] for line in blue.lines if line.startswith("shop r1: ")] == [
+        "brings release bbbb to green",
+        "healthy",
+        "every gate let it through",
+        "green has the traffic; Traefik has yet to confirm it",
+        "not confirmed: nobody polls the document; the watch begins",
+        "the watch is over",
+    ]
+    events = await blue.events()
+    assert (events.count("lease-taken"), events[-1]) == (1, "lease-ended")
+
+
+async def test_the_lease_is_renewed_while_it_is_needed(blue: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deploy, "RENEW_EVERY_S", 0.0)
+    (blue.folder / "hold").touch()
+    done = blue.begin()
+
+    await eventually(lambda: blue.calls)
+    first = (await blue.status())["lease"]
+
+    async def renewed() -> bool:
+        lease = (await blue.status())["lease"]
+        return bool(lease["id"] == first["id"] and lease["until"] > first["until"])
+
+    await eventually(renewed)
+    (blue.folder / "hold").unlink()
+    await play(blue)
+    assert "release bbbb is active in green" in await done
+    events = await blue.events()
+    assert not {"lease-taken", "lease-renewed"} & set(events[events.index("unconfirmed") :])
+    assert events[-1] == "lease-ended"
+
+
+async def test_a_lease_that_is_lost_while_compose_runs_stops_it(blue: Stage) -> None:
+    (blue.folder / "hold").touch()
+    done = blue.begin()
+    await eventually(lambda: blue.calls)
+    lease = (await blue.status())["lease"]
+    await asyncio.to_thread(blue.admin.delete, f"{service_path('shop', 'lease')}?id={lease['id']}")
+    with pytest.raises(Withheld, match=r"^shop: given up, as the lease on it is lost$"):
+        await done
+
+
+async def test_containers_of_others_in_the_colour_are_named(blue: Stage) -> None:
+    """They make the colour another release than the one that was started, or hide that there is none."""
+    done = blue.begin(timeout_s=60.0)
+    await eventually(lambda: blue.calls)
+    blue.docker(green=(STRANGE,))
+    await blue.until_told("shop: green has other containers too, remove them: strange (not of shop-green)")
+    await play(blue)
+    assert "release bbbb is active in green" in await done
+
+
+async def test_a_release_that_is_gone_when_we_look_is_followed_by_what_the_history_says(blue: Stage) -> None:
+    """One that crashes at its start comes and goes."""
+    (blue.folder / "hold").touch()
+    done = blue.begin()
+    await eventually(lambda: blue.calls)
+    blue.docker(green=(NEW,))
+
+    async def begun() -> bool:
+        return "begun" in await blue.events()
+
+    await eventually(begun)
+    blue.docker()
+    (blue.folder / "hold").unlink()
+    await blue.until_told("shop: release bbbb was seen in green, and is gone at the moment")
+    await blue.until_told("shop r1: brings release bbbb to green")
+    await asyncio.to_thread(blue.admin.post, service_path("shop", "abort"), {"reason": "it crashes"})
+    with pytest.raises(
+        EndedOtherwise, match=r"rollout r1 of release bbbb in green ended as aborted by \w+: it crashes$"
+    ):
+        await done
+
+
+async def test_a_container_that_the_daemon_never_sees_ends_with_what_to_look_at(
+    blue: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deploy, "SEEN_WITHIN_S", 0.0)
+    with pytest.raises(ComposeError) as error:
+        await blue.begin()
+    assert "the daemon sees none of its containers as a server of shop in green; nothing was switched" in str(
+        error.value
+    )
+    assert "bluegreen.service=shop and bluegreen.colour=${BLUEGREEN_COLOUR}" in str(error.value)
+    assert (await blue.status())["lease"] is None
+
+
+async def test_out_of_time_it_says_what_is_missing(blue: Stage) -> None:
+    with pytest.raises(TimedOut, match=r"^shop: timed out: no container of shop-green is a running server of shop in"):
+        await blue.begin(timeout_s=0.1)
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda text: text + "    hold: true\n", "forward rollouts are stopped, by hold: true in the file or by:"),
+        (lambda text: text + "    active: blue\n", "says active: blue, so green would get no traffic"),
+    ],
+    ids=["held", "pinned"],
+)
+async def test_what_would_get_no_traffic_is_not_started(blue: Stage, edit: Callable[[str], str], words: str) -> None:
+    blue.daemon.load(edit(DESIRED))
+
+    async def edited() -> bool:
+        status = await blue.status()
+        return bool(status["paused"] or status["desired"] == "blue")
+
+    await eventually(edited)
+    with pytest.raises(Withheld, match=words):
+        await blue.begin()
+    assert blue.calls == []
+    assert "lease-taken" not in await blue.events()
+
+
+async def test_the_first_deployment_of_all_makes_its_colour_active(stage: Stage) -> None:
+    stage.docker(blue=())
+    done = stage.begin(colour="green")
+    await eventually(lambda: stage.calls)
+    stage.docker(blue=(), green=(NEW,))
+    await stage.daemon.judge(Colour.GREEN)
+    assert await done == "shop: release bbbb is active in green"
+    assert stage.calls == ["-p shop-green -f compose.yaml up -d"]
+
+
+async def test_where_both_colours_run_and_none_is_active_an_operator_has_to_choose(stage: Stage) -> None:
+    """Rule 1."""
+    stage.docker(green=(NEW,))
+
+    async def listed() -> bool:
+        return bool((await stage.status())["colours"]["green"]["servers"])
+
+    await eventually(listed)
+    with pytest.raises(Withheld, match=r"undecided: both colours have servers; name one: bluegreen switch shop"):
+        await stage.begin()
+    assert stage.calls == []
