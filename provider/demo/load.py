@@ -1,8 +1,10 @@
 """The clients of the demo: a steady, bounded load, of which every request is counted."""
 
 import asyncio
+import itertools
 import os
 from collections import Counter
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import aiohttp
@@ -26,25 +28,26 @@ def cause(error: aiohttp.ClientError | TimeoutError) -> str:
 
 
 class Turn(NamedTuple):
-    """An answer that differs from the one before it, and when it came (monotonic)."""
+    """An answer that differs from the one before it on the same path, and when it came (monotonic)."""
 
     text: str
     at_s: float
 
 
 class Load:
-    """CLIENTS clients, each with one connection that is kept open and a request every EVERY_S.
+    """CLIENTS clients, each with one connection that is kept open and a request every EVERY_S, to the paths in turn.
 
     The requests are POSTs, because neither Traefik nor this client sends one again by itself: a request that is lost
     counts as failed, as does every status but 200. `answers` counts by text, `failures` by cause.
     """
 
-    def __init__(self, url: str, news: News) -> None:
-        self.url = url
+    def __init__(self, url: str, paths: Iterable[str], news: News) -> None:
+        self._urls = [url + path for path in paths]
         self.answers: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
         self.turns: list[Turn] = []
         self.slowest_s = 0.0
+        self._latest: dict[str, str] = {}
         self._news = news
         self._stopping = False
 
@@ -71,18 +74,20 @@ class Load:
         loop = asyncio.get_running_loop()
         due_s = loop.time() + delay_s
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REQUEST_S)) as session:
-            while not self._stopping:
+            for url in itertools.cycle(self._urls):
+                if self._stopping:
+                    return
                 await asyncio.sleep(due_s - loop.time())
                 begun_s = loop.time()
-                await self._request(session)
+                await self._request(session, url)
                 ended_s = loop.time()
                 self.slowest_s = max(self.slowest_s, ended_s - begun_s)
                 due_s = max(due_s + EVERY_S, ended_s)
                 self._news.tell()
 
-    async def _request(self, session: aiohttp.ClientSession) -> None:
+    async def _request(self, session: aiohttp.ClientSession, url: str) -> None:
         try:
-            async with session.post(self.url) as response:
+            async with session.post(url) as response:
                 text = (await response.text()).strip()
         except (aiohttp.ClientError, TimeoutError) as error:
             self.failures[cause(error)] += 1
@@ -91,5 +96,6 @@ class Load:
             self.failures[f"{response.status}: {text}"] += 1
             return
         self.answers[text] += 1
-        if not self.turns or self.turns[-1].text != text:
+        if self._latest.get(url) != text:
+            self._latest[url] = text
             self.turns.append(Turn(text, asyncio.get_running_loop().time()))

@@ -4,8 +4,7 @@ import asyncio
 import sys
 import textwrap
 from collections import Counter, deque
-from collections.abc import Mapping
-from enum import StrEnum
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from rich.console import Console, Group
@@ -14,14 +13,18 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from provider.demo.application import Application
 from provider.demo.load import Load
-from provider.demo.stage import Application, Stage
-from provider.model import Colour
+from provider.demo.stage import Stage
+from provider.model import Colour, ColourState
 
 WIDTH = 80
 FRAME_S = 0.125
 CELL_S = 0.5
-CELLS = 64
+FRAME_COLUMNS = 6
+"""The border and its padding, on both sides."""
+CELLS = WIDTH - FRAME_COLUMNS
+WIDE = 60
 RATE_CELLS = 4
 CAUSES_SHOWN = 3
 INDENT = 19
@@ -29,16 +32,6 @@ STYLES = {"healthy": "green", "unhealthy": "red", "starting": "yellow", "failed"
 CELL_STYLES = {Colour.BLUE: "bold white on blue", Colour.GREEN: "bold black on green"}
 FAILED_CELL = Text("!", style="bold white on red")
 SILENT_CELL = Text(".", style="dim")
-
-
-class Scene(StrEnum):
-    """The parts of the story, in order."""
-
-    BLUE = "version 1 on blue"
-    GATE = "gate"
-    GREEN = "version 2 on green"
-    BACK = "way back"
-    END = "end"
 
 
 class Screen:
@@ -72,19 +65,17 @@ class Screen:
             self._console.print(Text.assemble((f"  {name:<13}", "dim"), address), soft_wrap=True)
         self._console.print()
 
-    def result(self, load: Load, applications: tuple[Application, Application]) -> None:
-        """Print what came of the requests."""
+    def result(self, load: Load, applications: Iterable[Application], own: int) -> None:
+        """Print what came of the requests; `own` of them failed because a version went bad that had taken over."""
         failed = load.failures.total()
-        total = Text(f"{load.requests:,} requests, {failed:,} failed.", style=STYLES["failed" if failed else "healthy"])
-        blue, green = applications
-        self._console.print(total)
-        self._console.print(
-            f"Version {blue.version} on {blue.colour} answered {load.answers[blue.text]:,}, "
-            f"version {green.version} on {green.colour} {load.answers[green.text]:,}."
-        )
-        self._console.print(f"The slowest answer took {load.slowest_s * 1000:,.0f} ms.")
+        whose = ", all of them answered by the version that went bad" if failed and failed == own else ""
+        total = f"{load.requests:,} requests, {failed:,} failed{whose}."
+        self._console.print(Text(total, style=STYLES["failed" if failed else "healthy"]), width=self.width)
+        for one in applications:
+            self._console.print(f"{load.answers[one.text]:9,} x {one.text}")
         for cause, count in load.failures.most_common(CAUSES_SHOWN):
-            self._console.print(Text(f"  {count:,} x {cause}", style="red"), width=self.width)
+            self._console.print(Text(f"{count:9,} x {cause}", style="red"), soft_wrap=True)
+        self._console.print(f"The slowest answer took {load.slowest_s * 1000:,.0f} ms.")
 
     async def live(self, display: "Display") -> None:
         """Show the display below the lines until cancelled; do nothing where there is no terminal to redraw."""
@@ -115,8 +106,8 @@ class Sample(NamedTuple):
 class Display:
     """What is going on right now. The strip has a cell each CELL_S, with the version that answered most in it."""
 
-    def __init__(self, stage: Stage, load: Load) -> None:
-        self.scene = Scene.BLUE
+    def __init__(self, stage: Stage, load: Load, scenes: tuple[str, ...]) -> None:
+        self.scenes, self.scene = scenes, scenes[0]
         self._stage, self._load = stage, load
         self._strip: deque[Text] = deque(maxlen=CELLS)
         self._samples = deque([self._sample()], maxlen=RATE_CELLS + 1)
@@ -127,8 +118,9 @@ class Display:
         if now.at_s >= before.at_s + CELL_S:
             self._samples.append(now)
             self._strip.append(self._cell(before, now))
-        strip = Text.assemble(*self._strip)
-        parts = (self._way(), Text(), self._colours(), Text(), strip, self._numbers(now), self._standing())
+        inner = width - FRAME_COLUMNS
+        strip = Text.assemble(*list(self._strip)[-inner:])
+        parts = (self._way(), Text(), self._colours(inner), Text(), strip, self._numbers(now), self._standing())
         return Group(Panel(Group(*parts), width=width, padding=(0, 2), border_style="dim"), Text())
 
     def _sample(self) -> Sample:
@@ -144,31 +136,36 @@ class Display:
 
     def _way(self) -> Text:
         """The parts of the story: those that were, the present one, those to come."""
-        scenes = list(Scene)
-        here = scenes.index(self.scene)
-        styles = ["" if number < here else "bold" if number == here else "dim" for number in range(len(scenes))]
-        named = [Text(scene, style=style) for scene, style in zip(scenes, styles, strict=True)]
-        return Text("  >  ").join(named)
+        here = self.scenes.index(self.scene)
+        styles = ["" if number < here else "bold" if number == here else "dim" for number in range(len(self.scenes))]
+        way = Text(" > ").join(Text(scene, style=style) for scene, style in zip(self.scenes, styles, strict=True))
+        way.no_wrap, way.overflow = False, "fold"  # also in the frame that is drawn below a line of the story
+        return way
 
-    def _colours(self) -> Table:
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-        for name in ("COLOUR", "VERSION", "HEALTH"):
-            table.add_column(name, min_width=9)
+    def _colours(self, width: int) -> Table:
+        table = Table(box=None, pad_edge=False, padding=(0, 2 if width >= WIDE else 1, 0, 0), header_style="dim")
+        table.add_column("COLOUR")
+        table.add_column("VERSION")
+        table.add_column("HEALTH", min_width=len(ColourState.UNHEALTHY))
         for name in ("DOCUMENT", "TRAEFIK", "ANSWERS"):
-            table.add_column(name, justify="right", min_width=8)
-        colours = self._stage.status.get("colours", {})
-        for one in self._stage.applications:
-            found = colours.get(one.colour, {})
-            state = found.get("state", "unknown")
-            table.add_row(
-                Text(one.colour, style=f"bold {one.colour}"),
-                found.get("version") or "-",
-                Text(state, style=STYLES.get(state, "dim")),
-                f"{self._stage.status.get('weights', {}).get(one.colour, 0)} %",
-                f"{self._stage.applied.get(one.colour, 0)} %",
-                f"{self._load.answers[one.text]:,}",
-            )
+            table.add_column(name, justify="right")
+        for service in self._stage.setting.services:
+            for colour in Colour:
+                table.add_row(*self._row(service, colour))
         return table
+
+    def _row(self, service: str, colour: Colour) -> Iterator[str | Text]:
+        status = self._stage.statuses[service]
+        found = status.get("colours", {}).get(colour, {})
+        state = found.get("state", "unknown")
+        named = self._stage.named.get((service, colour))
+        prefix = f"{service} " if len(self._stage.setting.services) > 1 else ""
+        yield Text.assemble(prefix, (colour, f"bold {colour}"))
+        yield found.get("version") or "-"
+        yield Text(state, style=STYLES.get(state, "dim"))
+        yield f"{status.get('weights', {}).get(colour, 0)} %"
+        yield f"{self._stage.applied.get(service, {}).get(colour, 0)} %"
+        yield f"{self._load.answers[named.text] if named else 0:,}"
 
     def _numbers(self, now: Sample) -> Text:
         since = self._samples[0]

@@ -1,192 +1,104 @@
-"""What the demo plays on, all of it real and on loopback: two applications, the daemon, Traefik, and the file."""
+"""What the demo plays on, all of it real and on loopback: the applications, the daemon, Traefik, and the file."""
 
 import asyncio
-import os
-import subprocess
-import sys
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar, cast
+from typing import Self, TypeVar
 
-import aiohttp
-import orjson
-from aiohttp import web
-
-import provider
-from provider.demo.load import cause
-from provider.demo.news import LIMIT_S, News, StoryFailed
+from provider.demo.application import HEALTH, TEST, TEST_PASSED, Application
+from provider.demo.daemon import LOOK_S, Content, Daemon
+from provider.demo.news import News
 from provider.errors import BluegreenError
-from provider.model import Colour, Wish
-from provider.traefik import LOOPBACK, Traefik, free_ports, stop
+from provider.model import Colour
+from provider.traefik import Traefik, free_ports
 
-SERVICE = "shop"
+SHOP = "shop"
 POLL_S = 1.0
-LOOK_S = 0.1
-REQUEST_S = 5.0
-STOP_S = 5.0
+THROTTLE_S = 0.1
+"""As config/traefik.yaml has it."""
+READ_S = 0.02
 START_ATTEMPTS = 3
 PORT_TAKEN = "address already in use"
-LOG_LINES_SHOWN = 10
+PREVIEW_HOST = "preview.localhost"
 FILE = """\
 # The desired-state file of the demo. The daemon follows every edit of it.
 environment: demo
+traefik: {{api: [{api}]}}    # what Traefik applied is read back here
+defaults:
+  router: {{entryPoints: [web]}}
+  settle: 1s
+  healthCheck: {{path: {health}, interval: 250ms, timeout: 2s, healthyAfter: 3, unhealthyAfter: 2}}
+  smokeTests: [{{name: checkout, path: {test}, contains: {test_passed}}}]
+  approval: {approval}
+  watch: {watch}
 services:
-  {service}:
-    active: {active}    # blue, green, or auto: a new release takes over once it is proven
-    router: {{rule: "PathPrefix(`/`)", entryPoints: [web]}}
-    settle: 1s
-    healthCheck: {{path: /healthz, interval: 500ms, timeout: 2s, healthyAfter: 3}}
-    servers:
 """
+FILE_SERVICE = """\
+  {service}:
+    active: auto    # blue, green, or auto: a new release takes over once it is proven
+    router: {{rule: "PathPrefix(`{path}`)"}}
+{more}    servers:
+"""
+FILE_PREVIEW = f'    preview: {{rule: "Host(`{PREVIEW_HOST}`)"}}\n'
+FILE_GROUP = "    group: storefront\n"
 FILE_COLOUR = '      {colour}: {{urls: ["{url}"], version: "{version}"}}\n'
 
 T = TypeVar("T")
 
 
-class Application:
-    """One version of the shop. Until it is warm it answers everything with 503."""
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a story needs of the file: its services by the path that leads to them, and its gates. Durations are Go's.
 
-    def __init__(self, colour: Colour, version: str, *, is_warm: bool) -> None:
-        self.colour, self.version, self.is_warm = colour, version, is_warm
-        self.text = f"{SERVICE} version {version} on {colour}"
-        self.url = ""
-        self.checks_passed = 0
-        self.checks_before_visit: int | None = None
-        """How many health checks it had passed when its first request came; None while none came."""
-        self._runner = web.ServerRunner(web.Server(self._answer, access_log=None), shutdown_timeout=STOP_S)
+    Several services are one group.
+    """
 
-    async def __aenter__(self) -> Self:
-        await self._runner.setup()
-        await web.TCPSite(self._runner, LOOPBACK, 0).start()
-        self.url = f"http://{LOOPBACK}:{self._runner.addresses[0][1]}"
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._runner.cleanup()
-
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.path == "/healthz":
-            self.checks_passed += self.is_warm
-        elif self.checks_before_visit is None:
-            self.checks_before_visit = self.checks_passed
-        return web.Response(text=f"{self.text}\n") if self.is_warm else web.Response(text="warming up\n", status=503)
-
-
-class Daemon:
-    """`bluegreen serve` in a process of its own, alive within `async with`. All questions raise StoryFailed."""
-
-    def __init__(self, file: Path, folder: Path, port: int, admin_port: int) -> None:
-        self.url, self.admin = f"http://{LOOPBACK}:{port}", f"http://{LOOPBACK}:{admin_port}"
-        self._log = folder / "daemon.log"
-        self._arguments = [
-            *("--desired-state", str(file), "--state-dir", str(folder / "state"), "--docker", "none"),
-            *("--listen", f"{LOOPBACK}:{port}", "--admin-listen", f"{LOOPBACK}:{admin_port}", "--log-format", "text"),
-        ]
-        self._stack = AsyncExitStack()
-        self._process: asyncio.subprocess.Process
-        self._session: aiohttp.ClientSession
-
-    async def __aenter__(self) -> Self:
-        async with AsyncExitStack() as stack:
-            self._process = await self._launch()
-            stack.push_async_callback(self._stop)
-            timeout = aiohttp.ClientTimeout(total=REQUEST_S)
-            self._session = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout))
-            await self._ready()
-            self._stack = stack.pop_all()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._stack.aclose()
-
-    async def status(self) -> Mapping[str, Any]:
-        """Return how the shop stands, {} where the file has none any more."""
-        try:
-            async with self._session.get(f"{self.admin}/api/v1/services/{SERVICE}") as response:
-                if response.status == 404:
-                    return {}
-                response.raise_for_status()
-                return cast("Mapping[str, Any]", orjson.loads(await response.read()))
-        except (aiohttp.ClientError, TimeoutError) as error:
-            await self._gone(f"does not answer on {self.admin} ({cause(error)})")
-
-    async def _launch(self) -> asyncio.subprocess.Process:
-        """Start the process in a session of its own: a terminal's Ctrl-C is for the demo, which ends it in order."""
-        with self._log.open("wb") as log:
-            return await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "provider", "serve", *self._arguments),
-                cwd=Path(provider.__file__).parent.parent,
-                env={name: value for name, value in os.environ.items() if not name.startswith("BLUEGREEN_")},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-    async def _ready(self) -> None:
-        """Wait until there is a document to poll."""
-        try:
-            async with asyncio.timeout(LIMIT_S):
-                while not await self._is_ready():
-                    if self._process.returncode is not None:
-                        await self._gone("is gone")
-                    await asyncio.sleep(LOOK_S)
-        except TimeoutError:
-            await self._gone(f"has no document after {LIMIT_S:g} s")
-
-    async def _is_ready(self) -> bool:
-        try:
-            async with self._session.get(f"{self.url}/readyz") as response:
-                return response.status == 200
-        except (aiohttp.ClientError, TimeoutError):
-            return False
-
-    async def _gone(self, what: str) -> NoReturn:
-        """Tell the end of the log, and the exit code where the process has one or is just getting it."""
-        try:
-            async with asyncio.timeout(1.0):
-                what = f"ended with exit code {await self._process.wait()}"
-        except TimeoutError:
-            pass
-        lines = self._log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
-        raise StoryFailed(f"the daemon {what}; its log ends with:\n" + "\n".join(f"  {line}" for line in lines))
-
-    async def _stop(self) -> None:
-        await stop(self._process, STOP_S)
+    services: Mapping[str, str]
+    watch: str
+    approval: str = "automatic"
+    preview: bool = False
 
 
 class Stage:
-    """Everything that plays, alive within `async with`; `follow` keeps `status` and `applied` up to date."""
+    """Everything that plays, alive within `async with`; `follow` keeps what is seen of it up to date."""
 
-    def __init__(self, binary: Path) -> None:
-        self.blue = Application(Colour.BLUE, "1", is_warm=True)
-        self.green = Application(Colour.GREEN, "2", is_warm=False)
+    def __init__(self, binary: Path, setting: Setting) -> None:
+        self.setting = setting
         self.news = News()
-        self.status: Mapping[str, Any] = {}
-        self.applied: Mapping[str, int] = {}
-        """The weights by colour that Traefik says it has."""
+        self.applications: list[Application] = []
+        """In the order in which they started."""
+        self.named: dict[tuple[str, Colour], Application] = {}
+        """Those that the file names."""
+        self.statuses: dict[str, Content] = {}
+        self.applied: dict[str, dict[str, int]] = {}
+        """The weights by service and colour that Traefik says it has."""
+        self.routers: frozenset[str] = frozenset()
+        """The routers that Traefik says it has."""
+        self.seen: Counter[tuple[str, ...]] = Counter()
+        """How often the services were seen at these colours, in documents and in what Traefik applied."""
         self.file: Path
         self.daemon: Daemon
         self.traefik: Traefik
         self._binary = binary
+        self._api = ""
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="bluegreen-demo-")))
             self.file = folder / "desired.yaml"
-            await stack.enter_async_context(self.blue)
-            self.edit(Wish.AUTO)
+            self._stack = stack  # what starts from here on ends with the rest, whatever fails
+            self.edit(*[await self.start(service, Colour.BLUE, "1") for service in self.setting.services])
             self.daemon = await _started(stack, lambda: Daemon(self.file, folder, *free_ports(2)))
             self.traefik = await _started(stack, self._new_traefik)
-            await self._look()
+            self._api = self.traefik.api
+            self.edit()
+            await self.look()
             self._stack = stack.pop_all()
         return self
 
@@ -196,34 +108,69 @@ class Stage:
         await self._stack.aclose()
 
     @property
-    def applications(self) -> tuple[Application, Application]:
-        """Both versions, the old one first."""
-        return self.blue, self.green
+    def status(self) -> Content:
+        """How the first service stands; those of a group move together."""
+        return next(iter(self.statuses.values()))
 
-    async def start_green(self) -> None:
-        """Start version 2; nobody knows of it until an edit names it."""
-        await self._stack.enter_async_context(self.green)
+    async def start(self, service: str, colour: Colour, version: str) -> Application:
+        """Start a version of a service; nobody knows of it until an edit names it."""
+        new = await self._stack.enter_async_context(Application(service, colour, version))
+        self.applications.append(new)
+        return new
 
-    def edit(self, active: Wish) -> None:
-        """Replace the file in one step, as editors do; it names the applications that have started."""
-        started = [one for one in self.applications if one.url]
-        colours = [FILE_COLOUR.format(colour=one.colour, url=one.url, version=one.version) for one in started]
-        new = self.file.with_suffix(".new")
-        new.write_text(FILE.format(service=SERVICE, active=active) + "".join(colours))
-        new.replace(self.file)
+    def edit(self, *new: Application) -> None:
+        """Let the file name these, each in its colour; it is replaced in one step, as editors do."""
+        self.named |= {(one.service, one.colour): one for one in new}
+        beside = self.file.with_suffix(".new")
+        beside.write_text(self._text())
+        beside.replace(self.file)
 
     async def follow(self) -> None:
         """Look at the daemon and at Traefik again and again; raise what either died of."""
         while True:
-            await self._look()
+            await self.look()
             self.news.tell()
             await asyncio.sleep(LOOK_S)
 
-    async def _look(self) -> None:
-        self.status = await self.daemon.status()
-        service = cast("Mapping[str, Any]", await self.traefik.service(SERVICE) or {})
-        children = service.get("weighted", {}).get("services", ())
-        self.applied = {child["name"].removeprefix(f"{SERVICE}-"): child["weight"] for child in children}
+    async def read_documents(self) -> None:
+        """Read the document again and again, as a Traefik that polls very often does, and note it in `seen`."""
+        while True:
+            services = (await self.daemon.document())["http"]["services"]
+            children = {name: services[name]["weighted"]["services"] for name in self.setting.services}
+            self._note({name: _weights(name, found) for name, found in children.items()})
+            await asyncio.sleep(READ_S)
+
+    def _note(self, weights: Mapping[str, Mapping[str, int]]) -> None:
+        self.seen[tuple("+".join(weights.get(name, ())) for name in self.setting.services)] += 1
+
+    async def look(self) -> None:
+        """See how everything stands at this moment."""
+        self.statuses = {name: await self.daemon.status(name) for name in self.setting.services}
+        raw = await self.traefik.raw_data()
+        self.routers = frozenset(name.removesuffix("@http") for name in raw.get("routers", {}))
+        applied = raw.get("services", {})
+        found = {name: applied.get(f"{name}@http", {}).get("weighted") for name in self.setting.services}
+        self.applied = {name: _weights(name, one["services"]) for name, one in found.items() if isinstance(one, dict)}
+        if self.applied:
+            self._note(self.applied)
+
+    def _text(self) -> str:
+        setting = self.setting
+        text = FILE.format(
+            api=f'"{self._api}"' if self._api else "",
+            health=HEALTH,
+            test=TEST,
+            test_passed=TEST_PASSED,
+            approval=setting.approval,
+            watch=setting.watch,
+        )
+        more = (FILE_PREVIEW if setting.preview else "") + (FILE_GROUP if len(setting.services) > 1 else "")
+        for service, path in setting.services.items():
+            text += FILE_SERVICE.format(service=service, path=path, more=more)
+            named = [self.named[service, colour] for colour in Colour if (service, colour) in self.named]
+            for one in named:
+                text += FILE_COLOUR.format(colour=one.colour, url=one.url, version=one.version)
+        return text
 
     def _new_traefik(self) -> Traefik:
         api_port, web_port = free_ports(2)
@@ -233,7 +180,16 @@ class Stage:
             api_port=api_port,
             entry_points={"web": web_port},
             poll_interval_s=POLL_S,
+            throttle_s=THROTTLE_S,
         )
+
+
+def _weights(service: str, children: list[Mapping[str, object]]) -> dict[str, int]:
+    """Return the weights of a weighted service by colour, as the document and Traefik's API have them."""
+    return {
+        str(child["name"]).removesuffix("@http").removeprefix(f"{service}-"): int(str(child["weight"]))
+        for child in children
+    }
 
 
 async def _started(stack: AsyncExitStack, new: Callable[[], AbstractAsyncContextManager[T]]) -> T:

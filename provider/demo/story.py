@@ -1,45 +1,158 @@
-"""The story itself: what happens, in which order, and what is said of it."""
+"""What a story is, and the steps that all of them are told in: each waits for what it tells, and checks it."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
+from provider.demo.application import Application
+from provider.demo.daemon import Answer, Content
 from provider.demo.load import CLIENTS, EVERY_S, Load
-from provider.demo.screen import Display, Scene, Screen
-from provider.demo.stage import Stage
-from provider.model import Colour, ColourState, Wish
+from provider.demo.news import StoryFailed
+from provider.demo.screen import Display, Screen
+from provider.demo.stage import PREVIEW_HOST, SHOP, Setting, Stage
+from provider.model import Colour, Outcome, Phase, Verb
 
-ANSWERS_A_SCENE = 600
-"""So many answers, three seconds' worth, are seen before the story goes on."""
-ANSWERS_WARMING_UP = 400
-"""So many answers of version 1 are seen while version 2 is known not to be ready."""
+ANSWERS_A_SCENE = 400
+"""So many answers, two seconds' worth, are seen before a story goes on."""
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
-    """A release from blue to green, and the way back; each step waits for what it tells."""
+class Play:
+    """A story being played. What it does raises StoryFailed where what it tells would not be true."""
 
     stage: Stage
     load: Load
     screen: Screen
     display: Display
 
-    async def tell(self) -> None:
-        """Tell it. Raises StoryFailed where it does not go on."""
-        await self._blue()
-        await self._release()
-        await self._way_back()
-        self.display.scene = Scene.END
+    @property
+    def status(self) -> Content:
+        """How the daemon says that the first service stands."""
+        return self.stage.status
 
-    def tell_addresses(self) -> None:
+    def now_s(self) -> float:
+        """Return the time on the clock by which answers are noted."""
+        return asyncio.get_running_loop().time()
+
+    def scene(self, name: str) -> None:
+        """Go on to a part of the story."""
+        self.display.scene = name
+
+    def say(self, lead: str, text: str) -> None:
+        """Tell one step."""
+        self.screen.say(lead, text)
+
+    def check(self, claim: str, truth: object) -> None:
+        """Raise StoryFailed where what is going to be told is not so."""
+        if not truth:
+            raise StoryFailed(f"this was to be shown, and it is not so: {claim}")
+
+    async def until(self, what: str, done: Callable[[], object]) -> None:
+        """Wait for a condition of the daemon, of Traefik or of the load."""
+        try:
+            await self.stage.news.until(lambda: bool(done()), what)
+        except StoryFailed as failure:
+            phase, blocking = self.status.get("phase"), self.status.get("blocking")
+            raise StoryFailed(f"{failure}; the daemon says: phase {phase}, {blocking or 'nothing blocks'}") from None
+
+    async def until_phase(self, phase: Phase) -> None:
+        """Wait until the first service is in this phase."""
+        await self.until(f"phase {phase}", lambda: self.status.get("phase") == phase)
+
+    async def until_active(self, one: Application) -> None:
+        """Wait until the daemon says that this version is the active one."""
+        await self.until(f"{one.text} active", lambda: self.is_active(one))
+
+    async def until_confirmed(self, one: Application) -> None:
+        """Wait until Traefik's API has confirmed this version, and it is watched; or was, where that was quick."""
+        after = {Phase.WATCHING, Phase.STEADY}
+        await self.until(
+            f"{one.text} confirmed",
+            lambda: self.is_active(one) and self.status["confirmed"] and self.status["phase"] in after,
+        )
+
+    def is_active(self, one: Application) -> bool:
+        """Tell whether the daemon says that this version has the traffic."""
+        status = self.stage.statuses[one.service]
+        found = status.get("colours", {}).get(one.colour, {})
+        return bool(status.get("active") == one.colour and found.get("version") == one.version)
+
+    def release_of(self, one: Application) -> str:
+        """Return the release id that the daemon gave this version."""
+        return str(self.stage.statuses[one.service]["colours"][one.colour]["release"])
+
+    def is_quarantined(self, one: Application, outcome: Outcome) -> bool:
+        """Tell whether this version failed so; the daemon knows of it once it has read the file that names it."""
+        status = self.stage.statuses[one.service]
+        if status["colours"][one.colour]["version"] != one.version:
+            return False
+        failed = [(each["release"], each["outcome"]) for each in status["quarantined"]]
+        return (self.release_of(one), outcome) in failed
+
+    async def opening(self) -> Application:
+        """Tell what there is at the beginning, and return the version that is active."""
+        (blue, *others) = self.stage.applications
+        names = " and ".join(self.stage.setting.services)
+        runs = f"Version 1 of {names} runs on blue" if others else f"Version 1 of a {names} runs on blue"
+        self.say("Blue", f"{runs}. Each second Traefik fetches one document from the daemon: where requests go.")
+        self.say(
+            "Load",
+            f"{CLIENTS} clients send {CLIENTS / EVERY_S:.0f} requests a second through Traefik. "
+            "One that is lost is not tried again: it counts as failed.",
+        )
+        await self.answers(blue)
+        return blue
+
+    async def start(self, version: str, service: str = SHOP) -> Application:
+        """Start a version on green. Nobody knows of it until `self.stage.edit` names it in the file."""
+        return await self.stage.start(service, Colour.GREEN, version)
+
+    async def answers(self, one: Application) -> None:
+        """Wait for further answers of this version, as many as make a scene."""
+        wanted = self.load.answers[one.text] + ANSWERS_A_SCENE // len(self.stage.setting.services)
+        await self.until(f"the answer {one.text!r}, again and again", lambda: self.load.answers[one.text] >= wanted)
+
+    async def first_answer(self, one: Application, since_s: float) -> float:
+        """Wait until this version takes over from another after `since_s`; return how many seconds that took."""
+        await self.until(f"the answer {one.text!r}", lambda: self.load.turned_to(one.text, since_s) is not None)
+        return (self.load.turned_to(one.text, since_s) or since_s) - since_s
+
+    async def command(self, actor: str, verb: Verb, service: str = SHOP, **body: str) -> Answer:
+        """Send a command as its actor; look at once at what it did."""
+        answer = await self.stage.daemon.command(service, verb, actor, body)
+        await self.stage.look()
+        return answer
+
+    def failed_by_themselves(self) -> int:
+        """Return how many requests failed because a version went bad that had passed every gate."""
+        complaints = [one.complaint for one in self.stage.applications]
+        failures = self.load.failures.items()
+        return sum(count for why, count in failures if any(complaint in why for complaint in complaints))
+
+    async def told(self, event: str, service: str = SHOP) -> Content:
+        """Return the newest decision of this kind that the daemon wrote into its history."""
+        rows = await self.stage.daemon.history(service)
+        found = next((row for row in rows if row["event"] == event), None)
+        if found is None:
+            raise StoryFailed(f"the history of {service} has no {event!r}")
+        return found
+
+    def addresses(self) -> None:
         """Say where everything is, for people to look around."""
-        daemon, traefik = self.stage.daemon, self.stage.traefik
+        daemon, traefik, setting = self.stage.daemon, self.stage.traefik, self.stage.setting
+        web = traefik.url("web")
+        preview = {"preview": f"curl -H 'Host: {PREVIEW_HOST}' {web}/"} if setting.preview else {}
+        first, other = next(iter(setting.services)), Colour(self.status["active"]).other
+        is_ready = self.status["rollback"]["ready"]
+        again = {"way back": Verb.ROLLBACK} if is_ready else {"try again": Verb.RETRY}
         self.screen.addresses(
-            "Everything keeps running until Ctrl-C. Edit the file (say, active: green) and watch.",
+            f"All of it runs on until Ctrl-C. Edit the file (say, active: {other}), and watch.",
             {
-                "application": f"curl {traefik.url('web')}/",
+                **{name: f"curl {web}{path}" for name, path in setting.services.items()},
+                **preview,
                 "file": str(self.stage.file),
                 "status": f"bluegreen status --watch --admin {daemon.admin}",
+                **{lead: f"bluegreen {verb} {first} --admin {daemon.admin}" for lead, verb in again.items()},
                 "Traefik": f"{traefik.api}/dashboard/",
                 "document": f"{daemon.url}/traefik",
                 "metrics": f"{daemon.url}/metrics",
@@ -47,85 +160,15 @@ class Story:
             },
         )
 
-    async def _blue(self) -> None:
-        self.screen.say(
-            "Blue",
-            "Version 1 of a shop runs on blue. Each second Traefik fetches one document from the daemon: "
-            "where requests go.",
-        )
-        self.screen.say(
-            "Load",
-            f"{CLIENTS} clients send {CLIENTS / EVERY_S:.0f} requests a second through Traefik. "
-            "One that is lost is not tried again: it counts as failed.",
-        )
-        await self._answers(self.stage.blue.text)
 
-    async def _release(self) -> None:
-        stage, green = self.stage, self.stage.green
-        self.display.scene = Scene.GATE
-        revision = stage.status["revision"]
-        await stage.start_green()
-        edited_s, edited_utc = _now_s(), datetime.now(UTC)
-        stage.edit(Wish.AUTO)
-        self.screen.say(
-            "Release",
-            "Version 2 starts on green, and an edit of the file names it. It takes a while to warm up: "
-            "a request that reached it now would fail.",
-        )
-        await stage.news.until(lambda: self._is_unhealthy(Colour.GREEN), "green found unhealthy")
-        self.screen.say("Gate", f"Shut. The daemon says: {stage.status['blocking']}")
-        await self._answers(stage.blue.text, ANSWERS_WARMING_UP)
-        green.is_warm = True
-        answered_s = await self._first_answer(green.text, edited_s)
-        await stage.news.until(lambda: self._is_active(Colour.GREEN), "green active")
-        switched_utc = datetime.fromisoformat(stage.status["switched"])
-        gate_s, took_s = (switched_utc - edited_utc).total_seconds(), answered_s - edited_s
-        self.display.scene = Scene.GREEN
-        self.screen.say(
-            "Gate",
-            f"Open after {gate_s:.1f} s. Version 2 had passed {green.checks_before_visit} health checks in a row "
-            "before the first request reached it.",
-        )
-        self.screen.say(
-            "Switch",
-            f"All traffic moved to green in one document (revision {revision} became {stage.status['revision']}). "
-            f"Version 2 answered {took_s - gate_s:.1f} s after the gate opened, {took_s:.1f} s after the edit.",
-        )
-        await self._answers(green.text)
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What is shown under which title, its parts in order, and what it needs.
 
-    async def _way_back(self) -> None:
-        stage, blue = self.stage, self.stage.blue
-        self.display.scene = Scene.BACK
-        edited_s = _now_s()
-        stage.edit(Wish.BLUE)
-        self.screen.say(
-            "Way back",
-            "Say version 2 is bad. Version 1 still runs, so nothing must start first: one edit, active: blue. "
-            "(This version has no rollback command yet.)",
-        )
-        took_s = await self._first_answer(blue.text, edited_s) - edited_s
-        await stage.news.until(lambda: self._is_active(Colour.BLUE), "blue active")
-        self.screen.say(
-            "Back", f"Version 1 answered {took_s:.1f} s after the edit (revision {stage.status['revision']})."
-        )
-        await self._answers(blue.text)
+    `tell` plays it. No request may fail but those that a version answers which went bad in the story.
+    """
 
-    async def _answers(self, text: str, count: int = ANSWERS_A_SCENE) -> None:
-        """Wait for so many further answers like this."""
-        wanted = self.load.answers[text] + count
-        await self.stage.news.until(lambda: self.load.answers[text] >= wanted, f"the answer {text!r}, again and again")
-
-    async def _first_answer(self, text: str, since_s: float) -> float:
-        """Return when this answer first took over from the other after `since_s`."""
-        await self.stage.news.until(lambda: self.load.turned_to(text, since_s) is not None, f"the answer {text!r}")
-        return self.load.turned_to(text, since_s) or since_s
-
-    def _is_active(self, colour: Colour) -> bool:
-        return bool(self.stage.status.get("active") == colour)
-
-    def _is_unhealthy(self, colour: Colour) -> bool:
-        return bool(self.stage.status["colours"][colour]["state"] == ColourState.UNHEALTHY)
-
-
-def _now_s() -> float:
-    return asyncio.get_running_loop().time()
+    title: str
+    scenes: tuple[str, ...]
+    setting: Setting
+    tell: Callable[[Play], Awaitable[None]]

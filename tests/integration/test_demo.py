@@ -1,20 +1,28 @@
 """The demo as a newcomer runs it, without a terminal: it tells the truth, ends by itself and leaves nothing behind."""
 
 import asyncio
+import io
 import os
 import re
 import signal
 import socket
+import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import aiohttp
 import pytest
+from rich.console import Console
 
-from provider.demo import stage
+from provider.cli import local
+from provider.demo import STORIES, stage
+from provider.demo.load import Load
+from provider.demo.screen import Display
+from provider.model import Colour
 from provider.traefik import LOOPBACK, free_ports
 from tests.waiting import eventually
 
@@ -108,38 +116,150 @@ async def start_demo(traefik_binary: Path, tmp_path: Path) -> AsyncIterator[Star
         yield start
 
 
+def processes_with(words: str) -> list[str]:
+    """Return the command lines with these words."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it ended just now
+            found.append(file.read_text().replace("\0", " "))
+    return [line for line in found if words in line]
+
+
 def assert_nothing_is_left(demo: Demo, pids: set[int]) -> None:
     assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
     assert list(demo.folder.iterdir()) == []
 
 
-async def test_the_demo_ends_by_itself_and_no_request_failed(start_demo: StartDemo) -> None:
-    """P1, P3: version 2 is proven before its first request, and one document moves all traffic."""
-    demo = await start_demo()
-    await demo.until(UNDER_LOAD)
-    pids = set(demo.children())
-    assert len(pids) == 2
-    assert await demo.ended() == 0, demo.text
-    total = re.search(r"^([\d,]+) requests, 0 failed\.$", demo.text, re.MULTILINE)
-    answers = re.search(r"Version 1 on blue answered ([\d,]+), version 2 on green ([\d,]+)\.", demo.text)
-    assert total, demo.text
-    assert answers, demo.text
-    blue, green, requests = (int(count.replace(",", "")) for count in (*answers.groups(), total[1]))
-    assert blue > 0
-    assert green > 0
-    assert blue + green == requests
-    told = " ".join(demo.text.split())
-    passed = re.search(r"Version 2 had passed (\d+) health checks in a row before the first request", told)
-    assert passed, demo.text
-    assert int(passed[1]) >= 3
-    assert "All traffic moved to green in one document (revision 1 became 2)" in told
-    assert "503, wanted 200-399" in told
-    assert [character for character in demo.text if character != "\n" and not character.isprintable()] == []
-    assert_nothing_is_left(demo, pids)
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A story that was told to its end."""
+
+    code: int
+    text: str
+    folder: Path
+
+    @property
+    def words(self) -> str:
+        """The text as one line."""
+        return " ".join(self.text.split())
+
+    def number(self, pattern: str) -> float:
+        """Return the number in the first group of a pattern that the text must have."""
+        found = re.search(pattern, self.words)
+        assert found, self.text
+        return float(found[1].replace(",", ""))
+
+
+@pytest.fixture(scope="module")
+def told(traefik_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Told]:
+    """Tell every story, all at once, each in a process of its own."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in STORIES}
+    processes = {
+        name: subprocess.Popen(
+            [sys.executable, "-m", "provider", "demo", "--story", name, "--traefik", str(traefik_binary)],
+            env={**os.environ, "TMPDIR": str(folder)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for name, folder in folders.items()
+    }
+    try:
+        texts = {name: process.communicate(timeout=LIMIT_S)[0] for name, process in processes.items()}
+    finally:
+        for process in processes.values():
+            process.terminate()
+            process.wait()
+    return {name: Told(processes[name].returncode, texts[name], folder) for name, folder in folders.items()}
+
+
+def test_the_command_line_offers_every_story() -> None:
+    assert tuple(STORIES) == local.STORIES
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_a_story_ends_by_itself_in_plain_lines_and_leaves_nothing_behind(told: Mapping[str, Told], name: str) -> None:
+    story = told[name]
+    assert story.code == 0, story.text
+    assert story.text.startswith(STORIES[name].title)
+    assert [letter for letter in story.text if letter != "\n" and not letter.isprintable()] == []
+    assert [line for line in story.text.splitlines() if line != line.rstrip()] == []
+    assert list(story.folder.iterdir()) == []
+    assert processes_with(str(story.folder)) == []
+
+
+@pytest.mark.parametrize("name", sorted(STORIES.keys() - {"bad-release"}))
+def test_no_request_fails(told: Mapping[str, Told], name: str) -> None:
+    """P3, P7: neither a switch nor the way back loses a request, and every answer is of a version that had its turn."""
+    story = told[name]
+    requests = story.number(r"([\d,]+) requests, 0 failed\.")
+    answers = [int(count.replace(",", "")) for count in re.findall(r"^ *([\d,]+) x \w+ version", story.text, re.M)]
+    assert sum(answers) == requests > 0, story.text
+
+
+def test_a_release_is_proven_before_its_first_request_and_goes_back_by_a_command(told: Mapping[str, Told]) -> None:
+    """P1, P3, P7, P9."""
+    story = told["release"]
+    assert "503, wanted 200-399" in story.words
+    assert story.number(r"Version 2 had passed (\d+) health checks in a row, and its smoke test, before") >= 3
+    assert "All traffic moved to green in one document (revision 1 became 2)" in story.words
+    assert re.search(r"Confirmed By Traefik's own API: Traefik at http://127.0.0.1:\d+ shows it", story.words)
+    assert "An operator types: bluegreen rollback shop" in story.words
+    assert story.number(r"Version 1 answered ([\d.]+) s after the command") < LIMIT_S
+    assert "Version 2 is quarantined" in story.words
+
+
+def test_a_release_passes_one_gate_after_the_other(told: Mapping[str, Told]) -> None:
+    """P1, and rules 7 and 8: an approval is for one release, the switch is read back, the release is watched."""
+    story = told["gates"]
+    wanted = (
+        r"Health Passed: \d+ checks in a row",
+        r"Smoke Passed: checkout was answered as the file wants it",
+        r"Preview .* sees: shop version 2 on green\.",
+        r"In production all of \d+ requests meanwhile still reached version 1\.",
+        r"The daemon waits: release (?P<release>\w+) waits for approval",
+        r"Refused .* the approval is for release \w+, and rollout r1 brings release (?P=release)",
+        r"Ann approves release (?P=release)\. Version 2 answered",
+        r"Confirmed .* shows it\.",
+        r"Watched .* steady\.",
+    )
+    assert re.search(".*".join(wanted), story.words), story.text
+
+
+def test_bad_releases_are_found_by_their_tests_and_by_the_watch(told: Mapping[str, Told]) -> None:
+    """P1, P9 and rule 8: only requests that the release answered itself have failed."""
+    story = told["bad-release"]
+    assert "gate smoke of shop: checkout failed on http://127.0.0.1:" in story.words
+    assert "bluegreen explain shop says: It waits: release" in story.words
+    assert "0 x shop version 2 on green" in story.words
+    failed = story.number(r"In between version 3 failed ([\d,]+) requests; no other one failed")
+    assert failed > 0
+    assert story.number(r"requests, ([\d,]+) failed, all of them answered by the version that went bad") == failed
+    assert story.number(r"([\d,]+) x 500: shop version 3 on green: the database is gone") == failed
+    assert "minServers" in story.words
+    assert story.number(r"([\d,]+) x shop version 4 on green") > 0
+
+
+def test_the_way_back_is_timed_asked_for_twice_and_tried_again(told: Mapping[str, Told]) -> None:
+    """P7, and rules 9 and 10."""
+    story = told["rollback"]
+    assert story.number(r"Version 1 answered ([\d,]+) ms after the command") > 0
+    assert re.search(r"The daemon answers: release \w+ of shop is not active any more\. Nothing else", story.words)
+    assert "It went through every gate again" in story.words
+
+
+def test_a_group_moves_as_one(told: Mapping[str, Told]) -> None:
+    """P3 and rule 11."""
+    story = told["group"]
+    assert "so neither moved. The daemon's history says: gate smoke of api" in story.words
+    assert "Both moved in one document (revision 1 became 2)" in story.words
+    assert "0 x api version 2 on green" in story.words
+    assert "bluegreen rollback api took both back" in story.words
+    assert story.number(r"([\d,]+) times both at green, never one new and one old") > 0
 
 
 async def test_kept_the_demo_stays_until_ctrl_c_and_follows_the_file(start_demo: StartDemo) -> None:
-    demo = await start_demo("--keep")
+    demo = await start_demo("--keep", "--story", "group")
     await demo.until(KEPT)
     pids = set(demo.children())
     assert len(pids) == 2
@@ -150,13 +270,14 @@ async def test_kept_the_demo_stays_until_ctrl_c_and_follows_the_file(start_demo:
                 assert answer.status == 200
                 return await answer.text()
 
-        assert await ask("application") == "shop version 1 on blue\n"
+        assert await ask("shop") == "shop version 1 on blue\n"
+        assert await ask("api") == "api version 1 on blue\n"
         for name in ("Traefik", "document", "metrics", "admin"):
             assert await ask(name)
-        demo.edit("active: blue", "active: green")
+        demo.edit("active: auto", "active: green")
 
         async def green() -> bool:
-            return await ask("application") == "shop version 2 on green\n"
+            return await ask("shop") == "shop version 2 on green\n" and await ask("api") == "api version 3 on green\n"
 
         await eventually(green)
     demo.process.send_signal(signal.SIGINT)
@@ -211,12 +332,39 @@ async def test_ports_that_are_taken_in_the_meantime_are_avoided(
             return (taken.getsockname()[1], *free[1:]) if len(asked) % 2 else free
 
         monkeypatch.setattr(stage, "free_ports", ports)
-        async with stage.Stage(traefik_binary) as playing:
+        async with stage.Stage(traefik_binary, STORIES["release"].setting) as playing:
             assert playing.status["active"] == "blue"
             await eventually(lambda: look(playing))
     assert len(asked) == 4
 
 
+@pytest.mark.parametrize("width", [60, 80])
+@pytest.mark.parametrize("story", ["gates", "group"])
+async def test_the_live_picture_fits_a_small_terminal(story: str, width: int) -> None:
+    """Of 24 lines it leaves some for the story, and no column is cut off; also in the frame below a line of it."""
+    playing = stage.Stage(Path("traefik"), STORIES[story].setting)
+    status = {
+        "phase": "watching",
+        "revision": 123_456,
+        "weights": {"blue": 100, "green": 0},
+        "colours": {colour: {"version": "1", "state": "unhealthy"} for colour in Colour},
+        "blocking": "gate smoke of shop: " + "checkout failed on http://127.0.0.1:20000: 500, wanted 200; " * 3,
+    }
+    playing.statuses = dict.fromkeys(playing.setting.services, status)
+    drawn = Display(playing, Load("http://127.0.0.1:1", ["/"], playing.news), STORIES[story].scenes).frame(width)
+    console = Console(width=width, file=io.StringIO())
+    for soft_wrap in (False, True):
+        with console.capture() as captured:
+            console.print(drawn, soft_wrap=soft_wrap)
+        lines = captured.get().splitlines()
+        assert len(lines) <= 18
+        assert max(map(len, lines)) <= width
+        header, *rows = next(lines[number:] for number, line in enumerate(lines) if "COLOUR" in line)
+        assert header.split() == ["│", "COLOUR", "VERSION", "HEALTH", "DOCUMENT", "TRAEFIK", "ANSWERS", "│"]
+        assert rows[0].split()[-8:] == ["1", "unhealthy", "100", "%", "0", "%", "0", "│"]
+        assert " > end " in captured.get()
+
+
 async def look(playing: stage.Stage) -> bool:
     """Tell whether Traefik routes to blue."""
-    return await playing.traefik.service(stage.SERVICE) is not None
+    return await playing.traefik.service(stage.SHOP) is not None
