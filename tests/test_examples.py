@@ -33,11 +33,30 @@ def test_the_routers_of_an_example_use_what_the_files_define(environment: str) -
     http = desired.pass_through.get("http", {})
     middlewares = http.get("middlewares", {}) if isinstance(http, dict) else {}
     for service in desired.services.values():
-        for router in service.routers:
+        for router in (*service.routers, *([service.preview] if service.preview else ())):
             body = json.loads(json.dumps(router.body))
             assert set(body["entryPoints"]) <= set(STATIC["entryPoints"])
             assert set(body.get("middlewares", [])) <= set(middlewares)
             assert body["tls"].get("certResolver", "le") in STATIC["certificatesResolvers"]
+
+
+def test_production_asks_for_approval_and_staging_does_not() -> None:
+    production, staging = (
+        config.load((CONFIG / f"{environment}.yaml").read_text(), f"{environment}.yaml")
+        for environment in ("production", "staging")
+    )
+    assert {name for name, service in production.services.items() if service.approval_is_manual} == {"shop", "shop-api"}
+    assert not any(service.approval_is_manual for service in staging.services.values())
+
+
+def test_staging_proves_a_release_by_the_smoke_tests_of_production() -> None:
+    production, staging = (
+        config.load((CONFIG / f"{environment}.yaml").read_text(), f"{environment}.yaml")
+        for environment in ("production", "staging")
+    )
+    tests = {name: service.smoke_tests for name, service in production.services.items()}
+    assert tests["shop"]
+    assert tests == {name: service.smoke_tests for name, service in staging.services.items()}
 
 
 def test_an_example_names_the_schema_that_stands_beside_it() -> None:
