@@ -5,10 +5,11 @@ import re
 import signal
 import sys
 import textwrap
+import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import aiohttp
 import orjson
@@ -107,7 +108,7 @@ class Daemon:
                 session.get((base or self.url) + path, headers=headers) as answer,
             ):
                 return answer.status, await answer.read(), answer.headers
-        except aiohttp.ClientConnectionError:
+        except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError):
             return 0, b"", {}
 
     async def document(self) -> dict[str, Any]:
@@ -120,6 +121,31 @@ class Daemon:
         path = f"/api/v1/services/{service}" if service else "/api/v1/services"
         status, body, _ = await self.get(path, base=self.admin_url)
         return dict(orjson.loads(body)) if status == 200 else {}
+
+    async def command(self, service: str, verb: str, **body: object) -> tuple[int, dict[str, Any]]:
+        """Command over the admin API; status 0 when nobody listens, or the connection broke."""
+        url = f"{self.admin_url}/api/v1/services/{service}/{verb}"
+        try:
+            async with aiohttp.ClientSession() as session, session.post(url, json=body) as answer:
+                return answer.status, dict(orjson.loads(await answer.read()))
+        except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError):
+            return 0, {}
+
+    async def history(self, service: str, event: str | None = None, **values: object) -> list[dict[str, Any]]:
+        """Return the decisions on a service, newest first: those of an event, with these values."""
+        _, body, _ = await self.get(f"/api/v1/history?service={service}&limit=1000", base=self.admin_url)
+        rows = orjson.loads(body)["history"] if body else []
+        return [row for row in rows if event in {None, row["event"]} and values.items() <= row.items()]
+
+    async def until_event(self, service: str, event: str, **values: object) -> dict[str, Any]:
+        """Wait for a decision on a service; return the newest such."""
+
+        async def look() -> dict[str, Any]:
+            found = await self.history(service, event, **values)
+            assert found, f"{await self.status(service)}\n{self.words()}"
+            return found[0]
+
+        return await eventually(look)
 
     async def until(self, service: str, *, limit_s: float = 60.0, **wanted: object) -> dict[str, Any]:
         """Wait until the status of a service has these values; return it."""
@@ -181,6 +207,60 @@ class Daemon:
     def words(self) -> str:
         """Return the end of the log."""
         return self.log.read_text()[-4000:] if self.log.exists() else ""
+
+
+class Poll(NamedTuple):
+    """What one poll brought: revision 0 and no document where nobody answered."""
+
+    at_s: float
+    revision: int
+    document: bytes
+
+
+class Watcher:
+    """Polls a daemon without a pause, whether it runs or not."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self.polls: list[Poll] = []
+
+    @property
+    def answers(self) -> list[Poll]:
+        return [poll for poll in self.polls if poll.revision]
+
+    @property
+    def documents(self) -> list[dict[str, Any]]:
+        """The documents in the order in which they were published."""
+        return [orjson.loads(body) for body in dict.fromkeys(poll.document for poll in self.answers)]
+
+    async def until_gone(self) -> None:
+        """Wait for a poll that nobody answers: all that the last process said has been heard."""
+        await eventually(lambda: self.polls and not self.polls[-1].revision)
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            _, document, headers = await self._daemon.get("/traefik?hold=0")
+            self.polls.append(Poll(time.monotonic(), int(headers.get("X-Bluegreen-Revision", 0)), document))
+            await asyncio.sleep(0.01)
+
+
+def colours(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return the colour that has all the traffic of each service in a document."""
+    found = {}
+    for name, body in document.get("http", {}).get("services", {}).items():
+        if "weighted" in body:
+            (child,) = body["weighted"]["services"]
+            found[name] = child["name"].removeprefix(f"{name}-")
+    return found
 
 
 @pytest.fixture

@@ -4,117 +4,163 @@ import asyncio
 import random
 import shutil
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TypeAlias
 
-from provider.model import Decision
+import orjson
+
+from provider import rollout
+from provider.model import Decision, GroupState
 from provider.store import Store, Stored
-from tests.integration.daemon import Daemon, StartDaemon
+from provider.traefik import free_ports
+from tests.integration.daemon import Daemon, StartDaemon, Watcher, colours
 from tests.integration.test_release import HOST, fixed, until_routed
-from tests.integration.traefik import Backend, Load, StartBackend, StartTraefik
+from tests.integration.traefik import Backend, Load, Relay, StartBackend, StartTraefik
 from tests.waiting import eventually
 
 KILLS = 50
 PUBLISHED = "document published"
-MOMENTS = ("begun", "server healthy", "gates-passed", "shifted", PUBLISHED)
+MOMENTS = (
+    *("begun", "server healthy", "ready", "smoke-passed", "smoke-failed", "approval-wanted", "approval-given"),
+    *("shifted", "confirmed", "unconfirmed", "watched", "rolled-back", "aborted", PUBLISHED),
+)
+ENDS = ("switched", "rolled-back", "switched", "gates-failed", "aborted")
+AGAIN = frozenset({"ready", "tested", "approved", "gates-lost", "confirmed", "unconfirmed"})
+"""What a restart may bring once more, or otherwise: health is learnt anew, and Traefik may come late."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+Backends: TypeAlias = tuple[Backend, Backend]
+BODIES = {"blue": "one", "green": "two"}
 
 
-class Poll(NamedTuple):
-    """What one poll brought: revision 0 and no document where nobody answered."""
+@dataclass(frozen=True)
+class Release:
+    """The release that rollout `number` is to bring, what both colours then run, and how it is to end."""
 
-    at_s: float
-    revision: int
-    document: bytes
+    number: int
+    versions: Mapping[str, int]
+    end: str
 
+    def after(self, active: str, end: str) -> "Release":
+        """Return the next one, in the colour that stands by."""
+        standby = "green" if active == "blue" else "blue"
+        return Release(self.number + 1, {**self.versions, standby: self.number + 1}, end)
 
-class Watcher:
-    """Polls a daemon without a pause, whether it runs or not."""
-
-    def __init__(self, daemon: Daemon) -> None:
-        self._daemon = daemon
-        self.polls: list[Poll] = []
-
-    @property
-    def answers(self) -> list[Poll]:
-        return [poll for poll in self.polls if poll.revision]
-
-    async def until_gone(self) -> None:
-        """Wait for a poll that nobody answers: all that the last process said has been heard."""
-        await eventually(lambda: self.polls and not self.polls[-1].revision)
-
-    @asynccontextmanager
-    async def watching(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self._run())
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
-            _, document, headers = await self._daemon.get("/traefik")
-            self.polls.append(Poll(time.monotonic(), int(headers.get("X-Bluegreen-Revision", 0)), document))
-            await asyncio.sleep(0.01)
+    def file(self, blue: Backend, green: Backend) -> str:
+        wanted = 418 if self.end == "gates-failed" else 200
+        gates = f"    approval: manual\n    smokeTests: [{{name: home, path: /smoke, status: {wanted}}}]\n"
+        watch = "1h" if self.end == "rolled-back" else "400ms"
+        text = fixed(blue, green if "green" in self.versions else None, watch=watch, more=gates)
+        for colour, version in self.versions.items():
+            text = text.replace(f"version: '{BODIES[colour]}'", f"version: '{version}'")
+        return text
 
 
-async def test_fifty_kills_in_the_middle_of_rollouts_change_no_decision_and_fail_no_request(
+class Lives:
+    """The lives of a daemon that is killed: how long each first document took, and which one it was."""
+
+    def __init__(self, daemon: Daemon, watcher: Watcher, dice: random.Random) -> None:
+        self._daemon, self._watcher, self._dice = daemon, watcher, dice
+        self.phases: Counter[str] = Counter()
+        self.waits_s: list[float] = []
+        self.firsts: list[tuple[str, str]] = []
+
+    async def read(self) -> tuple[GroupState, str]:
+        """Return what the last life has left: the state of the group, and the active colour."""
+        await self._watcher.until_gone()
+        disk, _ = await on_disk(self._daemon)
+        self.phases[rollout.phase(disk.groups["shop"])] += 1
+        return disk.groups["shop"], str(disk.services["shop"].active)
+
+    async def live(self, release: Release, backends: Backends, active: str, *, is_new: bool) -> None:
+        """Start the daemon on this release, which it is told of before or after, and kill it at some instant."""
+        daemon, is_edited_alive = self._daemon, is_new and self._dice.random() < 0.5
+        if not is_edited_alive:
+            daemon.write(release.file(*backends))
+        heard, said, begin_s = len(self._watcher.answers), len(daemon.logged(PUBLISHED)), time.monotonic()
+        mark = daemon.log.stat().st_size
+        await daemon.start(wait=is_edited_alive)
+        driver = asyncio.create_task(drive(daemon, release, backends))
+        await some_instant(daemon, driver, mark, self._dice)
+        await daemon.kill()
+        driver.cancel()
+        await asyncio.gather(driver, return_exceptions=True)
+        self.firsts += [(active, first["marker"]) for first in daemon.logged(PUBLISHED)[said : said + 1]]
+        self.waits_s += [answer.at_s - begin_s for answer in self._watcher.answers[heard : heard + 1]]
+
+
+async def test_fifty_kills_in_every_phase_of_rollouts_change_no_decision_and_fail_no_request(
     start_daemon: StartDaemon, start_traefik: StartTraefik, start_backend: StartBackend
 ) -> None:
-    """P4, P5, P6, rule 14. Beside the daemon that is killed another one gets the same edits and is left in peace."""
+    """P4, P5, P6, rule 14. Beside the daemon that is killed another one gets the same orders and is left in peace."""
     seed = random.randrange(1 << 32)
     print("seed", seed)
-    dice = random.Random(seed)
     backends = await start_backend("one"), await start_backend("two")
-    killed = await start_daemon(releases(*backends, 0))
-    spared = await start_daemon(releases(*backends, 0))
+    release = Release(0, {"blue": 0}, "switched")
+    killed, spared = [await start_daemon(release.file(*backends)) for _ in range(2)]
     traefik = await start_traefik(killed.endpoint)
     await until_routed(killed, traefik.url("web"), "one")
-    documents = {"blue": await document_of(spared, "blue")}
-    number, waits_s, watcher = 0, [], Watcher(killed)
+    documents, watcher = await shown(spared), Watcher(killed)
+    lives = Lives(killed, watcher, random.Random(seed))
 
     async with watcher.watching(), Load(traefik.url("web"), HOST, clients=4, pause_s=0.02) as load:
         await killed.kill()
-        for life in range(KILLS):
-            await watcher.until_gone()
-            disk, _ = await on_disk(killed)
-            done = disk.groups["shop"].rollout is None and disk.groups["shop"].rollouts == number
-            number += done
-            edited_alive = done and dice.random() < 0.5
-            if not edited_alive:
-                killed.write(releases(*backends, number))
-            heard, said, begin_s = len(watcher.answers), len(killed.logged(PUBLISHED)), time.monotonic()
-            await killed.start(wait=edited_alive)
-            killed.write(releases(*backends, number))
-            await some_instant(killed, dice)
-            await killed.kill()
-            colour = "blue" if number % 2 == 0 else "green"
-            spared.write(releases(*backends, number))
-            documents[colour] = await document_of(spared, colour)
-            committed = documents[str(disk.services["shop"].active)].decode()
-            for first in killed.logged(PUBLISHED)[said : said + 1]:
-                assert first["marker"] in committed, (seed, life)
-            waits_s += [answer.at_s - begin_s for answer in watcher.answers[heard : heard + 1]]
+        for _ in range(KILLS):
+            group, active = await lives.read()
+            is_over = group.rollout is None and group.rollouts == release.number
+            if is_over:
+                release = release.after(active, ENDS[release.number % len(ENDS)])
+            in_peace = asyncio.create_task(drive(spared, release, backends))
+            await lives.live(release, backends, active, is_new=is_over)
+            await in_peace
+            documents |= await shown(spared)
         await killed.start()
-        await document_of(killed, colour)
-        number += 1 - number % 2  # the last one is green: Traefik, which tries ever less often, has to follow at last
-        for daemon in (killed, spared):
-            daemon.write(releases(*backends, number))
-            await document_of(daemon, "green")
-        await load.until_all("two")
+        await drive(killed, release, backends)
+        for _ in BODIES:  # Traefik, which tries ever less often, has to follow at last
+            (active,) = await shown(killed)
+            release = release.after(active, "switched")
+            await asyncio.gather(*(drive(daemon, release, backends) for daemon in (killed, spared)))
+            (active,) = await shown(killed)
+            await load.until_all(BODIES[active])
 
-    print(f"{number} rollouts, {len(waits_s)} first documents after {max(waits_s):.2f} s at most")
+    print(f"{release.number} rollouts, {len(lives.waits_s)} first documents after {max(lives.waits_s):.2f} s at most")
+    print("killed in", {str(phase): count for phase, count in lives.phases.items()})
     assert load.failures == []
     assert set(load.answers) == {"one", "two"}
     revisions = [poll.revision for poll in watcher.answers]
     assert revisions == sorted(revisions)
     assert {poll.document for poll in watcher.answers} == set(documents.values())
-    assert number > 10
+    assert all(marker in documents[active].decode() for active, marker in lives.firsts)
+    assert release.number > 10
     assert await killed.stop() == await spared.stop() == 0
     assert decided(*await on_disk(killed)) == decided(*await on_disk(spared))
+
+
+async def test_a_switch_that_nobody_has_confirmed_yet_is_confirmed_after_a_kill(
+    start_daemon: StartDaemon, start_traefik: StartTraefik, start_backend: StartBackend
+) -> None:
+    """P5, rule 7, rule 14: it is not switched again, and Traefik shows it to the next process."""
+    blue, green = await start_backend("one"), await start_backend("two")
+    relay = Relay(*free_ports(1))
+    file = partial(fixed, blue, watch="1h", deadlines="confirming: 1h", api=relay.url)
+    daemon = await start_daemon(file(None))
+    traefik = await start_traefik(daemon.endpoint, api_port=relay.to)
+    await until_routed(daemon, traefik.url("web"), "one")
+    daemon.write(file(green))
+    await until_routed(daemon, traefik.url("web"), "two")
+    await daemon.until("shop", phase="confirming", active="green", confirmed=False)
+    await daemon.kill()
+    await daemon.start()
+    await daemon.until("shop", phase="confirming", active="green", confirmed=False)
+    async with relay:
+        await daemon.until("shop", phase="watching", active="green", confirmed=True)
+    events = [row["event"] for row in await daemon.history("shop", rollout="r1")]
+    assert events[:2] == ["confirmed", "shifted"]
 
 
 async def test_two_restarts_in_a_row_serve_the_same_bytes_under_higher_numbers(
@@ -175,23 +221,35 @@ async def test_a_state_copied_from_a_crash_goes_on_elsewhere_with_the_same_decis
     await other.until("shop", active="green", phase="steady")
 
 
-def releases(blue: Backend, green: Backend, number: int) -> str:
-    """A file with release `number`: even ones run in blue, odd ones in green, beside the one before."""
-    text = fixed(blue, green if number else None)
-    for name, offset in (("one", number % 2), ("two", (number + 1) % 2)):
-        text = text.replace(f"version: '{name}'", f"version: '{number - offset}'")
-    return text
+async def drive(daemon: Daemon, release: Release, backends: Backends) -> None:
+    """Have a daemon bring a release and do what operators do on its way, until its rollout is over."""
+    daemon.write(release.file(*backends))
+    name = f"r{release.number}"
+    while not any(row["outcome"] for row in await daemon.history("shop", rollout=name)):
+        status = await daemon.status("shop")
+        under_way = status.get("rollout") or {}
+        phase = status["phase"] if under_way.get("id") == name else None
+        if phase == "approval" and release.end == "aborted":
+            await daemon.command("shop", "abort", reason="looks wrong")
+        elif phase == "approval":
+            await daemon.command("shop", "approve", release=under_way["release"])
+        elif phase == "watching" and release.end == "rolled-back":
+            await daemon.command("shop", "rollback", **{"from": under_way["release"]}, reason="is slow")
+        await asyncio.sleep(0.02)
 
 
-async def some_instant(daemon: Daemon, dice: random.Random) -> None:
-    """Wait for an instant to kill a starting daemon at: any at all, or soon after it tells of a certain moment."""
+async def some_instant(daemon: Daemon, driver: "asyncio.Task[None]", mark: int, dice: random.Random) -> None:
+    """Wait for an instant to kill a daemon at: any at all, or soon after some moments that its log tells of."""
     if dice.random() < 0.2:
         await asyncio.sleep(dice.uniform(0, 1))
         return
-    moment, begin = f'"event": "{dice.choice(MOMENTS)}"'.encode(), daemon.log.stat().st_size
-    with suppress(TimeoutError):  # what was done in an earlier life is not done again
-        async with asyncio.timeout(2):
-            while moment not in daemon.log.read_bytes()[begin:]:  # noqa: ASYNC110  another process writes the log
+    enough, moments = dice.randrange(1, 9), [f'"event": "{moment}"'.encode() for moment in MOMENTS]
+    with suppress(TimeoutError):
+        async with asyncio.timeout(5):
+            while not driver.done():
+                log = daemon.log.read_bytes()[mark:]
+                if sum(map(log.count, moments)) >= enough:
+                    break
                 await asyncio.sleep(0.001)
     await asyncio.sleep(dice.choice((0, 0.001, 0.003, 0.01, dice.uniform(0, 0.5))))
 
@@ -208,6 +266,12 @@ async def on_disk(daemon: Daemon) -> tuple[Stored, tuple[Decision, ...]]:
         await store.close()
 
 
+async def shown(daemon: Daemon) -> dict[str, bytes]:
+    """Return the document by the colour of the shop that it gives the traffic to."""
+    _, body, _ = await daemon.get("/traefik")
+    return {colours(orjson.loads(body))["shop"]: body}
+
+
 async def document_of(daemon: Daemon, colour: str) -> bytes:
     """Wait until a colour of the shop is served; return the document."""
 
@@ -219,10 +283,17 @@ async def document_of(daemon: Daemon, colour: str) -> bytes:
 
 
 def decided(stored: Stored, history: tuple[Decision, ...]) -> tuple[object, ...]:
-    """All that was decided, but not when. A gate that had passed has to pass again after a restart."""
+    """All that was decided, but not when."""
     told = [
-        (row.event, row.colour, row.release, row.rollout, row.outcome, row.trigger, row.detail)
+        (row.event, row.colour, row.release, row.rollout, row.outcome, row.trigger, row.actor, _undated(row))
         for row in history
-        if row.event not in {"gates-passed", "gates-lost"}
+        if row.event not in AGAIN
     ]
-    return replace(stored.services["shop"], switched_utc=None), stored.groups, told
+    shop, group = stored.services["shop"], stored.groups["shop"]
+    override = replace(shop.override, since_utc=EPOCH) if shop.override else None
+    quarantined = tuple(replace(one, since_utc=EPOCH) for one in group.quarantined)
+    return replace(shop, switched_utc=None, override=override), replace(group, quarantined=quarantined), told
+
+
+def _undated(row: Decision) -> str | None:
+    return None if row.event == "approval-wanted" else row.detail

@@ -135,7 +135,7 @@ async def test_a_frozen_engine_switches_nothing_until_it_answers_again(
         await asyncio.to_thread(engine.run, "shop-green", "shop", "green", version="2", host_port=green_port)
         await daemon.until("shop", phase="waiting")
         engine.freeze()
-        await eventually(lambda: daemon.logged("gates-passed"))
+        await eventually(lambda: daemon.logged("ready"))
         await daemon.until_condition("docker-away")
         assert await daemon.metric("bluegreen_docker_connected") == 0
         status = await daemon.until("shop", phase="waiting", active="blue")
@@ -158,7 +158,7 @@ async def test_a_release_of_containers_survives_a_kill_at_each_of_its_moments(
     traefik = await start_traefik(daemon.endpoint)
     await until_routed(daemon, traefik.url("web"), "shop blue 0\n")
     async with Load(traefik.url("web"), HOST) as load:
-        for number, moment in enumerate(("begun", "gates-passed", "shifted"), 1):
+        for number, moment in enumerate(("begun", "ready", "shifted"), 1):
             colour = ("blue", "green")[number % 2]
             start = partial(engine.run, version=str(number), host_port=ports[number])
             new = await asyncio.to_thread(start, f"shop-{number}", "shop", colour)

@@ -1,6 +1,7 @@
 """The main job on a real Traefik: a release takes over after its gates, and nothing is lost on the way."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from provider.traefik import free_ports
@@ -12,8 +13,19 @@ from tests.waiting import eventually
 HOST = "shop.example.com"
 
 
-def fixed(blue: Backend | None, green: Backend | None, *, active: str = "auto", more: str = "") -> str:
-    """A file with one service on fixed servers."""
+def fixed(
+    blue: Backend | None,
+    green: Backend | None,
+    *,
+    active: str = "auto",
+    health: str = FAST_CHECKS,
+    watch: str = "0s",
+    deadlines: str = "confirming: 200ms",
+    api: str | None = None,
+    more: str = "",
+) -> str:
+    """A file with one service on fixed servers, read back from `api`; by default no longer watched than necessary."""
+    traefik = f"traefik: {{api: ['{api}']}}\n" if api else ""
     colours = "".join(
         f"      {colour}: {{urls: ['{backend.url}'], version: '{backend.name}'}}\n"
         for colour, backend in (("blue", blue), ("green", green))
@@ -21,12 +33,14 @@ def fixed(blue: Backend | None, green: Backend | None, *, active: str = "auto", 
     )
     return f"""\
 environment: production
-services:
+{traefik}services:
   shop:
     active: {active}
     router: {{rule: "Host(`{HOST}`)", entryPoints: [web]}}
     settle: 100ms
-    healthCheck: {FAST_CHECKS}
+    healthCheck: {health}
+    deadlines: {{{deadlines}}}
+    watch: {watch}
     servers:
 {colours}{more}"""
 
@@ -38,6 +52,8 @@ services:
     router: {{rule: "Host(`{HOST}`)", entryPoints: [web]}}
     settle: 200ms
     healthCheck: {FAST_CHECKS}
+    deadlines: {{confirming: 200ms}}
+    watch: 0s
 """
 
 
@@ -83,13 +99,13 @@ async def test_a_release_that_never_gets_healthy_never_gets_traffic(
     """P1, P9, P10: it expires, is quarantined, and is not tried again."""
     blue, green = await start_backend("one"), await start_backend("two")
     green.hangs_up = True
-    more = "    deadlines: {waiting: 1s}\n"
     checks = FAST_CHECKS.replace("{", "{mode: http, ", 1)
-    daemon = await start_daemon(fixed(blue, None, more=more).replace(FAST_CHECKS, checks))
+    strict = partial(fixed, blue, health=checks, deadlines="waiting: 1s, confirming: 200ms")
+    daemon = await start_daemon(strict(None))
     traefik = await start_traefik(daemon.endpoint)
     await until_routed(daemon, traefik.url("web"), "one")
     async with Load(traefik.url("web"), HOST) as load:
-        daemon.write(fixed(blue, green, more=more).replace(FAST_CHECKS, checks))
+        daemon.write(strict(green))
         status = await eventually(lambda: quarantined(daemon))
         assert status["active"] == "blue"
         assert status["phase"] == "steady"
@@ -99,8 +115,7 @@ async def test_a_release_that_never_gets_healthy_never_gets_traffic(
     assert green.requests.keys() == {"/"}
     assert await daemon.metric("bluegreen_rollouts_total", service="shop", outcome="expired") == 1
     green.hangs_up = False
-    changed = fixed(blue, green, more=more).replace("version: 'two'", "version: 'three'").replace(FAST_CHECKS, checks)
-    daemon.write(changed)
+    daemon.write(strict(green).replace("version: 'two'", "version: 'three'"))
     await daemon.until("shop", active="green", phase="steady")
 
 
@@ -124,11 +139,11 @@ async def test_a_container_in_the_standby_colour_is_released(
     assert await daemon.metric("bluegreen_switches_total", service="shop", colour="green", trigger="docker") == 1
 
 
-async def until_routed(daemon: Daemon, url: str, body: str) -> None:
+async def until_routed(daemon: Daemon, url: str, body: str, *, host: str = HOST) -> None:
     """Wait until Traefik answers with this body: it has fetched its first document."""
 
     async def look() -> bool:
-        status, answer, _ = await daemon.get("/", base=url, host=HOST)
+        status, answer, _ = await daemon.get("/", base=url, host=host)
         return status == 200 and answer.decode() == body
 
     await eventually(look)
