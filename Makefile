@@ -1,5 +1,5 @@
 # Everything is installed from the locked files in requirements/, into .venv. ARGS goes to the program a target runs:
-#   make demo ARGS=--keep      make test ARGS="-k rollout -x"      make lock ARGS=--upgrade
+#   make demo ARGS=--keep      make test ARGS="-k rollout -x -n 0"      make lock ARGS=--upgrade
 
 PYTHON ?= python3
 ARGS ?=
@@ -25,7 +25,7 @@ demo: $(VENV)/demo.stamp ## a blue-green switch through a real Traefik, here and
 	$(BIN)/bluegreen demo $(ARGS)
 
 test: $(VENV)/dev.stamp ## run all tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
 
 check: lint test ## everything that must hold: format, lint, types, import contracts, tests
 

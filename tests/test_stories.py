@@ -390,8 +390,8 @@ def happens(
 
 def approve(name: str, world: World) -> None:
     """Approve what is on its way, if anything is."""
-    under_way = world.groups[group_of(world.services[name])].rollout if name in world.services else None
-    for one in under_way.candidates if under_way else ():
+    state = world.groups.get(group_of(world.services[name])) if name in world.services else None
+    for one in state.rollout.candidates if state and state.rollout else ():
         world.command(Verb.APPROVE, one.service, release=one.release)
 
 

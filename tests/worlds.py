@@ -480,19 +480,24 @@ class World:
 
     def forget_smoke(self) -> None:
         """Forget the smoke tests that nobody wants any more: made again, they begin from nothing."""
-        runs = self.smoke_runs()
+        runs = self.smoke_runs() if self.smoke else ()
         self.smoke = {name: smoke for name, smoke in self.smoke.items() if smoke.run in runs}
 
     def publish(self) -> dict[str, Served]:
         """Publish what is to be served now."""
         members = [each for key in self.group_keys() for each in self.snapshot(key).members]
+        before = self.served
         self.served = {each.service.name: now for each in members if (now := serving.serve(each, self.now))}
         for name, of in self.served.items():
             self.published[name] = frozenset(each.key for servers in of.servers.values() for each in servers)
             self.shown[name] = self.states[name].active
-        if self.served:
-            self.document = assemble([render_service(of) for _, of in sorted(self.served.items())], NO_PASS_THROUGH)
+        if self.served and (self.document is None or self.served != before):
+            self.document = self.render()
         return self.served
+
+    def render(self) -> Document:
+        """Render what is served."""
+        return assemble([render_service(of) for _, of in sorted(self.served.items())], NO_PASS_THROUGH)
 
     def relist(self) -> None:
         """Answer what the daemon asks Docker for."""
