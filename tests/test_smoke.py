@@ -312,7 +312,7 @@ def test_no_answer_is_neither_a_pass_nor_a_failure_and_is_asked_for_again(
 @pytest.mark.parametrize(
     ("url", "cause"),
     [
-        (f"http://127.0.0.1:{free_port()}", "connection refused"),
+        ("http://127.0.0.1:1", "connection refused"),
         ("http://nobody.invalid:80", "name not resolved: nobody.invalid"),
         (
             "h2c://127.0.0.1:80",
