@@ -26,7 +26,6 @@ from tests.answering import (
     OK,
     Answer,
     Run,
-    free_port,
     on_both_loops,
     open_sockets,
     repeats,
