@@ -125,7 +125,9 @@ class Entry:
         match result:
             case Result.PASS:
                 kept = (*before.passed_mono_s, started_mono_s)[-probe.check.healthy_after :]
-                self.checks[probe.key] = Checks(None, kept)
+                verdict = self.probed.get(probe.key)
+                is_healthy = verdict is not None and verdict.health is Health.HEALTHY
+                self.checks[probe.key] = Checks(None if is_healthy else before.failed_mono_s, kept)
             case Result.FAIL:
                 first = started_mono_s if before.failed_mono_s is None else before.failed_mono_s
                 self.checks[probe.key] = Checks(first)

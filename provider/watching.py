@@ -13,10 +13,14 @@ DOCKER_PATIENCE_S = 90.0
 
 @dataclass(frozen=True, slots=True)
 class Failing:
-    """An active colour that has fewer servers than it needs, `since_mono_s`; `reason` says so in words."""
+    """An active colour that has fewer servers than it needs, `since_mono_s`; `reason` says so in words.
+
+    It is `recovering` while the last check of a server that failed has passed.
+    """
 
     since_mono_s: float
     reason: str
+    is_recovering: bool = False
 
 
 def unconfirmed(member: Member) -> str | None:
@@ -98,7 +102,9 @@ def failing(member: Member) -> Failing | None:
         since.append(observed.changed_mono_s)
     causes = [f"{server.url}: {assess(member, server).cause}" for server in unhealthy]
     told = "; ".join(causes) or f"{len(observed.staying)} servers left"
-    return Failing(max(since), f"{active} has {able} of at least {needed} servers (minServers): {told}")
+    recovering = any((checks := member.checks.get(server.key)) and checks.passed_mono_s for server in unhealthy)
+    reason = f"{active} has {able} of at least {needed} servers (minServers): {told}"
+    return Failing(max(since), reason, is_recovering=recovering)
 
 
 def bears(member: Member, since_mono_s: float, now: Instant) -> tuple[bool, float | None]:
@@ -121,15 +127,12 @@ def bears(member: Member, since_mono_s: float, now: Instant) -> tuple[bool, floa
 
 
 def _failed_mono_s(member: Member, server: Server) -> float:
-    """Return when a server failed first; where no check tells, when its colour last changed.
-
-    One that passes again and is not healthy yet failed until then: what the way back passed before says nothing of it.
-    """
+    """Return when a server failed first; where no check tells, when its colour last changed."""
     checks = member.checks.get(server.key)
     active = member.state.active or Colour.BLUE
     if checks is not None and checks.failed_mono_s is not None:
         return checks.failed_mono_s
-    return max(checks.passed_mono_s) if checks and checks.passed_mono_s else member.observed[active].changed_mono_s
+    return member.observed[active].changed_mono_s
 
 
 def _expected(member: Member) -> tuple[tuple[str, int], ...]:

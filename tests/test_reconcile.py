@@ -1,7 +1,6 @@
 """What the daemon decides: each rule on its own, and whole stories that are interrupted after every step."""
 
 from dataclasses import replace
-from operator import methodcaller
 from typing import Any
 
 import pytest
@@ -12,8 +11,6 @@ from provider.model import (
     ByColour,
     Checks,
     Colour,
-    Deadlines,
-    FixedServers,
     GroupState,
     Health,
     Member,
@@ -29,20 +26,15 @@ from provider.model import (
     SmokeTest,
     Snapshot,
     Trigger,
-    Verb,
     Wish,
 )
 from provider.reconcile import reconcile
 from tests.phases import NEW, OLD, group, moved, old, see, with_state
 from tests.worlds import (
     BLUE,
-    DEADLINE_S,
     EPOCH,
     GREEN,
     NOTHING,
-    Input,
-    Player,
-    World,
     at,
     candidate,
     member,
@@ -842,228 +834,3 @@ def test_a_way_back_that_is_not_known_is_neither_lost_nor_found() -> None:
     """P2: a restart of the daemon."""
     of = snapshot(moved())
     assert reconcile(see(of, "shop", BLUE, Observed()), at()).decisions == ()
-
-
-# --- every story, interrupted after every step ------------------------------------------------------------------
-
-
-def write(name: str = "shop", **fields: Any) -> Input:
-    return methodcaller("write", service(name, **{"deadlines": Deadlines(waiting_s=DEADLINE_S), **fields}))
-
-
-def edit(name: str = "shop", **fields: Any) -> Input:
-    return methodcaller("edit", name, **fields)
-
-
-def deploy(release: str, colour: Colour = GREEN, name: str = "shop", count: int = 1) -> Input:
-    return methodcaller("replace_all", name, colour, release, count)
-
-
-def sick(*releases: str) -> Input:
-    return methodcaller("make_sick", *releases)
-
-
-def fixed(version: str) -> ByColour[FixedServers | None]:
-    return ByColour(
-        FixedServers(("http://127.0.0.1:1",), "r1", "r1"), FixedServers(("http://127.0.0.1:2",), version, version)
-    )
-
-
-BLUE_RUNS = (write(), deploy("r1", BLUE), World.connect)
-GROUP_RUNS = (
-    *(step for name in ("pay", "shop") for step in (write(name, group="storefront"), deploy("r1", BLUE, name))),
-    World.connect,
-)
-
-
-def commands(verb: Verb, name: str = "shop", **fields: Any) -> Input:
-    return methodcaller("command", verb, name, **fields)
-
-
-def broken(*releases: str) -> Input:
-    return methodcaller("let", broken=frozenset(releases))
-
-
-def time_goes_by(world: World) -> None:
-    """Nothing happens but what happens by itself."""
-
-
-TESTED_AND_APPROVED = (write(smoke_tests=(HOME,), approval_is_manual=True), deploy("r1", BLUE), World.connect)
-WATCHED_RUNS = (write(watch_s=150.0), deploy("r1", BLUE), World.connect)
-WATCHED_GROUP = (
-    *(
-        step
-        for name in ("pay", "shop")
-        for step in (
-            write(name, group="storefront", watch_s=150.0),
-            deploy("r1", BLUE, name),
-        )
-    ),
-    World.connect,
-)
-
-STORIES: dict[str, tuple[Input, ...]] = {
-    "a release goes live": (*BLUE_RUNS, deploy("r2", count=2)),
-    "back and forth by auto": (*BLUE_RUNS, deploy("r2"), deploy("r3", BLUE), deploy("r4")),
-    "a sick release expires, the next one goes live": (*BLUE_RUNS, sick("r2"), deploy("r2"), deploy("r3")),
-    "a sick release is quarantined, then named": (
-        *BLUE_RUNS,
-        sick("r2"),
-        deploy("r2"),
-        methodcaller("passes", 2 * DEADLINE_S),
-        sick(),
-        edit(active=Wish.GREEN),
-    ),
-    "named before it runs": (*BLUE_RUNS, edit(active=Wish.GREEN), deploy("r2"), edit(active=Wish.BLUE)),
-    "named and taken back": (*BLUE_RUNS, edit(active=Wish.GREEN), edit(active=Wish.AUTO), deploy("r2")),
-    "held on the way": (*BLUE_RUNS, edit(hold=True), deploy("r2"), edit(hold=False)),
-    "replaced in place": (*BLUE_RUNS, deploy("r5", BLUE), deploy("r2"), deploy("r6")),
-    "mixed, then uniform": (*BLUE_RUNS, deploy("r2"), methodcaller("start", "shop", GREEN, "r3"), deploy("r3")),
-    "Docker goes away": (*BLUE_RUNS, World.disconnect, deploy("r2"), World.connect),
-    "removed and written again": (
-        *BLUE_RUNS,
-        sick("r2"),
-        deploy("r2"),
-        methodcaller("remove", "shop"),
-        sick(),
-        write(),
-        deploy("r3"),
-    ),
-    "initial with both": (write(initial=GREEN), deploy("r1", BLUE), deploy("r2"), World.connect, deploy("r3", BLUE)),
-    "undecided until the file names one": (
-        write(),
-        deploy("r1", BLUE),
-        deploy("r2"),
-        World.connect,
-        methodcaller("stop_all", "shop", BLUE),
-        edit(initial=BLUE),
-    ),
-    "fixed servers": (write(servers=fixed("r1"), initial=BLUE), edit(servers=fixed("r2"))),
-    "a group together": (*GROUP_RUNS, edit(hold=True), deploy("r2"), deploy("r2", name="pay"), edit(hold=False)),
-    "a group with one sick member": (
-        *GROUP_RUNS,
-        sick("r2"),
-        deploy("r2"),
-        deploy("r3", name="pay"),
-        deploy("r4"),
-    ),
-    "a group that is left": (*GROUP_RUNS, sick("r2"), deploy("r2"), deploy("r3", name="pay"), edit("pay", group=None)),
-    "tested, approved, switched": (
-        *TESTED_AND_APPROVED,
-        deploy("r2"),
-        commands(Verb.APPROVE, release="r2"),
-        deploy("r3", BLUE),
-    ),
-    "a smoke test fails, and is tried again": (
-        *TESTED_AND_APPROVED,
-        broken("r2"),
-        deploy("r2"),
-        broken(),
-        commands(Verb.RETRY),
-        commands(Verb.APPROVE, release="r2"),
-    ),
-    "aborted, then named": (*TESTED_AND_APPROVED, deploy("r2"), commands(Verb.ABORT), edit(active=Wish.GREEN)),
-    "aborted, then another release": (*BLUE_RUNS, sick("r2"), deploy("r2"), commands(Verb.ABORT), deploy("r3")),
-    "forced in spite of all": (
-        *TESTED_AND_APPROVED,
-        sick("r2"),
-        deploy("r2"),
-        commands(Verb.SWITCH, colour=GREEN, force=True, reason="it burns"),
-    ),
-    "rolled back in the watch": (*WATCHED_RUNS, deploy("r2"), commands(Verb.ROLLBACK, leaving="r2"), time_goes_by),
-    "rolled back by two, then tried again": (
-        *BLUE_RUNS,
-        deploy("r2"),
-        commands(Verb.ROLLBACK, leaving="r2"),
-        commands(Verb.ROLLBACK, leaving="r2"),
-        commands(Verb.RETRY),
-    ),
-    "fails its watch": (*WATCHED_RUNS, deploy("r2"), sick("r2"), time_goes_by, time_goes_by),
-    "fails its watch, and so does the way back": (*WATCHED_RUNS, deploy("r2"), sick("r1", "r2"), time_goes_by),
-    "replaced while it is watched": (*WATCHED_RUNS, deploy("r2"), deploy("r9"), time_goes_by),
-    "the other colour is named while it is watched": (*WATCHED_RUNS, deploy("r2"), edit(active=Wish.BLUE)),
-    "switched back and forth against the file": (
-        *BLUE_RUNS,
-        edit(active=Wish.BLUE),
-        deploy("r2"),
-        commands(Verb.SWITCH, colour=GREEN),
-        edit(active=Wish.AUTO),
-        commands(Verb.SWITCH, colour=BLUE),
-    ),
-    "paused, then resumed": (*BLUE_RUNS, commands(Verb.PAUSE), deploy("r2"), commands(Verb.RESUME)),
-    "undecided until a command names one": (
-        write(),
-        deploy("r1", BLUE),
-        deploy("r2"),
-        World.connect,
-        commands(Verb.SWITCH, colour=GREEN),
-    ),
-    "a group that fails its watch": (
-        *WATCHED_GROUP,
-        edit(hold=True),
-        deploy("r2"),
-        deploy("r3", name="pay"),
-        edit(hold=False),
-        sick("r2"),
-        time_goes_by,
-        time_goes_by,
-    ),
-    "a group rolled back by one of its members": (
-        *GROUP_RUNS,
-        edit(hold=True),
-        deploy("r2"),
-        deploy("r3", name="pay"),
-        edit(hold=False),
-        time_goes_by,
-        commands(Verb.ROLLBACK, "pay", leaving="r3"),
-    ),
-}
-
-
-@pytest.mark.parametrize("story", STORIES.values(), ids=STORIES.keys())
-def test_a_story_interrupted_after_any_step_ends_as_the_uninterrupted_one(story: tuple[Input, ...]) -> None:
-    """P5."""
-    whole = Player(kill_after=None).play(story)
-    assert whole.steps > 0
-    for step in range(1, whole.steps + 1):
-        assert Player(kill_after=step).play(story).ending() == whole.ending(), f"killed after step {step}"
-
-
-@pytest.mark.parametrize(
-    ("story", "active", "outcomes"),
-    [
-        ("a release goes live", GREEN, {("r2", "switched")}),
-        ("back and forth by auto", GREEN, {("r2", "switched"), ("r3", "switched"), ("r4", "switched")}),
-        ("a sick release expires, the next one goes live", GREEN, {("r2", "superseded"), ("r3", "switched")}),
-        ("a sick release is quarantined, then named", GREEN, {("r2", "expired"), ("r2", "switched")}),
-        ("named before it runs", BLUE, {(None, "superseded"), ("r2", "switched"), ("r1", "switched")}),
-        ("named and taken back", GREEN, {(None, "aborted"), ("r2", "switched")}),
-        ("held on the way", GREEN, {("r2", "switched")}),
-        ("Docker goes away", GREEN, {("r2", "switched")}),
-        ("removed and written again", GREEN, {("r2", "aborted"), ("r3", "switched")}),
-        ("initial with both", BLUE, {("r3", "switched")}),
-        ("undecided until the file names one", BLUE, set()),
-        ("fixed servers", GREEN, {("r2", "switched")}),
-        ("a group together", GREEN, {("r2", "switched")}),
-        ("tested, approved, switched", GREEN, {("r2", "switched"), ("r3", "expired")}),
-        ("a smoke test fails, and is tried again", GREEN, {("r2", "aborted"), ("r2", "switched")}),
-        ("aborted, then named", BLUE, {("r2", "aborted"), ("r2", "expired")}),
-        ("aborted, then another release", GREEN, {("r2", "aborted"), ("r3", "switched")}),
-        ("forced in spite of all", GREEN, {("r2", "superseded"), ("r2", "switched")}),
-        ("rolled back in the watch", BLUE, {("r2", "rolled-back")}),
-        ("rolled back by two, then tried again", GREEN, {("r2", "switched")}),
-        ("fails its watch", BLUE, {("r2", "rolled-back")}),
-        ("fails its watch, and so does the way back", GREEN, {("r2", "switched")}),
-        ("replaced while it is watched", GREEN, {("r2", "switched")}),
-        ("the other colour is named while it is watched", BLUE, {("r2", "superseded"), ("r1", "switched")}),
-        ("switched back and forth against the file", BLUE, {("r2", "switched"), ("r1", "switched")}),
-        ("paused, then resumed", GREEN, {("r2", "switched")}),
-        ("undecided until a command names one", GREEN, set()),
-        ("a group that fails its watch", BLUE, {("r2", "rolled-back"), ("r3", "rolled-back")}),
-        ("a group rolled back by one of its members", BLUE, {("r2", "switched"), ("r3", "switched")}),
-    ],
-)
-def test_a_story_ends_as_told(story: str, active: Colour, outcomes: set[tuple[str | None, str]]) -> None:
-    played = Player(kill_after=None).play(STORIES[story])
-    assert played.world.states["shop"].active is active
-    assert {(release, outcome) for _, release, outcome in played.ended} == outcomes

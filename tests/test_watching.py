@@ -217,11 +217,18 @@ def test_where_no_check_tells_when_it_failed_the_last_change_does() -> None:
     assert told.since_mono_s == 1003.0
 
 
-def test_one_that_passes_again_and_is_not_healthy_yet_failed_until_then() -> None:
+def test_one_that_passes_again_and_is_not_healthy_yet_is_recovering() -> None:
     """Rule 8: when an outage that both colours shared is over, the way back may be healthy first."""
-    told = watching.failing(checked(moved(health={NEW: UNHEALTHY}), c2=Checks(None, (1007.0,))))
+    told = watching.failing(checked(moved(health={NEW: UNHEALTHY}), c2=Checks(1003.0, (1007.0,))))
     assert told is not None
-    assert told.since_mono_s == 1007.0
+    assert (told.since_mono_s, told.is_recovering) == (1003.0, True)
+
+
+def test_one_that_passes_now_and_then_fails_when_its_last_check_does() -> None:
+    """Rule 8: every second answer of a release may be good, and it is bad all the same."""
+    told = watching.failing(checked(moved(health={NEW: UNHEALTHY}), c2=Checks(1003.0)))
+    assert told is not None
+    assert (told.since_mono_s, told.is_recovering) == (1003.0, False)
 
 
 def bears(seen: Member, since_mono_s: float, now_s: float = 1050.0) -> tuple[bool, float | None]:

@@ -91,8 +91,8 @@ class Probe:
 class Checks:
     """The checks of one server while its service is confirming or watching, by when they started (rule 8).
 
-    `failed_mono_s` is the first failure since the last pass, `passed_mono_s` the passes since the last failure, the
-    last `healthyAfter` of them.
+    `failed_mono_s` is the first failure since the server was healthy, `passed_mono_s` are the passes since the last
+    failure, the last `healthyAfter` of them.
     """
 
     failed_mono_s: float | None = None

@@ -35,13 +35,17 @@ def take_back_refused(snapshot: Snapshot, now: Instant) -> Taken | None:
 
 
 def take_back_failing(snapshot: Snapshot, now: Instant) -> Taken | None:
-    """Rule 8: from the commit on, a release that fails while the way back passes is left."""
+    """Rule 8: from the commit on, a release that fails while the way back passes is left.
+
+    One whose last check has passed is given the time to recover: when an outage that both shared is over, the way back
+    may well be healthy first.
+    """
     under_way = snapshot.state.rollout
     if under_way is None or not under_way.is_switched or under_way.forced is not None:
         return None
     for member in _moved(snapshot, under_way):
         found = watching.failing(member)
-        if found is None or not watching.bears(member, found.since_mono_s, now)[0]:
+        if found is None or found.is_recovering or not watching.bears(member, found.since_mono_s, now)[0]:
             continue
         if (taken := _take_back(snapshot, under_way, found.reason, now)) is not None:
             return taken
