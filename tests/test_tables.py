@@ -43,7 +43,7 @@ SHOP: dict[str, Any] = {
     "quarantined": [],
     "conditions": [],
 }
-SOON = (datetime.now(UTC) + timedelta(hours=5, minutes=3)).isoformat()
+SOON = (datetime.now(UTC) + timedelta(hours=5, minutes=50)).isoformat()
 ROLLOUT: dict[str, Any] = {
     "id": "r17",
     "candidate": "green",

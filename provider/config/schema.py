@@ -230,10 +230,16 @@ class SmokeTestKeys(TypedDict, total=False):
 class DeadlineKeys(TypedDict, total=False):
     """How long each phase may wait."""
 
-    waiting: Wait
-    testing: Wait
-    approval: Wait
-    confirming: Wait
+    waiting: Annotated[Wait, doc("For healthy servers; 10m where not written. A release that takes longer expires.")]
+    testing: Annotated[Wait, doc("For the smoke tests; 5m where not written. A release that takes longer expires.")]
+    approval: Annotated[Wait, doc("For somebody's word; 24h where not written, a reminder comes at half of it.")]
+    confirming: Annotated[
+        Wait,
+        doc(
+            "For every Traefik to show the switch; 30s where not written. What was fetched and not applied is taken "
+            "back at the end of it, but not within 8s of the fetch."
+        ),
+    ]
 
 
 @with_config(_STRICT)
