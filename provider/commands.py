@@ -161,6 +161,11 @@ def _switch(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refused:
     if member.state.active is None:
         return _settle(snapshot, member, colour, given, now)
     under_way = snapshot.state.rollout
+    if member.state.active is colour and given.release not in {None, *_running(member, colour)}:
+        running = ", ".join(sorted(_running(member, colour)))
+        return Refused(
+            Refusal.STALE, f"{colour} of {given.service} is active with release {running}, not {given.release}"
+        )
     if member.state.active is colour:
         if under_way is not None and not under_way.is_switched and _moves(snapshot, given.service):
             return _abort(snapshot, replace(given, reason=given.reason or f"{colour} was asked for"), now)
@@ -295,8 +300,9 @@ def _abort(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refused:
     under_way = snapshot.state.rollout
     if under_way is None:
         return Done(snapshot, (), f"no rollout of {given.service} is under way", already=True)
-    if under_way.is_switched:
-        return _roll_back(snapshot, given, now)
+    if under_way.is_switched:  # what it moved goes back, also where a member that stayed was named (rule 11)
+        moved = given.service if _moves(snapshot, given.service) else under_way.candidates[0].service
+        return _roll_back(snapshot, replace(given, service=moved), now)
     reason = given.reason or f"aborted by {given.actor}"
     changed, told = advance(snapshot, Event.ABORTED, now, reason, actor=given.actor, trigger=Trigger.COMMAND)
     for one in under_way.candidates:
@@ -317,7 +323,7 @@ def _roll_back(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refus
     for one in moving:
         reason = wayback.not_ready(one, snapshot, waive_health=given.force)
         if reason is not None:
-            more = "" if given.force or wayback.not_ready(one, snapshot, waive_health=True) else _FORCE
+            more = "" if given.force or wayback.not_ready(one, snapshot, waive_health=True) else _FORCE[given.verb]
             return Refused(Refusal.NOT_READY, f"{one.service.name} has no way back: {reason}{more}")
     told: Taken = wayback.roll_back(
         snapshot,
@@ -358,7 +364,10 @@ _VERBS: Mapping[Verb, Callable[[Snapshot, Command, Instant], Done | Refused]] = 
     Verb.PAUSE: _pause,
     Verb.RESUME: _resume,
 }
-_FORCE = "; --force with a --reason waives its health"
+_FORCE = {
+    Verb.ROLLBACK: "; --force with a --reason waives its health",
+    Verb.ABORT: "; bluegreen rollback with --force and a --reason waives its health",
+}
 
 
 def _chosen(member: Member, colour: Colour, given: Command) -> Candidate | Refused:

@@ -65,7 +65,7 @@ class Published:
 class _Order:
     """A command on its way to the loop that decides; `answer` is set once it is durable, or refused."""
 
-    key: str
+    service: str
     act: Act
     answer: asyncio.Future[Done | Refused]
 
@@ -99,9 +99,8 @@ class Controller:
             KeyError: the file has no such service.
             StoreError: it could not be committed, and so was not done.
         """
-        key = group_key(self.world.entries[service].service)
         answer: asyncio.Future[Done | Refused] = asyncio.get_running_loop().create_future()
-        self._orders.append(_Order(key, act, answer))
+        self._orders.append(_Order(service, act, answer))
         self._undecided.add(())
         return await answer
 
@@ -188,6 +187,9 @@ class Controller:
         """Do what was commanded, one after the other, each on the state that the one before has left."""
         while self._orders:
             order = self._orders.pop(0)
+            if order.service not in self.world.entries:  # the file has dropped it since
+                order.answer.set_exception(KeyError(order.service))
+                continue
             try:
                 done = await self._done(order)
             except BaseException as error:
@@ -202,12 +204,16 @@ class Controller:
                     order.answer.set_result(done)
 
     async def _done(self, order: _Order) -> Done | Refused:
-        now = clock()
-        # What came in meanwhile is decided first: a command must not rest on a file or a list from before it.
-        snapshot, before = settle(self.world.snapshot(order.key), now)
+        now, key = clock(), group_key(self.world.entries[order.service].service)
+        seen = self.world.snapshot(key)
+        # What came in meanwhile is decided first: a command must not rest on a file or a list from before it. But no
+        # switch: an abort that was said before it must find the candidate still waiting (P8).
+        snapshot, before = settle(seen, now)
+        if any(decision.event == Event.SHIFTED for decision in before):
+            snapshot, before = seen, ()
         done = order.act(snapshot, now)
         if isinstance(done, Done) and done.decisions:
-            plans = {order.key: reconcile(done.snapshot, now, (*before, *done.decisions))}
+            plans = {key: reconcile(done.snapshot, now, (*before, *done.decisions))}
             if not await self._committed(plans):
                 raise StoreError("the state directory cannot be written to, so nothing was changed: bluegreen status")
             self._adopt(plans, now)
@@ -247,28 +253,35 @@ class Controller:
         return True
 
     def _adopt(self, plans: Mapping[str, Plan], now: Instant) -> None:
+        """Go on from what is on disk: first all of it is taken over, then it is told of."""
+        before = {key: self.world.groups.get(key) for key in plans}
         for key, plan in plans.items():
-            before = self.world.groups.get(key)
             self.world.adopt(key, plan)
+            self._undecided_at(key, plan)
+            if plan.decisions:
+                self._unpublished.add([key])
+        if self.intake.reader is not None:
+            self.intake.reader.set_attentive(bool(self.world.moving))
+        for key, plan in plans.items():
+            state = before[key]
+            if state is not None and state.rollout is not None:
+                self._time_phase(state.rollout, plan.group.rollout, now)
             for decision in plan.decisions:
                 telling.decision(decision)
                 self._count(decision)
                 self.on_decision(decision)
-            if before is not None and before.rollout is not None:
-                self._time_phase(before.rollout, plan.group.rollout, now)
-            for service in plan.relist:
-                if self.intake.lister is not None:
-                    self.intake.lister.relist(service)
-            if plan.smoke != self._runs.get(key, ()) and self.intake.tester is not None:
-                self._forget_smoke(self._runs.get(key, ()), plan.smoke)
-                self._runs[key] = plan.smoke
-                self.intake.tester.set_runs(key, plan.smoke)
-            if plan.wake_mono_s is not None:
-                self._undecided.add_at(key, plan.wake_mono_s)
-            if plan.decisions:
-                self._unpublished.add([key])
-        if self.intake.reader is not None:
-            self.intake.reader.set_attentive(bool(self.world.switched))
+
+    def _undecided_at(self, key: str, plan: Plan) -> None:
+        """Ask the edges for what a plan waits for, and look again when its time comes."""
+        for service in plan.relist:
+            if self.intake.lister is not None:
+                self.intake.lister.relist(service)
+        if plan.smoke != self._runs.get(key, ()) and self.intake.tester is not None:
+            self._forget_smoke(self._runs.get(key, ()), plan.smoke)
+            self._runs[key] = plan.smoke
+            self.intake.tester.set_runs(key, plan.smoke)
+        if plan.wake_mono_s is not None:
+            self._undecided.add_at(key, plan.wake_mono_s)
 
     def _forget_smoke(self, before: tuple[SmokeRun, ...], after: tuple[SmokeRun, ...]) -> None:
         """What nobody wants to know any more is made anew when it is wanted again: `retry` tests once more."""
@@ -298,7 +311,9 @@ class Controller:
         for name in self.world.members.get(key, ()):
             entry = self.world.entries[name]
             if entry.asked is not entry.probes:
-                entry.asked = entry.probes
+                if entry.voided & entry.probes:  # gone and back before the checks heard of it: they begin anew
+                    self._probe(name, entry.probes - entry.voided)
+                entry.asked, entry.voided = entry.probes, frozenset()
                 self._probe(name, entry.probes)
             for colour, server, health, before in entry.assess(now):
                 if before is not None or health.health is not Health.UNKNOWN:

@@ -32,7 +32,8 @@ from provider.render import Fragment
 class Entry:
     """One service of the file, with everything known of it.
 
-    `asked` are the probes that the health checks were told of last, `health` the joined verdict on each server.
+    `asked` are the probes that the health checks were told of last, `voided` those that went since, even if they came
+    back; `health` is the joined verdict on each server.
     `served` are the servers in `fragment`, and `published` those in the last document: before the first one, those that
     the store remembers. `fragment_active` and `shown` are likewise the colour that has traffic there. `checks` are kept
     while the service is confirming or watching. `told` are the codes of the conditions that the log has told of.
@@ -46,6 +47,7 @@ class Entry:
     probed: dict[ServerKey, ServerHealth] = field(default_factory=dict)
     probes: frozenset[Probe] = frozenset()
     asked: frozenset[Probe] = frozenset()
+    voided: frozenset[Probe] = frozenset()
     health: dict[ServerKey, ServerHealth] = field(default_factory=dict)
     fragment: Fragment | None = None
     served: frozenset[ServerKey] = frozenset()
@@ -81,6 +83,7 @@ class Entry:
             return False
         for gone in self.probes - probes:
             self.probed.pop(gone.key, None)
+        self.voided |= self.probes - probes
         self.probes = probes
         return True
 

@@ -24,6 +24,7 @@ AT_DEADLINE = {
     Phase.CONFIRMING: "then the watch begins unconfirmed, or what Traefik did not apply is taken back",
     Phase.WATCHING: "until then it is taken back by itself if it fails while the way back is healthy",
 }
+FORCED = "it was forced, and is not taken back by itself for its health"
 
 
 def explain(standing: Standing, now: Instant) -> list[str]:
@@ -88,7 +89,8 @@ def _rollout(snapshot: Snapshot, member: Member, under_way: Rollout, now: Instan
     else:
         left_s = max(0.0, under_way.deadline_mono_s - now.mono_s)
         until = _clock(now.utc + timedelta(seconds=left_s))
-        lines.append(f"{upcoming}. It has until {until} ({_duration(left_s)}); {AT_DEADLINE[under_way.phase]}.")
+        then = FORCED if under_way.is_switched and under_way.forced else AT_DEADLINE[under_way.phase]
+        lines.append(f"{upcoming}. It has until {until} ({_duration(left_s)}); {then}.")
     return lines
 
 

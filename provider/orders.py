@@ -155,7 +155,10 @@ async def _give_lease_back(controller: Controller, request: web.Request) -> web.
 async def _done(controller: Controller, service: str, act: Act) -> web.StreamResponse:
     if service not in controller.world.entries:
         return unknown_service(controller, service)
-    done = await controller.command(service, act)
+    try:
+        done = await controller.command(service, act)
+    except KeyError:
+        return unknown_service(controller, service)
     match done:
         case Refused(code=Refusal.REASON_WANTED):
             return problem(400, done.code, done.detail)

@@ -200,7 +200,9 @@ def hold(state: GroupState, *, held: bool, limits: Limits, now: Instant) -> Grou
         return state
     if held:
         return replace(state, rollout=replace(rollout, deadline_mono_s=None))
-    anew = replace(rollout, waiting_left_s=limits[Phase.WAITING], approval_until_utc=None, asked=False, reminded=False)
+    anew = replace(rollout, waiting_left_s=limits[Phase.WAITING])
+    if rollout.phase is Phase.APPROVAL:  # elsewhere the date stays: nothing would commit another one
+        anew = replace(anew, approval_until_utc=None, asked=False, reminded=False)
     return replace(state, rollout=_entered(anew, rollout.phase, limits, now))
 
 

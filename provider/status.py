@@ -163,6 +163,8 @@ def _awaited(snapshot: Snapshot, member: Member, now: Instant) -> str | None:
     if bad is not None:
         reason = not_ready(member, snapshot)
         kept = f"it stays, for there is no way back: {reason}" if reason else "the way back has yet to pass its checks"
+        if under_way.forced is not None and reason is None:
+            kept = f"it was forced, so it stays until somebody says: bluegreen rollback {member.service.name}"
         return f"{bad.reason}; {kept}"
     if under_way.phase is Phase.CONFIRMING:
         return f"not confirmed yet: {unconfirmed(member) or 'another service of the group is not'}"

@@ -56,7 +56,8 @@ class Traefiks:
         if not self._readings:
             return tuple(Applied(api, answers=False) for api in self.apis)
         names = own_names(service)
-        return tuple(
+        unread = tuple(Applied(api, answers=False) for api in self.apis[len(self._readings) :])
+        return unread + tuple(
             Applied(
                 traefik=reading.traefik,
                 answers=reading.cause is None,
@@ -70,6 +71,11 @@ class Traefiks:
             for reading in self._readings.values()
         )
 
+    @property
+    def answering(self) -> int:
+        """How many Traefiks answer."""
+        return sum(reading.cause is None for reading in self._readings.values())
+
     def conditions(self, now_mono_s: float, *, fetched: bool) -> Iterator[Condition]:
         """Return what operators should know of the Traefiks at this moment."""
         away = [f"{one.traefik} ({one.cause})" for one in self._readings.values() if one.cause is not None]
@@ -80,7 +86,7 @@ class Traefiks:
         stale = [one for one in self._readings.values() if one.cause is None and one.marker != self.marker]
         if stale and late:
             names = ", ".join(sorted(f"{one.traefik} (shows {one.marker or 'no document of ours'})" for one in stale))
-            why = "although the document was fetched; its log says why" if fetched else "which it has not fetched"
+            why = "although every poller has fetched it; its log says why" if fetched else "and may not have fetched it"
             message = f"Traefik has not applied the last document, {self.marker}, {why}: {names}"
             yield Condition("not-applied", Severity.CRITICAL, message, None)
         errors = sorted({error for one in self._readings.values() for each in one.errors.values() for error in each})

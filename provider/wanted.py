@@ -95,7 +95,10 @@ def holding_up(snapshot: Snapshot, now: Instant) -> str | None:
 def shut(snapshot: Snapshot, gates: Iterable[Gate], now: Instant) -> str | None:
     """Say which of these gates holds a candidate under way up, and why."""
     under_way = snapshot.state.rollout
+    there = {member.service.name for member in snapshot.members}
     for one in under_way.candidates if under_way else ():
+        if one.service not in there:  # it has left the file, which is yet to be decided on
+            continue
         found = gates_of(snapshot, one, now)
         for gate in gates:
             if not found[gate].lets_through:

@@ -14,6 +14,7 @@ from provider.model import (
     GroupState,
     Instant,
     Observed,
+    Phase,
     Plan,
     Probe,
     Server,
@@ -44,8 +45,9 @@ class DockerView:
 class World:
     """All services and groups; the controller alone holds one and changes it.
 
-    `switched` are the groups that are confirming or watching. `retired` are services that left the file. They stay in
-    the document until what came with them is decided: a service that is renamed must not be dark in between (P4).
+    `switched` are the groups that are confirming or watching, `moving` those whose rollout may switch at any moment or
+    just did. `retired` are services that left the file. They stay in the document until what came with them is decided:
+    a service that is renamed must not be dark in between (P4).
     """
 
     def __init__(self, stored: Stored, *, docker_enabled: bool) -> None:
@@ -60,6 +62,7 @@ class World:
         self.fetched_mono_s: float | None = None
         self.states: dict[str, ServiceState] = dict(stored.services)
         self.groups: dict[str, GroupState] = dict(stored.groups)
+        self.moving: set[str] = set()
         self.switched = {key for key, state in self.groups.items() if state.rollout and state.rollout.is_switched}
         self._stored = stored
         self._resumed = False
@@ -158,14 +161,22 @@ class World:
         polled = [poller.revision for poller in self.pollers]
         return min(polled) >= (self.revision or 0) if polled else None
 
+    def all_fetched(self) -> bool:
+        """Tell whether every Traefik that answers has surely fetched the last document.
+
+        One whose API answers need not poll us. Who polls is not told by name, so there must be a poller for each.
+        """
+        return bool(self.fetched()) and sum(1 for _ in self.pollers) >= self.traefiks.answering
+
     def snapshot(self, key: str) -> Snapshot:
         """Return the frozen world of one group; without members when the file no longer has it.
 
         What the Traefiks show belongs to it also where no rollout is under way: one that begins now may switch at once.
         """
         state, fetched = self.groups.get(key, GroupState()), self.fetched()
+        fetched_mono_s = self.fetched_mono_s if self.all_fetched() else None
         members = tuple(
-            replace(entry.member, fetched=fetched, applied=self.traefiks.applied(entry.service, self.fetched_mono_s))
+            replace(entry.member, fetched=fetched, applied=self.traefiks.applied(entry.service, fetched_mono_s))
             for entry in (self.entries[name] for name in self.members.get(key, ()))
         )
         return Snapshot(members=members, state=state, docker_connected=self.docker.connected)
@@ -175,6 +186,8 @@ class World:
         self.groups[key] = plan.group
         is_switched = plan.group.rollout is not None and plan.group.rollout.is_switched
         (self.switched.add if is_switched else self.switched.discard)(key)
+        is_moving = plan.group.rollout is not None and plan.group.rollout.phase is not Phase.APPROVAL
+        (self.moving.add if is_moving else self.moving.discard)(key)
         for name, state in plan.states.items():
             self.states[name] = state
             if name in self.entries:  # the file may have dropped it while the decision was written
@@ -225,6 +238,7 @@ class World:
             probed=known.probed if known else {},
             probes=known.probes if known else frozenset(),
             asked=known.asked if known else frozenset(),
+            voided=known.voided if known else frozenset(),
             health=known.health if known else {},
             fragment=known.fragment if known else None,
             served=known.served if known else frozenset(),

@@ -38,6 +38,8 @@ from tests.phases import (
     NEW,
     OLD,
     UNDER_WAY,
+    begun,
+    carried,
     group,
     moved,
     old,
@@ -773,6 +775,25 @@ def test_a_switch_against_the_file_stands_for_all_that_it_moves() -> None:
 def lease(of: Snapshot, holder: str = "ci", number: str = "l1", now: Instant = NOW, *, force: bool = False) -> Any:
     reason = "it cannot wait" if force else None
     return take_lease(of, "shop", holder, number, now, force=force, reason=reason)
+
+
+def test_an_abort_takes_back_what_moved_also_where_a_member_that_stayed_is_named() -> None:
+    """P8, rule 11: the way back of the member that stayed is of another rollout."""
+    stayed = with_state(moved(service("shop"), by="r0"), switched_utc=at(500.0).utc)
+    state = carried(begun(candidate(of="cart")), Phase.WATCHING)
+    of = snapshot(moved(service("cart"), by="r1"), stayed, state=state)
+    answer = command(of, Command(Verb.ABORT, "shop", ANN), NOW)
+    assert isinstance(answer, Done)
+    assert {each.service.name: each.state.active for each in answer.snapshot.members} == {"cart": BLUE, "shop": GREEN}
+    assert answer.snapshot.state.rollout is None
+
+
+def test_a_switch_to_another_release_than_the_active_one_is_stale() -> None:
+    """P1: what a pipeline asks for is what it gets, or a refusal."""
+    of = group(Phase.STEADY, old())
+    answer = command(of, Command(Verb.SWITCH, "shop", ANN, colour=BLUE, release="r9"), NOW)
+    assert isinstance(answer, Refused)
+    assert (answer.code, "is active with release r1, not r9" in answer.detail) == (Refusal.STALE, True)
 
 
 def test_who_forces_a_lease_gives_a_reason() -> None:

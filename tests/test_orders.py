@@ -11,10 +11,11 @@ import orjson
 import pytest
 from aiohttp import web
 
-from provider import orders
+from provider import controller, orders
 from provider.admin import admin_app
+from provider.commands import Command, Done, Refused, command
 from provider.feed import BEHIND_MOST, Feed, Listener
-from provider.model import Decision, Severity
+from provider.model import Decision, Instant, Severity, Snapshot, Verb
 from tests.running import Running, listening, running, shop, url
 from tests.test_controller import Stubborn
 from tests.waiting import eventually
@@ -48,6 +49,10 @@ async def post(
 ) -> tuple[int, dict[str, Any]]:
     async with client.post(f"/api/v1/services/{service}/{verb}", json=dict(body or {})) as answer:
         return answer.status, orjson.loads(await answer.read())
+
+
+def abort(snapshot: Snapshot, now: Instant) -> Done | Refused:
+    return command(snapshot, Command(Verb.ABORT, "shop", "ann"), now)
 
 
 async def get(client: aiohttp.ClientSession, path: str) -> dict[str, Any]:
@@ -254,6 +259,37 @@ async def test_the_description_names_every_route_and_what_it_says_of_the_answers
     jsonschema.validate(done, {"$ref": "#/components/schemas/Done", "components": described["components"]})
     _, refused = await post(client, "rollback")
     jsonschema.validate(refused, {"$ref": "#/components/schemas/Problem", "components": described["components"]})
+
+
+async def test_an_abort_that_comes_before_a_switch_that_is_due_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P8: the switch could not be committed yet, so it has not been, and it is not made up for first."""
+    monkeypatch.setattr(controller, "RETRY_S", 1.0)
+    async with (
+        running(tmp_path, store=Stubborn) as daemon,
+        listening(admin_app(daemon.controller)) as base,
+        aiohttp.ClientSession(base) as client,
+    ):
+        store = daemon.store
+        assert isinstance(store, Stubborn)
+        daemon.load(shop(more=WATCHED))
+        await daemon.judge(BLUE)
+        await daemon.until_served(blue=[url("8081")])
+        daemon.load(shop(green="8082", more=WATCHED))
+        await eventually(daemon.controller.world.with_rollout)
+        store.full = True
+        await daemon.judge(GREEN)
+        await eventually(lambda: "store-failing" in daemon.controller.conditions)
+        monkeypatch.setattr(controller, "RETRY_S", 0.0)
+        aborted = asyncio.create_task(daemon.controller.command("shop", abort))
+        await asyncio.sleep(0)  # it is queued; the loop that decides sleeps still
+        store.full = False
+        done = await aborted
+        assert isinstance(done, Done)
+        assert done.detail == "rollout r1 is aborted"
+        assert (await get(client, SHOP))["active"] == "blue"
+        assert daemon.served() == {"blue": [url("8081")]}
 
 
 async def test_commands_sent_at_once_are_done_one_after_the_other(

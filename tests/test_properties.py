@@ -557,13 +557,15 @@ class Daemon(RuleBasedStateMachine):
         assert all(plan.states[one].active is witness.ways[one].colour for one in moving), "it stays there"
 
     def check_abort(self, before: Snapshot, given: Command, done: Done | Refused) -> None:
-        """P8: before the switch it always ends the rollout, at once and for good; after it, it is a rollback."""
+        """P8: before the switch it always ends the rollout, at once and for good; after it, what moved goes back."""
         under_way = before.state.rollout
         if under_way is None:
             assert isinstance(done, Done)
             assert done.already
         elif under_way.is_switched:
-            self.check_rollback(before, given, done)
+            moved = [one.service for one in under_way.candidates]
+            named = given.service if given.service in moved else moved[0]
+            self.check_rollback(before, replace(given, service=named), done)
         else:
             assert isinstance(done, Done)
             assert done.snapshot.state.rollout is None

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from provider import watching
+from provider import rollout, watching
 from provider.model import (
     Applied,
+    Approval,
     ByColour,
     Checks,
     Colour,
@@ -29,7 +30,7 @@ from provider.model import (
     Wish,
 )
 from provider.reconcile import reconcile
-from tests.phases import NEW, OLD, group, moved, old, see, with_state
+from tests.phases import LIMITS, NEW, OLD, group, moved, old, see, with_state
 from tests.worlds import (
     BLUE,
     EPOCH,
@@ -341,6 +342,16 @@ def test_removing_a_service_aborts_its_rollout() -> None:
     plan = reconcile(replace(waiting(SICK), members=()), at(1010.0))
     assert [row.outcome for row in plan.decisions] == [Outcome.ABORTED]
     assert plan.group.rollout is None
+
+
+def test_what_has_passed_does_not_expire_however_late_that_was_noticed() -> None:
+    """P10: an approval that was given in time counts, also where nobody could look until after the deadline."""
+    manual = service(approval_is_manual=True)
+    of = group(Phase.APPROVAL, old(manual))
+    given = rollout.approve(of.state, Approval("ann", EPOCH), LIMITS)
+    late = at(1000.0 + LIMITS[Phase.APPROVAL] + 1.0)
+    assert events(reconcile(replace(of, state=given), late))[:1] == ["approved"]
+    assert events(reconcile(of, late))[:1] == ["expired"]
 
 
 # --- groups ---------------------------------------------------------------------------------------------------------

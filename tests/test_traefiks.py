@@ -85,6 +85,14 @@ def test_errors_are_those_of_the_services_own_routers_and_services() -> None:
     assert one.errors == ("router shop: middleware nope does not exist", "service shop-blue: bad")
 
 
+def test_an_address_that_was_not_read_yet_keeps_a_switch_unconfirmed() -> None:
+    """P2: two are named, one was read."""
+    traefiks = published(reading())
+    traefiks.expect(("http://a:8080", "http://b:8080"))
+    assert [one.answers for one in traefiks.applied(SHOP, None)] == [False, True]
+    assert traefiks.answering == 1
+
+
 def test_a_reading_tells_whether_it_says_anything_new() -> None:
     traefiks = published()
     assert traefiks.read(reading(), 101.0)
@@ -100,7 +108,7 @@ def test_a_document_that_is_fetched_and_not_shown_is_told_once_it_is_late() -> N
     told = codes(traefiks, 100.0 + PATIENCE_S)["not-applied"]
     assert f"{ONE} (shows {OLD})" in told
     assert "its log says why" in told
-    assert "has not fetched" in codes(traefiks, 200.0, fetched=False)["not-applied"]
+    assert "may not have fetched it" in codes(traefiks, 200.0, fetched=False)["not-applied"]
 
 
 def test_silence_and_complaints_of_a_traefik_are_told_in_its_words() -> None:

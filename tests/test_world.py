@@ -1,5 +1,6 @@
 """What the controller knows, and which groups each input touches."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -26,6 +27,7 @@ from provider.model import (
     ServiceState,
     Trigger,
 )
+from provider.readback import Reading
 from provider.render import render_service
 from provider.store import Stored, StoredServers
 from provider.world import World, group_key
@@ -62,6 +64,26 @@ def probe(of: World, name: str = "shop") -> Probe:
 
 
 # --- the file ------------------------------------------------------------------------------------------------------
+
+
+class _Open(asyncio.BaseTransport):
+    """A connection that is not closing."""
+
+    def is_closing(self) -> bool:
+        return False
+
+
+def test_who_answers_and_does_not_poll_has_surely_fetched_nothing() -> None:
+    """Rule 7: an API that answers need not belong to a Traefik that polls us."""
+    of = World(Stored({}, {}, {}, None, 0), docker_enabled=False)
+    of.published(7, "bluegreen-000000000007", 1000.0)
+    connection = _Open()
+    for _ in range(2):
+        of.pollers.polled(connection, "10.0.0.1", None, 7, 0.0)
+    of.traefiks.read(Reading("http://10.0.0.1:8080", None, None, {}, {}), 1001.0)
+    assert (of.fetched(), of.all_fetched()) == (True, True)
+    of.traefiks.read(Reading("http://10.0.0.2:8080", None, None, {}, {}), 1001.0)
+    assert (of.fetched(), of.all_fetched()) == (True, False)
 
 
 def test_a_reload_touches_only_the_groups_of_services_that_changed() -> None:

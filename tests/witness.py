@@ -29,7 +29,6 @@ from provider.model import (
 from tests.worlds import Taken, World, group_of
 
 BEFORE_SWITCH = frozenset({Phase.WAITING, Phase.TESTING, Phase.APPROVAL, Phase.SHIFTING})
-PATIENCE_S = 90.0
 EARLY_S = 1e-3
 """So much earlier than read here may a deadline pass: dates are kept to the microsecond."""
 
@@ -578,7 +577,9 @@ class Witness:
         if held and not clock.is_held:
             clock.is_held = True
         elif clock.is_held and not held:
-            clock.waiting_left_s, clock.approval_until_utc = longest(snapshot, Phase.WAITING), None
+            clock.waiting_left_s = longest(snapshot, Phase.WAITING)
+            if clock.phase is Phase.APPROVAL:
+                clock.approval_until_utc = None
             self._enter(key, under_way, snapshot)
 
     def is_stopped(self, snapshot: Snapshot) -> bool:

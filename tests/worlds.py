@@ -320,10 +320,6 @@ class World:
         for name, value in fields.items():
             setattr(self, name, value)
 
-    def make_sick(self, *releases: str) -> None:
-        """Let every probe of these releases fail, and no other."""
-        self.let(sick=frozenset(releases))
-
     def check_all(self) -> None:
         """Check every server once."""
         for name in self.services:
@@ -404,7 +400,7 @@ class World:
             traefik,
             answers=True,
             is_current=self.document is not None and read.marker == self.document.marker,
-            has_fetched=bool(self.all_fetched),
+            has_fetched=self.document is not None and self.fetched.get(traefik) == self.document.marker,
             weights=read.weights.get(name),
             errors=read.complaints(name),
         )
@@ -560,12 +556,14 @@ class Player:
         """Let the daemon, Docker, the probes and Traefik do all they have to do in this time."""
         world = self.world
         until = world.utc.timestamp() + seconds
-        traefiks = world.poll, world.read_back
         while True:
-            for happens in (*traefiks, world.check_all, world.relist, world.test_all, *traefiks):
+            steps = self.steps
+            for happens in (world.poll, world.read_back, world.check_all, world.test_all, world.relist):
                 self.decide()
                 happens()
             self.decide()
+            if self.steps != steps:
+                continue
             left_s = until - world.utc.timestamp()
             wakes = [
                 plan.wake_mono_s - world.mono_s

@@ -26,6 +26,7 @@ EAGER_S = 0.1
 EAGER_FOR_S = 5.0
 RETRY_S = 1.0
 CALM_S = 10.0
+RARELY_S = 60.0
 REPEAT_S = 6.0
 ATTENTIVE_S = 1.0
 OLD_S = 2.0
@@ -280,7 +281,7 @@ class _Traefik:
             return self._read_mono_s + OLD_S
         if marker is None or last.errors:  # which may go by themselves: what is missing can be another provider's
             return self._read_mono_s + CALM_S
-        return math.inf
+        return self._read_mono_s + RARELY_S  # other providers of Traefik's change without a word to us
 
     async def _read(self, marker: str | None, *, shown: bool) -> None:
         """Read everything in one request, so that marker, weights and errors belong together."""

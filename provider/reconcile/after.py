@@ -74,7 +74,7 @@ def end_watch(snapshot: Snapshot, now: Instant) -> Taken | None:
     if under_way is None or under_way.phase is not Phase.WATCHING or not _is_due(under_way, now):
         return None
     bad = next((found for each in _moved(snapshot, under_way) if (found := watching.failing(each))), None)
-    if bad is not None and now.mono_s < grace_mono_s(under_way):
+    if bad is not None and (now.mono_s < grace_mono_s(under_way) or _is_yet_to_tell(snapshot, under_way, now)):
         return None
     detail = f"watched to the end, and failing: {bad.reason}" if bad else None
     return advance(snapshot, Event.WATCHED, now, detail)
@@ -84,6 +84,14 @@ def grace_mono_s(under_way: Rollout) -> float:
     """Return when the watch over a failing release ends as well."""
     due_mono_s = under_way.deadline_mono_s or under_way.entered_mono_s
     return due_mono_s + (due_mono_s - under_way.entered_mono_s)
+
+
+def _is_yet_to_tell(snapshot: Snapshot, under_way: Rollout, now: Instant) -> bool:
+    """Tell whether time alone will say that a way back bears it: a short watch must not end before it does."""
+    found = ((member, watching.failing(member)) for member in _moved(snapshot, under_way))
+    return any(
+        bad is not None and watching.bears(member, bad.since_mono_s, now)[1] is not None for member, bad in found
+    )
 
 
 def wakes_mono_s(snapshot: Snapshot, now: Instant) -> list[float]:

@@ -48,6 +48,9 @@ def end_unwanted(snapshot: Snapshot, now: Instant) -> Taken | None:
     if under_way.members != names(snapshot):
         return advance(snapshot, Event.SUPERSEDED, now, f"the group now has the members {', '.join(names(snapshot))}")
     wanted = candidates(snapshot)
+    if under_way.trigger is Trigger.COMMAND:  # what others of the group want has to wait for what was commanded
+        named = {one.service for one in under_way.candidates}
+        wanted = tuple(one for one in wanted if one.service in named)
     if not wanted and (other := _other_release(snapshot, under_way)):
         return advance(snapshot, Event.SUPERSEDED, now, f"{other}, which is not wanted")
     if not wanted:
@@ -64,6 +67,8 @@ def expire(snapshot: Snapshot, now: Instant) -> Taken | None:
         return None
     if under_way.deadline_mono_s is None or now.mono_s < under_way.deadline_mono_s:
         return None
+    if under_way.phase in NEXT and holding_up(snapshot, now) is None:
+        return None  # what has passed goes on, however late that was noticed
     return advance(snapshot, Event.EXPIRED, now, holding_up(snapshot, now) or "the deadline passed")
 
 
