@@ -50,12 +50,14 @@ def held_by(snapshot: Snapshot) -> str | None:
 
     The way back is not forward, and whoever forces a switch means it.
     """
-    if snapshot.state.rollout is not None and snapshot.state.rollout.forced is not None:
+    under_way = snapshot.state.rollout
+    if under_way is not None and under_way.forced is not None:
         return None
     if not snapshot.members:  # the file has none of them any more, and nobody who could go on
         return None
-    wanted = candidates(snapshot)
-    if wanted and all(is_way_back(member_of(snapshot, one.service), one) for one in wanted):
+    moving = candidates(snapshot) if under_way is None else under_way.candidates
+    members = {member.service.name: member for member in snapshot.members}
+    if moving and all(one.service in members and is_way_back(members[one.service], one) for one in moving):
         return None
     paused = snapshot.state.paused
     if paused is not None:

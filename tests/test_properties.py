@@ -62,7 +62,7 @@ deadlines = st.builds(
 )
 watches = st.sampled_from((0.0, 30.0, DEADLINE_S))
 edits = st.one_of(
-    st.fixed_dictionaries({"hold": rarely}),
+    st.fixed_dictionaries({"hold": st.booleans()}),
     st.fixed_dictionaries({"group": groups}),
     st.fixed_dictionaries({"min_servers": st.sampled_from((None, 1, 2)), "settle_s": st.sampled_from((0.0, 5.0))}),
     st.fixed_dictionaries({"deadlines": deadlines, "watch_s": watches}),

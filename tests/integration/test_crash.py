@@ -190,6 +190,7 @@ async def test_nothing_is_published_while_nothing_changes(
     daemon = await start_daemon(fixed(await start_backend("one"), await start_backend("two"), active="blue"))
     await daemon.until("shop", active="blue", rollout=None)
     await eventually(lambda: len(daemon.logged("server healthy")) == 2)
+    await eventually(daemon.document)
     revision = await daemon.metric("bluegreen_document_revision")
     watcher = Watcher(daemon)
     async with watcher.watching():
