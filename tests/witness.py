@@ -26,7 +26,7 @@ from provider.model import (
     Verb,
     Wish,
 )
-from tests.worlds import Taken, World, group_of
+from tests.worlds import Taken, World
 
 BEFORE_SWITCH = frozenset({Phase.WAITING, Phase.TESTING, Phase.APPROVAL, Phase.SHIFTING})
 EARLY_S = 1e-3
@@ -57,10 +57,8 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """Smoke tests of a release that came to something during a rollout."""
+    """Smoke tests of a release that came to something; a rollout that begins in their place may rest on them (P1)."""
 
-    group: str
-    rollout: str
     service: str
     release: str | None
     tests: tuple[SmokeTest, ...]
@@ -91,15 +89,13 @@ class Witness:
             self.checks[name, key].append((self.world.mono_s, health))
 
     def tested(self, run: SmokeRun, passed: tuple[bool | None, ...]) -> None:
-        """See the answers to smoke tests, each for one test on one server."""
-        key = group_of(self.world.services[run.service])
-        under_way = self.rollout(key)
-        assert under_way is not None
-        told = Tested(key, under_way.id, run.service, run.release, run.tests)
-        if False in passed:
-            self.broken.add(told)
-        elif None not in passed:
-            self.passed.add(told)
+        """See the answers to smoke tests, each for one test on one server; the last ones count."""
+        told = Tested(run.service, run.release, run.tests)
+        if None in passed and False not in passed:
+            return
+        self.passed.discard(told)
+        self.broken.discard(told)
+        (self.broken if False in passed else self.passed).add(told)
 
     def restarted(self) -> None:
         """See the daemon come back: phases begin anew, an approval keeps its date (rule 14)."""
@@ -222,7 +218,7 @@ class Witness:
             case Outcome.ABORTED:
                 assert taken.by or not replaced(taken.before, was)
                 if {row.event for row in taken.rows} == {"gates-failed"}:
-                    assert any(self._told(taken.group, was, one) in self.broken for one in was.candidates)
+                    assert any(self._told(one) in self.broken for one in was.candidates)
                 self.failed[taken.group].append(frozenset(was.candidates))
             case Outcome.SWITCHED:
                 assert over
@@ -242,7 +238,7 @@ class Witness:
         match was.phase, now_is.phase:
             case Phase.TESTING, Phase.APPROVAL:
                 for one in now_is.candidates:
-                    self._has_passed_smoke(taken, now_is, one)
+                    self._has_passed_smoke(now_is, one)
             case Phase.APPROVAL, Phase.SHIFTING:
                 for one in now_is.candidates:
                     self._is_approved(taken, now_is, one)
@@ -315,12 +311,12 @@ class Witness:
             return
         assert len(servers) >= self._servers_needed(written, one.colour.other)
         assert self.world.mono_s - seen.changed_mono_s >= written.settle_s
-        self._has_passed_smoke(taken, under_way, one)
+        self._has_passed_smoke(under_way, one)
         self._is_approved(taken, under_way, one)
 
-    def _has_passed_smoke(self, taken: Taken, under_way: Rollout, one: Candidate) -> None:
+    def _has_passed_smoke(self, under_way: Rollout, one: Candidate) -> None:
         if self.world.services[one.service].smoke_tests and not under_way.forced and not self.is_way(one):
-            assert self._told(taken.group, under_way, one) in self.passed
+            assert self._told(one) in self.passed
 
     def _is_approved(self, taken: Taken, under_way: Rollout, one: Candidate) -> None:
         if self.world.services[one.service].approval_is_manual and not under_way.forced and not self.is_way(one):
@@ -483,8 +479,8 @@ class Witness:
         under_way = self.rollout(key)
         return under_way.candidates if under_way else ()
 
-    def _told(self, key: str, under_way: Rollout, one: Candidate) -> Tested:
-        return Tested(key, under_way.id, one.service, one.release, self.world.services[one.service].smoke_tests)
+    def _told(self, one: Candidate) -> Tested:
+        return Tested(one.service, one.release, self.world.services[one.service].smoke_tests)
 
     def _errors(self, under_way: Rollout) -> dict[str, set[str]]:
         """Return what each Traefik that answers says of the services that move."""
