@@ -187,7 +187,7 @@ def _begin(snapshot: Snapshot, member: Member, wanted: Candidate, given: Command
         snapshot, told = advance(
             snapshot, Event.SUPERSEDED, now, f"{given.actor} asked for {wanted.colour}", actor=given.actor
         )
-    others = [each for each in _others(snapshot, member, wanted) if each.service != wanted.service]
+    others = _others(snapshot, member, wanted, forced=given.force)
     moving = tuple(sorted([wanted, *others]))
     for one in moving:
         snapshot = _against_file(_cleared(snapshot, one), one, given, now)
@@ -383,15 +383,22 @@ def _chosen(member: Member, colour: Colour, given: Command) -> Candidate | Refus
     return Candidate(name, colour, observed.release)
 
 
-def _others(snapshot: Snapshot, member: Member, wanted: Candidate) -> tuple[Candidate, ...]:
-    """Return what moves with the chosen release: the way back of those that left with it, else what is wanted."""
-    if not is_way_back(member, wanted):
-        return candidates(snapshot)
-    return tuple(
-        Candidate(each.service.name, each.state.way_back.colour, each.state.way_back.release)
-        for each in wayback.together(snapshot, member.service.name)
-        if each.state.way_back is not None
-    )
+def _others(snapshot: Snapshot, member: Member, wanted: Candidate, *, forced: bool) -> tuple[Candidate, ...]:
+    """Return what moves with the chosen release: the way back of those that left with it, else what is wanted.
+
+    P1 and P9: force is for what was named, so it takes nobody along; what failed is tried again by its own name only.
+    """
+    if is_way_back(member, wanted):
+        moving = tuple(
+            Candidate(each.service.name, each.state.way_back.colour, each.state.way_back.release)
+            for each in wayback.together(snapshot, member.service.name)
+            if each.state.way_back is not None
+        )
+    elif forced:
+        moving = ()
+    else:
+        moving = tuple(each for each in candidates(snapshot) if rollout.quarantine_of(snapshot.state, (each,)) is None)
+    return tuple(each for each in moving if each.service != wanted.service)
 
 
 def _cleared(snapshot: Snapshot, one: Candidate) -> Snapshot:

@@ -87,7 +87,7 @@ def holding_up(snapshot: Snapshot, now: Instant) -> str | None:
     held = held_by(snapshot)
     if held:
         return held
-    if Gate.HEALTH in GATES_OF_PHASE.get(under_way.phase, ()):
+    if under_way.forced is None and Gate.HEALTH in GATES_OF_PHASE.get(under_way.phase, ()):
         starting = _starting(snapshot, under_way)
         if starting:
             return starting

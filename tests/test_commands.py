@@ -699,6 +699,44 @@ def both(phase: Phase, **fields: Any) -> Snapshot:
     return group(phase, make(PAY), make(SHOP, **fields))
 
 
+PAY_FAILED = Quarantine((candidate(of="pay"),), Outcome.ABORTED, "r1", EPOCH, "gate smoke of pay: home failed")
+
+
+def test_force_takes_no_other_member_along() -> None:
+    """P1: the gates are waived for the release that was named, with a reason, and for no other."""
+    of = snapshot(old(PAY), old(SHOP), state=GroupState(None, 1, (PAY_FAILED,)))
+    answer = done(of, Verb.SWITCH, colour=GREEN, force=True, reason="it burns")
+    assert under_way(answer.snapshot).candidates == (candidate(),)
+    assert answer.snapshot.state.quarantined == (PAY_FAILED,)
+    plan = followed(answer)
+    assert plan.group.rollout is not None
+    assert (plan.group.rollout.phase, plan.group.rollout.candidates) == (Phase.SHIFTING, (candidate(),))
+
+
+def test_a_switch_takes_no_member_along_whose_release_has_failed() -> None:
+    """P9, rule 11: it is tried again when it is named, or by retry."""
+    of = snapshot(old(PAY), old(SHOP), state=GroupState(None, 1, (PAY_FAILED,)))
+    answer = done(of, Verb.SWITCH, colour=GREEN)
+    assert under_way(answer.snapshot).candidates == (candidate(),)
+    assert answer.snapshot.state.quarantined == (PAY_FAILED,)
+    named = done(of, Verb.SWITCH, colour=GREEN, service="pay")
+    assert under_way(named.snapshot).candidates == BOTH
+    assert named.snapshot.state.quarantined == ()
+
+
+def test_force_does_not_wait_for_another_members_standby() -> None:
+    """Rule 11: a group waits for a standby that is starting, and who forces means it."""
+    starting = old(PAY, health={})
+    of = snapshot(starting, old(SHOP))
+    phases = []
+    ways: list[dict[str, Any]] = [{}, {"force": True, "reason": "it burns"}]
+    for more in ways:
+        plan = followed(done(of, Verb.SWITCH, colour=GREEN, **more))
+        assert plan.group.rollout is not None
+        phases.append(plan.group.rollout.phase)
+    assert phases == [Phase.WAITING, Phase.SHIFTING]
+
+
 def test_a_switch_of_one_member_takes_along_what_the_others_want() -> None:
     """Rule 11: a command on a member acts on all."""
     of = snapshot(old(replace(PAY, hold=False)), old(SHOP))
