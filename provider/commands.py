@@ -9,7 +9,6 @@ from provider import rollout, wayback
 from provider.gates import is_way_back
 from provider.model import (
     Approval,
-    ByColour,
     Candidate,
     Colour,
     Decision,
@@ -24,8 +23,8 @@ from provider.model import (
     Verb,
 )
 from provider.rollout import Event
-from provider.steps import Taken, advance, begin, with_member
-from provider.wanted import candidates, held_by, is_held, limits, member_of
+from provider.steps import Taken, advance, begin, rows, with_first_colour, with_state
+from provider.wanted import candidate_of, candidates, held_by, is_held, limits, member_of
 
 LEASE_S = 900.0
 
@@ -111,7 +110,7 @@ def take_lease(
         renewed, event = Lease(lease_id, holder, until_utc), "lease-taken"
     standby = member.state.active.other if member.state.active else None
     told = Decision(now.utc, service, event, standby, trigger=Trigger.COMMAND, actor=holder, detail=reason)
-    changed = with_member(snapshot, replace(member, state=replace(member.state, lease=renewed)))
+    changed = with_state(snapshot, member, replace(member.state, lease=renewed))
     return Done(changed, (told,), f"{standby} of {service} is yours to change")
 
 
@@ -147,7 +146,7 @@ def give_lease_back(snapshot: Snapshot, service: str, lease_id: str, now: Instan
     if lease is None or lease.id != lease_id:
         return Done(snapshot, (), f"there is no such lease on {service}", already=True)
     told = Decision(now.utc, service, "lease-ended", trigger=Trigger.COMMAND, actor=lease.holder)
-    changed = with_member(snapshot, replace(member, state=replace(member.state, lease=None)))
+    changed = with_state(snapshot, member, replace(member.state, lease=None))
     return Done(changed, (told,), f"the lease on {service} has ended")
 
 
@@ -167,7 +166,7 @@ def _switch(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refused:
             Refusal.STALE, f"{colour} of {given.service} is active with release {running}, not {given.release}"
         )
     if member.state.active is colour:
-        if under_way is not None and not under_way.is_switched and _moves(snapshot, given.service):
+        if under_way is not None and not under_way.is_switched and candidate_of(snapshot, given.service):
             return _abort(snapshot, replace(given, reason=given.reason or f"{colour} was asked for"), now)
         changed, told = _lift(snapshot, member, given, now)
         return Done(changed, told, f"{colour} of {given.service} is active", already=not told)
@@ -203,8 +202,6 @@ def _settle(snapshot: Snapshot, member: Member, colour: Colour, given: Command, 
         return Refused(Refusal.NOT_READY, "Docker has not listed its containers yet; try again when it has")
     if not member.observed[colour].staying:
         return Refused(Refusal.NO_RELEASE, f"{colour} of {given.service} has no servers; start one first")
-    settled = ByColour(member.observed.blue.releases, member.observed.green.releases)
-    state = replace(member.state, active=colour, undecided=False, wish=member.service.active, settled=settled)
     told = Decision(
         now.utc,
         given.service,
@@ -215,13 +212,13 @@ def _settle(snapshot: Snapshot, member: Member, colour: Colour, given: Command, 
         actor=given.actor,
         detail=given.reason or "named by switch",
     )
-    return Done(with_member(snapshot, replace(member, state=state)), (told,), f"{colour} of {given.service} is active")
+    return Done(with_first_colour(snapshot, member, colour), (told,), f"{colour} of {given.service} is active")
 
 
 def _approve(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refused:
     """P1: an approval is for one release, and never for another one that came in the meantime."""
     under_way, member = snapshot.state.rollout, member_of(snapshot, given.service)
-    candidate = _moves(snapshot, given.service)
+    candidate = candidate_of(snapshot, given.service)
     active = member.state.active
     if under_way is None or candidate is None or under_way.is_switched:
         if active is not None and given.release in member.state.settled[active]:
@@ -241,20 +238,14 @@ def _approve(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refused
     if not any(member_of(snapshot, one.service).service.approval_is_manual for one in under_way.candidates):
         return Done(snapshot, (), f"release {given.release} needs no approval", already=True)
     state = rollout.approve(snapshot.state, Approval(given.actor, now.utc), limits(snapshot))
-    told = tuple(
-        Decision(
-            now.utc,
-            one.service,
-            "approval-given",
-            one.colour,
-            one.release,
-            rollout=under_way.id,
-            phase=under_way.phase,
-            trigger=Trigger.COMMAND,
-            actor=given.actor,
-            detail=given.reason,
-        )
-        for one in under_way.candidates
+    told = rows(
+        under_way,
+        "approval-given",
+        under_way.phase,
+        now,
+        detail=given.reason,
+        actor=given.actor,
+        trigger=Trigger.COMMAND,
     )
     pending = under_way.phase is not Phase.APPROVAL
     return Done(replace(snapshot, state=state), told, f"release {given.release} is approved", pending=pending)
@@ -281,7 +272,7 @@ def _retry(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refused:
         unsettled = here.state.settled.put(one.colour, here.state.settled[one.colour] - {release})
         # As the way back it would be asked for its health alone; what is tried again passes every gate.
         way_back = None if is_way_back(here, one) else here.state.way_back
-        snapshot = with_member(snapshot, replace(here, state=replace(here.state, settled=unsettled, way_back=way_back)))
+        snapshot = with_state(snapshot, here, replace(here.state, settled=unsettled, way_back=way_back))
     if not failed:
         return Done(snapshot, (), f"nothing that stands by in {given.service} is quarantined", already=True)
     told = Decision(now.utc, given.service, "retry", trigger=Trigger.COMMAND, actor=given.actor, detail=given.reason)
@@ -301,7 +292,7 @@ def _abort(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refused:
     if under_way is None:
         return Done(snapshot, (), f"no rollout of {given.service} is under way", already=True)
     if under_way.is_switched:  # what it moved goes back, also where a member that stayed was named (rule 11)
-        moved = given.service if _moves(snapshot, given.service) else under_way.candidates[0].service
+        moved = given.service if candidate_of(snapshot, given.service) else under_way.candidates[0].service
         return _roll_back(snapshot, replace(given, service=moved), now)
     reason = given.reason or f"aborted by {given.actor}"
     changed, told = advance(snapshot, Event.ABORTED, now, reason, actor=given.actor, trigger=Trigger.COMMAND)
@@ -309,7 +300,7 @@ def _abort(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refused:
         member = member_of(changed, one.service)
         if member.state.active is not None:
             override = Override(member.state.active, one.release, reason, given.actor, now.utc)
-            changed = with_member(changed, replace(member, state=replace(member.state, override=override)))
+            changed = with_state(changed, member, replace(member.state, override=override))
     return Done(changed, told, f"rollout {under_way.id} is aborted")
 
 
@@ -405,7 +396,7 @@ def _cleared(snapshot: Snapshot, one: Candidate) -> Snapshot:
     """Forget that this candidate failed, and what stands against it."""
     member = member_of(snapshot, one.service)
     state = rollout.release_from_quarantine(snapshot.state, one.service, one.colour)
-    cleared = with_member(snapshot, replace(member, state=replace(member.state, override=None)))
+    cleared = with_state(snapshot, member, replace(member.state, override=None))
     return replace(cleared, state=state)
 
 
@@ -417,19 +408,14 @@ def _against_file(snapshot: Snapshot, one: Candidate, given: Command, now: Insta
         return snapshot
     reason = given.reason or f"switched to {one.colour} by command, while the file says active: {against}"
     override = Override(one.colour, member.observed[against].release, reason, given.actor, now.utc)
-    return with_member(snapshot, replace(member, state=replace(member.state, override=override)))
+    return with_state(snapshot, member, replace(member.state, override=override))
 
 
 def _lift(snapshot: Snapshot, member: Member, given: Command, now: Instant) -> Taken:
     if member.state.override is None:
         return snapshot, ()
-    changed = with_member(snapshot, replace(member, state=replace(member.state, override=None)))
+    changed = with_state(snapshot, member, replace(member.state, override=None))
     return changed, (_told("override-lifted", given, now),)
-
-
-def _moves(snapshot: Snapshot, service: str) -> Candidate | None:
-    under_way = snapshot.state.rollout
-    return next((one for one in (under_way.candidates if under_way else ()) if one.service == service), None)
 
 
 def _running(member: Member, active: Colour) -> frozenset[str]:

@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 from provider.gates import colour_state
 from provider.model import Colour, Gate, Instant, Member, Phase, Rollout, Snapshot
-from provider.status import Standing, blocking, candidate_of
-from provider.wanted import gates_of
+from provider.status import Standing, blocking
+from provider.wanted import candidate_of, gates_of
 from provider.wayback import not_ready
 
 NEXT = {
@@ -32,7 +32,7 @@ def explain(standing: Standing, now: Instant) -> list[str]:
     member, snapshot = standing.member, standing.snapshot
     lines = [_traffic(member)]
     under_way = snapshot.state.rollout
-    if under_way is not None and candidate_of(snapshot, member) is not None:
+    if under_way is not None and candidate_of(snapshot, member.service.name) is not None:
         lines += _rollout(snapshot, member, under_way, now)
     why = blocking(snapshot, member, now)
     if why is not None:
@@ -69,7 +69,7 @@ def _colour(member: Member, colour: Colour) -> str:
 
 
 def _rollout(snapshot: Snapshot, member: Member, under_way: Rollout, now: Instant) -> list[str]:
-    one = candidate_of(snapshot, member)
+    one = candidate_of(snapshot, member.service.name)
     if one is None:
         return []
     by = f" by {under_way.actor}" if under_way.actor else ""

@@ -24,6 +24,7 @@ from provider.model import (
     ServiceState,
     Trigger,
     WayBack,
+    sole,
 )
 
 QUARANTINES_KEPT = 50
@@ -243,8 +244,7 @@ def switch(state: ServiceState, candidate: Candidate, rollout: str | None, now: 
     """Make the candidate's colour active; the release that was active becomes the way back."""
     way_back = None
     if state.active is not None:
-        before = state.settled[state.active]
-        way_back = WayBack(state.active, next(iter(before)) if len(before) == 1 else None, rollout)
+        way_back = WayBack(state.active, sole(state.settled[state.active]), rollout)
     released = frozenset({candidate.release} if candidate.release else ())
     return replace(
         state,

@@ -23,7 +23,7 @@ from provider.model import (
     Severity,
     Snapshot,
 )
-from provider.wanted import candidates, gates_of, held_by, holding_up, is_held, quarantine
+from provider.wanted import candidate_of, candidates, gates_of, held_by, holding_up, is_held, quarantine
 from provider.watching import failing, unconfirmed
 from provider.wayback import not_ready
 
@@ -101,19 +101,12 @@ def decision_status(decision: Decision) -> dict[str, object]:
 
 def phase_of(snapshot: Snapshot, member: Member) -> Phase:
     """Return the phase of the service's own candidate; a member that moves nothing is steady."""
-    return rollout.phase(snapshot.state) if candidate_of(snapshot, member) else Phase.STEADY
-
-
-def candidate_of(snapshot: Snapshot, member: Member) -> Candidate | None:
-    """Return the candidate that the rollout under way has for this service."""
-    under_way = snapshot.state.rollout
-    chosen = under_way.candidates if under_way else ()
-    return next((one for one in chosen if one.service == member.service.name), None)
+    return rollout.phase(snapshot.state) if candidate_of(snapshot, member.service.name) else Phase.STEADY
 
 
 def desired_colour(snapshot: Snapshot, member: Member) -> Colour | None:
     """Return the colour that is wanted active: the one the file names, else the candidate's, else the active one."""
-    candidate = candidate_of(snapshot, member)
+    candidate = candidate_of(snapshot, member.service.name)
     return member.service.active.colour or (candidate.colour if candidate else member.state.active)
 
 
@@ -121,7 +114,7 @@ def blocking(snapshot: Snapshot, member: Member, now: Instant) -> str | None:
     """Say what keeps the service from what is wanted of it, and how to go on; None when nothing does."""
     if member.state.active is None:
         return _undecided(member)
-    if candidate_of(snapshot, member):
+    if candidate_of(snapshot, member.service.name):
         return _awaited(snapshot, member, now)
     wanted = next((one for one in candidates(snapshot) if one.service == member.service.name), None)
     if wanted is None:
@@ -287,7 +280,7 @@ def _health(standing: Standing, found: Assessment, key: ServerKey) -> dict[str, 
 
 
 def _rollout(standing: Standing, now: Instant) -> dict[str, object] | None:
-    under_way, one = standing.snapshot.state.rollout, candidate_of(standing.snapshot, standing.member)
+    under_way, one = standing.snapshot.state.rollout, candidate_of(standing.snapshot, standing.member.service.name)
     if under_way is None or one is None:
         return None
     return {

@@ -6,13 +6,16 @@ from typing import TypeAlias
 
 from provider import rollout
 from provider.model import (
+    ByColour,
     Candidate,
+    Colour,
     Decision,
     Instant,
     Member,
     Outcome,
     Phase,
     Rollout,
+    ServiceState,
     Snapshot,
     Trigger,
 )
@@ -31,12 +34,12 @@ def begin(
     actor: str | None = None,
     forced: str | None = None,
 ) -> Taken:
-    """Begin a rollout of these candidates; releases that an override rejected are no longer what runs."""
+    """Begin a rollout of these candidates; `forced` is the reason for which `actor` waives their gates."""
     state = rollout.begin(
         snapshot.state, wanted, names(snapshot), trigger, limits(snapshot), now, actor=actor, forced=forced
     )
     detail = f"gates waived: {forced}" if forced else None
-    return replace(snapshot, state=state), rows(state.rollout, Event.BEGUN, now, detail=detail)
+    return replace(snapshot, state=state), rows(state.rollout, Event.BEGUN, rollout.phase(state), now, detail=detail)
 
 
 def advance(
@@ -52,48 +55,68 @@ def advance(
     """Take the group's rollout one step on; `actor` and `trigger` are the rollout's own where none are given."""
     before = snapshot.state.rollout
     state, outcome = rollout.advance(snapshot.state, event, limits(snapshot), now, detail)
-    told = rows(before, event, now, outcome, detail, evidence=evidence, actor=actor, trigger=trigger)
-    return replace(snapshot, state=state), told
+    return replace(snapshot, state=state), rows(
+        before,
+        event,
+        rollout.phase(state),
+        now,
+        outcome=outcome,
+        detail=detail,
+        evidence=evidence,
+        actor=actor,
+        trigger=trigger,
+    )
 
 
 def rows(
     of: Rollout | None,
-    event: Event,
+    event: str,
+    phase: Phase,
     now: Instant,
+    *,
+    about: Iterable[Candidate] | None = None,
     outcome: Outcome | None = None,
     detail: str | None = None,
-    *,
     evidence: tuple[str, ...] = (),
     actor: str | None = None,
     trigger: Trigger | None = None,
 ) -> tuple[Decision, ...]:
-    """Return one row a candidate, so that the history of a service tells its whole story."""
+    """Return one row for each candidate that it is `about`, so that the history of a service tells its whole story.
+
+    `phase` is the one that the event leads to; `actor` and `trigger` are the rollout's own where none are given.
+    """
     if of is None:
         return ()
-    to = rollout.TABLE[Phase.STEADY if event is Event.BEGUN else of.phase, event].to
     return tuple(
         Decision(
             now.utc,
             one.service,
-            event.value,
+            event,
             one.colour,
             one.release,
             rollout=of.id,
-            phase=to,
+            phase=phase,
             outcome=outcome,
             trigger=trigger or of.trigger,
             actor=actor or of.actor,
             detail=detail,
             evidence=evidence,
         )
-        for one in of.candidates
+        for one in (of.candidates if about is None else about)
     )
 
 
-def with_member(snapshot: Snapshot, changed: Member) -> Snapshot:
-    """Return the snapshot with one member replaced."""
-    members = tuple(changed if member.service.name == changed.service.name else member for member in snapshot.members)
-    return replace(snapshot, members=members)
+def with_state(snapshot: Snapshot, member: Member, state: ServiceState) -> Snapshot:
+    """Return the snapshot with what is decided of one member replaced."""
+    name, changed = member.service.name, replace(member, state=state)
+    return replace(snapshot, members=tuple(changed if each.service.name == name else each for each in snapshot.members))
+
+
+def with_first_colour(snapshot: Snapshot, member: Member, colour: Colour) -> Snapshot:
+    """Rule 1: give a service its first active colour; what stands by at that moment is settled, not wanted."""
+    settled = ByColour(member.observed.blue.releases, member.observed.green.releases)
+    state = replace(member.state, active=colour, undecided=False, wish=member.service.active, settled=settled)
+    return with_state(snapshot, member, state)
 
 
 def with_rollout(snapshot: Snapshot, changed: Rollout) -> Snapshot:
@@ -106,7 +129,7 @@ def switch(snapshot: Snapshot, moving: Iterable[Candidate], by: str | None, now:
     for one in moving:
         member = member_of(snapshot, one.service)
         state = rollout.switch(member.state, one, by, now)
-        snapshot = with_member(snapshot, replace(member, state=state))
+        snapshot = with_state(snapshot, member, state)
     return snapshot
 
 

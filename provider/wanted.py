@@ -188,6 +188,12 @@ def _candidate(under_way: Rollout | None, member: Member) -> Candidate | None:
     return next((one for one in under_way.candidates if (one.service, one.colour) == here), None)
 
 
+def candidate_of(snapshot: Snapshot, service: str) -> Candidate | None:
+    """Return the candidate that the rollout under way has for this service."""
+    under_way = snapshot.state.rollout
+    return next((one for one in (under_way.candidates if under_way else ()) if one.service == service), None)
+
+
 def member_of(snapshot: Snapshot, service: str) -> Member:
     """Return the member with this name."""
     return next(member for member in snapshot.members if member.service.name == service)

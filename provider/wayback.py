@@ -19,9 +19,10 @@ from provider.model import (
     Snapshot,
     Trigger,
     WayBack,
+    sole,
 )
 from provider.rollout import Event
-from provider.steps import Taken, advance, switch, with_member
+from provider.steps import Taken, advance, switch, with_state
 from provider.wanted import member_of
 
 
@@ -142,15 +143,14 @@ def _back(snapshot: Snapshot, member: Member, reason: str, actor: str | None, no
     if state.lease is not None:
         warning = f"{left.colour} was rolled back{f' by {actor}' if actor else ''}: {reason}"
         state = replace(state, lease=replace(state.lease, warning=warning))
-    return with_member(snapshot, replace(member, state=state))
+    return with_state(snapshot, member, state)
 
 
 def _leaving(member: Member) -> Candidate:
     active = member.state.active
     if active is None:
         raise AssertionError(f"{member.service.name} has a way back and no active colour")
-    settled = member.state.settled[active]
-    release = member.observed[active].release or (next(iter(settled)) if len(settled) == 1 else None)
+    release = member.observed[active].release or sole(member.state.settled[active])
     return Candidate(member.service.name, active, release)
 
 

@@ -63,6 +63,7 @@ from provider.model.words import (
     Trigger,
     Verb,
     Wish,
+    sole,
 )
 
 __all__ = [
@@ -117,4 +118,5 @@ __all__ = [
     "WayBack",
     "Wish",
     "first_host",
+    "sole",
 ]

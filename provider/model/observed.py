@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from provider.model.desired import HealthCheck, SmokeTest
-from provider.model.words import Colour, Health
+from provider.model.words import Colour, Health, sole
 
 
 class ServerKey(NamedTuple):
@@ -63,8 +63,7 @@ class Observed:
     @property
     def release(self) -> str | None:
         """The release of a uniform colour, None for an empty or a mixed one."""
-        releases = self.releases
-        return next(iter(releases)) if len(releases) == 1 else None
+        return sole(self.releases)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Closed sets of words, the two clocks, and a value for each colour."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -130,6 +130,11 @@ class Severity(StrEnum):
     INFO = "info"
     WARNING = "warning"
     CRITICAL = "critical"
+
+
+def sole(values: Collection[T]) -> T | None:
+    """Return the one value there is; None where there is none, or several."""
+    return next(iter(values)) if len(values) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from provider import serving
-from provider.model import Decision, Instant, Phase, Plan, Snapshot
+from provider.model import Decision, Instant, Plan, Snapshot
 from provider.reconcile import after, forward, services
 from provider.reconcile.services import first_sight
 from provider.steps import Taken
@@ -82,9 +82,7 @@ def _wake_mono_s(snapshot: Snapshot, now: Instant) -> float | None:
     times = [serving.wake_mono_s(member, now) for member in snapshot.members]
     under_way = snapshot.state.rollout
     if under_way is not None:
-        times.append(under_way.deadline_mono_s)
-        if under_way.phase is Phase.APPROVAL and not under_way.reminded:
-            times.append(forward.reminders(snapshot, under_way)[1])
+        times += [under_way.deadline_mono_s, forward.to_remind_mono_s(snapshot)]
         if under_way.is_switched:
             times += after.wakes_mono_s(snapshot, now)
         else:

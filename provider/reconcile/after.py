@@ -43,9 +43,8 @@ def take_back_failing(snapshot: Snapshot, now: Instant) -> Taken | None:
     under_way = snapshot.state.rollout
     if under_way is None or not under_way.is_switched or under_way.forced is not None:
         return None
-    for member in _moved(snapshot, under_way):
-        found = watching.failing(member)
-        if found is None or found.is_recovering or not watching.bears(member, found.since_mono_s, now)[0]:
+    for member, found in _failing(snapshot, under_way):
+        if found.is_recovering or not watching.bears(member, found.since_mono_s, now)[0]:
             continue
         if (taken := _take_back(snapshot, under_way, found.reason, now)) is not None:
             return taken
@@ -73,10 +72,12 @@ def end_watch(snapshot: Snapshot, now: Instant) -> Taken | None:
     under_way = snapshot.state.rollout
     if under_way is None or under_way.phase is not Phase.WATCHING or not _is_due(under_way, now):
         return None
-    bad = next((found for each in _moved(snapshot, under_way) if (found := watching.failing(each))), None)
-    if bad is not None and (now.mono_s < grace_mono_s(under_way) or _is_yet_to_tell(snapshot, under_way, now)):
+    failing = _failing(snapshot, under_way)
+    # A short watch must not end before time alone tells whether the way back bears it.
+    is_yet_to_tell = any(watching.bears(member, found.since_mono_s, now)[1] is not None for member, found in failing)
+    if failing and (now.mono_s < grace_mono_s(under_way) or is_yet_to_tell):
         return None
-    detail = f"watched to the end, and failing: {bad.reason}" if bad else None
+    detail = f"watched to the end, and failing: {failing[0][1].reason}" if failing else None
     return advance(snapshot, Event.WATCHED, now, detail)
 
 
@@ -86,26 +87,15 @@ def grace_mono_s(under_way: Rollout) -> float:
     return due_mono_s + (due_mono_s - under_way.entered_mono_s)
 
 
-def _is_yet_to_tell(snapshot: Snapshot, under_way: Rollout, now: Instant) -> bool:
-    """Tell whether time alone will say that a way back bears it: a short watch must not end before it does."""
-    found = ((member, watching.failing(member)) for member in _moved(snapshot, under_way))
-    return any(
-        bad is not None and watching.bears(member, bad.since_mono_s, now)[1] is not None for member, bad in found
-    )
-
-
 def wakes_mono_s(snapshot: Snapshot, now: Instant) -> list[float]:
     """Return when time alone may change what these rules say, besides the deadline."""
     under_way = snapshot.state.rollout
     if under_way is None or not under_way.is_switched:
         return []
-    times = []
-    for member in _moved(snapshot, under_way):
-        found = watching.failing(member)
-        if found is not None:
-            wake_mono_s = watching.bears(member, found.since_mono_s, now)[1]
-            times += [grace_mono_s(under_way), *([wake_mono_s] if wake_mono_s is not None else [])]
-    return times
+    failing = _failing(snapshot, under_way)
+    wakes = (watching.bears(member, found.since_mono_s, now)[1] for member, found in failing)
+    times = [grace_mono_s(under_way)] if failing else []
+    return times + [wake_mono_s for wake_mono_s in wakes if wake_mono_s is not None]
 
 
 def _take_back(snapshot: Snapshot, under_way: Rollout, reason: str, now: Instant) -> Taken | None:
@@ -114,6 +104,11 @@ def _take_back(snapshot: Snapshot, under_way: Rollout, reason: str, now: Instant
     if any(wayback.not_ready(member, snapshot) for member in moved):
         return None
     return wayback.roll_back(snapshot, moved, now, reason, trigger=Trigger.WATCH, actor=None)
+
+
+def _failing(snapshot: Snapshot, under_way: Rollout) -> list[tuple[Member, watching.Failing]]:
+    """Return the members that moved and fail since."""
+    return [(member, found) for member in _moved(snapshot, under_way) if (found := watching.failing(member))]
 
 
 def _moved(snapshot: Snapshot, under_way: Rollout) -> list[Member]:

@@ -7,7 +7,6 @@ from provider import rollout, watching
 from provider.gates import assess, new_smoke_evidence, smoke_evidence, smoke_run
 from provider.model import (
     Candidate,
-    Decision,
     Gate,
     Instant,
     Phase,
@@ -20,7 +19,7 @@ from provider.model import (
 )
 from provider.reconcile.services import source
 from provider.rollout import Event
-from provider.steps import Taken, advance, names, switch, with_rollout
+from provider.steps import Taken, advance, names, rows, switch, with_rollout
 from provider.steps import begin as begin_rollout
 from provider.wanted import candidates, held_by, holding_up, limits, member_of, quarantine, shut
 
@@ -67,9 +66,10 @@ def expire(snapshot: Snapshot, now: Instant) -> Taken | None:
         return None
     if under_way.deadline_mono_s is None or now.mono_s < under_way.deadline_mono_s:
         return None
-    if under_way.phase in NEXT and holding_up(snapshot, now) is None:
+    reason = holding_up(snapshot, now)
+    if under_way.phase in NEXT and reason is None:
         return None  # what has passed goes on, however late that was noticed
-    return advance(snapshot, Event.EXPIRED, now, holding_up(snapshot, now) or "the deadline passed")
+    return advance(snapshot, Event.EXPIRED, now, reason or "the deadline passed")
 
 
 def begin(snapshot: Snapshot, now: Instant) -> Taken | None:
@@ -91,19 +91,9 @@ def keep_smoke_evidence(snapshot: Snapshot, now: Instant) -> Taken | None:
         if found is None:
             continue
         kept = tuple(each for each in under_way.smoke if each.service != one.service)
-        row = Decision(
-            now.utc,
-            one.service,
-            "smoke-passed" if found.passed else "smoke-failed",
-            one.colour,
-            one.release,
-            rollout=under_way.id,
-            phase=under_way.phase,
-            trigger=under_way.trigger,
-            actor=under_way.actor,
-            evidence=_smoke_lines(found),
-        )
-        return with_rollout(snapshot, replace(under_way, smoke=(*kept, found))), (row,)
+        event = "smoke-passed" if found.passed else "smoke-failed"
+        told = rows(under_way, event, under_way.phase, now, about=[one], evidence=_smoke_lines(found))
+        return with_rollout(snapshot, replace(under_way, smoke=(*kept, found))), told
     return None
 
 
@@ -145,19 +135,22 @@ def ask_for_approval(snapshot: Snapshot, now: Instant) -> Taken | None:
     under_way = snapshot.state.rollout
     if under_way is None or under_way.phase is not Phase.APPROVAL or under_way.deadline_mono_s is None:
         return None
-    asked, half = reminders(snapshot, under_way)
-    if not asked:
+    if not under_way.asked:
         return _say(snapshot, under_way, "approval-wanted", now)
-    if not under_way.reminded and half is not None and now.mono_s >= half:
+    reminder_mono_s = to_remind_mono_s(snapshot)
+    if reminder_mono_s is not None and now.mono_s >= reminder_mono_s:
         return _say(snapshot, replace(under_way, reminded=True), "approval-reminder", now)
     return None
 
 
-def reminders(snapshot: Snapshot, under_way: Rollout) -> tuple[bool, float | None]:
-    """Return whether an approval was asked for, and when half of the time for it is over."""
+def to_remind_mono_s(snapshot: Snapshot) -> float | None:
+    """Return when half of the time for an approval is over; None where nobody is to be reminded of one."""
+    under_way = snapshot.state.rollout
+    if under_way is None or under_way.phase is not Phase.APPROVAL or under_way.reminded:
+        return None
     if under_way.deadline_mono_s is None:
-        return under_way.asked, None
-    return under_way.asked, under_way.deadline_mono_s - limits(snapshot)[Phase.APPROVAL] / 2
+        return None
+    return under_way.deadline_mono_s - limits(snapshot)[Phase.APPROVAL] / 2
 
 
 def shift(snapshot: Snapshot, now: Instant) -> Taken | None:
@@ -208,22 +201,9 @@ def to_test(snapshot: Snapshot) -> tuple[SmokeRun, ...]:
 
 def _say(snapshot: Snapshot, under_way: Rollout, event: str, now: Instant) -> Taken:
     until = under_way.approval_until_utc
-    told = tuple(
-        Decision(
-            now.utc,
-            one.service,
-            event,
-            one.colour,
-            one.release,
-            rollout=under_way.id,
-            phase=under_way.phase,
-            trigger=under_way.trigger,
-            actor=under_way.actor,
-            detail=f"until {until:%Y-%m-%d %H:%M} UTC" if until else None,
-        )
-        for one in under_way.candidates
-        if member_of(snapshot, one.service).service.approval_is_manual
-    )
+    asked = [one for one in under_way.candidates if member_of(snapshot, one.service).service.approval_is_manual]
+    detail = f"until {until:%Y-%m-%d %H:%M} UTC" if until else None
+    told = rows(under_way, event, under_way.phase, now, about=asked, detail=detail)
     return with_rollout(snapshot, replace(under_way, asked=True)), told
 
 

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from provider import rollout, wayback
 from provider.model import (
-    ByColour,
     Colour,
     Decision,
     Instant,
@@ -13,9 +12,11 @@ from provider.model import (
     Replaced,
     Snapshot,
     Trigger,
+    sole,
 )
 from provider.rollout import Event
-from provider.steps import Taken, advance, with_member
+from provider.steps import Taken, advance, with_first_colour, with_state
+from provider.wanted import candidate_of
 
 
 def decide_first_sight(snapshot: Snapshot, now: Instant) -> Taken | None:
@@ -25,13 +26,11 @@ def decide_first_sight(snapshot: Snapshot, now: Instant) -> Taken | None:
         first = None if member.state.active else first_sight(member)
         if first is not None:
             colour, reason = first
-            settled = ByColour(observed.blue.releases, observed.green.releases)
-            state = replace(member.state, active=colour, undecided=False, wish=member.service.active, settled=settled)
             row = Decision(now.utc, name, "first-sight", colour, observed[colour].release, detail=reason)
-            return with_member(snapshot, replace(member, state=state)), (row,)
+            return with_first_colour(snapshot, member, colour), (row,)
         if member.state.active is None and not member.state.undecided and len(_running(member)) == len(Colour):
             row = Decision(now.utc, name, "undecided", detail="both colours run, and the file names neither")
-            return with_member(snapshot, replace(member, state=replace(member.state, undecided=True))), (row,)
+            return with_state(snapshot, member, replace(member.state, undecided=True)), (row,)
     return None
 
 
@@ -63,7 +62,7 @@ def follow_wish(snapshot: Snapshot, now: Instant) -> Taken | None:
             state = rollout.release_from_quarantine(state, member.service.name, wish.colour)
         detail = f"active: {before or 'not set'} -> {wish}"
         row = Decision(now.utc, member.service.name, "desired", wish.colour, trigger=Trigger.FILE, detail=detail)
-        moved = with_member(snapshot, replace(member, state=replace(member.state, wish=wish, override=None)))
+        moved = with_state(snapshot, member, replace(member.state, wish=wish, override=None))
         return replace(moved, state=state), (row,)
     return None
 
@@ -78,7 +77,7 @@ def lift_override(snapshot: Snapshot, now: Instant) -> Taken | None:
         if override is None:
             continue
         if member.state.active is not override.colour:
-            if not _is_moving(snapshot, member):
+            if candidate_of(snapshot, member.service.name) is None:
                 return _without_override(snapshot, member, now, override.colour, "it was not switched to")
             continue
         rejected = override.colour.other
@@ -102,7 +101,7 @@ def record_running(snapshot: Snapshot, now: Instant) -> Taken | None:
         if not running or running == settled:
             continue
         state = replace(member.state, settled=member.state.settled.put(active, running))
-        release, before = _sole(running), _sole(settled)
+        release, before = sole(running), sole(settled)
         new = running - settled if settled else frozenset[str]()
         left = None if before in running else before
         if new:
@@ -120,8 +119,9 @@ def record_running(snapshot: Snapshot, now: Instant) -> Taken | None:
             trigger=source(member, active),
             detail=detail,
         )
-        changed = with_member(snapshot, replace(member, state=state))
-        if new and _is_watched(snapshot, member):
+        changed = with_state(snapshot, member, state)
+        is_watched = rollout.phase(snapshot.state) is Phase.WATCHING and candidate_of(snapshot, member.service.name)
+        if new and is_watched:
             changed, told = advance(changed, Event.WATCH_RESTARTED, now, detail)
             return changed, (row, *told)
         return changed, (row,)
@@ -147,7 +147,7 @@ def follow_way_back(snapshot: Snapshot, now: Instant) -> Taken | None:
             detail=reason,
         )
         state = replace(member.state, way_back=replace(back, lost=reason))
-        return with_member(snapshot, replace(member, state=state)), (row,)
+        return with_state(snapshot, member, state), (row,)
     return None
 
 
@@ -166,22 +166,8 @@ def _without_override(snapshot: Snapshot, member: Member, now: Instant, colour: 
         trigger=source(member, colour),
         detail=detail,
     )
-    return with_member(snapshot, replace(member, state=replace(member.state, override=None))), (row,)
-
-
-def _is_watched(snapshot: Snapshot, member: Member) -> bool:
-    under_way = snapshot.state.rollout
-    return under_way is not None and under_way.phase is Phase.WATCHING and _is_moving(snapshot, member)
-
-
-def _is_moving(snapshot: Snapshot, member: Member) -> bool:
-    under_way = snapshot.state.rollout
-    return under_way is not None and any(one.service == member.service.name for one in under_way.candidates)
+    return with_state(snapshot, member, replace(member.state, override=None)), (row,)
 
 
 def _running(member: Member) -> list[Colour]:
     return [colour for colour, observed in member.observed.items() if observed.known and observed.servers]
-
-
-def _sole(releases: frozenset[str]) -> str | None:
-    return next(iter(releases)) if len(releases) == 1 else None
