@@ -257,7 +257,7 @@ class Controller:
         before = {key: self.world.groups.get(key) for key in plans}
         for key, plan in plans.items():
             self.world.adopt(key, plan)
-            self._undecided_at(key, plan)
+            self._await(key, plan)
             if plan.decisions:
                 self._unpublished.add([key])
         if self.intake.reader is not None:
@@ -271,7 +271,7 @@ class Controller:
                 self._count(decision)
                 self.on_decision(decision)
 
-    def _undecided_at(self, key: str, plan: Plan) -> None:
+    def _await(self, key: str, plan: Plan) -> None:
         """Ask the edges for what a plan waits for, and look again when its time comes."""
         for service in plan.relist:
             if self.intake.lister is not None:

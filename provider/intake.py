@@ -217,7 +217,7 @@ class Intake:
     def tell_traefiks(self) -> None:
         """Follow what operators should know of the Traefiks."""
         now = clock()
-        found = self.world.traefiks.conditions(now.mono_s, fetched=self.world.all_fetched())
+        found = self.world.traefiks.conditions(now.mono_s, fetched=self.world.fetched().by_traefiks)
         standing = {condition.code: condition for condition in found}
         for code in TRAEFIK_CODES:
             condition = standing.get(code)

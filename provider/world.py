@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from provider import rollout
 from provider.entry import Entry
@@ -42,6 +43,13 @@ class DockerView:
     listed_mono_s: float | None = None
 
 
+class Fetched(NamedTuple):
+    """Who has the last document: every poller (None where nobody polls), and surely every Traefik that answers."""
+
+    by_pollers: bool | None
+    by_traefiks: bool
+
+
 class World:
     """All services and groups; the controller alone holds one and changes it.
 
@@ -63,7 +71,9 @@ class World:
         self.states: dict[str, ServiceState] = dict(stored.services)
         self.groups: dict[str, GroupState] = dict(stored.groups)
         self.moving: set[str] = set()
-        self.switched = {key for key, state in self.groups.items() if state.rollout and state.rollout.is_switched}
+        self.switched: set[str] = set()
+        for key, state in self.groups.items():
+            self._follow(key, state)
         self._stored = stored
         self._resumed = False
 
@@ -145,7 +155,7 @@ class World:
 
     def polled(self, now_mono_s: float) -> set[str]:
         """Note that a document was fetched; return the groups that may be confirmed by it."""
-        if not self.fetched():
+        if not self.fetched().by_pollers:
             self.fetched_mono_s = None
         elif self.fetched_mono_s is None:
             self.fetched_mono_s = now_mono_s
@@ -156,44 +166,51 @@ class World:
         self.revision, self.fetched_mono_s = revision, None
         self.traefiks.published(marker, now_mono_s)
 
-    def fetched(self) -> bool | None:
-        """Tell whether every poller has the last document; None where nobody polls."""
-        polled = [poller.revision for poller in self.pollers]
-        return min(polled) >= (self.revision or 0) if polled else None
+    def fetched(self) -> Fetched:
+        """Tell who has the last document.
 
-    def all_fetched(self) -> bool:
-        """Tell whether every Traefik that answers has surely fetched the last document.
-
-        One whose API answers need not poll us. Who polls is not told by name, so there must be a poller for each.
+        A Traefik whose API answers need not poll us. Who polls is not told by name, so there must be a poller for each.
         """
-        return bool(self.fetched()) and sum(1 for _ in self.pollers) >= self.traefiks.answering
+        revisions = [poller.revision for poller in self.pollers]
+        if not revisions:
+            return Fetched(None, by_traefiks=False)
+        by_pollers = min(revisions) >= (self.revision or 0)
+        return Fetched(by_pollers, by_pollers and len(revisions) >= self.traefiks.answering)
 
     def snapshot(self, key: str) -> Snapshot:
         """Return the frozen world of one group; without members when the file no longer has it.
 
         What the Traefiks show belongs to it also where no rollout is under way: one that begins now may switch at once.
         """
-        state, fetched = self.groups.get(key, GroupState()), self.fetched()
-        fetched_mono_s = self.fetched_mono_s if self.all_fetched() else None
+        fetched = self.fetched()
+        fetched_mono_s = self.fetched_mono_s if fetched.by_traefiks else None
         members = tuple(
-            replace(entry.member, fetched=fetched, applied=self.traefiks.applied(entry.service, fetched_mono_s))
+            replace(
+                entry.member, fetched=fetched.by_pollers, applied=self.traefiks.applied(entry.service, fetched_mono_s)
+            )
             for entry in (self.entries[name] for name in self.members.get(key, ()))
         )
-        return Snapshot(members=members, state=state, docker_connected=self.docker.connected)
+        return Snapshot(
+            members=members, state=self.groups.get(key, GroupState()), docker_connected=self.docker.connected
+        )
 
     def adopt(self, key: str, plan: Plan) -> None:
         """Take over what was decided, once it is committed."""
         self.groups[key] = plan.group
-        is_switched = plan.group.rollout is not None and plan.group.rollout.is_switched
-        (self.switched.add if is_switched else self.switched.discard)(key)
-        is_moving = plan.group.rollout is not None and plan.group.rollout.phase is not Phase.APPROVAL
-        (self.moving.add if is_moving else self.moving.discard)(key)
+        self._follow(key, plan.group)
         for name, state in plan.states.items():
             self.states[name] = state
             if name in self.entries:  # the file may have dropped it while the decision was written
                 self.entries[name].state = state
-                if not is_switched and self.entries[name].checks:
+                if key not in self.switched and self.entries[name].checks:
                     self.entries[name].checks = {}
+
+    def _follow(self, key: str, state: GroupState) -> None:
+        under_way = state.rollout
+        is_moving = under_way is not None and under_way.phase is not Phase.APPROVAL
+        (self.moving.add if is_moving else self.moving.discard)(key)
+        is_switched = under_way is not None and under_way.is_switched
+        (self.switched.add if is_switched else self.switched.discard)(key)
 
     def with_rollout(self) -> set[str]:
         """Return the groups that have a rollout under way."""

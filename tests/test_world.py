@@ -81,9 +81,9 @@ def test_who_answers_and_does_not_poll_has_surely_fetched_nothing() -> None:
     for _ in range(2):
         of.pollers.polled(connection, "10.0.0.1", None, 7, 0.0)
     of.traefiks.read(Reading("http://10.0.0.1:8080", None, None, {}, {}), 1001.0)
-    assert (of.fetched(), of.all_fetched()) == (True, True)
+    assert of.fetched() == (True, True)
     of.traefiks.read(Reading("http://10.0.0.2:8080", None, None, {}, {}), 1001.0)
-    assert (of.fetched(), of.all_fetched()) == (True, False)
+    assert of.fetched() == (True, False)
 
 
 def test_a_reload_touches_only_the_groups_of_services_that_changed() -> None:
