@@ -50,14 +50,14 @@ def render_service(served: Served) -> Fragment:
     """Render the routers, the weighted service, and a load balancer for each colour that has traffic or a preview."""
     service = served.service
     weighted: dict[str, object] = {
-        "services": [{"name": f"{service.name}-{colour}", "weight": weight} for colour, weight in served.weights]
+        "services": [{"name": service.in_traefik(colour), "weight": weight} for colour, weight in served.weights]
     }
     if service.sticky is not None:
         weighted["sticky"] = service.sticky
     services: dict[str, object] = {service.name: {"weighted": weighted}}
     for colour, servers in served.servers.items():
         urls = [{"url": server.url} for server in servers]
-        services[f"{service.name}-{colour}"] = {"loadBalancer": {**service.load_balancer, "servers": urls}}
+        services[service.in_traefik(colour)] = {"loadBalancer": {**service.load_balancer, "servers": urls}}
     rendered = _members(services)
     routers = _members(_routers(served))
     return Fragment(routers, rendered, _digest((routers, rendered)))
@@ -108,7 +108,7 @@ def _routers(served: Served) -> dict[str, JsonObject]:
     if served.preview is not None and service.preview is not None:
         above = max(_priority(router) for router in service.routers) + PREVIEW_ABOVE
         priority = _written_priority(service.preview) or above
-        routers[service.preview.name] = _router(service.preview, f"{service.name}-{served.preview}", priority)
+        routers[service.preview.name] = _router(service.preview, service.in_traefik(served.preview), priority)
     return routers
 
 

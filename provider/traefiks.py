@@ -1,9 +1,8 @@
 """What every Traefik shows of the document: whom it was read back from, what is missing, what they complain of."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from provider.model import Applied, Condition, Service, Severity
-from provider.model.words import Colour
 from provider.readback import Reading
 
 PATIENCE_S = 10.0
@@ -55,7 +54,7 @@ class Traefiks:
         """
         if not self._readings:
             return tuple(Applied(api, answers=False) for api in self.apis)
-        names = own_names(service)
+        names = dict.fromkeys((*service.routers_in_traefik, *service.services_in_traefik))
         unread = tuple(Applied(api, answers=False) for api in self.apis[len(self._readings) :])
         return unread + tuple(
             Applied(
@@ -98,10 +97,3 @@ class Traefiks:
     def _is_current(self, reading: Reading) -> bool:
         is_fresh = self._read_mono_s[reading.traefik] >= self._since_mono_s
         return reading.cause is None and reading.marker == self.marker and is_fresh
-
-
-def own_names(service: Service) -> tuple[str, ...]:
-    """Return what a service is called in Traefik: its routers, its preview and its services."""
-    routers: Iterable[str] = (router.name for router in service.routers)
-    preview = (service.preview.name,) if service.preview is not None else ()
-    return tuple(dict.fromkeys((*routers, *preview, service.name, *(f"{service.name}-{colour}" for colour in Colour))))

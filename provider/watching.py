@@ -137,7 +137,7 @@ def _failed_mono_s(member: Member, server: Server) -> float:
 
 def _expected(member: Member) -> tuple[tuple[str, int], ...]:
     active = member.state.active
-    return tuple((f"{member.service.name}-{colour}", share) for colour, share in weights(active)) if active else ()
+    return tuple((member.service.in_traefik(colour), share) for colour, share in weights(active)) if active else ()
 
 
 def _told(one: Applied) -> str:

@@ -311,8 +311,8 @@ def group_key(service: Service) -> str:
 
 def _names(service: Service) -> set[tuple[str, str]]:
     """Return what a service is called in Traefik, each name with its section."""
-    services = (service.name, *(f"{service.name}-{colour}" for colour in Colour))
-    return {("routers", router.name) for router in service.routers} | {("services", name) for name in services}
+    routers = {("routers", name) for name in service.routers_in_traefik}
+    return routers | {("services", name) for name in service.services_in_traefik}
 
 
 def _own_names(desired: Desired) -> set[tuple[str, str]]:

@@ -334,3 +334,12 @@ def test_a_service_that_left_the_file_stays_unless_its_names_are_given_anew() ->
     assert of.retired.keys() == {"shop"}
     of.load(desired(replace(other, routers=(Router("shop", "Host(`x`)", {}),))), LATER)
     assert of.retired == {}
+
+
+def test_a_preview_that_left_the_file_does_not_stay_beside_a_router_of_its_name() -> None:
+    """P4, and a document never has a name twice."""
+    of = world(service(preview=Router("shop-preview", "Host(`p`)", {})))
+    listed(of, blue=(ONE,))
+    of.entries["shop"].fragment = render_service(Served(of.entries["shop"].service, (), {}))
+    of.load(desired(replace(service("pay"), routers=(Router("shop-preview", "Host(`x`)", {}),))), LATER)
+    assert of.retired == {}

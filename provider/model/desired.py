@@ -101,6 +101,21 @@ class Service:
         """The host that health checks ask for: the one written, else the first host of the first router's rule."""
         return self.health_check.hostname or first_host(self.routers[0].rule)
 
+    def in_traefik(self, colour: Colour) -> str:
+        """Return what Traefik calls the servers of a colour."""
+        return f"{self.name}-{colour}"
+
+    @property
+    def routers_in_traefik(self) -> tuple[str, ...]:
+        """Return what Traefik calls its routers, that of the preview among them."""
+        preview = () if self.preview is None else (self.preview.name,)
+        return (*(router.name for router in self.routers), *preview)
+
+    @property
+    def services_in_traefik(self) -> tuple[str, ...]:
+        """Return what Traefik calls the service: the weighted one, and one for each colour."""
+        return (self.name, *map(self.in_traefik, Colour))
+
     @property
     def smoke_definition(self) -> str:
         """A name for exactly these smoke tests; evidence for others is void (P1)."""
