@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from provider.durations import spoken
 from provider.gates import colour_state
 from provider.model import Colour, Gate, Instant, Member, Phase, Rollout, Snapshot
 from provider.status import Standing, blocking
@@ -76,7 +77,7 @@ def _rollout(snapshot: Snapshot, member: Member, under_way: Rollout, now: Instan
     began = (
         f"Rollout {under_way.id} brings release {one.release or '(not known yet)'} to {one.colour}. It began "
         f"{_ago(under_way.since_utc, now)} ago ({under_way.trigger}{by}) and is in phase {under_way.phase} for "
-        f"{_duration(now.mono_s - under_way.entered_mono_s)}."
+        f"{spoken(now.mono_s - under_way.entered_mono_s)}."
     )
     lines = [began]
     if not under_way.is_switched:
@@ -90,7 +91,7 @@ def _rollout(snapshot: Snapshot, member: Member, under_way: Rollout, now: Instan
         left_s = max(0.0, under_way.deadline_mono_s - now.mono_s)
         until = _clock(now.utc + timedelta(seconds=left_s))
         then = FORCED if under_way.is_switched and under_way.forced else AT_DEADLINE[under_way.phase]
-        lines.append(f"{upcoming}. It has until {until} ({_duration(left_s)}); {then}.")
+        lines.append(f"{upcoming}. It has until {until} ({spoken(left_s)}); {then}.")
     return lines
 
 
@@ -111,10 +112,4 @@ def _clock(at: datetime) -> str:
 
 
 def _ago(since: datetime, now: Instant) -> str:
-    return _duration((now.utc - since).total_seconds())
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(max(0.0, seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h {minutes}m" if hours else f"{minutes}m {rest}s" if minutes else f"{rest}s"
+    return spoken((now.utc - since).total_seconds())

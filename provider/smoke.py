@@ -15,8 +15,9 @@ from dataclasses import dataclass, field, replace
 import aiohttp
 import structlog
 
+from provider.durations import written
 from provider.health.checker import Spawn
-from provider.health.visit import Finding, Result, Target, ask, duration, explain_request, open_session, root
+from provider.health.visit import Finding, Result, Target, ask, explain_request, open_session, root
 from provider.model import Smoke, SmokeResult, SmokeRun, SmokeTest
 
 AT_ONCE = 8
@@ -289,7 +290,7 @@ def explain(error: Exception, answer: Answer, server: str, test: SmokeTest, *, l
             kind = re.split(r"[^\w ]", message)[0].strip()
             return Finding(Result.FAIL, f"not HTTP: {kind[:1].lower()}{kind[1:]}")
         case TimeoutError(errno=None) if answer.status is not None and found and found.result is Result.FAIL:
-            after = duration(test.timeout_s)
+            after = written(test.timeout_s)
             return Finding(Result.ERROR, f"timed out after {after}: {answer.status} came, the end of its body did not")
         case ssl.SSLCertVerificationError() if found:
             way_out = "smoke tests need one that is valid for the Host and whose authority this machine knows"

@@ -14,6 +14,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from provider.durations import spoken
+
 REDRAW_S = 1.0
 DAY = len("2026-01-31")
 PIPED_WIDTH = 4000
@@ -238,7 +240,7 @@ def _left(service: Answer) -> str:
     rollout = service["rollout"]
     if rollout is None or rollout["deadline"] is None:
         return ""
-    return _duration((datetime.fromisoformat(rollout["deadline"]) - datetime.now(UTC)).total_seconds())
+    return spoken((datetime.fromisoformat(rollout["deadline"]) - datetime.now(UTC)).total_seconds())
 
 
 def _age(since: str | None) -> str:
@@ -250,12 +252,6 @@ def _age(since: str | None) -> str:
         if seconds >= length:
             return f"{seconds // length}{unit}"
     return f"{max(0, seconds)}s"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(max(0.0, seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h {minutes}m" if hours else f"{minutes}m {rest}s" if minutes else f"{rest}s"
 
 
 def _clock(at: str) -> str:

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
+from provider.durations import written
 from provider.model import HealthCheck, Probe, ProbeMode
 
 ANSWER_BYTES = 64 * 1024
@@ -200,8 +201,6 @@ _THEIRS = {
     errno.ENETUNREACH: "no route to network",
 }
 _KINDS = {
-    aiohttp.ServerDisconnectedError: "connection closed without an answer",
-    aiohttp.ClientPayloadError: "answer cut short",
     ConnectionError: "connection reset",
     OSError: "no address of the host accepts a connection",
 }
@@ -219,6 +218,23 @@ def root(error: Exception) -> Exception:
     return error
 
 
+def answer_fault(error: Exception) -> str | None:
+    """Say what is wrong with an answer as TLS or as HTTP, or with its end; None where nothing of that is."""
+    match error:
+        case ssl.SSLCertVerificationError(verify_message=reason):
+            return f"certificate not trusted: {reason[:1].lower()}{reason[1:].rstrip('.')}"
+        case ssl.SSLError(reason=reason):
+            return f"TLS failed: {(reason or str(error)).replace('_', ' ').lower()}"
+        case aiohttp.ClientResponseError(message=message):
+            return f"not HTTP: {' '.join(message.split())[:100].rstrip(' ^')}"
+        case aiohttp.ServerDisconnectedError():
+            return "connection closed without an answer"
+        case aiohttp.ClientPayloadError():
+            return "answer cut short"
+        case _:
+            return None
+
+
 def explain_request(error: Exception, *, server: str, timeout_s: float, late_s: float) -> Finding | None:
     """Tell what stopped a request: the server (a fail), or this machine (an error). None: nothing known, so a bug.
 
@@ -228,32 +244,21 @@ def explain_request(error: Exception, *, server: str, timeout_s: float, late_s: 
     cause: str | None
     match error:
         case TimeoutError(errno=None):
-            after = duration(timeout_s)
+            after = written(timeout_s)
             if late_s > timeout_s * TOLERABLE_DELAY:
                 return Finding(Result.ERROR, f"not checked: this daemon was too busy to see an answer within {after}")
             cause = f"timed out after {after}"
         case socket.gaierror() | UnicodeError() | aiohttp.InvalidURL():
             cause = f"name not resolved: {URL(server).host}"
-        case ssl.SSLCertVerificationError(verify_message=reason):
-            cause = f"certificate not trusted: {reason[:1].lower()}{reason[1:].rstrip('.')}"
-        case ssl.SSLError(reason=reason):
-            cause = f"TLS failed: {(reason or str(error)).replace('_', ' ').lower()}"
+        case ssl.SSLError():  # which is an OSError as well
+            cause = answer_fault(error)
         case OSError(errno=int(number)) if number in _OURS:
             return Finding(Result.ERROR, f"not checked: {_OURS[number]}")
         case OSError(errno=int(number)):
             cause = _THEIRS.get(number) or os.strerror(number).lower()
-        case aiohttp.ClientResponseError(message=message):
-            cause = f"not HTTP: {' '.join(message.split())[:100].rstrip(' ^')}"
         case _Failed():
             cause = str(error)
         case _:
-            cause = next((words for kind, words in _KINDS.items() if isinstance(error, kind)), None)
+            lost = next((words for kind, words in _KINDS.items() if isinstance(error, kind)), None)
+            cause = answer_fault(error) or lost
     return Finding(Result.FAIL, cause) if cause else None
-
-
-def duration(seconds: float) -> str:
-    """Write a duration as Go does."""
-    if seconds < 1:
-        return f"{seconds * 1000:g}ms"
-    minutes, rest = divmod(seconds, 60)
-    return (f"{minutes:.0f}m" if minutes else "") + f"{rest:g}s"

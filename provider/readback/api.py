@@ -1,13 +1,13 @@
 """One request to the API of one Traefik, and what stood in its way in words."""
 
 import asyncio
-import ssl
 from dataclasses import dataclass
 from os import strerror
 
 import aiohttp
 from yarl import URL
 
+from provider.health.visit import answer_fault, root
 from provider.readback.reading import PROVIDER, Unusable
 
 MARKER_LIMIT_S = 2.0
@@ -90,20 +90,9 @@ def _refusal(answer: aiohttp.ClientResponse, path: str, body: bytearray) -> str:
 
 def explain(error: Exception) -> str:
     """Say in an operator's words why there was no answer."""
-    while isinstance(error, aiohttp.ClientConnectionError) and isinstance(error.__cause__, Exception):
-        error = error.__cause__
-    match error:
-        case ssl.SSLCertVerificationError(verify_message=reason):
-            return f"certificate not trusted: {reason[:1].lower()}{reason[1:].rstrip('.')}"
-        case ssl.SSLError(reason=reason):
-            return f"TLS failed: {(reason or str(error)).replace('_', ' ').lower()}"
-        case aiohttp.ServerDisconnectedError():
-            return "connection closed without an answer"
-        case aiohttp.ClientPayloadError():
-            return "answer cut short"
-        case aiohttp.ClientResponseError(message=message):
-            return f"not HTTP: {' '.join(message.split())[:100]}"
-        case OSError(errno=int(number)):
-            return strerror(number).lower()
-        case _:
-            return str(error) or type(error).__name__
+    error = root(error)
+    if (told := answer_fault(error)) is not None:
+        return told
+    if isinstance(error, OSError) and error.errno is not None:
+        return strerror(error.errno).lower()
+    return str(error) or type(error).__name__
