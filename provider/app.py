@@ -65,6 +65,7 @@ class Settings:
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
     notify_urls: tuple[str, ...] = ()
+    poll_hold_s: float = 4.0
 
 
 async def serve(settings: Settings) -> None:
@@ -207,6 +208,7 @@ class Daemon:
             await stop.wait()
             log.info("stopping")
             self._feed.close()
+            self.controller.publication.close()
             for task in running:
                 task.cancel()
 
@@ -302,11 +304,22 @@ class Daemon:
     @asynccontextmanager
     async def _listening(self) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            for app, address in (
-                (provider_app(self.controller, self.metrics, self._provider_tokens), self._settings.listen),
-                (admin_app(self.controller, self._tokens, self._feed), self._settings.admin_listen),
+            provider = provider_app(
+                self.controller, self.metrics, self._provider_tokens, poll_hold_s=self._settings.poll_hold_s
+            )
+            admin = admin_app(self.controller, self._tokens, self._feed)
+            # Who stops waiting for a document shall be noticed; who stops waiting for a command has still given it.
+            for app, address, is_cancelled in (
+                (provider, self._settings.listen, True),
+                (admin, self._settings.admin_listen, False),
             ):
-                runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=DRAIN_S)
+                runner = web.AppRunner(
+                    app,
+                    access_log=None,
+                    handle_signals=False,
+                    shutdown_timeout=DRAIN_S,
+                    handler_cancellation=is_cancelled,
+                )
                 await runner.setup()
                 stack.push_async_callback(runner.cleanup)
                 await _listen(runner, address, self._tls)

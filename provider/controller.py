@@ -32,8 +32,9 @@ from provider.model import (
     SmokeRun,
     Snapshot,
 )
+from provider.publication import Publication, Published
 from provider.reconcile import reconcile, settle
-from provider.render import Document, Fragment, assemble, render_service, routes
+from provider.render import Fragment, assemble, render_service, routes
 from provider.rollout import Event
 from provider.serving import first_document_waits_for, serve, wake_mono_s
 from provider.store import Change, Store, Stored
@@ -53,14 +54,6 @@ GROUPS_AT_ONCE = 200
 Act: TypeAlias = Callable[[Snapshot, Instant], Done | Refused]
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
-    """A document and its number; what Traefik gets until there is a newer one."""
-
-    document: Document
-    revision: int
-
-
 @dataclass(slots=True, eq=False)
 class _Order:
     """A command on its way to the loop that decides; `answer` is set once it is durable, or refused."""
@@ -74,7 +67,7 @@ class Controller:
     """See the module. Every method but the three loops and `close` returns at once, on the event loop's thread."""
 
     def __init__(self, store: Store, stored: Stored, metrics: Metrics, *, docker_enabled: bool) -> None:
-        self.published: Published | None = None
+        self.publication = Publication()
         self._journal, self._metrics = Journal(store, stored.revision), metrics
         self.intake = Intake(stored, self._journal, metrics, docker_enabled=docker_enabled)
         self.world, self.conditions = self.intake.world, self.intake.conditions
@@ -89,6 +82,11 @@ class Controller:
         self._projected: set[str] = set()
         self._replaced: dict[str, Entry] | None = None
         self._at: str | None = None
+
+    @property
+    def published(self) -> Published | None:
+        """The last document; None before the first."""
+        return self.publication.last
 
     # --- what is asked of it --------------------------------------------------------------------------------------
 
@@ -349,7 +347,7 @@ class Controller:
             for entry in self.world.entries.values():
                 entry.published = entry.served
             self._undecided.add(self.world.members.keys())
-        self.published = Published(document, revision := self._journal.next_revision())
+        self.publication.put(Published(document, revision := self._journal.next_revision()))
         self.world.published(revision, document.marker, clock().mono_s)
         if self.intake.reader is not None:
             self.intake.reader.set_document(document.marker)

@@ -10,11 +10,13 @@ import structlog
 
 from provider.agenda import Agenda
 from provider.conditions import Conditions
+from provider.durations import written
 from provider.errors import DesiredStateError
 from provider.health import Result
 from provider.journal import Journal
 from provider.metrics import Metrics
 from provider.model import ByColour, Desired, Instant, Probe, Server, ServerHealth, Severity, Smoke, SmokeRun
+from provider.pollers import NOT_HELD_S, Connection
 from provider.readback import Reading
 from provider.render import NO_PASS_THROUGH, render_pass_through
 from provider.store import Stored
@@ -194,10 +196,45 @@ class Intake:
         self.undecided.add_some(self.world.switched)
         self.tell_traefiks()
 
-    def polled(self, transport: asyncio.BaseTransport, address: str, name: str | None, revision: int) -> None:
-        """Note a poll that was answered with a document."""
-        if self.world.pollers.polled(transport, address, name, revision, time.time()):
+    def polled(
+        self, transport: asyncio.BaseTransport, address: str, name: str | None, *, has_ticker: bool
+    ) -> Connection:
+        """Note a poll as it comes in; return the connection that it came over."""
+        now = clock()
+        connection = self.world.pollers.asked(transport, address, name, now, has_ticker=has_ticker)
+        if connection.polls <= 2:  # from now on it counts as a poller
+            self.undecided.add_some(self.world.polled(now.mono_s))
+        return connection
+
+    def hold_s(self, connection: Connection, revision: int, limit_s: float) -> float:
+        """Return how long a poll may wait for a newer document than this one, 0 where it may not."""
+        return self.world.pollers.hold_s(connection, revision, limit_s, clock())
+
+    def answered(self, connection: Connection, revision: int) -> None:
+        """Note which document a poll is answered with."""
+        if connection.revision != revision:
+            connection.revision = revision
             self.undecided.add_some(self.world.polled(clock().mono_s))
+
+    def left(self, connection: Connection, held_s: float) -> None:
+        """Note that a client went away while its poll was held: it is not held again for a while."""
+        self.world.pollers.left(connection, clock())
+        log.warning("a poller went away during a hold", poller=connection.who, held_s=round(held_s, 3))
+        self.tell_hasty()
+
+    def tell_hasty(self) -> None:
+        """Follow who is not held because it went away during a hold."""
+        now = clock()
+        hasty = self.world.pollers.hasty(now)
+        if not hasty:
+            self.conditions.clear("hold-left")
+            return
+        message = (
+            f"{', '.join(hasty)} went away while a poll was held and is answered at once for {written(NOT_HELD_S)}, so "
+            "that a switch reaches it with its next poll only: its pollTimeout is shorter than --poll-hold, or it was "
+            "stopped meanwhile"
+        )
+        self.conditions.put("hold-left", Severity.WARNING, message, now.utc)
 
     async def look(self) -> None:
         """Follow what only time changes: that nobody polls, and that a document is long not shown."""
@@ -213,6 +250,7 @@ class Intake:
                 if self.conditions.put("nobody-polls", Severity.WARNING, message, now.utc):
                     log.warning("nobody polls")
             self.tell_traefiks()
+            self.tell_hasty()
 
     def tell_traefiks(self) -> None:
         """Follow what operators should know of the Traefiks."""

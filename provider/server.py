@@ -5,6 +5,8 @@ and ready is told to everybody, as what asks for that seldom can show a token.
 """
 
 import asyncio
+import socket
+import time
 from collections.abc import Callable
 
 import orjson
@@ -15,6 +17,8 @@ from provider.access import Denied, bearer
 from provider.controller import Controller
 from provider.intake import clock
 from provider.metrics import Metrics
+from provider.pollers import Connection
+from provider.publication import Published
 from provider.report import readings
 from provider.tokens import Token
 
@@ -22,15 +26,31 @@ MEDIA_TYPE = "application/json"
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 METRICS_LIMIT_S = 30.0
 DOCUMENT = "/traefik"
+GO = "Go-http-client"
+"""How Traefik names itself when it polls."""
 OPEN = frozenset({"/healthz", "/readyz"})
+_KEEP_ALIVE = (
+    (socket.TCP_KEEPIDLE, 10),
+    (socket.TCP_KEEPINTVL, 5),
+    (socket.TCP_KEEPCNT, 3),
+    (socket.TCP_USER_TIMEOUT, 25_000),
+)
+"""Seconds, a count, and milliseconds; aiohttp has SO_KEEPALIVE on."""
 
 
 def provider_app(
-    controller: Controller, metrics: Metrics, tokens: Callable[[], tuple[Token, ...]] | None = None
+    controller: Controller,
+    metrics: Metrics,
+    tokens: Callable[[], tuple[Token, ...]] | None = None,
+    *,
+    poll_hold_s: float = 0.0,
 ) -> web.Application:
-    """Build the application behind `--listen`; `tokens` returns those of which one is wanted, at each request anew."""
+    """Build the application behind `--listen`; `tokens` returns those of which one is wanted, at each request anew.
+
+    A poll is held for `poll_hold_s` at most. Its runner must cancel the handler of a client that goes away.
+    """
     app = web.Application(middlewares=[_guard(metrics, tokens)] if tokens is not None else ())
-    app.router.add_get(DOCUMENT, _document(controller, metrics))
+    app.router.add_get(DOCUMENT, _document(controller, metrics, poll_hold_s))
     app.router.add_get("/metrics", _metrics(controller, metrics))
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", _readyz(controller))
@@ -71,21 +91,58 @@ def _guard(metrics: Metrics, tokens: Callable[[], tuple[Token, ...]]) -> Middlew
     return admit
 
 
-def _document(controller: Controller, metrics: Metrics) -> Handler:
+def _document(controller: Controller, metrics: Metrics, hold_s: float) -> Handler:
     async def document(request: web.Request) -> web.StreamResponse:
-        """Answer with the last document. Nothing is awaited and nothing is rendered here."""
+        """Answer with the last document; hold a poll of who has it until there is another. Nothing is rendered."""
         published = controller.published
         if published is None:
             metrics.polls.labels("503").inc()
             return problem(503, "no-document", not_ready(controller))
-        metrics.polls.labels("200").inc()
         if request.method == "GET" and request.transport is not None and request.query.get("hold") != "0":
-            name = request.headers.get("X-Bluegreen-Poller")
-            controller.intake.polled(request.transport, request.remote or "", name, published.revision)
+            published = await _polled(controller, request, request.transport, published, hold_s)
+        metrics.polls.labels("200").inc()
         headers = {"ETag": published.document.etag, "X-Bluegreen-Revision": str(published.revision)}
         return web.Response(body=published.document.body, content_type=MEDIA_TYPE, headers=headers)
 
     return document
+
+
+async def _polled(
+    controller: Controller, request: web.Request, transport: asyncio.Transport, published: Published, hold_s: float
+) -> Published:
+    """Take note of a poll; return what it is to be answered with, at once or after a hold."""
+    name = request.headers.get("X-Bluegreen-Poller")
+    has_ticker = request.headers.get("User-Agent", "").startswith(GO)
+    connection = controller.intake.polled(transport, request.remote or "", name, has_ticker=has_ticker)
+    if connection.polls == 1:
+        _notice_when_gone(transport)
+    held_s = controller.intake.hold_s(connection, published.revision, hold_s)
+    if held_s:
+        published = await _held(controller, connection, published, held_s)
+    controller.intake.answered(connection, published.revision)
+    return published
+
+
+async def _held(controller: Controller, connection: Connection, published: Published, hold_s: float) -> Published:
+    """Wait for another document; raise CancelledError when the client goes away meanwhile."""
+    begin_s = time.monotonic()
+    try:
+        async with asyncio.timeout(hold_s):
+            return await controller.publication.after(published) or published
+    except TimeoutError:
+        return published
+    except asyncio.CancelledError:
+        if connection.transport.is_closing():
+            controller.intake.left(connection, time.monotonic() - begin_s)
+        raise
+
+
+def _notice_when_gone(transport: asyncio.Transport) -> None:
+    """Have the kernel find out within half a minute that a poller's machine is gone, or it would count for hours."""
+    peer = transport.get_extra_info("socket")
+    if peer is not None and peer.family in {socket.AF_INET, socket.AF_INET6}:
+        for option, value in _KEEP_ALIVE:
+            peer.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _metrics(controller: Controller, metrics: Metrics) -> Handler:

@@ -12,9 +12,10 @@ import orjson
 from aiohttp import web
 
 from provider import config
-from provider.controller import Controller, Published
+from provider.controller import Controller
 from provider.metrics import Metrics
 from provider.model import ByColour, Colour, Health, Probe, Server, ServerHealth
+from provider.publication import Published
 from provider.store import Store
 from tests.waiting import eventually
 
@@ -158,9 +159,12 @@ async def running(
 
 
 @asynccontextmanager
-async def listening(app: web.Application, path: Path | None = None) -> AsyncIterator[str]:
-    """Serve an application on loopback, or at a unix socket; yields its URL, or the socket's `unix:PATH`."""
-    runner = web.AppRunner(app, access_log=None)
+async def listening(app: web.Application, path: Path | None = None, *, cancels: bool = False) -> AsyncIterator[str]:
+    """Serve an application on loopback, or at a unix socket; yields its URL, or the socket's `unix:PATH`.
+
+    With `cancels` the handler of a client that goes away is cancelled, as on the provider listener.
+    """
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=cancels)
     await runner.setup()
     try:
         if path is None:

@@ -265,9 +265,13 @@ def test_a_refusal_ends_with_the_exit_code_that_scripts_rely_on(status: int, cod
             ["--desired-state", "FILE", "--state-dir", "STATE", "--docker", "none", "--tokens-file", "FILE"],
             ":1: a line is NAME SCOPE[,SCOPE] sha256:HEX",
         ),
+        (
+            ["--desired-state", "FILE", "--state-dir", "STATE", "--poll-hold", "25s"],
+            "'25s' is too long: a Traefik that is stopped during a long hold panics; at most 9s",
+        ),
         (["--desired-state", "NONE", "--state-dir", "STATE", "--docker", "none"], "NONE:1:1: cannot be read"),
     ],
-    ids=["no file", "no state", "log format", "address", "open admin", "half of TLS", "tokens", "missing file"],
+    ids=["no file", "no state", "log format", "address", "open admin", "half of TLS", "tokens", "hold", "missing file"],
 )
 def test_serve_refuses_bad_usage_with_exit_code_2(file: Path, tmp_path: Path, arguments: list[str], words: str) -> None:
     places = {"FILE": str(file), "STATE": str(tmp_path / "state"), "NONE": str(tmp_path / "NONE")}

@@ -3,7 +3,8 @@
 import asyncio
 import re
 import socket
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -11,7 +12,7 @@ import orjson
 import pytest
 from aiohttp import web
 
-from provider.controller import Published
+from provider.publication import Published
 from provider.render import Document
 from provider.server import provider_app
 from provider.tokens import Scope, Token, digest
@@ -56,7 +57,7 @@ async def test_a_poll_gets_the_document_with_its_etag_revision_and_length(
 
 
 async def test_a_head_request_gets_the_headers_alone(daemon: Running, client: aiohttp.ClientSession) -> None:
-    daemon.controller.published = LARGE
+    daemon.controller.publication.put(LARGE)
     async with client.head("/traefik") as answer:
         assert (answer.status, answer.headers["Content-Length"]) == (200, str(len(LARGE.document.body)))
         assert (answer.headers["ETag"], answer.headers["X-Bluegreen-Revision"]) == ('"4567"', "8")
@@ -87,7 +88,7 @@ async def test_while_there_is_no_document_a_poll_is_told_why(daemon: Running, cl
 async def test_alive_is_not_ready(daemon: Running, client: aiohttp.ClientSession) -> None:
     async with client.get("/healthz") as answer:
         assert (answer.status, await answer.text()) == (200, "alive\n")
-    daemon.controller.published = SMALL
+    daemon.controller.publication.put(SMALL)
     async with client.get("/readyz") as answer:
         assert (answer.status, await answer.text()) == (200, "ready\n")
 
@@ -120,7 +121,7 @@ class Wire(asyncio.Transport):
 @pytest.mark.parametrize("published", [SMALL, LARGE], ids=["small", "4 MB"])
 async def test_header_and_body_leave_in_one_write(daemon: Running, published: Published) -> None:
     """Facts on Traefik, polling: two writes cost 40 ms."""
-    daemon.controller.published = published
+    daemon.controller.publication.put(published)
     runner = web.AppRunner(provider_app(daemon.controller, daemon.metrics))
     await runner.setup()
     assert runner.server is not None
@@ -149,6 +150,103 @@ async def test_answers_are_not_held_up_to_be_joined(daemon: Running) -> None:
     async with listening(app) as base, aiohttp.ClientSession(base) as session, session.get("/traefik"):
         pass
     assert found == [1]
+
+
+# --- held polls ----------------------------------------------------------------------------------------------------
+
+FOR_EVER_S = 1e6
+NEWER = Published(Document(b'{"tcp":{}}', '"89ab"', "bluegreen-89ab"), 8)
+
+
+@asynccontextmanager
+async def holding(daemon: Running, hold_s: float = FOR_EVER_S) -> AsyncIterator[str]:
+    daemon.controller.publication.put(SMALL)
+    app = provider_app(daemon.controller, daemon.metrics, poll_hold_s=hold_s)
+    async with listening(app, cancels=True) as base:
+        yield base
+        daemon.controller.publication.close()
+
+
+async def poll(session: aiohttp.ClientSession, path: str = "/traefik") -> tuple[str, bytes]:
+    async with session.get(path) as answer:
+        assert answer.status == 200
+        return answer.headers["X-Bluegreen-Revision"], await answer.read()
+
+
+async def held(daemon: Running, session: aiohttp.ClientSession) -> "asyncio.Task[tuple[str, bytes]]":
+    """Poll over a connection that has the document; return the poll once the daemon holds it."""
+    before = len(list(daemon.controller.world.pollers))
+    await poll(session)
+    task = asyncio.create_task(poll(session))
+    await eventually(lambda: len(list(daemon.controller.world.pollers)) > before)
+    assert not task.done()
+    return task
+
+
+async def asked(daemon: Running, polls: int) -> None:
+    """Wait until so many polls have come in over the connections that are open."""
+    connections = daemon.controller.world.pollers._connections
+    await eventually(lambda: sum(one.polls for one in connections.values()) == polls)
+
+
+async def test_a_poll_by_who_has_the_document_is_held_until_there_is_another(daemon: Running) -> None:
+    async with holding(daemon) as base, aiohttp.ClientSession(base) as traefik, aiohttp.ClientSession(base) as other:
+        waiting = await held(daemon, traefik)
+        assert await poll(other) == ("7", SMALL.document.body), "a new connection is answered at once"
+        assert not waiting.done()
+        daemon.controller.publication.put(NEWER)
+        assert await waiting == ("8", NEWER.document.body)
+        assert await poll(other) == ("8", NEWER.document.body), "and so is one that has an older document"
+
+
+async def test_a_hold_ends_after_its_time_with_the_same_document(daemon: Running) -> None:
+    async with holding(daemon, 0.05) as base, aiohttp.ClientSession(base) as traefik:
+        assert [await poll(traefik) for _ in range(3)] == [("7", SMALL.document.body)] * 3
+        assert "hold-left" not in daemon.codes()
+
+
+@pytest.mark.parametrize(("hold_s", "path"), [(FOR_EVER_S, "/traefik?hold=0"), (0.0, "/traefik")])
+async def test_holding_can_be_switched_off_by_the_client_and_by_the_operator(
+    daemon: Running, hold_s: float, path: str
+) -> None:
+    async with holding(daemon, hold_s) as base, aiohttp.ClientSession(base) as traefik:
+        assert [await poll(traefik, path) for _ in range(3)] == [("7", SMALL.document.body)] * 3
+
+
+async def test_who_goes_away_during_a_hold_is_named_and_answered_at_once_from_then_on(daemon: Running) -> None:
+    async with holding(daemon) as base:
+        traefik = aiohttp.ClientSession(base, headers={"X-Bluegreen-Poller": "edge-1"})
+        await poll(traefik)
+        leaving = asyncio.create_task(poll(traefik))
+        await asked(daemon, 2)
+        leaving.cancel()
+        await traefik.close()
+        told = await eventually(lambda: daemon.codes().get("hold-left", ""))
+        assert told.startswith("edge-1 went away while a poll was held and is answered at once for 10m0s")
+        assert "its pollTimeout is shorter than --poll-hold" in told
+        async with aiohttp.ClientSession(base, headers={"X-Bluegreen-Poller": "edge-1"}) as back:
+            assert [await poll(back) for _ in range(3)] == [("7", SMALL.document.body)] * 3
+        async with aiohttp.ClientSession(base) as other:
+            (await held(daemon, other)).cancel()
+
+
+async def test_two_hundred_held_polls_are_all_answered_by_a_change_and_at_the_end(daemon: Running) -> None:
+    async with holding(daemon) as base, AsyncExitStack() as stack:
+        sessions = [
+            await stack.enter_async_context(aiohttp.ClientSession(base, headers={"X-Bluegreen-Poller": f"edge-{n}"}))
+            for n in range(200)
+        ]
+        assert await asyncio.gather(*map(poll, sessions)) == [("7", SMALL.document.body)] * 200
+
+        async def held_until(change: Callable[[], None], polls: int) -> None:
+            waiting = [asyncio.create_task(poll(session)) for session in sessions]
+            await asked(daemon, polls)
+            assert not any(one.done() for one in waiting)
+            change()
+            assert await asyncio.gather(*waiting) == [("8", NEWER.document.body)] * 200
+
+        await held_until(lambda: daemon.controller.publication.put(NEWER), 400)
+        await held_until(daemon.controller.publication.close, 600)
 
 
 # --- metrics -------------------------------------------------------------------------------------------------------
@@ -182,7 +280,7 @@ async def test_pollers_are_told_while_their_connections_are_open(
     daemon: Running, client: aiohttp.ClientSession
 ) -> None:
     """Rule 16."""
-    daemon.controller.published = SMALL
+    daemon.controller.publication.put(SMALL)
     base = str(client._base_url)
 
     async def pollers() -> set[str]:
@@ -213,7 +311,7 @@ async def test_pollers_are_told_while_their_connections_are_open(
 async def test_with_a_provider_token_the_document_and_the_metrics_are_for_who_shows_it(daemon: Running) -> None:
     """Whether we are alive and ready is told to everybody."""
     tokens = [Token("provider", frozenset({Scope.READ}), digest("secret"))]
-    daemon.controller.published = SMALL
+    daemon.controller.publication.put(SMALL)
     app = provider_app(daemon.controller, daemon.metrics, lambda: tuple(tokens))
     async with listening(app) as base, aiohttp.ClientSession(base) as session:
 

@@ -77,9 +77,7 @@ def test_who_answers_and_does_not_poll_has_surely_fetched_nothing() -> None:
     """Rule 7: an API that answers need not belong to a Traefik that polls us."""
     of = World(Stored({}, {}, {}, None, 0), docker_enabled=False)
     of.published(7, "bluegreen-000000000007", 1000.0)
-    connection = _Open()
-    for _ in range(2):
-        of.pollers.polled(connection, "10.0.0.1", None, 7, 0.0)
+    of.pollers.asked(_Open(), "10.0.0.1", "edge-1", NOW).revision = 7
     of.traefiks.read(Reading("http://10.0.0.1:8080", None, None, {}, {}), 1001.0)
     assert of.fetched() == (True, True)
     of.traefiks.read(Reading("http://10.0.0.2:8080", None, None, {}, {}), 1001.0)

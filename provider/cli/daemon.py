@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from provider.cli.ending import Exit, fail
+from provider.cli.kinds import poll_hold
 
 
 @click.command()
@@ -97,6 +98,16 @@ from provider.cli.ending import Exit, fail
     help="Let in only clients with a certificate of this CA (PEM): mutual TLS, on both listeners.",
 )
 @click.option(
+    "--poll-hold",
+    "poll_hold_s",
+    envvar="BLUEGREEN_POLL_HOLD",
+    default="4s",
+    show_default=True,
+    callback=poll_hold,
+    metavar="DURATION",
+    help="Hold a poll until the document changes, so long at most: less than Traefik's pollTimeout. 0 answers at once.",
+)
+@click.option(
     "--notify-url",
     "notify_urls",
     envvar="BLUEGREEN_NOTIFY_URL",
@@ -124,6 +135,7 @@ def serve(
     tls_cert: Path | None,
     tls_key: Path | None,
     tls_client_ca: Path | None,
+    poll_hold_s: float,
     notify_urls: tuple[str, ...],
     notify_file: Path | None,
 ) -> None:
@@ -155,6 +167,7 @@ def serve(
         tls_key=tls_key,
         tls_client_ca=tls_client_ca,
         notify_urls=urls,
+        poll_hold_s=poll_hold_s,
     )
     try:
         uvloop.run(app.serve(settings))

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 COLOURS = click.Choice(["blue", "green"], case_sensitive=False)
+POLL_HOLD_MOST_S = 9.0
 _SECONDS = re.compile(r"\d+(\.\d+)?")
 _TAG = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 
@@ -18,6 +19,15 @@ def duration(context: click.Context, parameter: click.Parameter, value: str | No
         return _seconds(value)
     except ValueError as rule:
         raise click.BadParameter(f"{value!r} {rule}, or plain seconds", context, parameter) from rule
+
+
+def poll_hold(context: click.Context, parameter: click.Parameter, value: str) -> float:
+    """Read how long a poll may be held; return the seconds."""
+    held_s = duration(context, parameter, value) or 0.0
+    if held_s > POLL_HOLD_MOST_S:
+        rule = f"{value!r} is too long: a Traefik that is stopped during a long hold panics; at most 9s"
+        raise click.BadParameter(rule, context, parameter)
+    return held_s
 
 
 def since(context: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
