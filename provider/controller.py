@@ -17,6 +17,7 @@ import structlog
 
 from provider import telling
 from provider.commands import Done, Refused
+from provider.composition import Composition
 from provider.errors import StoreError
 from provider.intake import Intake, clock
 from provider.journal import Journal
@@ -34,7 +35,7 @@ from provider.model import (
 )
 from provider.publication import Publication, Published
 from provider.reconcile import reconcile, settle
-from provider.render import Fragment, assemble, render_service, routes
+from provider.render import render_service, routes
 from provider.rollout import Event
 from provider.serving import first_document_waits_for, serve, wake_mono_s
 from provider.store import Change, Store, Stored
@@ -80,6 +81,8 @@ class Controller:
         self._orders: list[_Order] = []
         self._runs: dict[str, tuple[SmokeRun, ...]] = {}
         self._projected: set[str] = set()
+        self._composition = Composition()
+        self._composed: tuple[Mapping[str, Entry], Mapping[str, Entry]] = ({}, {})
         self._replaced: dict[str, Entry] | None = None
         self._at: str | None = None
 
@@ -166,6 +169,7 @@ class Controller:
             elif self.world.desired is desired:  # else a reload came in between: its services have no fragments yet
                 if self.world.retired is replaced:
                     self.world.retired = {}
+                self._drop_gone()
                 self._publish()
 
     async def save(self) -> None:
@@ -325,6 +329,7 @@ class Controller:
                 if self.published is not None and entry.published != entry.served:
                     entry.published = entry.served
                     self._undecided.add([key])  # the health gate counts them
+            self._composition.put(name, entry.fragment)
             if self.published is not None:
                 telling.conditions(entry)
             wake = wake_mono_s(entry.member, now)
@@ -336,9 +341,16 @@ class Controller:
         if self.intake.prober is not None:
             self.intake.prober.set_probes(service, probes)
 
+    def _drop_gone(self) -> None:
+        """Leave out the services that a reload took away; a reload brings other dictionaries."""
+        entries, retired = self._composed
+        if entries is not self.world.entries or retired is not self.world.retired:
+            self._composed = entries, retired = self.world.entries, self.world.retired
+            self._composition.keep(entries.keys() | retired.keys())
+
     def _publish(self) -> None:
         begin_s = time.perf_counter()
-        document = assemble(self._fragments(), self.intake.pass_through)
+        document = self._composition.document(self.intake.pass_through)
         if self.published is not None and self.published.document.etag == document.etag:
             self._show()
             return
@@ -381,15 +393,9 @@ class Controller:
             reason = "waiting for Docker's first list"
         else:
             reason = None
-        if reason is None and self.world.entries and not routes(self._fragments(), self.intake.pass_through):
+        if reason is None and self.world.entries and not routes(len(self._composition), self.intake.pass_through):
             reason = "no service has an active colour yet"
         return reason
-
-    def _fragments(self) -> list[Fragment]:
-        entries, retired = self.world.entries, self.world.retired
-        if not retired:
-            return [entry.fragment for entry in entries.values() if entry.fragment is not None]
-        return [entry.fragment for _, entry in sorted((retired | entries).items()) if entry.fragment is not None]
 
 
 def _chunks(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -1,5 +1,7 @@
 """The document that a desired-state file would give, as far as the file alone can tell."""
 
+from sys import maxsize
+
 from provider.model import ByColour, Colour, Desired, Instant, Member, Observed, Server, Service, ServiceState
 from provider.reconcile import first_sight
 from provider.render import Document, assemble, render_pass_through, render_service
@@ -19,7 +21,7 @@ def document(desired: Desired, now: Instant) -> tuple[Document, tuple[str, ...]]
         served = serve(member, now)
         if served is not None:
             fragments.append(render_service(served))
-    return assemble(fragments, render_pass_through(desired.pass_through)), tuple(assumed)
+    return assemble(fragments, render_pass_through(desired.pass_through), split_above=maxsize), tuple(assumed)
 
 
 def _assume(service: Service) -> tuple[Member, list[str]]:

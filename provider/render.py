@@ -1,10 +1,13 @@
 """Turns what is served into Traefik's dynamic configuration: one fragment of bytes a service, joined into a document.
 
-A change of one service renders one fragment; the others are joined as they are. Keys and their order depend on nothing
-but the content, so the same state gives the same bytes (P6).
+A change of one service renders one fragment and joins one block of neighbours; the other blocks are joined as they are.
+Keys and their order depend on nothing but the content, so the same state gives the same bytes (P6).
+
+Traefik reads YAML, and its reader takes time by the square of the keys in one map. A large section is therefore split:
+`{<<: [{...}, {...}]}` merges maps of a block each, which is YAML and no longer JSON (facts on Traefik, "Size").
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -14,24 +17,45 @@ from provider.model import JsonObject, Router, Served
 
 DIGEST_SIZE = 16
 PREVIEW_ABOVE = 100
+BLOCK = 100
+"""So many services are joined at a time; each has two keys in `http.services`."""
+SPLIT_ABOVE = 1000
+"""A section with more keys than this is split; docs/benchmarks.md has the measurement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Some members of a JSON object without its braces, and how many they are."""
+
+    json: bytes = b""
+    keys: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """The members a service adds to `http.routers` and `http.services`, as JSON without the outer braces."""
+    """The members a service adds to `http.routers` and `http.services`."""
 
-    routers: bytes
-    services: bytes
+    routers: Members
+    services: Members
     digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The fragments of some neighbouring services, joined; `digests` are theirs, one after the other."""
+
+    routers: Members
+    services: Members
+    digests: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class PassThrough:
     """The file's own Traefik configuration, rendered once a reload: members of our sections, and whole other ones."""
 
-    middlewares: bytes
-    routers: bytes
-    services: bytes
+    middlewares: tuple[Members, ...]
+    routers: tuple[Members, ...]
+    services: tuple[Members, ...]
     http_rest: bytes
     top: bytes
     digest: bytes
@@ -39,11 +63,15 @@ class PassThrough:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One dynamic configuration; `etag` hashes its content, `marker` is the middleware that proves it was applied."""
+    """One dynamic configuration; `etag` hashes its content, `marker` is the middleware that proves it was applied.
+
+    `is_json` is False where a section is split.
+    """
 
     body: bytes
     etag: str
     marker: str
+    is_json: bool = True
 
 
 def render_service(served: Served) -> Fragment:
@@ -58,47 +86,65 @@ def render_service(served: Served) -> Fragment:
     for colour, servers in served.servers.items():
         urls = [{"url": server.url} for server in servers]
         services[service.in_traefik(colour)] = {"loadBalancer": {**service.load_balancer, "servers": urls}}
-    rendered = _members(services)
-    routers = _members(_routers(served))
-    return Fragment(routers, rendered, _digest((routers, rendered)))
+    rendered, routers = _members(services), _members(_routers(served))
+    return Fragment(routers, rendered, _digest((routers.json, rendered.json)))
 
 
 def render_pass_through(pass_through: JsonObject) -> PassThrough:
     """Render the sections http, tcp, udp and tls of the file; ours within http are kept apart to be joined."""
     http = pass_through.get("http")
-    sections = dict(http) if isinstance(http, dict) else {}
-    middlewares, routers, services = (
-        _members(sections.pop(name, {})) for name in ("middlewares", "routers", "services")
+    rest = dict(http) if isinstance(http, dict) else {}
+    middlewares, routers, services = ours = [rest.pop(name, {}) for name in ("middlewares", "routers", "services")]
+    http_rest = _members(rest).json
+    top = _members({name: body for name, body in pass_through.items() if name != "http"}).json
+    digest = _digest((*[_members(section).json for section in ours], http_rest, top))
+    return PassThrough(
+        _in_blocks(middlewares), _in_blocks(routers), _in_blocks(services), http_rest=http_rest, top=top, digest=digest
     )
-    rest = _members(sections)
-    top = _members({name: body for name, body in pass_through.items() if name != "http"})
-    digest = _digest((middlewares, routers, services, rest, top))
-    return PassThrough(middlewares, routers, services, rest, top, digest)
 
 
-def assemble(fragments: Sequence[Fragment], extra: PassThrough) -> Document:
-    """Join the fragments, in the order of their services' names, into one document.
+def join(fragments: Sequence[Fragment]) -> Block:
+    """Join the fragments of neighbouring services."""
+    return Block(
+        _joined([fragment.routers for fragment in fragments]),
+        _joined([fragment.services for fragment in fragments]),
+        b"".join([fragment.digest for fragment in fragments]),
+    )
+
+
+def assemble(fragments: Sequence[Fragment], extra: PassThrough, *, split_above: int = SPLIT_ABOVE) -> Document:
+    """Join the fragments, in the order of their services' names, into one document."""
+    blocks = [join(fragments[start : start + BLOCK]) for start in range(0, len(fragments), BLOCK)]
+    return compose(blocks, extra, split_above=split_above)
+
+
+def compose(blocks: Sequence[Block], extra: PassThrough, *, split_above: int = SPLIT_ABOVE) -> Document:
+    """Join blocks into one document.
 
     The marker is named by a hash over the hashes of all parts: equal parts, equal name. It holds what Traefik needs to
     accept a middleware, and is used by no router.
     """
-    digests = b"".join([fragment.digest for fragment in fragments])
-    digest = _digest((extra.digest, digests)).hex()
+    digest = _digest((extra.digest, b"".join([block.digests for block in blocks]))).hex()
     marker = f"bluegreen-{digest[:12]}"
     body = {"headers": {"customResponseHeaders": {"X-Bluegreen-Document": digest[:12]}}}
-    sections = [
-        _section("middlewares", [extra.middlewares, _members({marker: body})]),
-        _section("routers", [extra.routers, *[fragment.routers for fragment in fragments]]),
-        _section("services", [extra.services, *[fragment.services for fragment in fragments]]),
-        extra.http_rest,
-    ]
-    document = _join([_section("http", sections), extra.top])
-    return Document(b"{" + document + b"}", f'"{digest}"', marker)
+    sections = {
+        "middlewares": [*extra.middlewares, _members({marker: body})],
+        "routers": [*extra.routers, *[block.routers for block in blocks]],
+        "services": [*extra.services, *[block.services for block in blocks]],
+    }
+    pieces = [b'{"http":{']
+    for name, members in sections.items():
+        pieces += _section(name, members, split_above)
+    pieces += [extra.http_rest, b","] if extra.http_rest else []
+    pieces[-1] = b"}"  # the marker stands before it, so there was a comma
+    pieces += [b",", extra.top, b"}"] if extra.top else [b"}"]
+    is_json = all(_keys(members) <= split_above for members in sections.values())
+    return Document(b"".join(pieces), f'"{digest}"', marker, is_json)
 
 
-def routes(fragments: Sequence[Fragment], extra: PassThrough) -> bool:
-    """Tell whether a document of these parts would configure anything at all besides its marker."""
-    return bool(fragments) or extra.digest != NO_PASS_THROUGH.digest
+def routes(services: int, extra: PassThrough) -> bool:
+    """Tell whether a document of so many services would configure anything at all besides its marker."""
+    return services > 0 or extra.digest != NO_PASS_THROUGH.digest
 
 
 def _routers(served: Served) -> dict[str, JsonObject]:
@@ -126,19 +172,39 @@ def _written_priority(router: Router) -> int:
     return written if isinstance(written, int) else 0
 
 
-def _members(values: object) -> bytes:
+def _members(values: Mapping[str, object]) -> Members:
     """Serialise a JSON object without its braces; the order in which a file has its keys changes nothing (P12)."""
-    return orjson.dumps(values, option=orjson.OPT_SORT_KEYS)[1:-1]
+    return Members(orjson.dumps(values, option=orjson.OPT_SORT_KEYS)[1:-1], len(values))
 
 
-def _section(name: str, parts: Iterable[bytes]) -> bytes:
-    """An empty section is left out: Traefik refuses the whole document for one (traefik-facts, rule 3)."""
-    joined = _join(parts)
-    return b'"%b":{%b}' % (name.encode(), joined) if joined else b""
+def _in_blocks(values: Mapping[str, object]) -> tuple[Members, ...]:
+    names = sorted(values)
+    return tuple(
+        _members({name: values[name] for name in names[start : start + BLOCK]}) for start in range(0, len(names), BLOCK)
+    )
 
 
-def _join(parts: Iterable[bytes]) -> bytes:
-    return b",".join(filter(None, parts))
+def _joined(members: Sequence[Members]) -> Members:
+    return Members(b",".join([one.json for one in members if one.keys]), _keys(members))
+
+
+def _keys(members: Iterable[Members]) -> int:
+    return sum([one.keys for one in members])
+
+
+def _section(name: str, members: Sequence[Members], split_above: int) -> list[bytes]:
+    """Return the pieces of a section with a comma; an empty one is left out: Traefik refuses it (facts, rule 3)."""
+    filled = [one.json for one in members if one.keys]
+    if not filled:
+        return []
+    if _keys(members) <= split_above:
+        before, between, after = b'"%b":{', b",", b"}"
+    else:
+        before, between, after = b'"%b":{<<: [{', b"},{", b"}]}"
+    pieces = [before % name.encode()]
+    for one in filled:
+        pieces += [one, between]
+    return [*pieces[:-1], after, b","]
 
 
 def _digest(parts: Iterable[bytes]) -> bytes:

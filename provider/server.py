@@ -22,7 +22,7 @@ from provider.publication import Published
 from provider.report import readings
 from provider.tokens import Token
 
-MEDIA_TYPE = "application/json"
+JSON, YAML = "application/json", "application/yaml"
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 METRICS_LIMIT_S = 30.0
 DOCUMENT = "/traefik"
@@ -102,7 +102,8 @@ def _document(controller: Controller, metrics: Metrics, hold_s: float) -> Handle
             published = await _polled(controller, request, request.transport, published, hold_s)
         metrics.polls.labels("200").inc()
         headers = {"ETag": published.document.etag, "X-Bluegreen-Revision": str(published.revision)}
-        return web.Response(body=published.document.body, content_type=MEDIA_TYPE, headers=headers)
+        media_type = JSON if published.document.is_json else YAML
+        return web.Response(body=published.document.body, content_type=media_type, headers=headers)
 
     return document
 

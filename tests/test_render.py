@@ -7,7 +7,8 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+import yaml
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from provider import config, offline
@@ -205,6 +206,27 @@ def test_one_changed_fragment_changes_marker_and_etag_and_back(
     assert document(served, pass_through) == before
 
 
+@given(all_served(), pass_throughs, st.integers(0, 3))
+def test_a_split_document_means_the_same_under_the_same_name(
+    served: list[Served], pass_through: JsonObject, split_above: int
+) -> None:
+    """Facts on Traefik, "Size"; what Traefik makes of both forms is tested in integration/test_split.py."""
+    ours = {one.service.name for one in served} | {f"{one.service.name}-{c}" for one in served for c in Colour}
+    http = pass_through.get("http")
+    assume(not isinstance(http, dict) or not any(ours & set(http.get(kind, ())) for kind in ("routers", "services")))
+    parts = [render_service(one) for one in served], render_pass_through(pass_through)
+    plain, split = assemble(*parts), assemble(*parts, split_above=split_above)
+    assert yaml.safe_load(split.body) == orjson.loads(plain.body)
+    assert (split.etag, split.marker) == (plain.etag, plain.marker)
+    is_large = any(
+        len(members) > split_above
+        for name, members in orjson.loads(plain.body)["http"].items()
+        if name in {"middlewares", "routers", "services"}
+    )
+    assert split.is_json is not is_large
+    assert (b"<<: [" in split.body) is is_large
+
+
 def test_what_moves_from_one_service_to_another_is_another_document() -> None:
     """The hash is over the parts with their lengths: no joint between them is ambiguous."""
     first = Served(service("a"), weights(BLUE), {BLUE: (server(1),)})
@@ -224,6 +246,6 @@ def test_the_marker_is_a_middleware_named_by_the_etag_that_no_router_uses() -> N
 
 def test_a_document_of_nothing_but_its_marker_configures_nothing() -> None:
     """P4: it takes the controller's own decision to publish one."""
-    assert not routes([], NO_PASS_THROUGH)
-    assert routes([], render_pass_through({"udp": {"routers": {"dns": {}}}}))
-    assert routes([render_service(Served(service(), weights(BLUE), {BLUE: ()}))], NO_PASS_THROUGH)
+    assert not routes(0, NO_PASS_THROUGH)
+    assert routes(0, render_pass_through({"udp": {"routers": {"dns": {}}}}))
+    assert routes(1, NO_PASS_THROUGH)

@@ -5,6 +5,7 @@ import re
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -62,6 +63,15 @@ async def test_a_head_request_gets_the_headers_alone(daemon: Running, client: ai
         assert (answer.status, answer.headers["Content-Length"]) == (200, str(len(LARGE.document.body)))
         assert (answer.headers["ETag"], answer.headers["X-Bluegreen-Revision"]) == ('"4567"', "8")
         assert await answer.read() == b""
+
+
+async def test_a_document_with_a_split_section_is_not_called_json(
+    daemon: Running, client: aiohttp.ClientSession
+) -> None:
+    for document, wanted in ((SMALL.document, "application/json"), (replace(SMALL.document, is_json=False), "yaml")):
+        daemon.controller.publication.put(Published(document, 7))
+        async with client.get("/traefik") as answer:
+            assert answer.content_type.endswith(wanted)
 
 
 async def test_while_there_is_no_document_a_poll_is_told_why(daemon: Running, client: aiohttp.ClientSession) -> None:

@@ -1,0 +1,57 @@
+"""The document in the making: the fragments of all services, kept joined in blocks."""
+
+from collections.abc import Collection
+
+from provider.render import BLOCK, Block, Document, Fragment, PassThrough, compose, join
+
+
+class Composition:
+    """Fragments by the names of their services. A change of one joins its own block anew, and then the blocks.
+
+    Which services share a block depends on nothing but the names there are: the same state gives the same bytes (P6).
+    """
+
+    def __init__(self) -> None:
+        self._fragments: dict[str, Fragment] = {}
+        self._places: dict[str, int] = {}
+        self._names: list[str] = []
+        self._blocks: list[Block | None] = []
+
+    def __len__(self) -> int:
+        """Return how many services there are."""
+        return len(self._fragments)
+
+    def put(self, name: str, fragment: Fragment | None) -> None:
+        """Take the fragment of a service in place of the one before; None where it has none."""
+        before = self._fragments.pop(name, None)
+        if fragment is not None:
+            self._fragments[name] = fragment
+        if (before is None) is not (fragment is None):
+            self._places = {}
+        elif before != fragment and self._places:
+            self._blocks[self._places[name]] = None
+
+    def keep(self, names: Collection[str]) -> None:
+        """Drop the services that are not among these."""
+        gone = self._fragments.keys() - names
+        for name in gone:
+            del self._fragments[name]
+        if gone:
+            self._places = {}
+
+    def document(self, extra: PassThrough) -> Document:
+        """Return the document that all of them make."""
+        if not self._places:
+            self._lay_out()
+        blocks = [block or self._join(number) for number, block in enumerate(self._blocks)]
+        return compose(blocks, extra)
+
+    def _lay_out(self) -> None:
+        self._names = sorted(self._fragments)
+        self._places = {name: number // BLOCK for number, name in enumerate(self._names)}
+        self._blocks = [None] * -(-len(self._names) // BLOCK)
+
+    def _join(self, number: int) -> Block:
+        names = self._names[number * BLOCK : (number + 1) * BLOCK]
+        block = self._blocks[number] = join([self._fragments[name] for name in names])
+        return block
