@@ -1,7 +1,9 @@
-"""Small files that a running daemon goes by, read anew when they change."""
+"""Small files that a running daemon goes by, read anew when they change, and replaced in one step."""
 
 import asyncio
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -89,6 +91,32 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError:
         why = "is no text in UTF-8"
     raise FileRefused(f"{path}: {why}")
+
+
+def replace_file(path: Path, content: bytes, *, mode: int) -> None:
+    """Put a file in the place of the one before, whole and on disk when this returns. Raises OSError."""
+    new = path.with_name(f"{path.name}.new")
+    try:
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+            os.fchmod(file.fileno(), mode)  # one that a crash left behind has its own
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except OSError:
+        with suppress(OSError):
+            new.unlink()
+        raise
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory outlive a power cut. Raises OSError."""
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def _mark(path: Path) -> tuple[int, ...]:

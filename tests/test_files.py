@@ -1,11 +1,13 @@
-"""Files that are read anew when they change."""
+"""Files that are read anew when they change, and files that are replaced."""
 
+import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
-from provider.files import FileRefused, Followed, read_text
+from provider.files import FileRefused, Followed, read_text, replace_file
 
 
 class Reader:
@@ -103,3 +105,29 @@ def test_what_is_no_small_text_is_refused_by_name(tmp_path: Path) -> None:
         assert str(refused.value) == f"{path}: {why}"
     with pytest.raises(FileRefused, match="cannot be read: Is a directory"):
         read_text(tmp_path)
+
+
+def test_a_file_is_replaced_whole_with_its_mode_whatever_a_crash_left_behind(tmp_path: Path) -> None:
+    path, left = tmp_path / "file", tmp_path / "file.new"
+    path.write_text("before, and longer")
+    left.write_text("half of a fi")
+    replace_file(path, b"after", mode=0o600)
+    assert path.read_text() == "after"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not left.exists()
+
+
+def test_a_file_that_cannot_be_replaced_stays_and_nothing_is_left_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_text("before")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        replace_file(path, b"after", mode=0o600)
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]

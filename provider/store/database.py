@@ -16,8 +16,9 @@ from typing import TypeVar
 import structlog
 
 from provider.errors import StoreError
+from provider.files import sync_directory
 from provider.model import Decision
-from provider.store.directory import Ballast, sync_directory
+from provider.store.directory import Ballast
 from provider.store.faults import DAMAGED, code_of, fault
 from provider.store.records import DECISIONS, GROUPS, SERVERS, SERVICES, Change, Rows, Stored, StoredServers
 

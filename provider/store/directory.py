@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from provider.errors import StoreError
+from provider.files import sync_directory
 from provider.store.faults import fault
 
 # Locks and shared memory, which SQLite's WAL needs, do not hold there (https://sqlite.org/wal.html).
@@ -141,12 +142,3 @@ def file_system(path: Path, mountinfo: str) -> str:
         if separator and path.is_relative_to(point) and len(point.parts) >= len(found.parts):
             found, kind = point, source.split(" ")[0]
     return kind
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory outlive a power cut."""
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
