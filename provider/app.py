@@ -20,6 +20,7 @@ from aiohttp import web
 from provider import config, exposure, notices, report
 from provider.access import Unprotected
 from provider.admin import admin_app
+from provider.certificate import DefaultCertificate
 from provider.containers import Containers
 from provider.controller import Controller
 from provider.errors import AddressError, DesiredStateError, ListenError, Problem
@@ -164,6 +165,11 @@ class Daemon:
             or settings.provider_token_file is not None
             or (settings.tls_cert is not None and settings.tls_client_ca is not None)
         )
+        self._certificate = DefaultCertificate(
+            settings.state_dir,
+            on_certificate=self.controller.intake.certificate_renewed,
+            on_fault=self.controller.intake.certificate_fault,
+        )
         self._files = FollowedFiles(self._tell_file)
         self._tokens = self._follow("tokens-file-refused", settings.tokens_file, read_tokens)
         self._provider_tokens = self._follow(
@@ -199,6 +205,7 @@ class Daemon:
             "read back": self._reader.run,
             "look": self.controller.intake.look,
             "files": self._files.run,
+            "certificate": self._certificate.run,
         }
         loops |= self._notifier.loops()
         if self._containers is not None:
@@ -233,7 +240,7 @@ class Daemon:
                 raise
             text, refusal = self._stored.desired_text, error
             desired = await self._load(text, f"{self._name} (as accepted last)")
-        self._accept(desired, text)
+        await self._accept(desired, text)
         if refusal is not None:
             self.controller.intake.desired_refused(refusal)
 
@@ -251,19 +258,24 @@ class Daemon:
             except DesiredStateError as error:
                 self.controller.intake.desired_refused(error)
             else:
-                self._accept(desired, seen)
+                await self._accept(desired, seen)
 
     async def _load(self, text: str, name: str) -> Desired:
         desired = await asyncio.to_thread(config.load, text, name)
         found = exposure.secrets(desired) if not self._is_private else ()
         if found:
             where = f"--listen {self._settings.listen} shows the document to everybody who reaches it"
-            way_out = "keep them in files of Traefik's, name a --provider-token-file, or listen on 127.0.0.1"
+            generated = " (or write 'defaultCertificate: none')" if desired.generate_certificate else ""
+            way_out = (
+                f"keep them in files of Traefik's{generated}, name a --provider-token-file, or listen on 127.0.0.1"
+            )
             message = f"{where}, and it would carry secrets: {way_out}"
             raise DesiredStateError(tuple(Problem(name, 1, 1, path, message) for path in found))
         return desired
 
-    def _accept(self, desired: Desired, text: str) -> None:
+    async def _accept(self, desired: Desired, text: str) -> None:
+        """Take a desired state; its certificate comes first, so that no document goes without it before (P12)."""
+        await self._certificate.want(desired.generate_certificate)
         self._accepted = text
         self.controller.intake.desired_loaded(desired, text)
 

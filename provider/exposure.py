@@ -9,8 +9,9 @@ AUTHENTICATION = frozenset({"basicAuth", "digestAuth"})
 
 
 def secrets(desired: Desired) -> tuple[str, ...]:
-    """Return where the pass-through configuration carries private keys or users' passwords."""
-    return tuple(_secrets(desired.pass_through, ""))
+    """Return what in the file puts private keys or users' passwords into the document."""
+    generated = ("traefik.defaultCertificate (generated, with a private key)",) if desired.generate_certificate else ()
+    return (*generated, *_secrets(desired.pass_through, ""))
 
 
 def is_loopback(host: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Protocol
 import structlog
 
 from provider.agenda import Agenda
+from provider.certificate import Certificate, with_certificate
 from provider.conditions import Conditions
 from provider.durations import written
 from provider.errors import DesiredStateError
@@ -18,7 +19,7 @@ from provider.metrics import Metrics
 from provider.model import ByColour, Desired, Instant, Probe, Server, ServerHealth, Severity, Smoke, SmokeRun
 from provider.pollers import NOT_HELD_S, Connection
 from provider.readback import Reading
-from provider.render import NO_PASS_THROUGH, render_pass_through
+from provider.render import NO_PASS_THROUGH, PassThrough, render_pass_through
 from provider.store import Stored
 from provider.world import World
 
@@ -86,6 +87,7 @@ class Intake:
         self.tester: Tester | None = None
         self.reader: Reader | None = None
         self._journal, self._metrics = journal, metrics
+        self._certificate: Certificate | None = None
 
     def attach(
         self, prober: Prober, lister: Lister | None, tester: Tester | None = None, reader: Reader | None = None
@@ -96,7 +98,7 @@ class Intake:
     def desired_loaded(self, desired: Desired, text: str) -> None:
         """Take a new desired state; `text` is kept in the store for a start without a readable file."""
         now, before = clock(), self.world.entries.keys()
-        self.pass_through = render_pass_through(desired.pass_through)
+        self.pass_through = self._passed(desired)
         self.touch(self.world.load(desired, now))
         for gone in before - desired.services.keys():
             if self.prober is not None:
@@ -126,6 +128,30 @@ class Intake:
         message = f"the desired state was refused, what ran before keeps running: {'; '.join(told)}"
         if self.conditions.put("desired-state-refused", Severity.WARNING, message, clock().utc):
             log.error("desired state refused, what ran before keeps running", problems=told)
+
+    def certificate_renewed(self, certificate: Certificate) -> None:
+        """Take a generated default certificate; it is in the document while the file wants one."""
+        self._certificate = certificate
+        desired = self.world.desired
+        if desired is not None and desired.generate_certificate:
+            self.pass_through = self._passed(desired)
+            self.unpublished.add(())
+
+    def certificate_fault(self, cause: str | None) -> None:
+        """Take why there is no good default certificate, or None: what is served goes on (P4)."""
+        if cause is None:
+            if self.conditions.clear("default-certificate-failing"):
+                log.info("no longer", condition="default-certificate-failing")
+            return
+        served = "none is served, so Traefik makes an RSA key at every change, some 45 ms"
+        if self._certificate is not None:
+            served = "the one before is served on"
+        message = (
+            f"the default certificate could not be made anew, {served}: {cause}. Make room, or the directory writable:"
+            " it is tried again every few seconds; or write 'defaultCertificate: none'"
+        )
+        if self.conditions.put("default-certificate-failing", Severity.WARNING, message, clock().utc):
+            log.warning("default certificate failing", cause=cause)
 
     def docker_listed(self, services: Mapping[str, ByColour[tuple[Server, ...]]], listed_mono_s: float) -> None:
         """Take Docker's complete list."""
@@ -271,6 +297,12 @@ class Intake:
         """Have groups decided on and published anew."""
         self.undecided.add(keys)
         self.unpublished.add(keys)
+
+    def _passed(self, desired: Desired) -> PassThrough:
+        passed = desired.pass_through
+        if desired.generate_certificate and self._certificate is not None:
+            passed = with_certificate(passed, self._certificate)
+        return render_pass_through(passed)
 
     def _tell_unnamed(self) -> None:
         unnamed = ", ".join(self.world.unnamed)

@@ -12,9 +12,11 @@ def document(desired: Desired, now: Instant) -> tuple[Document, tuple[str, ...]]
     """Render a file without a daemon; return the document and what had to be assumed, a line each.
 
     Servers that Docker provides are not known here, so their services are rendered with none; a service whose active
-    colour is not settled by the file is rendered with blue.
+    colour is not settled by the file is rendered with blue. A generated certificate is left out: only a daemon has it.
     """
     fragments, assumed = [], []
+    if desired.generate_certificate:
+        assumed.append("traefik: the default certificate is kept by the daemon that generates it; none is shown")
     for name in sorted(desired.services):
         member, lines = _assume(desired.services[name])
         assumed += lines

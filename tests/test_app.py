@@ -7,14 +7,17 @@ import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
+import orjson
 import pytest
 from aiohttp import web
 
-from provider import app, files
+from provider import app, certificate, files
 from provider.access import Unprotected
+from provider.certificate import FILE, make
 from provider.errors import AddressError, DesiredStateError, ListenError
 from provider.files import FileRefused
 from provider.store import Store
@@ -330,6 +333,22 @@ async def test_a_document_with_secrets_is_shown_to_a_network_only_with_a_token_o
             await until_published(of)
 
 
+async def test_a_generated_certificate_counts_as_a_private_key(tmp_path: Path) -> None:
+    """Section 6.3."""
+    open_to_all = f"0.0.0.0:{free_ports(1)[0]}"
+    with pytest.raises(DesiredStateError) as refused:
+        async with serving(tmp_path, GENERATED, listen=open_to_all):
+            pass
+    assert "traefik.defaultCertificate (generated, with a private key): --listen 0.0.0.0:" in str(refused.value)
+    assert "files of Traefik's (or write 'defaultCertificate: none'), name a --provider-token-file" in str(
+        refused.value
+    )
+    token = tmp_path / "provider-token"
+    token.write_text(make_token("traefik", frozenset({Scope.READ}))[0])
+    async with serving(tmp_path / "shown", GENERATED, listen=open_to_all, provider_token_file=token) as of:
+        await until_published(of)
+
+
 async def test_a_changed_tokens_file_counts_at_the_next_request_and_a_broken_one_does_not(tmp_path: Path) -> None:
     file = tmp_path / "tokens"
     (old, old_line), (new, new_line) = (make_token(name, frozenset({Scope.READ})) for name in ("old", "new"))
@@ -410,3 +429,88 @@ async def test_with_a_certificate_both_listeners_speak_tls_and_a_unix_socket_doe
         of.stop.set()
         await running
         await of.daemon.controller.close()
+
+
+# --- the generated default certificate --------------------------------------------------------------------------------
+
+GENERATED = EMPTY + "traefik: {defaultCertificate: generated}\n"
+
+
+async def shown(of: Running) -> str | None:
+    """Return the default certificate in the document."""
+    document = orjson.loads((await of.get("/traefik"))[1])
+    store = document.get("tls", {}).get("stores", {}).get("default")
+    return None if store is None else str(store["defaultCertificate"]["certFile"])
+
+
+async def test_the_first_document_has_the_certificate_and_a_restart_brings_the_same(tmp_path: Path) -> None:
+    """P6, P12."""
+    first = set()
+    for _ in range(2):
+        async with serving(tmp_path, GENERATED) as of:
+            await until_published(of)
+            first.add(await shown(of))
+            assert first == {certificate.read(tmp_path / "state" / FILE).cert_pem}
+
+
+async def test_the_file_turns_the_certificate_on_and_off_and_the_same_one_on_again(tmp_path: Path) -> None:
+    async with serving(tmp_path, EMPTY) as of:
+        await until_published(of)
+        assert await shown(of) is None
+        assert not (tmp_path / "state" / FILE).exists()
+        of.write(GENERATED)
+        first = await eventually(lambda: shown(of))
+        of.write(EMPTY)
+        await eventually(lambda: is_shown(of, None))
+        of.write(GENERATED)
+        await eventually(lambda: is_shown(of, first))
+
+
+async def is_shown(of: Running, wanted: str | None) -> bool:
+    return await shown(of) == wanted
+
+
+async def test_a_certificate_that_is_due_is_renewed_while_the_daemon_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(certificate, "LOOK_EVERY_S", 0.01)
+    due = make(datetime.now(UTC) - timedelta(days=80), timedelta(days=90))
+    file = tmp_path / "state" / FILE
+    async with serving(tmp_path, GENERATED) as of:
+        await until_published(of)
+        before = await shown(of)
+        certificate.write(file, due)
+        of.daemon._certificate._certificate = due  # as if days had passed
+        await eventually(lambda: certificate.read(file) != due)
+        await eventually(lambda: is_shown(of, certificate.read(file).cert_pem))
+        assert before not in {None, await shown(of)}
+
+
+async def test_a_certificate_that_cannot_be_written_is_done_without_until_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P4."""
+    monkeypatch.setattr(certificate, "LOOK_EVERY_S", 0.01)
+    in_the_way = tmp_path / "state" / FILE
+    in_the_way.mkdir(parents=True)
+    async with serving(tmp_path, GENERATED) as of:
+        await until_published(of)
+        assert await shown(of) is None
+        (told,) = (one.message for one in of.daemon.controller.conditions if one.code == "default-certificate-failing")
+        assert told == (
+            "the default certificate could not be made anew, none is served, so Traefik makes an RSA key at every "
+            f"change, some 45 ms: {in_the_way}: cannot be written: Is a directory. Make room, or the directory "
+            "writable: it is tried again every few seconds; or write 'defaultCertificate: none'"
+        )
+        in_the_way.rmdir()
+        assert await eventually(lambda: shown(of))
+        await eventually(lambda: "default-certificate-failing" not in of.daemon.controller.conditions)
+
+
+async def test_a_fault_of_the_certificate_ends_when_the_file_wants_none(tmp_path: Path) -> None:
+    (tmp_path / "state" / FILE).mkdir(parents=True)
+    async with serving(tmp_path, GENERATED) as of:
+        await until_published(of)
+        assert "default-certificate-failing" in of.daemon.controller.conditions
+        of.write(EMPTY)
+        await eventually(lambda: "default-certificate-failing" not in of.daemon.controller.conditions)

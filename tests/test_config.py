@@ -37,7 +37,7 @@ EVERYTHING = """\
     requireEnvironmentLabel: true
     traefik:
       api: ["http://traefik:8080", "https://[::1]:8080/behind/a/proxy"]
-      defaultCertificate: none
+      defaultCertificate: generated
     services:
       shop:
         active: green
@@ -197,6 +197,7 @@ class TestLoaded:
             services={"shop": service},
             require_environment_label=True,
             traefik_api=("http://traefik:8080", "https://[::1]:8080/behind/a/proxy"),
+            generate_certificate=True,
         )
 
     def test_what_is_not_written_is_the_default_of_the_model(self) -> None:

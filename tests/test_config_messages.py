@@ -130,10 +130,16 @@ REFUSED = {
         ],
     ),
     "the addresses of Traefik": (
-        "environment: x\nservices: {}\ntraefik: {api: ['traefik:8080'], defaultCertificate: generated}",
+        "environment: x\nservices: {}\ntraefik: {api: ['traefik:8080'], defaultCertificate: self-signed}",
         [
             "3:17: traefik.api[0]: 'traefik:8080' is no URL of a Traefik API: write one such as http://traefik:8080",
-            "3:54: traefik.defaultCertificate: this version cannot generate a certificate yet: write 'none', and give Traefik one of your own under tls.stores.default.defaultCertificate",
+            "3:54: traefik.defaultCertificate: must be 'none' or 'generated', not 'self-signed'",
+        ],
+    ),
+    "two default certificates": (
+        "environment: x\nservices: {}\ntraefik: {defaultCertificate: generated}\ntls: {stores: {default: {}}}",
+        [
+            "3:31: traefik.defaultCertificate: 'generated' clashes with tls.stores.default (production.yaml:4:16): Traefik has one default store; remove that one, or write 'none' here"
         ],
     ),
     "what is no default": (

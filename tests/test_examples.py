@@ -24,6 +24,7 @@ def test_an_example_loads_and_ignores_containers_of_other_environments(environme
     desired = config.load((CONFIG / f"{environment}.yaml").read_text(), f"{environment}.yaml")
     assert desired.environment == environment
     assert desired.require_environment_label
+    assert desired.generate_certificate
     assert set(desired.services) == {"shop", "shop-api", "billing"}
 
 

@@ -45,3 +45,15 @@ def test_a_file_is_rendered_as_at_first_sight_and_says_what_it_assumes(
 ) -> None:
     """Rule 1."""
     assert rendered(fields) == (["shop", f"shop-{colour}"], assumed)
+
+
+def test_a_generated_certificate_is_left_out_and_said_so() -> None:
+    """P6: what is rendered is the same each time, and holds no key."""
+    text = f"""\
+environment: test
+traefik: {{defaultCertificate: generated}}
+services: {{shop: {{router: {{rule: 'Host(`shop`)'}}, {ONLY_GREEN}}}}}
+"""
+    document, assumed = offline.document(config.load(text, "test.yaml"), at())
+    assert orjson.loads(document.body).keys() == {"http"}
+    assert assumed == ("traefik: the default certificate is kept by the daemon that generates it; none is shown",)

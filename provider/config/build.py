@@ -41,6 +41,7 @@ def desired(file: File, tree: Tree) -> Desired:
         services={name: _service(name, keys, defaults, fields, tree) for name, keys in file["services"].items()},
         require_environment_label=file.get("requireEnvironmentLabel", False),
         traefik_api=tuple(file.get("traefik", {}).get("api", ())),
+        generate_certificate=file.get("traefik", {}).get("defaultCertificate") == "generated",
         pass_through=_pass_through(file),
     )
 

@@ -34,6 +34,7 @@ def findings(tree: Tree) -> Iterator[Finding]:
             yield from _same_tests(("services", name, "smokeTests"), keys["smokeTests"])
     yield from _http_only(("defaults", "healthCheck"), default_check, None)
     yield from _same_tests(("defaults", "smokeTests"), _within(tree.value, "defaults", "smokeTests"))
+    yield from _one_default_store(tree)
     owners = _Owners(tree)
     yield from owners.clashes(services)
     for section in ("http", "tcp", "udp"):
@@ -77,6 +78,13 @@ def _same_tests(path: KeyPath, tests: object) -> Iterator[Finding]:
         if isinstance(name, str) and name in names:
             yield Finding((*path, index, "name"), f"{name!r} is the name of an earlier test: give each its own")
         names.add(name if isinstance(name, str) else None)
+
+
+def _one_default_store(tree: Tree) -> Iterator[Finding]:
+    path, store = ("traefik", "defaultCertificate"), ("tls", "stores", "default")
+    if _within(tree.value, *path) == "generated" and "default" in _mapping(_within(tree.value, *store[:-1])):
+        message = f"'generated' clashes with {'.'.join(store)} ({tree.place(store)}): Traefik has one default store"
+        yield Finding(path, f"{message}; remove that one, or write 'none' here")
 
 
 def _weights(path: KeyPath, services: dict[str, Any]) -> Iterator[Finding]:

@@ -124,12 +124,16 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """A whole desired-state file, validated. `pass_through` has the non-empty ones of http, tcp, udp and tls."""
+    """A whole desired-state file, validated. `pass_through` has the non-empty ones of http, tcp, udp and tls.
+
+    With `generate_certificate` the daemon puts a default certificate of its own into the document.
+    """
 
     environment: str
     services: Mapping[str, Service]
     require_environment_label: bool = False
     traefik_api: tuple[str, ...] = ()
+    generate_certificate: bool = False
     pass_through: JsonObject = field(default_factory=dict)
 
 
