@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest_plugins = ["tests.integration.daemon", "tests.integration.engine", "tests.integration.traefik"]
+pytest_plugins = [f"tests.integration.{name}" for name in ("daemon", "disk", "engine", "traefik")]
 
 ENGINES = {"engine", "restartable_engine"}
 

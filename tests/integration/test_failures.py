@@ -3,8 +3,7 @@
 import asyncio
 import shutil
 import sqlite3
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -12,8 +11,8 @@ import pytest
 
 from provider.traefik import LOOPBACK
 from tests.integration.daemon import FAST_CHECKS, Daemon, StartDaemon
+from tests.integration.disk import fill, mount
 from tests.integration.test_release import HOST, fixed, until_routed
-from tests.integration.test_store_crash import fill, mount
 from tests.integration.traefik import Backend, Load, StartBackend, StartTraefik
 from tests.waiting import eventually
 
@@ -210,18 +209,6 @@ async def reason(daemon: Daemon, wanted: str) -> bool:
 
 
 # --- the state directory ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A small file system of its own."""
-    path = tmp_path / "disk"
-    path.mkdir()
-    mount("-t", "tmpfs", "-o", "size=16m,mode=0700", "tmpfs", str(path))
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
 async def test_a_state_directory_that_cannot_be_written_ends_the_start(start_daemon: StartDaemon, disk: Path) -> None:

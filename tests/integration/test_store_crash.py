@@ -18,11 +18,10 @@ import pytest
 from provider.errors import StoreError, StoreLocked
 from provider.model import ByColour, Colour, Decision, GroupState, Server, ServiceState, WayBack
 from provider.store import Change, Store, Stored, StoredServers
-from tests.components import missing
+from tests.integration.disk import MIB, fill, mount
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = 25
-MIB = 1 << 20
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -154,43 +153,13 @@ async def test_a_second_process_is_refused_until_the_first_is_dead(tmp_path: Pat
         await store.close()
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount("-t", "tmpfs", "-o", "size=16m,mode=0700", "tmpfs", str(disk))
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", "--lazy", str(disk)], check=True)
-
-
-def mount(*arguments: str) -> None:
-    if shutil.which("mount") is None:
-        missing("mount", "no program 'mount' on PATH")
-    done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        missing("mount", done.stderr.strip() or "mount failed")
-
-
-def fill(disk: Path) -> Path:
-    """Write until the disk is full to the last page; return what can be removed to make room."""
-    filler = disk / "filler"
-    with contextlib.suppress(OSError), filler.open("ab", buffering=0) as file:
-        while file.write(bytes(4096)):
-            pass
-    found = os.statvfs(disk)
-    assert found.f_bavail == 0
-    return filler
-
-
-async def test_a_full_disk_still_takes_decisions_from_the_room_kept_back(small_disk: Path) -> None:
+async def test_a_full_disk_still_takes_decisions_from_the_room_kept_back(disk: Path) -> None:
     """Rule 13. Observations do not use up that room, and it is kept back again once there is room."""
-    ballast = small_disk / "state" / "ballast"
+    ballast = disk / "state" / "ballast"
     number = 1
-    async with opened(small_disk / "state") as (store, _):
+    async with opened(disk / "state") as (store, _):
         await store.commit(numbered(number))
-        filler = fill(small_disk)
+        filler = fill(disk)
         with pytest.raises(StoreError, match=r"no room left on the disk\. Make room"):
             await store.save_servers(many_servers(10_000))
         assert ballast.exists()
@@ -202,19 +171,19 @@ async def test_a_full_disk_still_takes_decisions_from_the_room_kept_back(small_d
         filler.unlink()
         await store.save_servers(many_servers(10))
         assert ballast.stat().st_size == MIB
-    async with opened(small_disk / "state") as (_, stored):
+    async with opened(disk / "state") as (_, stored):
         assert number_of(stored) == number + 1
         assert len(stored.servers) == 10
         assert stored.revision == 7
 
 
-async def test_a_commit_without_any_room_changes_nothing_and_works_once_there_is_some(small_disk: Path) -> None:
+async def test_a_commit_without_any_room_changes_nothing_and_works_once_there_is_some(disk: Path) -> None:
     """Rule 13, P5."""
     number = 1
-    async with opened(small_disk / "state") as (store, _):
+    async with opened(disk / "state") as (store, _):
         await store.commit(numbered(number))
-        (small_disk / "state" / "ballast").unlink()
-        filler = fill(small_disk)
+        (disk / "state" / "ballast").unlink()
+        filler = fill(disk)
         refused = None
         while refused is None:
             try:
@@ -227,26 +196,26 @@ async def test_a_commit_without_any_room_changes_nothing_and_works_once_there_is
         assert newest.release == str(number)
         filler.unlink()
         await store.commit(numbered(number + 1))
-    async with opened(small_disk / "state") as (_, stored):
+    async with opened(disk / "state") as (_, stored):
         assert number_of(stored) == number + 1
 
 
-async def test_a_start_on_a_full_disk_goes_on_with_what_is_there(small_disk: Path) -> None:
+async def test_a_start_on_a_full_disk_goes_on_with_what_is_there(disk: Path) -> None:
     """Rule 13, P4."""
-    async with opened(small_disk / "state") as (store, _):
+    async with opened(disk / "state") as (store, _):
         await store.commit(numbered(1))
-    fill(small_disk)
-    async with opened(small_disk / "state") as (store, stored):
+    fill(disk)
+    async with opened(disk / "state") as (store, stored):
         assert number_of(stored) == 1
         await store.commit(numbered(2))
-    async with opened(small_disk / "state") as (_, stored):
+    async with opened(disk / "state") as (_, stored):
         assert number_of(stored) == 2
 
 
-async def test_a_first_start_on_a_full_disk_is_refused_and_leaves_nothing_half_made(small_disk: Path) -> None:
-    state = small_disk / "state"
+async def test_a_first_start_on_a_full_disk_is_refused_and_leaves_nothing_half_made(disk: Path) -> None:
+    state = disk / "state"
     state.mkdir()
-    filler = fill(small_disk)
+    filler = fill(disk)
     with pytest.raises(StoreError, match="no room left on the disk"):
         await Store(state).open()
     filler.unlink()
@@ -255,13 +224,13 @@ async def test_a_first_start_on_a_full_disk_is_refused_and_leaves_nothing_half_m
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["with a state", "without a state"])
-async def test_a_read_only_state_directory_is_refused(small_disk: Path, known: bool) -> None:
+async def test_a_read_only_state_directory_is_refused(disk: Path, known: bool) -> None:
     if known:
-        async with opened(small_disk / "state") as (store, _):
+        async with opened(disk / "state") as (store, _):
             await store.commit(numbered(1))
-    mount("-o", "remount,ro", str(small_disk))
+    mount("-o", "remount,ro", str(disk))
     with pytest.raises(StoreError, match=r"cannot be written\. Make the file system writable"):
-        await Store(small_disk / "state").open()
+        await Store(disk / "state").open()
 
 
 if __name__ == "__main__":
