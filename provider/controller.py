@@ -35,7 +35,7 @@ from provider.model import (
 )
 from provider.publication import Publication, Published
 from provider.reconcile import reconcile, settle
-from provider.render import render_service, routes
+from provider.render import render_service
 from provider.rollout import Event
 from provider.serving import first_document_waits_for, serve, wake_mono_s
 from provider.store import Change, Store, Stored
@@ -393,7 +393,7 @@ class Controller:
             reason = "waiting for Docker's first list"
         else:
             reason = None
-        if reason is None and self.world.entries and not routes(len(self._composition), self.intake.pass_through):
+        if reason is None and self.world.entries and not self._composition and not self.intake.pass_through.has_routers:
             reason = "no service has an active colour yet"
         return reason
 

@@ -51,13 +51,17 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class PassThrough:
-    """The file's own Traefik configuration, rendered once a reload: members of our sections, and whole other ones."""
+    """The file's own Traefik configuration, rendered once a reload: members of our sections, and whole other ones.
+
+    `has_routers` tells whether it sends any traffic anywhere by itself.
+    """
 
     middlewares: tuple[Members, ...]
     routers: tuple[Members, ...]
     services: tuple[Members, ...]
     http_rest: bytes
     top: bytes
+    has_routers: bool
     digest: bytes
 
 
@@ -98,8 +102,13 @@ def render_pass_through(pass_through: JsonObject) -> PassThrough:
     http_rest = _members(rest).json
     top = _members({name: body for name, body in pass_through.items() if name != "http"}).json
     digest = _digest((*[_members(section).json for section in ours], http_rest, top))
+    has_routers = any(isinstance(section, Mapping) and section.get("routers") for section in pass_through.values())
     return PassThrough(
-        _in_blocks(middlewares), _in_blocks(routers), _in_blocks(services), http_rest=http_rest, top=top, digest=digest
+        *(_in_blocks(middlewares), _in_blocks(routers), _in_blocks(services)),
+        http_rest=http_rest,
+        top=top,
+        has_routers=has_routers,
+        digest=digest,
     )
 
 
@@ -140,11 +149,6 @@ def compose(blocks: Sequence[Block], extra: PassThrough, *, split_above: int = S
     pieces += [b",", extra.top, b"}"] if extra.top else [b"}"]
     is_json = all(_keys(members) <= split_above for members in sections.values())
     return Document(b"".join(pieces), f'"{digest}"', marker, is_json)
-
-
-def routes(services: int, extra: PassThrough) -> bool:
-    """Tell whether a document of so many services would configure anything at all besides its marker."""
-    return services > 0 or extra.digest != NO_PASS_THROUGH.digest
 
 
 def _routers(served: Served) -> dict[str, JsonObject]:

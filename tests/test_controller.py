@@ -84,6 +84,16 @@ async def test_a_file_without_services_gives_a_document_with_its_marker_alone(tm
         assert content["http"]["middlewares"].keys() == {published.document.marker}
 
 
+async def test_a_document_that_would_route_nothing_waits_for_a_service_whatever_else_it_holds(tmp_path: Path) -> None:
+    """P4: a Traefik may still route by what an earlier life of the daemon gave it."""
+    extra = "tls: {options: {default: {minVersion: VersionTLS12}}}\nhttp: {middlewares: {a: {compress: {}}}}\n"
+    async with running(tmp_path, docker=True) as daemon:
+        daemon.load(shop(blue=None, more=extra))
+        daemon.list_docker()
+        await eventually(lambda: reason(daemon) == "no service has an active colour yet")
+        assert daemon.controller.published is None
+
+
 async def test_a_daemon_killed_before_its_first_document_starts_as_on_an_empty_store(tmp_path: Path) -> None:
     """Rule 1: what was reserved for documents that never were must not pass for a document."""
     saved: set[str] = set()

@@ -21,7 +21,6 @@ from provider.render import (
     assemble,
     render_pass_through,
     render_service,
-    routes,
 )
 from provider.rollout import weights
 from provider.traefik import find_binary
@@ -244,8 +243,8 @@ def test_the_marker_is_a_middleware_named_by_the_etag_that_no_router_uses() -> N
     assert all(made.marker not in router.get("middlewares", ()) for router in content["http"]["routers"].values())
 
 
-def test_a_document_of_nothing_but_its_marker_configures_nothing() -> None:
-    """P4: it takes the controller's own decision to publish one."""
-    assert not routes(0, NO_PASS_THROUGH)
-    assert routes(0, render_pass_through({"udp": {"routers": {"dns": {}}}}))
-    assert routes(1, NO_PASS_THROUGH)
+def test_only_routers_of_its_own_make_the_pass_through_configuration_send_traffic_anywhere() -> None:
+    """P4: it takes the controller's own decision to publish a document that routes nothing."""
+    assert not NO_PASS_THROUGH.has_routers
+    assert not render_pass_through({"tls": {"stores": {"default": {}}}, "http": {"middlewares": {"a": {}}}}).has_routers
+    assert render_pass_through({"udp": {"routers": {"dns": {}}}}).has_routers
