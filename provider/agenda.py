@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import Collection
 from contextlib import suppress
+from heapq import heappop, heappush
+from math import inf
 
 
 class Agenda:
@@ -12,6 +14,7 @@ class Agenda:
     def __init__(self) -> None:
         self._now: set[str] = set()
         self._later: dict[str, float] = {}
+        self._order: list[tuple[float, str]] = []  # a time that an earlier one has replaced is passed over
         self._asked = False
         self._changed = asyncio.Event()
 
@@ -28,22 +31,29 @@ class Agenda:
 
     def add_at(self, key: str, mono_s: float) -> None:
         """Have a key looked at when its time on the monotonic clock comes; the earliest time counts."""
-        self._later[key] = min(mono_s, self._later.get(key, mono_s))
-        self._changed.set()
+        if mono_s < self._later.get(key, inf):
+            self._later[key] = mono_s
+            heappush(self._order, (mono_s, key))
+            self._changed.set()
 
     async def take(self) -> set[str]:
         """Wait until there is something to look at, and take it off the agenda."""
         while True:
             self._changed.clear()
             now_s = time.monotonic()
-            due = {key for key, time_s in self._later.items() if time_s <= now_s}
-            if self._asked or due:
-                keys = self._now | due
-                self._now, self._asked = set(), False
-                for key in due:
+            while self._order and (self._order[0][0] <= now_s or self._is_replaced(*self._order[0])):
+                time_s, key = heappop(self._order)
+                if self._later.get(key) == time_s:
                     del self._later[key]
+                    self._now.add(key)
+                    self._asked = True
+            if self._asked:
+                keys, self._now, self._asked = self._now, set(), False
                 return keys
-            next_s = min(self._later.values(), default=None)
+            next_s = self._order[0][0] if self._order else None
             with suppress(TimeoutError):
                 async with asyncio.timeout(None if next_s is None else next_s - now_s):
                     await self._changed.wait()
+
+    def _is_replaced(self, mono_s: float, key: str) -> bool:
+        return self._later.get(key) != mono_s

@@ -39,6 +39,7 @@ from provider.render import render_service
 from provider.rollout import Event
 from provider.serving import first_document_waits_for, serve, wake_mono_s
 from provider.store import Change, Store, Stored
+from provider.turns import Turn
 from provider.world import group_key
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ DOCKER_AT_START_S = 0.5
 HELD_BACK_LOOK_S = 0.5
 SAVE_EVERY_S = 1.0
 RETRY_S = 1.0
-GROUPS_AT_ONCE = 200
+GROUPS_AT_ONCE = 100
 
 Act: TypeAlias = Callable[[Snapshot, Instant], Done | Refused]
 
@@ -125,7 +126,7 @@ class Controller:
             self._at = None
         message = f"{name} failed by a fault of this program and was started again{aside}. Please report it: {error!r}"
         self.conditions.put("internal-error", Severity.CRITICAL, message, clock().utc)
-        self.intake.touch(self.world.members.keys() | self.world.with_rollout())
+        self.intake.touch(self.world.members.keys() | self.world.with_rollout)
 
     # --- the loops ------------------------------------------------------------------------------------------------
 
@@ -135,19 +136,21 @@ class Controller:
             keys = await self._undecided.take()
             await self._obey()
             retired = self.world.retired  # a reload in between makes another one
+            turn = Turn()
             for some in _chunks(sorted(keys - self.intake.set_aside), GROUPS_AT_ONCE):
-                now, plans = clock(), dict[str, Plan]()
+                now, fetched, plans = clock(), self.world.fetched(), dict[str, Plan]()
                 for key in some:
                     self._at = key
-                    plans[key] = reconcile(self.world.snapshot(key), now)
-                self._at = None
+                    self.world.refresh(key, now)
+                    plans[key] = reconcile(self.world.snapshot(key, fetched), now)
+                    self._at = None
+                    await turn.rest()
                 if await self._committed({key: plan for key, plan in plans.items() if plan.decisions}):
-                    self._adopt(plans, now)
+                    await self._adopt(plans, now)
                 else:
                     self._undecided.add(keys)
                     await asyncio.sleep(RETRY_S)
                     break
-                await asyncio.sleep(0)  # ten thousand services must not keep a poll waiting
             else:
                 if retired:
                     self._replaced = retired
@@ -157,13 +160,12 @@ class Controller:
         """Publish a document each time what is committed and seen makes another one."""
         while True:
             keys = await self._unpublished.take()
-            now, desired, replaced = clock(), self.world.desired, self._replaced
-            for some in _chunks(sorted(keys - self.intake.set_aside), GROUPS_AT_ONCE):
-                for key in some:
-                    self._at = key
-                    self._project(key, now)
+            now, desired, replaced, turn = clock(), self.world.desired, self._replaced, Turn()
+            for key in sorted(keys - self.intake.set_aside):
+                self._at = key
+                self._project(key, now)
                 self._at = None
-                await asyncio.sleep(0)
+                await turn.rest()
             if self.published is None and not await self._may_begin(now):
                 self._unpublished.add_at("", now.mono_s + HELD_BACK_LOOK_S)
             elif self.world.desired is desired:  # else a reload came in between: its services have no fragments yet
@@ -176,9 +178,11 @@ class Controller:
         """Write behind what was published: the last servers, the file's text, a reserve of revisions (rule 13)."""
         while True:
             keys = await self._unsaved.take()
-            names = [name for key in keys for name in self.world.members.get(key, ())]
-            if not await self._wrote(self._journal.save(self.world.stored_servers(names))):
-                self._unsaved.add(keys)
+            for some in [*_chunks(sorted(keys), GROUPS_AT_ONCE)] or [()]:
+                names = [name for key in some for name in self.world.members.get(key, ())]
+                if not await self._wrote(self._journal.save(self.world.stored_servers(names))):
+                    self._unsaved.add(keys)
+                    break
             await asyncio.sleep(SAVE_EVERY_S)
 
     async def close(self) -> None:
@@ -207,6 +211,7 @@ class Controller:
 
     async def _done(self, order: _Order) -> Done | Refused:
         now, key = clock(), group_key(self.world.entries[order.service].service)
+        self.world.refresh(key, now)
         seen = self.world.snapshot(key)
         # What came in meanwhile is decided first: a command must not rest on a file or a list from before it. But no
         # switch: an abort that was said before it must find the candidate still waiting (P8).
@@ -218,7 +223,7 @@ class Controller:
             plans = {key: reconcile(done.snapshot, now, (*before, *done.decisions))}
             if not await self._committed(plans):
                 raise StoreError("the state directory cannot be written to, so nothing was changed: bluegreen status")
-            self._adopt(plans, now)
+            await self._adopt(plans, now)
         return done
 
     # --- deciding -------------------------------------------------------------------------------------------------
@@ -254,7 +259,7 @@ class Controller:
             log.info("store works again")
         return True
 
-    def _adopt(self, plans: Mapping[str, Plan], now: Instant) -> None:
+    async def _adopt(self, plans: Mapping[str, Plan], now: Instant) -> None:
         """Go on from what is on disk: first all of it is taken over, then it is told of."""
         before = {key: self.world.groups.get(key) for key in plans}
         for key, plan in plans.items():
@@ -264,6 +269,7 @@ class Controller:
                 self._unpublished.add([key])
         if self.intake.reader is not None:
             self.intake.reader.set_attentive(bool(self.world.moving))
+        turn = Turn()
         for key, plan in plans.items():
             state = before[key]
             if state is not None and state.rollout is not None:
@@ -272,6 +278,7 @@ class Controller:
                 telling.decision(decision)
                 self._count(decision)
                 self.on_decision(decision)
+            await turn.rest()
 
     def _await(self, key: str, plan: Plan) -> None:
         """Ask the edges for what a plan waits for, and look again when its time comes."""
@@ -310,6 +317,7 @@ class Controller:
 
     def _project(self, key: str, now: Instant) -> None:
         """Follow the committed state and what is seen: fragments, probes, and the health that people are told."""
+        self.world.refresh(key, now)
         for name in self.world.members.get(key, ()):
             entry = self.world.entries[name]
             if entry.asked is not entry.probes:

@@ -37,6 +37,7 @@ class Entry:
     `served` are the servers in `fragment`, and `published` those in the last document: before the first one, those that
     the store remembers. `fragment_active` and `shown` are likewise the colour that has traffic there. `checks` are kept
     while the service is confirming or watching. `told` are the codes of the conditions that the log has told of.
+    While `is_stale` the service or Docker's list is newer than what was made of them: `World.refresh` comes first.
     """
 
     service: Service
@@ -56,6 +57,7 @@ class Entry:
     checks: dict[ServerKey, Checks] = field(default_factory=dict)
     smoke: Smoke | None = None
     told: frozenset[str] = frozenset()
+    is_stale: bool = True
 
     @property
     def member(self) -> Member:
@@ -73,11 +75,12 @@ class Entry:
 
     def adopt_probes(self) -> bool:
         """Work out which servers to probe; evidence of a probe that is no more is void. Tell whether they changed."""
+        service, host = self.service, self.service.host
         probes = frozenset(
-            Probe(self.service.name, colour, server.key, check, self.service.host)
+            Probe(service.name, colour, server.key, check, host)
             for colour, observed in self.observed.items()
             for server in observed.servers
-            if (check := _network_check(self.service, server)) is not None
+            if (check := _network_check(service, server)) is not None
         )
         if probes == self.probes:
             return False
@@ -106,7 +109,10 @@ class Entry:
         return changed
 
     def observe(self, colour: Colour, seen: Observed | None, now: Instant) -> bool:
-        """Put what was seen in place, dating a changed set; tell whether anything but the time of the list is new."""
+        """Put what was seen in place, dating a changed set; tell whether anything but the time of the list is new.
+
+        `adopt_probes` has to follow before anybody looks.
+        """
         before = self.observed[colour]
         if seen is None:
             return False
@@ -117,10 +123,7 @@ class Entry:
             if server.docker_health is Health.UNHEALTHY and server.key not in failing:
                 self.checks[server.key] = Checks(now.mono_s)
         self.observed = self.observed.put(colour, seen)
-        if same and before.servers == seen.servers:
-            return False
-        self.adopt_probes()
-        return True
+        return not same or before.servers != seen.servers
 
     def check(self, probe: Probe, result: Result, started_mono_s: float) -> bool:
         """Take one health check; tell whether it says anything of the server."""

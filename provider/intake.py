@@ -95,11 +95,14 @@ class Intake:
         """Name the edges that are told what to look at; they tell this intake what they see."""
         self.prober, self.lister, self.tester, self.reader = prober, lister, tester, reader
 
-    def desired_loaded(self, desired: Desired, text: str) -> None:
-        """Take a new desired state; `text` is kept in the store for a start without a readable file."""
+    def desired_loaded(self, desired: Desired, text: str, changed: Collection[str] | None = None) -> None:
+        """Take a new desired state; `text` is kept in the store for a start without a readable file.
+
+        `changed` are the services that `world.changes` finds; somebody has looked already, beside the event loop.
+        """
         now, before = clock(), self.world.entries.keys()
         self.pass_through = self._passed(desired)
-        self.touch(self.world.load(desired, now))
+        self.touch(self.world.load(desired, now, changed))
         for gone in before - desired.services.keys():
             if self.prober is not None:
                 self.prober.set_probes(gone, frozenset())
@@ -155,7 +158,7 @@ class Intake:
 
     def docker_listed(self, services: Mapping[str, ByColour[tuple[Server, ...]]], listed_mono_s: float) -> None:
         """Take Docker's complete list."""
-        self.touch(self.world.list_docker(services, listed_mono_s, clock()))
+        self.touch(self.world.list_docker(services, listed_mono_s))
         self._tell_unnamed()
 
     def docker_service(self, service: str, colours: ByColour[tuple[Server, ...]], listed_mono_s: float) -> None:
@@ -178,7 +181,7 @@ class Intake:
             self.conditions.put("docker-away", Severity.WARNING, message, clock().utc)
         docker.connected = connected
         self._metrics.docker_connected.set(connected)
-        self.touch(self.world.with_rollout())
+        self.touch(self.world.with_rollout)
 
     def docker_warnings(self, warnings: Mapping[str, str]) -> None:
         """Take what is wrong with containers, by their names: most are ignored for it."""

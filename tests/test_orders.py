@@ -277,7 +277,7 @@ async def test_an_abort_that_comes_before_a_switch_that_is_due_wins(
         await daemon.judge(BLUE)
         await daemon.until_served(blue=[url("8081")])
         daemon.load(shop(green="8082", more=WATCHED))
-        await eventually(daemon.controller.world.with_rollout)
+        await eventually(lambda: daemon.controller.world.with_rollout)
         store.full = True
         await daemon.judge(GREEN)
         await eventually(lambda: "store-failing" in daemon.controller.conditions)

@@ -19,7 +19,8 @@ def world() -> World:
     """Two services in Docker; the shop's blue is active, with one of two servers healthy."""
     made = World(Stored({}, {}, {}, None, 0), docker_enabled=True)
     made.load(Desired("production", {"shop": service(), "pay": service("pay")}), NOW)
-    made.list_docker({"shop": ByColour((ONE, TWO), ()), "web": ByColour((TWO,), ())}, 1000.0, NOW)
+    made.list_docker({"shop": ByColour((ONE, TWO), ()), "web": ByColour((TWO,), ())}, 1000.0)
+    made.refresh("shop", NOW)
     shop = made.entries["shop"]
     shop.state = ServiceState(active=BLUE, switched_utc=EPOCH)
     shop.health = {ONE.key: ServerHealth(Health.HEALTHY, None, EPOCH)}
@@ -87,9 +88,9 @@ def test_what_holds_for_the_whole_daemon_names_services_that_the_file_does_not()
 async def test_the_way_back_is_told_to_prometheus_as_in_the_status() -> None:
     of = world()
     of.docker.connected = True
-    of.list_docker({"shop": ByColour((ONE,), (TWO,))}, 1001.0, NOW)
+    of.list_docker({"shop": ByColour((ONE,), (TWO,))}, 1001.0)
+    of.refresh("shop", NOW)
     shop = of.entries["shop"]
-    shop.adopt_probes()
     for probe in shop.probes:
         of.judge(probe, ServerHealth(Health.HEALTHY, None, EPOCH))
     shop.state = replace(shop.state, way_back=WayBack(GREEN, "r2"))

@@ -14,6 +14,7 @@ from provider.model import (
     GroupState,
     Health,
     HealthCheck,
+    Instant,
     Phase,
     Plan,
     Probe,
@@ -46,7 +47,14 @@ def world(*services: Service, docker: bool = True, stored: Stored | None = None)
     made = World(stored or Stored({}, {}, {}, None, 0), docker_enabled=docker)
     if services:
         made.load(desired(*services), NOW)
+        look(made, NOW)
     return made
+
+
+def look(of: World, now: Instant) -> None:
+    """Work out what is due, as the controller's loops do before they look at a group."""
+    for key in of.members:
+        of.refresh(key, now)
 
 
 def desired(*services: Service) -> Desired:
@@ -54,7 +62,9 @@ def desired(*services: Service) -> Desired:
 
 
 def listed(of: World, name: str = "shop", *, blue: tuple[Server, ...] = (), green: tuple[Server, ...] = ()) -> set[str]:
-    return of.list_docker({name: ByColour(blue, green)}, 1000.0, NOW)
+    touched = of.list_docker({name: ByColour(blue, green)}, 1000.0)
+    look(of, NOW)
+    return touched
 
 
 def probe(of: World, name: str = "shop") -> Probe:
@@ -112,11 +122,13 @@ def test_an_edit_keeps_what_is_known_of_the_servers() -> None:
     of.judge(probe(of), HEALTHY)
     entry.assess(NOW)
     entry.published = frozenset({ONE.key})
+    before = replace(entry)
     of.load(desired(service(hold=True)), LATER)
+    look(of, LATER)
     edited = of.entries["shop"]
-    assert edited is not entry
+    assert edited.service.hold
     assert (edited.observed, edited.probed, edited.health, edited.published, edited.since_utc) == (
-        *(entry.observed, entry.probed, entry.health, entry.published, entry.since_utc),
+        *(before.observed, before.probed, before.health, before.published, before.since_utc),
     )
 
 
@@ -124,6 +136,7 @@ def test_fixed_servers_take_the_place_of_those_in_docker_for_both_colours() -> N
     of = world(service())
     listed(of, blue=(ONE,), green=(TWO,))
     of.load(desired(service(servers=ByColour(fixed(8081), None))), LATER)
+    look(of, LATER)
     observed = of.entries["shop"].observed
     assert [one.url for one in observed.blue.servers] == ["http://127.0.0.1:8081"]
     assert (observed.green.known, observed.green.servers, observed.green.from_docker) == (True, (), False)
@@ -151,8 +164,9 @@ def test_before_the_first_complete_list_dockers_servers_are_unknown() -> None:
 def test_a_list_touches_only_what_it_changes() -> None:
     of = world(service(), service("pay"))
     both = {"shop": ByColour((ONE,), ()), "pay": ByColour((TWO,), ())}
-    assert of.list_docker(both, 1000.0, NOW) == {"shop", "pay"}
-    assert of.list_docker(both, 1001.0, LATER) == set()
+    assert of.list_docker(both, 1000.0) == {"shop", "pay"}
+    look(of, NOW)
+    assert of.list_docker(both, 1001.0) == set()
     assert of.entries["shop"].observed.blue.changed_mono_s == 1000.0
     assert of.list_service("shop", ByColour((ONE,), (server(3),)), 1002.0, LATER) == {"shop"}
     assert of.entries["shop"].observed.green.changed_mono_s == 1005.0
@@ -163,8 +177,22 @@ def test_a_list_always_touches_a_group_with_a_rollout() -> None:
     """Rule 6: the switch may wait for nothing but this list."""
     of = world(service())
     listed(of, blue=(ONE,), green=(TWO,))
-    of.groups["shop"] = GroupState(rollout=under_way())
+    of.with_rollout.add("shop")
     assert of.list_service("shop", ByColour((ONE,), (TWO,)), 1004.0, LATER) == {"shop"}
+    assert of.entries["shop"].observed.green.listed_mono_s == 1004.0
+    assert of.list_docker({"shop": ByColour((ONE,), (TWO,))}, 1006.0) == {"shop"}
+    look(of, LATER)
+    assert of.entries["shop"].observed.green.listed_mono_s == 1006.0
+
+
+def test_what_one_list_of_a_service_says_is_not_undone_by_an_older_list_of_all() -> None:
+    """A complete list is worked out service by service; one may have been listed anew meanwhile."""
+    of = world(service())
+    listed(of, blue=(ONE,))
+    of.list_docker({"shop": ByColour((ONE,), (server(3),))}, 1001.0)
+    of.list_service("shop", ByColour((ONE,), (TWO,)), 1004.0, LATER)
+    look(of, LATER)
+    assert of.entries["shop"].observed.green.servers == (TWO,)
     assert of.entries["shop"].observed.green.listed_mono_s == 1004.0
 
 
@@ -188,7 +216,7 @@ def test_the_set_is_dated_anew_when_other_servers_are_in_it(after: Server, is_ne
 
 def test_services_of_labels_that_the_file_does_not_name_are_known_until_they_are_gone() -> None:
     of = world(service())
-    of.list_docker({"web": ByColour((ONE,), ()), "shop": ByColour((), ())}, 1000.0, NOW)
+    of.list_docker({"web": ByColour((ONE,), ()), "shop": ByColour((), ())}, 1000.0)
     assert list(of.unnamed) == ["web"]
     of.list_service("web", ByColour((), ()), 1001.0, NOW)
     assert not of.unnamed
@@ -223,7 +251,9 @@ def test_another_definition_of_the_check_voids_its_evidence_and_nothing_else() -
     before = probe(of)
     assert of.judge(before, HEALTHY) == {"shop"}
     of.load(desired(service(health_check=HealthCheck(path="/ready", mode=ProbeMode.HTTP))), LATER)
-    assert of.entries["shop"].probed == {}, "voided at once: a decision may come before the next document"
+    of.judge(before, HEALTHY)
+    look(of, LATER)
+    assert of.entries["shop"].probed == {}, "voided before anything is decided, which may be before the next document"
     assert of.judge(before, HEALTHY) == set(), "the old check's last word comes too late"
     assert not of.entries["shop"].adopt_probes()
 
@@ -284,7 +314,7 @@ def test_a_stored_rollout_of_a_group_that_left_the_file_is_looked_at_once() -> N
     of = World(Stored({}, {"@front": GroupState(rollout=under_way())}, {}, None, 7), docker_enabled=False)
     assert of.load(desired(service()), NOW) == {"@front", "shop"}
     assert of.load(desired(service()), LATER) == set()
-    assert of.with_rollout() == {"@front"}
+    assert of.with_rollout == {"@front"}
 
 
 def test_a_decision_is_kept_for_a_service_that_left_the_file_meanwhile() -> None:
