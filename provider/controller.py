@@ -325,11 +325,12 @@ class Controller:
                     self._probe(name, entry.probes - entry.voided)
                 entry.asked, entry.voided = entry.probes, frozenset()
                 self._probe(name, entry.probes)
-            for colour, server, health, before in entry.assess(now):
+            member = entry.member()
+            for colour, server, health, before in entry.assess(member, now):
                 if before is not None or health.health is not Health.UNKNOWN:
                     telling.health(name, colour, server, health)
             self._projected.add(name)
-            served = serve(entry.member, now)
+            served = serve(member, now)
             if served is not None:
                 entry.fragment = render_service(served)
                 entry.fragment_active = entry.state.active
@@ -340,7 +341,7 @@ class Controller:
             self._composition.put(name, entry.fragment)
             if self.published is not None:
                 telling.conditions(entry)
-            wake = wake_mono_s(entry.member, now)
+            wake = wake_mono_s(member, now)
             if wake is not None:
                 self._unpublished.add_at(key, wake)
         self._unsaved.add([key])
@@ -396,7 +397,7 @@ class Controller:
         waited_s = now.mono_s - self._started.mono_s
         docker = self.world.docker
         if self._empty_store:
-            reason = first_document_waits_for((entry.member for entry in self.world.entries.values()), waited_s)
+            reason = first_document_waits_for((entry.member() for entry in self.world.entries.values()), waited_s)
         elif docker.enabled and docker.services is None and waited_s < DOCKER_AT_START_S:
             reason = "waiting for Docker's first list"
         else:

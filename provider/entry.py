@@ -8,6 +8,7 @@ from typing import assert_never
 from provider.gates import assess
 from provider.health import Result
 from provider.model import (
+    Applied,
     ByColour,
     Checks,
     Colour,
@@ -59,9 +60,8 @@ class Entry:
     told: frozenset[str] = frozenset()
     is_stale: bool = True
 
-    @property
-    def member(self) -> Member:
-        """The frozen view of this entry that the core works on."""
+    def member(self, *, applied: tuple[Applied, ...] = (), fetched: bool | None = None) -> Member:
+        """Return the frozen view of this entry that the core works on."""
         return Member(
             service=self.service,
             state=self.state,
@@ -71,6 +71,8 @@ class Entry:
             shown=self.shown,
             checks=self.checks,
             smoke=self.smoke,
+            applied=applied,
+            fetched=fetched,
         )
 
     def adopt_probes(self) -> bool:
@@ -90,11 +92,10 @@ class Entry:
         self.probes = probes
         return True
 
-    def assess(self, now: Instant) -> list[tuple[Colour, Server, ServerHealth, ServerHealth | None]]:
+    def assess(self, member: Member, now: Instant) -> list[tuple[Colour, Server, ServerHealth, ServerHealth | None]]:
         """Join the verdicts on each server; return those whose health is not what it was, with what it was."""
         joined: dict[ServerKey, ServerHealth] = {}
         changed = []
-        member = self.member
         for colour, observed in self.observed.items():
             for server in observed.servers:
                 found, before = assess(member, server), self.health.get(server.key)
@@ -116,8 +117,13 @@ class Entry:
         before = self.observed[colour]
         if seen is None:
             return False
-        same = before.known and before.from_docker is seen.from_docker and _identity(before) == _identity(seen)
-        seen = replace(seen, changed_mono_s=before.changed_mono_s if same else now.mono_s)
+        same = (
+            before.known
+            and before.from_docker is seen.from_docker
+            and (before.servers == seen.servers or _identity(before) == _identity(seen))
+        )
+        changed_mono_s = before.changed_mono_s if same else now.mono_s
+        seen = Observed(seen.known, seen.servers, seen.from_docker, changed_mono_s, seen.listed_mono_s)
         failing = {server.key for server in before.servers if server.docker_health is Health.UNHEALTHY}
         for server in seen.servers:  # Docker tells of its checks when their verdict changes, and not when they started
             if server.docker_health is Health.UNHEALTHY and server.key not in failing:

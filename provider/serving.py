@@ -1,6 +1,6 @@
 """What is served of each service, given what was decided and what is seen now."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from provider.gates import assess, colour_state
 from provider.model import Colour, ColourState, Health, Instant, Member, Served, Server
@@ -33,22 +33,21 @@ def serving(member: Member, colour: Colour, now: Instant) -> tuple[Server, ...]:
     Rule 4: one that was asked to stop leaves at once, but the last that can serve stays for 60 s at most, and those
     that left before it do not come back.
     """
-    observed = member.observed[colour].servers
-    able = [server for server in observed if _able(member, server)]
-    unhealthy = [server for server in observed if assess(member, server).health is Health.UNHEALTHY]
-    staying = [server for server in observed if server.leaving_mono_s is None]
-    lingering = [server for server in observed if _lingers(server, now)]
-    for choice in (
-        [server for server in staying if server in able],
-        _last([server for server in lingering if server in able], member),
-        [server for server in staying if server in unhealthy],
-        staying,
-        _last([server for server in lingering if server in unhealthy], member),
-        _last(lingering, member),
-    ):
+    for choice in _choices(member, member.observed[colour].servers, now):
         if choice:
             return tuple(sorted({server.url: server for server in choice}.values(), key=lambda server: server.url))
     return ()
+
+
+def _choices(member: Member, observed: tuple[Server, ...], now: Instant) -> Iterator[list[Server]]:
+    staying = [server for server in observed if server.leaving_mono_s is None]
+    yield [server for server in staying if _able(member, server)]
+    lingering = [server for server in observed if _lingers(server, now)]
+    yield _last([server for server in lingering if _able(member, server)], member)
+    yield [server for server in staying if _unhealthy(member, server)]
+    yield staying
+    yield _last([server for server in lingering if _unhealthy(member, server)], member)
+    yield _last(lingering, member)
 
 
 def wake_mono_s(member: Member, now: Instant) -> float | None:
@@ -93,6 +92,10 @@ def _not_yet_healthy(member: Member, active: Colour) -> bool:
 def _able(member: Member, server: Server) -> bool:
     health = assess(member, server).health
     return health is Health.HEALTHY or (health is Health.UNKNOWN and server.key in member.published)
+
+
+def _unhealthy(member: Member, server: Server) -> bool:
+    return assess(member, server).health is Health.UNHEALTHY
 
 
 def _lingers(server: Server, now: Instant) -> bool:

@@ -31,7 +31,7 @@ def health(service: str, colour: Colour, server: Server, found: ServerHealth) ->
 
 def conditions(entry: Entry) -> None:
     """Tell of each condition that came or went, but for those that a decision tells of."""
-    standing = service_conditions(entry.member, entry.health, entry.since_utc)
+    standing = service_conditions(entry.member(), entry.health, entry.since_utc)
     found = {condition.code: condition for condition in standing if condition.code not in TOLD_AS_DECISIONS}
     told = log.bind(service=entry.service.name)
     for code in found.keys() - entry.told:

@@ -1,7 +1,7 @@
 """What the controller knows: each input replaces one part of it and names the groups that must be looked at again."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from provider import rollout
@@ -31,6 +31,7 @@ from provider.traefiks import Traefiks
 from provider.wanted import limits
 
 EMPTY: ByColour[tuple[Server, ...]] = ByColour((), ())
+UNSEEN = ByColour(Observed(), Observed())
 
 
 @dataclass(slots=True)
@@ -201,9 +202,7 @@ class World:
         fetched = fetched or self.fetched()
         fetched_mono_s = self.fetched_mono_s if fetched.by_traefiks else None
         members = tuple(
-            replace(
-                entry.member, fetched=fetched.by_pollers, applied=self.traefiks.applied(entry.service, fetched_mono_s)
-            )
+            entry.member(fetched=fetched.by_pollers, applied=self.traefiks.applied(entry.service, fetched_mono_s))
             for entry in (self.entries[name] for name in self.members.get(key, ()))
         )
         return Snapshot(
@@ -262,7 +261,7 @@ class World:
         return Entry(
             service=service,
             state=self.states.get(service.name, ServiceState()),
-            observed=ByColour(Observed(), Observed()),
+            observed=UNSEEN,
             since_utc=now.utc,
             published=stored.published if stored else frozenset(),
         )

@@ -120,7 +120,7 @@ def test_an_edit_keeps_what_is_known_of_the_servers() -> None:
     listed(of, blue=(ONE,))
     entry = of.entries["shop"]
     of.judge(probe(of), HEALTHY)
-    entry.assess(NOW)
+    entry.assess(entry.member(), NOW)
     entry.published = frozenset({ONE.key})
     before = replace(entry)
     of.load(desired(service(hold=True)), LATER)
@@ -270,13 +270,14 @@ def test_health_is_dated_by_its_change_and_not_by_its_cause() -> None:
     of = world(service())
     listed(of, blue=(ONE,))
     entry, only = of.entries["shop"], probe(of)
-    assert [(colour, one, after.health, before) for colour, one, after, before in entry.assess(NOW)] == [
-        (BLUE, ONE, Health.UNKNOWN, None)
-    ]
+    found = entry.assess(entry.member(), NOW)
+    assert [(colour, one, after.health, before) for colour, one, after, before in found] == [
+        (colour, one, after.health, before) for colour, one, after, before in entry.assess(entry.member(), NOW)
+    ] == [(BLUE, ONE, Health.UNKNOWN, None)]
     of.judge(only, ServerHealth(Health.UNHEALTHY, "refused", EPOCH))
-    assert [after.health for _, _, after, _ in entry.assess(NOW)] == [Health.UNHEALTHY]
+    assert [after.health for _, _, after, _ in entry.assess(entry.member(), NOW)] == [Health.UNHEALTHY]
     of.judge(only, ServerHealth(Health.UNHEALTHY, "timed out", EPOCH))
-    assert entry.assess(LATER) == []
+    assert entry.assess(entry.member(), LATER) == []
     assert entry.health[ONE.key] == ServerHealth(Health.UNHEALTHY, "timed out", NOW.utc)
 
 

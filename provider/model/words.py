@@ -1,7 +1,7 @@
 """Closed sets of words, the two clocks, and a value for each colour."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Generic, TypeAlias, TypeVar
@@ -157,7 +157,7 @@ class ByColour(Generic[T]):
 
     def put(self, colour: Colour, value: T) -> "ByColour[T]":
         """Return a copy with the value of one colour replaced."""
-        return replace(self, **{colour.value: value})
+        return ByColour(value, self.green) if colour is Colour.BLUE else ByColour(self.blue, value)
 
     def items(self) -> tuple[tuple[Colour, T], tuple[Colour, T]]:
         """Return both pairs, blue first."""
