@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
@@ -25,7 +26,7 @@ def admin_app(
 
     async def services(_: web.Request) -> web.StreamResponse:
         answer = report.overview(controller.world, controller.conditions)
-        answer["services"] = await report.services(controller.world, controller.conditions, clock())
+        answer["services"] = orjson.Fragment(await report.services(controller.world, controller.conditions, clock()))
         return json_answer(answer)
 
     async def service(request: web.Request) -> web.StreamResponse:

@@ -38,6 +38,7 @@ from provider.store import Store, Stored
 from provider.tls import RenewedContext, TlsFiles, read_context
 from provider.tokens import read_provider_tokens, read_tokens
 from provider.watch import DesiredStateFile
+from provider.world import changes
 
 log = structlog.get_logger("bluegreen")
 
@@ -45,7 +46,9 @@ T = TypeVar("T")
 
 DRAIN_S = 1.0
 UNIX = "unix:"
-LAG_EVERY_S = 1.0
+LAG_EVERY_S = 0.02
+LAG_WINDOW_S = 15.0
+"""The worst of the last one or two of these is told: as long as Prometheus usually takes from scrape to scrape."""
 RESTART_S = 1.0
 
 
@@ -67,6 +70,15 @@ class Settings:
     tls_client_ca: Path | None = None
     notify_urls: tuple[str, ...] = ()
     poll_hold_s: float = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A desired state that may be accepted, its text, and the services that it changes."""
+
+    desired: Desired
+    text: str
+    changed: frozenset[str]
 
 
 async def serve(settings: Settings) -> None:
@@ -233,14 +245,13 @@ class Daemon:
         """Load the file as it is now, else the text that was accepted last (P11)."""
         refusal = None
         try:
-            text = self._file.read()
-            desired = await self._load(text, self._name)
+            loaded = await self._load(self._file.read(), self._name)
         except DesiredStateError as error:
             if self._stored.desired_text is None:
                 raise
-            text, refusal = self._stored.desired_text, error
-            desired = await self._load(text, f"{self._name} (as accepted last)")
-        await self._accept(desired, text)
+            refusal = error
+            loaded = await self._load(self._stored.desired_text, f"{self._name} (as accepted last)")
+        await self._accept(loaded)
         if refusal is not None:
             self.controller.intake.desired_refused(refusal)
 
@@ -254,15 +265,14 @@ class Daemon:
             if seen == self._accepted and not self.controller.intake.desired_is_refused:
                 continue
             try:
-                desired = await self._load(seen, self._name)
+                loaded = await self._load(seen, self._name)
             except DesiredStateError as error:
                 self.controller.intake.desired_refused(error)
             else:
-                await self._accept(desired, seen)
+                await self._accept(loaded)
 
-    async def _load(self, text: str, name: str) -> Desired:
-        desired = await asyncio.to_thread(config.load, text, name)
-        found = exposure.secrets(desired) if not self._is_private else ()
+    async def _load(self, text: str, name: str) -> Loaded:
+        desired, found, changed = await asyncio.to_thread(self._look_at, text, name)
         if found:
             where = f"--listen {self._settings.listen} shows the document to everybody who reaches it"
             generated = " (or write 'defaultCertificate: none')" if desired.generate_certificate else ""
@@ -271,13 +281,19 @@ class Daemon:
             )
             message = f"{where}, and it would carry secrets: {way_out}"
             raise DesiredStateError(tuple(Problem(name, 1, 1, path, message) for path in found))
-        return desired
+        return Loaded(desired, text, changed)
 
-    async def _accept(self, desired: Desired, text: str) -> None:
+    def _look_at(self, text: str, name: str) -> tuple[Desired, tuple[str, ...], frozenset[str]]:
+        """Do in a thread what takes time: read a file, and find its secrets and what it changes."""
+        desired = config.load(text, name)
+        secrets = exposure.secrets(desired) if not self._is_private else ()
+        return desired, secrets, changes(self.controller.world.desired, desired)
+
+    async def _accept(self, loaded: Loaded) -> None:
         """Take a desired state; its certificate comes first, so that no document goes without it before (P12)."""
-        await self._certificate.want(desired.generate_certificate)
-        self._accepted = text
-        self.controller.intake.desired_loaded(desired, text)
+        await self._certificate.want(loaded.desired.generate_certificate)
+        self._accepted = loaded.text
+        self.controller.intake.desired_loaded(loaded.desired, loaded.text, loaded.changed)
 
     def _follow(self, code: str, path: Path | None, read: Callable[[Path], T]) -> Callable[[], T] | None:
         return self._files.follow(code, (path,), partial(read, path)) if path is not None else None
@@ -294,10 +310,14 @@ class Daemon:
 
     async def _measure_lag(self) -> None:
         loop = asyncio.get_running_loop()
+        worst_s, before_s, until_s = 0.0, 0.0, loop.time() + LAG_WINDOW_S
         while True:
             due_s = loop.time() + LAG_EVERY_S
             await asyncio.sleep(LAG_EVERY_S)
-            self.metrics.event_loop_lag.set(max(0.0, loop.time() - due_s))
+            worst_s = max(worst_s, loop.time() - due_s)
+            self.metrics.event_loop_lag.set(max(worst_s, before_s))
+            if due_s >= until_s:
+                worst_s, before_s, until_s = 0.0, worst_s, due_s + LAG_WINDOW_S
 
     def _tell(self, decision: Decision) -> None:
         """Tell those who listen, and those who want to be told, of a decision that is on disk."""

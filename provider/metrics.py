@@ -4,7 +4,7 @@ What is a matter of state (weights, phases, servers) is read from the controller
 change costs nothing here; what is a matter of events is counted as it happens.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import (
@@ -23,6 +23,7 @@ from provider.model import Colour, Health, Phase
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # half as many series, and nobody asked for them
 
+HELP = b"# HELP "
 PHASE_BUCKETS_S = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 14400, 86400)
 
 
@@ -47,6 +48,7 @@ class Metrics:
 
     def __init__(self, *, with_docker: bool = True) -> None:
         self.registry = CollectorRegistry()
+        self._state = _StateText()
         self.switches = self._counter("switches", "Switches of the active colour.", "service", "colour", "trigger")
         self.rollouts = self._counter("rollouts", "Rollouts that ended, by outcome.", "service", "outcome")
         self.health_checks = self._counter("health_checks", "Health checks made.", "service", "colour", "result")
@@ -73,7 +75,9 @@ class Metrics:
         if not with_docker:
             self.registry.unregister(self.docker_connected)  # 0 would call somebody out for nothing
         self.store_failing = self._gauge("store_failing", "Whether decisions are frozen because the store fails.")
-        self.event_loop_lag = self._gauge("event_loop_lag_seconds", "How late the event loop last woke a timer.")
+        self.event_loop_lag = self._gauge(
+            "event_loop_lag_seconds", "How late the event loop woke a timer at worst in the last 15 to 30 seconds."
+        )
         self.poller_revision = self._gauge("poller_revision", "Revision a poller fetched last.", "poller")
         self.poller_last_poll = self._gauge(
             "poller_last_poll_timestamp_seconds", "When a poller last fetched the document.", "poller"
@@ -81,10 +85,8 @@ class Metrics:
         self._gauge("build_info", "Version of the daemon.", "version").labels(__version__).set(1)
 
     def exposition(self, readings: Iterable[ServiceReading]) -> bytes:
-        """Return all metrics in Prometheus' text format; may take a second for 10,000 services, so use a thread."""
-        state = CollectorRegistry()
-        state.register(_StateCollector(lambda: _families(tuple(readings))))
-        return generate_latest(state) + generate_latest(self.registry)
+        """Return all metrics in Prometheus' text format; the first time takes seconds for 10,000 services."""
+        return self._state.text(readings) + generate_latest(self.registry)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"bluegreen_{name}", text, labels, registry=self.registry)
@@ -93,12 +95,43 @@ class Metrics:
         return Gauge(f"bluegreen_{name}", text, labels, registry=self.registry)
 
 
-class _StateCollector(Collector):
-    def __init__(self, families: Callable[[], Iterator[Metric]]) -> None:
-        self._families = families
+class _StateText:
+    """The text of the state of all services: each service's own is kept until its reading is another one."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[ServiceReading, list[bytes]]] = {}
+
+    def text(self, readings: Iterable[ServiceReading]) -> bytes:
+        """Return the families one after the other, each with the samples of every service."""
+        known = {}
+        for reading in readings:
+            before = self._known.get(reading.service)
+            same = before is not None and (before[0] is reading or before[0] == reading)
+            known[reading.service] = before if before is not None and same else (reading, _samples(reading))
+        self._known = known
+        parts = []
+        for number, heading in enumerate(HEADINGS):
+            parts += [heading, *[samples[number] for _, samples in known.values()]]
+        return b"".join(parts)
+
+
+def _by_family(*readings: ServiceReading) -> list[bytes]:
+    """Write each family apart, with its two lines of heading."""
+    registry = CollectorRegistry()
+    registry.register(_Families(readings))
+    return [HELP + family for family in generate_latest(registry).split(HELP)[1:]]
+
+
+def _samples(reading: ServiceReading) -> list[bytes]:
+    return [family[len(heading) :] for heading, family in zip(HEADINGS, _by_family(reading), strict=True)]
+
+
+class _Families(Collector):
+    def __init__(self, readings: tuple[ServiceReading, ...]) -> None:
+        self._readings = readings
 
     def collect(self) -> Iterator[Metric]:
-        return self._families()
+        return _families(self._readings)
 
     def describe(self) -> Iterator[Metric]:
         return iter(())
@@ -161,3 +194,6 @@ def _family(
     for values, value in samples:
         family.add_metric(values, value)
     return family
+
+
+HEADINGS = _by_family()

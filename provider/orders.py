@@ -200,8 +200,7 @@ async def _openapi(_: web.Request) -> web.StreamResponse:
 
 def json_answer(answer: object, status: int = 200) -> web.Response:
     """Answer with JSON."""
-    body = orjson.dumps(answer, option=orjson.OPT_NON_STR_KEYS)
-    return web.Response(status=status, body=body, content_type="application/json")
+    return web.Response(status=status, body=report.json(answer), content_type="application/json")
 
 
 def unknown_service(controller: Controller, name: str) -> web.Response:

@@ -4,22 +4,29 @@ All of ten thousand services take a second to read, so that is done in turns wit
 service is of one moment, what is said of all of them need not be.
 """
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from operator import is_
+
+import orjson
 
 from provider.conditions import Conditions
 from provider.entry import Entry
 from provider.explain import explain
 from provider.metrics import ServiceReading
-from provider.model import Colour, Health, Instant
+from provider.model import Colour, Health, Instant, Member, ServerHealth, ServerKey, Snapshot
 from provider.notices import Context
 from provider.rollout import weights
 from provider.status import Standing, condition_status, desired_colour, phase_of, service_status, way_back
+from provider.turns import Turn
 from provider.wanted import member_of
 from provider.watching import unconfirmed
 from provider.world import World, group_key
 
-AT_ONCE = 100
+
+def json(answer: object) -> bytes:
+    """Write an answer of the admin API."""
+    return orjson.dumps(answer, option=orjson.OPT_NON_STR_KEYS)
 
 
 def service(world: World, conditions: Conditions, name: str, now: Instant) -> dict[str, object] | None:
@@ -52,10 +59,10 @@ def _standing(world: World, conditions: Conditions, name: str) -> Standing | Non
     )
 
 
-async def services(world: World, conditions: Conditions, now: Instant) -> list[dict[str, object]]:
-    """Return the status of every service, by name."""
-    found = [service(world, conditions, name, now) async for name in _in_turns(world)]
-    return [status for status in found if status is not None]
+async def services(world: World, conditions: Conditions, now: Instant) -> bytes:
+    """Return the status of every service, by name, as a JSON array: each is written in its turn."""
+    found = [json(service(world, conditions, name, now)) async for name in _in_turns(world)]
+    return b"[%b]" % b",".join(found)
 
 
 def overview(world: World, conditions: Conditions) -> dict[str, object]:
@@ -85,32 +92,65 @@ def context(world: World, name: str) -> Context | None:
     return Context(world.desired.environment, versions, entry.state.active, world.members[group_key(entry.service)])
 
 
-async def readings(world: World) -> list[ServiceReading]:
-    """Return what Prometheus is told of each service."""
-    return [_reading(world, world.entries[name]) async for name in _in_turns(world)]
-
-
 async def _in_turns(world: World) -> AsyncIterator[str]:
     """Yield the names of the services there are, with a turn for everything else between every few."""
-    for number, name in enumerate(tuple(world.entries)):
-        if number % AT_ONCE == 0:
-            await asyncio.sleep(0)
+    turn = Turn()
+    for name in tuple(world.entries):
+        await turn.rest()
         if name in world.entries:
             yield name
 
 
-def _reading(world: World, entry: Entry) -> ServiceReading:
-    snapshot = world.snapshot(group_key(entry.service))
-    member = member_of(snapshot, entry.service.name)
+class Readings:
+    """What Prometheus is told of each service; it is worked out anew only where something has changed since."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._known: dict[str, tuple[tuple[object, ...], ServiceReading]] = {}
+
+    async def read(self) -> list[ServiceReading]:
+        """Read all services, by name."""
+        fetched, known = self._world.fetched(), {}
+        async for name in _in_turns(self._world):
+            entry = self._world.entries[name]
+            parts = self._parts(entry)
+            before, reading = self._known.get(name, (None, None))
+            if reading is None or before is None or not _same(before, parts):
+                snapshot = self._world.snapshot(group_key(entry.service), fetched)
+                reading = _reading(snapshot, member_of(snapshot, name), entry.health)
+            else:
+                applied = self._world.traefiks.applied(entry.service, None)
+                is_confirmed = unconfirmed(entry.member(applied=applied, fetched=fetched.by_pollers)) is None
+                reading = reading if reading.confirmed is is_confirmed else replace(reading, confirmed=is_confirmed)
+            known[name] = (parts, reading)
+        self._known = known
+        return [reading for _, reading in known.values()]
+
+    def _parts(self, entry: Entry) -> tuple[object, ...]:
+        """Return all that a reading is made of, but for what the Traefiks have; nothing of it is changed in place.
+
+        A member of a group hangs on the others, and a rollout on the time: these are worked out at each scrape.
+        """
+        key, world = group_key(entry.service), self._world
+        if len(world.members[key]) > 1 or key in world.with_rollout:
+            return (object(),)
+        return (entry.service, entry.state, entry.observed, entry.health, world.groups.get(key), world.docker.connected)
+
+
+def _same(before: tuple[object, ...], after: tuple[object, ...]) -> bool:
+    return len(before) == len(after) and all(map(is_, before, after))
+
+
+def _reading(snapshot: Snapshot, member: Member, health: Mapping[ServerKey, ServerHealth]) -> ServiceReading:
     servers: dict[tuple[Colour, Health], int] = {}
     for colour, observed in member.observed.items():
         for server in observed.servers:
-            found = entry.health.get(server.key)
+            found = health.get(server.key)
             place = (colour, found.health if found else Health.UNKNOWN)
             servers[place] = servers.get(place, 0) + 1
     active, switched = member.state.active, member.state.switched_utc
     return ServiceReading(
-        service=entry.service.name,
+        service=member.service.name,
         active=active,
         desired=desired_colour(snapshot, member),
         weights=dict(weights(active)) if active else {},

@@ -19,7 +19,7 @@ from provider.intake import clock
 from provider.metrics import Metrics
 from provider.pollers import Connection
 from provider.publication import Published
-from provider.report import readings
+from provider.report import Readings
 from provider.tokens import Token
 
 JSON, YAML = "application/json", "application/yaml"
@@ -147,14 +147,16 @@ def _notice_when_gone(transport: asyncio.Transport) -> None:
 
 
 def _metrics(controller: Controller, metrics: Metrics) -> Handler:
+    readings = Readings(controller.world)
+
     async def scrape(_: web.Request) -> web.StreamResponse:
-        """Write all metrics in a thread: ten thousand services take a second, and polls do not wait for it."""
+        """Write all metrics in a thread: ten thousand services take their time, and polls do not wait for it."""
         metrics.poller_revision.clear()
         metrics.poller_last_poll.clear()
         for poller in controller.world.pollers:
             metrics.poller_revision.labels(poller.label).set(poller.revision)
             metrics.poller_last_poll.labels(poller.label).set(poller.last_poll_s)
-        read = await readings(controller.world)
+        read = await readings.read()
         async with asyncio.timeout(METRICS_LIMIT_S):
             text = await asyncio.to_thread(metrics.exposition, read)
         return web.Response(body=text, headers={"Content-Type": METRICS_TYPE})

@@ -3,13 +3,34 @@
 import asyncio
 from dataclasses import replace
 
+import orjson
+
 from provider import report
 from provider.conditions import Conditions
 from provider.metrics import ServiceReading
-from provider.model import ByColour, Desired, Health, Phase, ServerHealth, ServiceState, Severity, WayBack
+from provider.model import (
+    ByColour,
+    Desired,
+    GroupState,
+    Health,
+    Pause,
+    Phase,
+    ServerHealth,
+    ServiceState,
+    Severity,
+    WayBack,
+)
 from provider.store import Stored
 from provider.world import World
 from tests.worlds import BLUE, EPOCH, GREEN, at, server, service
+
+
+class Open(asyncio.BaseTransport):
+    """A connection that is not closing."""
+
+    def is_closing(self) -> bool:
+        return False
+
 
 ONE, TWO = server(1), server(2, "r2")
 NOW = at()
@@ -28,7 +49,7 @@ def world() -> World:
 
 
 async def test_prometheus_is_told_weights_health_and_phase_of_every_service() -> None:
-    readings = {one.service: one for one in await report.readings(world())}
+    readings = {one.service: one for one in await report.Readings(world()).read()}
     assert readings["shop"] == ServiceReading(
         service="shop",
         active=BLUE,
@@ -49,10 +70,10 @@ async def test_services_are_told_one_by_one_and_all_together_alike() -> None:
     of, conditions = world(), Conditions()
     conditions.put("docker-away", Severity.WARNING, "Docker does not answer", EPOCH)
     of.revision = 42
-    answers = await report.services(of, conditions, NOW)
+    answers = orjson.loads(await report.services(of, conditions, NOW))
     assert [answer["service"] for answer in answers] == ["pay", "shop"]
     for answer in answers:
-        assert answer == report.service(of, conditions, str(answer["service"]), NOW)
+        assert answer == orjson.loads(report.json(report.service(of, conditions, answer["service"], NOW)))
         assert (answer["environment"], answer["revision"]) == ("production", 42)
         assert "docker-away" in str(answer["conditions"])
     assert report.service(of, conditions, "web", NOW) is None
@@ -60,12 +81,39 @@ async def test_services_are_told_one_by_one_and_all_together_alike() -> None:
 
 async def test_a_service_that_leaves_the_file_while_all_are_read_is_left_out() -> None:
     of = world()
-    many = {f"s{number:03}": service(f"s{number:03}") for number in range(report.AT_ONCE + 1)}
+    many = {f"s{number:04}": service(f"s{number:04}") for number in range(5000)}
     of.load(Desired("production", many), NOW)
-    reading = asyncio.create_task(report.readings(of))
+    reading = asyncio.create_task(report.Readings(of).read())
     await asyncio.sleep(0)
-    of.load(Desired("production", {name: many[name] for name in list(many)[1:]}), NOW)
-    assert [one.service for one in await reading] == list(many)[1:]
+    await asyncio.sleep(0)
+    assert not reading.done()
+    of.load(Desired("production", {name: many[name] for name in list(many)[:-1]}), NOW)
+    assert [one.service for one in await reading] == list(many)[:-1]
+
+
+async def test_a_reading_follows_every_change_from_scrape_to_scrape() -> None:
+    of = world()
+    readings = report.Readings(of)
+
+    async def shop() -> ServiceReading:
+        return next(one for one in await readings.read() if one.service == "shop")
+
+    first = await shop()
+    assert await shop() is first, "nothing has changed"
+    entry = of.entries["shop"]
+    entry.state = replace(entry.state, active=GREEN)
+    assert (await shop()).active is GREEN
+    entry.health = {}
+    assert (await shop()).servers == {(BLUE, Health.UNKNOWN): 2}
+    entry.shown = GREEN
+    assert not (await shop()).confirmed
+    of.pollers.asked(Open(), "10.0.0.1", "edge-1", NOW)
+    of.revision = 0
+    assert (await shop()).confirmed, "what the Traefiks have is asked each time"
+    of.groups["shop"] = GroupState(paused=Pause("ann", None, EPOCH))
+    of.list_docker({"shop": ByColour((), (TWO,))}, 1001.0)
+    of.refresh("shop", NOW)
+    assert (await shop()).servers == {(GREEN, Health.UNKNOWN): 1}
 
 
 def test_what_holds_for_the_whole_daemon_names_services_that_the_file_does_not() -> None:
@@ -94,5 +142,5 @@ async def test_the_way_back_is_told_to_prometheus_as_in_the_status() -> None:
     for probe in shop.probes:
         of.judge(probe, ServerHealth(Health.HEALTHY, None, EPOCH))
     shop.state = replace(shop.state, way_back=WayBack(GREEN, "r2"))
-    (_, reading) = await report.readings(of)
+    (_, reading) = await report.Readings(of).read()
     assert reading.rollback_ready

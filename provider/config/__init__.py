@@ -3,17 +3,20 @@
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast
 
 from pydantic import ValidationError
 
 from provider.config import build, messages, rules, yaml
 from provider.config.build import fixed_release
 from provider.config.fields import parse_duration
-from provider.config.schema import FILE
+from provider.config.schema import FILE, File
 from provider.config.schema import json_schema as schema
 from provider.config.yaml import MAX_BYTES
 from provider.errors import DesiredStateError
 from provider.model import Desired
+
+SERVICES_AT_ONCE = 100
 
 __all__ = ["MAX_BYTES", "fixed_release", "load", "parse_duration", "schema"]
 
@@ -27,9 +30,8 @@ def load(text: str, file: str) -> Desired:
     with _collector_at_rest():
         tree = yaml.read(text, file)
         found = list(rules.findings(tree))
-        try:
-            validated = FILE.validate_python(tree.value)
-        except ValidationError as error:
+        validated, errors = _validate(tree.value)
+        for error in errors:
             found.extend(messages.findings(error, tree))
         problems = {
             *tree.problems,
@@ -40,9 +42,39 @@ def load(text: str, file: str) -> Desired:
         return build.desired(validated, tree)
 
 
+def _validate(value: object) -> tuple[File, list[ValidationError]]:
+    """Validate a few services at a time.
+
+    pydantic holds the interpreter for all that it is given: of ten thousand services for a tenth of a second, in which
+    the event loop of another thread stands still.
+    """
+    services = value.get("services") if isinstance(value, dict) else None
+    if not isinstance(value, dict) or not isinstance(services, dict):
+        return _validated(value)
+    names = list(services)
+    file, errors = _validated({**value, "services": {name: services[name] for name in names[:SERVICES_AT_ONCE]}})
+    for start in range(SERVICES_AT_ONCE, len(names), SERVICES_AT_ONCE):
+        some = {name: services[name] for name in names[start : start + SERVICES_AT_ONCE]}
+        more, wrong = _validated({"environment": "looked at already", "services": some})
+        errors += wrong
+        if not errors:
+            file["services"].update(more["services"])
+    return file, errors
+
+
+def _validated(value: object) -> tuple[File, list[ValidationError]]:
+    try:
+        return FILE.validate_python(value), []
+    except ValidationError as error:
+        return cast("File", {}), [error]
+
+
 @contextmanager
 def _collector_at_rest() -> Iterator[None]:
-    """Pause the garbage collector: walking a million young values again and again takes longer than making them."""
+    """Pause the garbage collector: walking a million young values again and again takes longer than making them.
+
+    Then it is told to leave them alone, or the next allocation would have it walk all of them, with everybody waiting.
+    """
     if not gc.isenabled():
         yield
         return
@@ -50,4 +82,5 @@ def _collector_at_rest() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.freeze()
         gc.enable()
