@@ -377,7 +377,8 @@ def _chosen(member: Member, colour: Colour, given: Command) -> Candidate | Refus
 def _others(snapshot: Snapshot, member: Member, wanted: Candidate, *, forced: bool) -> tuple[Candidate, ...]:
     """Return what moves with the chosen release: the way back of those that left with it, else what is wanted.
 
-    P1 and P9: force is for what was named, so it takes nobody along; what failed is tried again by its own name only.
+    P1 and P9: force is for what was named, so it takes along nothing but that way back; what failed is tried again by
+    its own name only.
     """
     if is_way_back(member, wanted):
         moving = tuple(
@@ -385,11 +386,13 @@ def _others(snapshot: Snapshot, member: Member, wanted: Candidate, *, forced: bo
             for each in wayback.together(snapshot, member.service.name)
             if each.state.way_back is not None
         )
-    elif forced:
-        moving = ()
     else:
-        moving = tuple(each for each in candidates(snapshot) if rollout.quarantine_of(snapshot.state, (each,)) is None)
-    return tuple(each for each in moving if each.service != wanted.service)
+        moving = () if forced else candidates(snapshot)
+    return tuple(
+        each
+        for each in moving
+        if each.service != wanted.service and rollout.quarantine_of(snapshot.state, (each,)) is None
+    )
 
 
 def _cleared(snapshot: Snapshot, one: Candidate) -> Snapshot:

@@ -3,7 +3,7 @@
 A phase changes here and nowhere else. An event that the table does not allow raises `IllegalEvent` and changes nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -216,13 +216,9 @@ def resume(state: GroupState, limits: Limits, now: Instant) -> GroupState:
 
 
 def release_from_quarantine(state: GroupState, service: str, colour: Colour) -> GroupState:
-    """Forget the failed sets that hold a candidate of this service in this colour."""
-    kept = tuple(
-        failed
-        for failed in state.quarantined
-        if not any((one.service, one.colour) == (service, colour) for one in failed.candidates)
-    )
-    return state if len(kept) == len(state.quarantined) else replace(state, quarantined=kept)
+    """Forget that a candidate of this service failed in this colour; what failed together with it stays where it is."""
+    kept = _without(state.quarantined, lambda one: (one.service, one.colour) == (service, colour))
+    return state if kept == state.quarantined else replace(state, quarantined=kept)
 
 
 def quarantine_of(state: GroupState, candidates: tuple[Candidate, ...]) -> Quarantine | None:
@@ -283,6 +279,14 @@ def _entered(rollout: Rollout, to: Phase, limits: Limits, now: Instant) -> Rollo
         deadline_mono_s=now.mono_s + limit_s,
         approval_until_utc=until_utc,
     )
+
+
+def _without(quarantined: tuple[Quarantine, ...], is_forgiven: Callable[[Candidate], bool]) -> tuple[Quarantine, ...]:
+    left = (
+        replace(failed, candidates=tuple(one for one in failed.candidates if not is_forgiven(one)))
+        for failed in quarantined
+    )
+    return tuple(failed for failed in left if failed.candidates)
 
 
 def _with_failed(state: GroupState, failed: Quarantine) -> tuple[Quarantine, ...]:

@@ -724,6 +724,34 @@ def test_a_switch_takes_no_member_along_whose_release_has_failed() -> None:
     assert named.snapshot.state.quarantined == ()
 
 
+@pytest.mark.parametrize("force", [True, False])
+def test_what_failed_together_is_forgiven_by_its_own_name_only(force: bool) -> None:
+    """P9: the other release of a set that failed is not tried again because somebody wants this one."""
+    failed = Quarantine(BOTH, Outcome.ABORTED, "r1", EPOCH, "gate smoke of pay: home failed")
+    of = snapshot(old(PAY), old(SHOP), state=GroupState(None, 1, (failed,)))
+    answer = done(of, Verb.SWITCH, colour=GREEN, force=force, reason="it burns")
+    assert under_way(answer.snapshot).candidates == (candidate(),)
+    assert answer.snapshot.state.quarantined == (replace(failed, candidates=(candidate(of="pay"),)),)
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_a_way_back_that_failed_is_not_taken_along(force: bool) -> None:
+    """P1, P9: both were rolled back; whoever means one of them says nothing of the other."""
+    back = done(group(Phase.STEADY, moved(PAY), moved(SHOP)), Verb.ROLLBACK).snapshot
+    assert actives(back) == {"pay": BLUE, "shop": BLUE}
+    answer = done(back, Verb.SWITCH, colour=GREEN, force=force, reason="it burns")
+    assert under_way(answer.snapshot).candidates == (candidate(),)
+    assert [failed.candidates for failed in answer.snapshot.state.quarantined] == [(candidate(of="pay"),)]
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_a_way_back_that_did_not_fail_is_taken_along(force: bool) -> None:
+    """Rules 9 and 11: what left together comes back together."""
+    of = group(Phase.STEADY, moved(PAY), moved(SHOP))
+    answer = done(of, Verb.SWITCH, colour=BLUE, force=force, reason="it burns")
+    assert under_way(answer.snapshot).candidates == (candidate("r1", BLUE, "pay"), candidate("r1", BLUE))
+
+
 def test_force_does_not_wait_for_another_members_standby() -> None:
     """Rule 11: a group waits for a standby that is starting, and who forces means it."""
     starting = old(PAY, health={})

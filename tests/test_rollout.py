@@ -387,6 +387,13 @@ def test_naming_a_colour_forgives_the_sets_that_hold_it_and_no_others() -> None:
     assert rollout.release_from_quarantine(state, "cart", GREEN) is state
 
 
+def test_what_failed_together_with_a_forgiven_candidate_is_not_forgiven() -> None:
+    """P9: the rest of the set is tried again by its own name."""
+    both = Quarantine((candidate("r2", of="pay"), candidate("r2")), Outcome.ABORTED, "r1", EPOCH)
+    left = rollout.release_from_quarantine(GroupState(quarantined=(both,)), "shop", GREEN).quarantined
+    assert left == (replace(both, candidates=(candidate("r2", of="pay"),)),)
+
+
 def test_the_newest_failures_are_kept_when_there_are_too_many() -> None:
     state = GroupState()
     for number in range(rollout.QUARANTINES_KEPT + 1):

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from provider.commands import Command
 from provider.model import (
     Candidate,
     Colour,
@@ -161,8 +162,9 @@ class Witness:
                 self.approved[key] = (under_way.id, frozenset(under_way.candidates))
                 self.clocks[key].waiting_left_s = longest(taken.after, Phase.WAITING)
             case Verb.SWITCH:
-                for one in under_way.candidates if under_way else ():
-                    self._forgive(key, one.service, one.colour)
+                before = taken.before.state.rollout
+                if under_way is not None and (before is None or before.id != under_way.id):
+                    self._chosen(taken.by, key, under_way)
             case Verb.RETRY:
                 for member in taken.before.members:
                     name, active = member.service.name, member.state.active
@@ -178,6 +180,14 @@ class Witness:
                         and (way.colour, way.release) == (one.colour, one.release)
                     ):
                         del self.ways[name]
+
+    def _chosen(self, given: Command, key: str, under_way: Rollout) -> None:
+        """P1, P9: what was named may be forced, and tried again; what moves along has not failed."""
+        for one in under_way.candidates:
+            if one.service != given.service:
+                assert not self.is_quarantined(key, [one])
+                assert not given.force or self.is_way(one)
+            self._forgive(key, one.service, one.colour)
 
     def _began(self, taken: Taken, under_way: Rollout) -> None:
         """P9: nothing that failed begins again by itself, and nothing that is held begins at all."""
@@ -587,7 +597,8 @@ class Witness:
 
     def _forgive(self, key: str, name: str, colour: Colour) -> None:
         self.failed[key] = [
-            failed for failed in self.failed[key] if all((one.service, one.colour) != (name, colour) for one in failed)
+            frozenset(one for one in failed if (one.service, one.colour) != (name, colour))
+            for failed in self.failed[key]
         ]
 
 
