@@ -195,15 +195,17 @@ def approve(state: GroupState, approval: Approval, limits: Limits) -> GroupState
 
 
 def hold(state: GroupState, *, held: bool, limits: Limits, now: Instant) -> GroupState:
-    """Stop the deadline's clock while a rollout is held, and give its phase the whole time again afterwards."""
+    """Stop a rollout's clocks while it is held, and give its phase and an approval their whole time again afterwards.
+
+    The date of an approval goes at once, not when the rollout goes on: that may first be seen by another process.
+    """
     rollout = state.rollout
     if rollout is None or rollout.is_switched or held == (rollout.deadline_mono_s is None):
         return state
     if held:
-        return replace(state, rollout=replace(rollout, deadline_mono_s=None))
+        stopped = replace(rollout, deadline_mono_s=None, approval_until_utc=None, asked=False, reminded=False)
+        return replace(state, rollout=stopped)
     anew = replace(rollout, waiting_left_s=limits[Phase.WAITING])
-    if rollout.phase is Phase.APPROVAL:  # elsewhere the date stays: nothing would commit another one
-        anew = replace(anew, approval_until_utc=None, asked=False, reminded=False)
     return replace(state, rollout=_entered(anew, rollout.phase, limits, now))
 
 
@@ -212,6 +214,8 @@ def resume(state: GroupState, limits: Limits, now: Instant) -> GroupState:
     if state.rollout is None:
         return state
     anew = replace(state.rollout, waiting_left_s=limits[Phase.WAITING])
+    if anew.phase is Phase.APPROVAL and anew.approval_until_utc is None:  # it was held, and may be still
+        return replace(state, rollout=replace(anew, entered_mono_s=now.mono_s, deadline_mono_s=None))
     return replace(state, rollout=_entered(anew, anew.phase, limits, now))
 
 
@@ -264,7 +268,7 @@ def _left(rollout: Rollout, now: Instant) -> Rollout:
 
 
 def _entered(rollout: Rollout, to: Phase, limits: Limits, now: Instant) -> Rollout:
-    until_utc = rollout.approval_until_utc
+    until_utc = None if to is Phase.SHIFTING else rollout.approval_until_utc  # what was approved waits for nobody
     if to in _SHARE_A_LIMIT:
         limit_s = rollout.waiting_left_s
     elif to is Phase.APPROVAL:

@@ -275,6 +275,20 @@ def test_hold_freezes_a_rollout_at_its_last_moment() -> None:
     assert reconcile(seen_again(held, plan), at(99999.0)).decisions == ()
 
 
+def test_a_hold_lifts_the_date_of_an_approval_and_says_so_once() -> None:
+    """Rules 2 and 14: who waited for it finds in the history why it has another date."""
+    manual = shop(runs(NEW), approval_is_manual=True)
+    asked = seen_again(snapshot(manual), reconcile(snapshot(manual), at(1000.0)))
+    held = replace(asked, members=tuple(replace(one, service=replace(one.service, hold=True)) for one in asked.members))
+    plan = reconcile(held, at(1001.0))
+    assert [(row.event, row.detail) for row in plan.decisions] == [
+        ("approval-held", "shop has hold: true; remove it to go on")
+    ]
+    assert reconcile(seen_again(held, plan), at(99999.0)).decisions == ()
+    freed = seen_again(asked, plan)
+    assert events(reconcile(freed, at(99999.0))) == ["approval-wanted"]
+
+
 # --- the ends of a rollout ------------------------------------------------------------------------------------------
 
 

@@ -271,14 +271,41 @@ def test_hold_stops_the_clock_and_gives_the_whole_time_again(phase: Phase) -> No
     assert times(freed) == (9000.0, 9000.0 + whole_s)
 
 
-def test_an_approval_that_was_held_gets_another_date_and_is_asked_for_again() -> None:
-    """Rule 2."""
+@pytest.mark.parametrize("events", [(), (Event.GATES_LOST,), (Event.GATES_LOST, Event.READY)], ids=str)
+@pytest.mark.parametrize("restarted", [False, True])
+def test_an_approval_that_was_held_gets_another_date_and_is_asked_for_again(
+    events: tuple[Event, ...], restarted: bool
+) -> None:
+    """Rules 2 and 14: whatever phase it was held in, and though the hold ended while the daemon was down."""
     asked = in_phase(Phase.APPROVAL)
     asked = replace(asked, rollout=replace(under_way(asked), asked=True, reminded=True))
+    for event in events:
+        asked = advanced(asked, event)
     held = rollout.hold(asked, held=True, limits=LIMITS, now=at(1500.0))
-    freed = under_way(rollout.hold(held, held=False, limits=LIMITS, now=at(200_000.0)))
-    assert freed.approval_until_utc == at(200_000.0 + 86400.0).utc
-    assert (freed.asked, freed.reminded) == (False, False)
+    assert under_way(held).approval_until_utc is None
+    if restarted:
+        held = rollout.resume(held, LIMITS, at(200_000.0))
+    freed = rollout.hold(held, held=False, limits=LIMITS, now=at(200_000.0))
+    for event in (Event.READY, Event.TESTED):
+        freed = freed if (rollout.phase(freed), event) not in rollout.TABLE else advanced(freed, event, 200_000.0)
+    assert rollout.phase(freed) is Phase.APPROVAL
+    assert under_way(freed).approval_until_utc == at(200_000.0 + 86400.0).utc
+    assert times(freed) == (200_000.0, 200_000.0 + 86400.0)
+    assert (under_way(freed).asked, under_way(freed).reminded) == (False, False)
+
+
+def test_a_rollout_that_is_held_for_an_approval_is_held_after_a_restart() -> None:
+    """Rules 2 and 14: it has no date that could pass before it is known whether it still is."""
+    held = rollout.hold(in_phase(Phase.APPROVAL), held=True, limits=LIMITS, now=at(1500.0))
+    resumed = rollout.resume(held, LIMITS, at(3.0))
+    assert times(resumed) == (3.0, None)
+    assert under_way(resumed).approval_until_utc is None
+
+
+def test_what_was_approved_has_no_date_any_more() -> None:
+    """P10: should its gates be lost, an approval that is wanted again has its whole time."""
+    again = advanced(in_phase(Phase.SHIFTING), Event.GATES_LOST)
+    assert under_way(again).approval_until_utc is None
 
 
 @pytest.mark.parametrize("phase", AFTER_SWITCH)

@@ -599,6 +599,23 @@ def test_rule_14_an_approval_keeps_its_date(down_s: float, outcome: Outcome | No
         assert under_way.approval_until_utc == before.approval_until_utc
 
 
+def test_rule_14_an_approval_has_no_date_while_its_rollout_is_held() -> None:
+    """Rules 2 and 14, P10: it was asked for, its smoke tests changed, and it is held until long after its date."""
+    player = after(*BLUE_RUNS, edit(approval_is_manual=True), deploy("r2"))
+    go_on(player, let(silent=frozenset({"r2"})), edit(smoke_tests=(SmokeTest("home"),)))
+    assert phase(player) is Phase.TESTING
+    go_on(player, edit(hold=True), seconds=90_000.0)
+    player.world.edit("shop", hold=False)
+    player.world.restart(mono_s=5.0)
+    go_on(player, let())
+    player.rest(15.0)
+    assert phase(player) is Phase.TESTING
+    go_on(player, let(silent=frozenset()), seconds=80_000.0)
+    assert phase(player) is Phase.APPROVAL
+    go_on(player, seconds=10_000.0)
+    assert player.ended["shop", "r2", "expired"] == 1
+
+
 # --- 15 -------------------------------------------------------------------------------------------------------------
 
 

@@ -565,6 +565,8 @@ class Witness:
     def _enter(self, key: str, under_way: Rollout, snapshot: Snapshot) -> None:
         clock, to = self.clocks[key], under_way.phase
         clock.phase, clock.since_mono_s, clock.is_held = to, self.world.mono_s, False
+        if to is Phase.SHIFTING:
+            clock.approval_until_utc = None
         if to in {Phase.WAITING, Phase.SHIFTING}:
             clock.limit_s = clock.waiting_left_s
         elif to is Phase.APPROVAL:
@@ -575,17 +577,15 @@ class Witness:
             clock.limit_s = longest(snapshot, to)
 
     def _hold(self, key: str, snapshot: Snapshot) -> None:
-        """Rule 2: a held rollout has no deadline; let go, its phase has its whole time again."""
+        """Rule 2: a held rollout has no deadline, nor has its approval; let go, both have their whole time again."""
         under_way, clock = snapshot.state.rollout, self.clocks.get(key)
         if under_way is None or clock is None or under_way.phase not in BEFORE_SWITCH:
             return
         held = self.is_stopped(snapshot)
         if held and not clock.is_held:
-            clock.is_held = True
+            clock.is_held, clock.approval_until_utc = True, None
         elif clock.is_held and not held:
             clock.waiting_left_s = longest(snapshot, Phase.WAITING)
-            if clock.phase is Phase.APPROVAL:
-                clock.approval_until_utc = None
             self._enter(key, under_way, snapshot)
 
     def is_stopped(self, snapshot: Snapshot) -> bool:

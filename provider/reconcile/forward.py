@@ -8,6 +8,7 @@ from provider.gates import assess, new_smoke_evidence, smoke_evidence, smoke_run
 from provider.model import (
     Candidate,
     Gate,
+    GroupState,
     Instant,
     Phase,
     Rollout,
@@ -32,9 +33,18 @@ NEXT: dict[Phase, Event] = {
 
 
 def hold_rollout(snapshot: Snapshot, now: Instant) -> Taken | None:
-    """Rule 2: `hold` and `pause` stop forward rollouts where they are, and their deadline with them."""
-    state = rollout.hold(snapshot.state, held=held_by(snapshot) is not None, limits=limits(snapshot), now=now)
-    return None if state is snapshot.state else (replace(snapshot, state=state), ())
+    """Rule 2: `hold` and `pause` stop forward rollouts where they are, and their clocks with them.
+
+    An approval keeps its date over a restart (rule 14) and not over a hold: nobody could have switched by then.
+    """
+    under_way, reason = snapshot.state.rollout, held_by(snapshot)
+    state = rollout.hold(snapshot.state, held=reason is not None, limits=limits(snapshot), now=now)
+    if under_way is None or state is snapshot.state:
+        return None
+    told = (
+        rows(under_way, "approval-held", under_way.phase, now, detail=reason) if _loses_date(under_way, state) else ()
+    )
+    return replace(snapshot, state=state), told
 
 
 def end_unwanted(snapshot: Snapshot, now: Instant) -> Taken | None:
@@ -197,6 +207,10 @@ def to_test(snapshot: Snapshot) -> tuple[SmokeRun, ...]:
         if run is not None and smoke_evidence(member, one, under_way) is None:
             found.append(run)
     return tuple(found)
+
+
+def _loses_date(before: Rollout, state: GroupState) -> bool:
+    return before.approval_until_utc is not None and state.rollout is not None and not state.rollout.approval_until_utc
 
 
 def _say(snapshot: Snapshot, under_way: Rollout, event: str, now: Instant) -> Taken:
