@@ -336,6 +336,9 @@ def _pause(snapshot: Snapshot, given: Command, now: Instant) -> Done:
     if snapshot.state.paused is not None:
         return Done(snapshot, (), f"{given.service} was paused by {snapshot.state.paused.actor}", already=True)
     state = replace(snapshot.state, paused=Pause(given.actor, given.reason, now.utc))
+    for member in snapshot.members:  # else one that is yet to be decided would not take it along to another group
+        if member.state.active is None:
+            snapshot = with_state(snapshot, member, replace(member.state, group=member.service.group))
     return Done(replace(snapshot, state=state), (_told("paused", given, now),), f"{given.service} is paused")
 
 

@@ -225,6 +225,13 @@ def release_from_quarantine(state: GroupState, service: str, colour: Colour) -> 
     return state if kept == state.quarantined else replace(state, quarantined=kept)
 
 
+def join(state: GroupState, left: GroupState, service: str) -> GroupState:
+    """Let a service bring along from the group it has left that it is paused, and what failed of it."""
+    kept = _without(state.quarantined, lambda one: one.service == service)  # of an earlier time here
+    brought = tuple(failed for failed in left.quarantined if any(one.service == service for one in failed.candidates))
+    return replace(state, paused=state.paused or left.paused, quarantined=(*kept, *brought)[-QUARANTINES_KEPT:])
+
+
 def quarantine_of(state: GroupState, candidates: tuple[Candidate, ...]) -> Quarantine | None:
     """Return the failed set that has all of these candidates: a part of it is not tried by itself either.
 

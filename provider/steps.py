@@ -115,7 +115,8 @@ def with_state(snapshot: Snapshot, member: Member, state: ServiceState) -> Snaps
 def with_first_colour(snapshot: Snapshot, member: Member, colour: Colour) -> Snapshot:
     """Rule 1: give a service its first active colour; what stands by at that moment is settled, not wanted."""
     settled = ByColour(member.observed.blue.releases, member.observed.green.releases)
-    state = replace(member.state, active=colour, undecided=False, wish=member.service.active, settled=settled)
+    of = member.service
+    state = replace(member.state, active=colour, undecided=False, wish=of.active, settled=settled, group=of.group)
     return with_state(snapshot, member, state)
 
 
@@ -131,6 +132,17 @@ def switch(snapshot: Snapshot, moving: Iterable[Candidate], by: str | None, now:
         state = rollout.switch(member.state, one, by, now)
         snapshot = with_state(snapshot, member, state)
     return snapshot
+
+
+def end_regrouped(snapshot: Snapshot, now: Instant) -> Taken:
+    """Rules 11 and 12: changed membership supersedes a rollout; it is withdrawn when the file has none of them."""
+    if snapshot.members:
+        detail = f"the group now has the members {', '.join(names(snapshot))}"
+    elif snapshot.gone:
+        detail = f"the file has moved {', '.join(sorted(snapshot.gone))} to another group"
+    else:
+        return advance(snapshot, Event.WITHDRAWN, now, "the file has no service here any more")
+    return advance(snapshot, Event.SUPERSEDED, now, detail)
 
 
 def names(snapshot: Snapshot) -> tuple[str, ...]:

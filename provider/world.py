@@ -205,8 +205,16 @@ class World:
             entry.member(fetched=fetched.by_pollers, applied=self.traefiks.applied(entry.service, fetched_mono_s))
             for entry in (self.entries[name] for name in self.members.get(key, ()))
         )
+        state = self.groups.get(key, GroupState())
+        was = state.rollout.members if state.rollout else ()
+        moved = [one for one in members if one.state.group != one.service.group]
+        was_in = {one.service.name: _key(one.service.name, one.state.group) for one in moved}
         return Snapshot(
-            members=members, state=self.groups.get(key, GroupState()), docker_connected=self.docker.connected
+            members=members,
+            state=state,
+            docker_connected=self.docker.connected,
+            left={name: self.groups[before] for name, before in was_in.items() if before in self.groups},
+            gone=frozenset(name for name in was if name in self.entries and name not in self.members.get(key, ())),
         )
 
     def adopt(self, key: str, plan: Plan) -> None:
@@ -308,7 +316,11 @@ def changes(before: Desired | None, after: Desired) -> frozenset[str]:
 
 def group_key(service: Service) -> str:
     """Name the rollout group of a service. A service's own name holds no @, so a group of many cannot be mistaken."""
-    return f"@{service.group}" if service.group else service.name
+    return _key(service.name, service.group)
+
+
+def _key(name: str, group: str | None) -> str:
+    return f"@{group}" if group else name
 
 
 def _names(service: Service) -> set[tuple[str, str]]:

@@ -515,6 +515,63 @@ def test_rule_11_each_member_moves_to_its_own_standby_and_one_without_a_candidat
     assert player.ended["shop", "r2", "superseded"] == 1, "changed membership supersedes"
 
 
+@pytest.mark.parametrize("fields", [{"approval_is_manual": True}, {"watch_s": 900.0}], ids=["before", "after"])
+@pytest.mark.parametrize("group", [None, "store"])
+def test_rule_11_changed_membership_supersedes_also_the_rollout_of_a_service_that_moves(
+    fields: dict[str, Any], group: str | None
+) -> None:
+    """Rule 11: before the switch and after it, without quarantine."""
+    player = after(*BLUE_RUNS, edit(group=group, **fields), deploy("r2"))
+    under_way = rollout(player)
+    assert under_way is not None
+    go_on(player, edit(group="other"))
+    assert player.ended == {("shop", "r2", "superseded"): 1}
+    assert quarantined(player) == []
+    assert (rollout(player) is None) is under_way.is_switched
+
+
+@pytest.mark.parametrize(("before", "then"), [(None, "store"), ("store", None), ("store", "other")])
+def test_rule_11_a_service_that_changes_its_group_stays_paused(before: str | None, then: str | None) -> None:
+    """Rules 2 and 11: an edit never lifts what an operator said; `resume` does, and then it stays lifted."""
+    player = after(*BLUE_RUNS, edit(group=before))
+    commanded(player, Verb.PAUSE, reason="inventory")
+    go_on(player, edit(group=then), deploy("r2"))
+    held = wanted.held_by(player.world.snapshot(group_of(player.world.services["shop"])))
+    assert held == "paused by ann (inventory); go on with: bluegreen resume shop"
+    commanded(player, Verb.RESUME)
+    go_on(player)
+    assert state(player).active is GREEN
+    go_on(player, edit(group=before), seconds=200.0)
+    go_on(player, deploy("r3", BLUE))
+    assert state(player).active is BLUE
+
+
+def test_rule_11_a_service_that_is_not_decided_yet_stays_paused_too() -> None:
+    """Rules 1, 2 and 11."""
+    player = after(write(group="store"), deploy("r1", BLUE), deploy("r2"), World.connect)
+    commanded(player, Verb.PAUSE)
+    go_on(player, edit(group="other", active=Wish.BLUE), edit(active=Wish.AUTO), deploy("r3"))
+    assert state(player).active is BLUE
+    assert rollout(player) is None
+    commanded(player, Verb.RESUME)
+    go_on(player)
+    assert state(player).active is GREEN
+
+
+def test_rule_11_what_failed_goes_along_and_what_was_forgiven_elsewhere_does_not_come_back() -> None:
+    """Rule 11, P9: it is not tried again because its group has another name."""
+    player = after(*GROUP_RUNS, let(sick=frozenset({"r2"})), deploy("r2"), deploy("r2", name="pay"))
+    commanded(player, Verb.ABORT)
+    go_on(player, let(sick=frozenset()), edit(group=None))
+    together = [("pay", "r2"), ("shop", "r2")]
+    assert (quarantined(player), quarantined(player, "pay")) == ([together], [together])
+    commanded(player, Verb.RETRY)
+    go_on(player, seconds=200.0)
+    assert (state(player).active, state(player, "pay").active) == (GREEN, BLUE)
+    go_on(player, edit(group="store"))
+    assert quarantined(player) == [[("pay", "r2")]]
+
+
 # --- 12 -------------------------------------------------------------------------------------------------------------
 
 TESTED = {"smoke_tests": (SmokeTest("home"),), "approval_is_manual": True}

@@ -15,6 +15,7 @@ from provider.model import (
     Health,
     HealthCheck,
     Instant,
+    Pause,
     Phase,
     Plan,
     Probe,
@@ -108,6 +109,20 @@ def test_a_service_that_changes_its_group_touches_both() -> None:
     assert of.load(desired(service(group="b"), service("pay", group="a")), LATER) == {"@a", "@b"}
     assert [one.service.name for one in of.snapshot("@a").members] == ["pay"]
     assert of.snapshot("@gone").members == ()
+
+
+def test_a_snapshot_tells_which_group_a_member_left_and_which_member_left_its_rollout() -> None:
+    """Rule 11: what was decided there goes along with it, and the rollout there is superseded."""
+    noted = ServiceState(active=BLUE, group="a")
+    left = GroupState(under_way(), paused=Pause("ann", None, EPOCH))
+    of = world(service(group="b"), docker=False, stored=Stored({"shop": noted}, {"@a": left}, {}, None, 7))
+    assert of.snapshot("@b").left == {"shop": of.groups["@a"]}
+    assert of.snapshot("@a").gone == {"shop"}
+    assert (of.snapshot("@a").left, of.snapshot("@b").gone) == ({}, frozenset())
+    of.adopt("@b", Plan(GroupState(), {"shop": replace(noted, group="b")}))
+    assert of.snapshot("@b").left == {}
+    of.load(desired(), LATER)
+    assert of.snapshot("@a").gone == frozenset()
 
 
 def test_a_group_and_a_service_of_one_name_are_two_groups() -> None:

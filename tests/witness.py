@@ -27,7 +27,7 @@ from provider.model import (
     Verb,
     Wish,
 )
-from tests.worlds import Taken, World
+from tests.worlds import Taken, World, group_of
 
 BEFORE_SWITCH = frozenset({Phase.WAITING, Phase.TESTING, Phase.APPROVAL, Phase.SHIFTING})
 EARLY_S = 1e-3
@@ -80,6 +80,8 @@ class Witness:
         self.approved: dict[str, tuple[str, frozenset[Candidate]]] = {}
         self.checks: dict[tuple[str, ServerKey], list[tuple[float, Health]]] = defaultdict(list)
         self.errors_before: dict[str, dict[str, set[str]]] = {}
+        self.home: dict[str, str] = {}
+        self.paused: set[str] = set()
         self.begun = 0
 
     # --- what is told to it -----------------------------------------------------------------------------------------
@@ -111,10 +113,13 @@ class Witness:
     def rested(self) -> None:
         """See what runs now that everything is decided."""
         for key in self.world.group_keys():
-            self._hold(key, self.world.snapshot(key))
+            snapshot = self.world.snapshot(key)
+            self._hold(key, snapshot)
+            self._stays_paused(snapshot)
         for name, written in self.world.services.items():
             active = self.active(name)
             assert active is None or self.named[name] is written.active
+            assert active is None or self.home[name] == group_of(written)
             if active is not None and self.running(name, active):
                 self.ran[name] = self.running(name, active)
 
@@ -147,6 +152,30 @@ class Witness:
                     self._forgive(taken.group, row.service, wish.colour)
             elif row.event == "first-sight":
                 self.named[row.service] = self.world.services[row.service].active
+                self.home[row.service] = taken.group
+            elif row.event == "regrouped":
+                self._regrouped(taken, row.service)
+
+    def _regrouped(self, taken: Taken, name: str) -> None:
+        """P9, rule 11: what failed of a service goes along with it; what others left behind is not said of it."""
+        key, before = taken.group, self.home[name]
+        assert before != key
+        others = [one.service.name for one in taken.before.members if one.service.name != name]
+        if all(self.home.get(one, key) != key for one in others):
+            self.failed[key] = []
+            self.paused -= {one for one, home in self.home.items() if home == key}
+        for colour in Colour:
+            self._forgive(key, name, colour)
+        self.failed[key] += [failed for failed in self.failed[before] if any(one.service == name for one in failed)]
+        self.home[name] = key
+
+    def _stays_paused(self, snapshot: Snapshot) -> None:
+        """Rule 2: who is paused stays so until `resume`, whatever is edited; a group is when one of its members is."""
+        members = {one.service.name for one in snapshot.members}
+        if members:
+            assert (snapshot.state.paused is not None) is bool(members & self.paused)
+        if members & self.paused:
+            self.paused |= members
 
     def _obeyed(self, taken: Taken) -> None:
         """Note what operators said."""
@@ -161,25 +190,36 @@ class Witness:
                 }
                 self.approved[key] = (under_way.id, frozenset(under_way.candidates))
                 self.clocks[key].waiting_left_s = longest(taken.after, Phase.WAITING)
+            case Verb.PAUSE:
+                self._paused(key, taken.before)
+            case Verb.RESUME if taken.rows[0].event == "resumed":
+                self.paused -= {one.service.name for one in taken.before.members}
+                self.paused -= {name for name, home in self.home.items() if home == key}
             case Verb.SWITCH:
                 before = taken.before.state.rollout
                 if under_way is not None and (before is None or before.id != under_way.id):
                     self._chosen(taken.by, key, under_way)
             case Verb.RETRY:
-                for member in taken.before.members:
-                    name, active = member.service.name, member.state.active
-                    if active is None:
-                        continue
-                    one = Candidate(name, active.other, self.release(name, active.other))
-                    if not self.is_quarantined(key, [one]) and member.state.override is None:
-                        continue
-                    self._forgive(key, name, one.colour)
-                    if (
-                        (way := self.ways.get(name))
-                        and way.release
-                        and (way.colour, way.release) == (one.colour, one.release)
-                    ):
-                        del self.ways[name]
+                self._retried(key, taken.before)
+
+    def _paused(self, key: str, before: Snapshot) -> None:
+        for member in before.members:
+            self.paused.add(member.service.name)
+            if member.state.active is None:
+                self.home[member.service.name] = key
+
+    def _retried(self, key: str, before: Snapshot) -> None:
+        """What is tried again passes every gate, also where it was the way back."""
+        for member in before.members:
+            name, active = member.service.name, member.state.active
+            if active is None:
+                continue
+            one = Candidate(name, active.other, self.release(name, active.other))
+            if not self.is_quarantined(key, [one]) and member.state.override is None:
+                continue
+            self._forgive(key, name, one.colour)
+            if self.is_way(one):
+                del self.ways[name]
 
     def _chosen(self, given: Command, key: str, under_way: Rollout) -> None:
         """P1, P9: what was named may be forced, and tried again; what moves along has not failed."""
@@ -297,7 +337,7 @@ class Witness:
         for one in under_way.candidates:
             self._is_proven(taken, under_way, one)
         for member in taken.before.members:
-            if member.service.name not in moved:
+            if member.service.name not in moved and not under_way.forced:
                 self._is_not_on_the_way(member.service, member.state.active)
         for one in under_way.candidates:
             self._leave(one.service, one.colour, (taken.group, under_way.id))

@@ -430,7 +430,21 @@ class World:
             for name, each in sorted(self.services.items())
             if group_of(each) == key
         )
-        return Snapshot(members, self.groups.get(key, GroupState()), self.docker_connected)
+        state = self.groups.get(key, GroupState())
+        was_in = {each.service.name: group_of(replace(each.service, group=each.state.group)) for each in members}
+        return Snapshot(
+            members,
+            state,
+            self.docker_connected,
+            left={
+                name: self.groups[before] for name, before in was_in.items() if before != key and before in self.groups
+            },
+            gone=frozenset(
+                name
+                for name in (state.rollout.members if state.rollout else ())
+                if name in self.services and group_of(self.services[name]) != key
+            ),
+        )
 
     def is_switched(self, key: str) -> bool:
         """Tell whether a group has a rollout that is confirming or watching."""

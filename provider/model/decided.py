@@ -148,7 +148,8 @@ class ServiceState:
 
     `settled` holds for each colour the releases that `active: auto` does not want (again): those it ran when it
     last had traffic, and those found standing by at first sight. `wish` is the effective `active` last acted on.
-    `undecided` is kept once both colours were seen running at first sight: one that stops does not settle it.
+    `undecided` is kept once both colours were seen running at first sight: one that stops does not settle it. `group`
+    is the one that the file named when that was last acted on.
     """
 
     active: Colour | None = None
@@ -160,6 +161,7 @@ class ServiceState:
     switched_utc: datetime | None = None
     override: Override | None = None
     lease: Lease | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

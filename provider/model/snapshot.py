@@ -32,11 +32,17 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The whole world of one rollout group at one moment; members are sorted by name."""
+    """The whole world of one rollout group at one moment; members are sorted by name.
+
+    `left` has, for each member that the file has moved here and that is yet to be acted on, what was decided about its
+    group before. `gone` are the members of the rollout under way that the file has moved to another group.
+    """
 
     members: tuple[Member, ...]
     state: GroupState
     docker_connected: bool = True
+    left: Mapping[str, GroupState] = field(default_factory=dict)
+    gone: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

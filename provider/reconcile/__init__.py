@@ -22,6 +22,7 @@ Rule: TypeAlias = Callable[[Snapshot, Instant], Taken | None]
 STEPS_MOST = 1000
 
 RULES: tuple[Rule, ...] = (
+    services.follow_group,
     services.decide_first_sight,
     services.follow_wish,
     services.lift_override,

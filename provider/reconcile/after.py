@@ -3,7 +3,7 @@
 from provider import watching, wayback
 from provider.model import Instant, Member, Phase, Rollout, Snapshot, Trigger
 from provider.rollout import Event
-from provider.steps import Taken, advance, names
+from provider.steps import Taken, advance, end_regrouped, names
 from provider.wanted import member_of, other_colour
 
 
@@ -12,10 +12,8 @@ def end_changed(snapshot: Snapshot, now: Instant) -> Taken | None:
     under_way = snapshot.state.rollout
     if under_way is None or not under_way.is_switched:
         return None
-    if not snapshot.members:
-        return advance(snapshot, Event.WITHDRAWN, now, "the file has no service here any more")
     if under_way.members != names(snapshot):
-        return advance(snapshot, Event.SUPERSEDED, now, f"the group now has the members {', '.join(names(snapshot))}")
+        return end_regrouped(snapshot, now)
     chosen = other_colour(snapshot)
     return advance(snapshot, Event.SUPERSEDED, now, f"the file names the other colour of {chosen}") if chosen else None
 

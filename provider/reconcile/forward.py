@@ -20,7 +20,7 @@ from provider.model import (
 )
 from provider.reconcile.services import source
 from provider.rollout import Event
-from provider.steps import Taken, advance, names, rows, switch, with_rollout
+from provider.steps import Taken, advance, end_regrouped, names, rows, switch, with_rollout
 from provider.steps import begin as begin_rollout
 from provider.wanted import candidates, held_by, holding_up, limits, member_of, quarantine, shut
 
@@ -52,10 +52,8 @@ def end_unwanted(snapshot: Snapshot, now: Instant) -> Taken | None:
     under_way = snapshot.state.rollout
     if under_way is None or under_way.is_switched:
         return None
-    if not snapshot.members:
-        return advance(snapshot, Event.WITHDRAWN, now, "the file has no service here any more")
     if under_way.members != names(snapshot):
-        return advance(snapshot, Event.SUPERSEDED, now, f"the group now has the members {', '.join(names(snapshot))}")
+        return end_regrouped(snapshot, now)
     wanted = candidates(snapshot)
     if under_way.trigger is Trigger.COMMAND:  # what others of the group want has to wait for what was commanded
         named = {one.service for one in under_way.candidates}

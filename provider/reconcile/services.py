@@ -19,6 +19,24 @@ from provider.steps import Taken, advance, with_first_colour, with_state
 from provider.wanted import candidate_of
 
 
+def follow_group(snapshot: Snapshot, now: Instant) -> Taken | None:
+    """Rules 2 and 11, P9: a service that changes its group takes along that it is paused, and what failed of it.
+
+    What has stood in a group since all of its members left is not said of those that come.
+    """
+    come = [member for member in snapshot.members if _comes(snapshot, member)]
+    if not come:
+        return None
+    member, state = come[0], snapshot.state
+    name, before, group = member.service.name, member.state.group, member.service.group
+    if len(come) == len(snapshot.members):
+        state = replace(state, paused=None, quarantined=())
+    joined = rollout.join(state, snapshot.left[name], name)
+    detail = f"group: {before or 'none'} -> {group or 'none'}"
+    row = Decision(now.utc, name, "regrouped", trigger=Trigger.FILE, detail=detail)
+    return replace(with_state(snapshot, member, replace(member.state, group=group)), state=joined), (row,)
+
+
 def decide_first_sight(snapshot: Snapshot, now: Instant) -> Taken | None:
     """Rule 1: a service the store never knew gets its active colour; what then stands by is settled, not wanted."""
     for member in snapshot.members:
@@ -167,6 +185,14 @@ def _without_override(snapshot: Snapshot, member: Member, now: Instant, colour: 
         detail=detail,
     )
     return with_state(snapshot, member, replace(member.state, override=None)), (row,)
+
+
+def _comes(snapshot: Snapshot, member: Member) -> bool:
+    """Tell whether a member is yet to bring along what was decided in the group that it has left."""
+    left = snapshot.left.get(member.service.name)
+    if left is None or member.state.group == member.service.group:
+        return False
+    return member.state.active is not None or left.paused is not None
 
 
 def _running(member: Member) -> list[Colour]:
