@@ -136,13 +136,15 @@ class Entry:
         before = self.checks.get(probe.key, Checks())
         match result:
             case Result.PASS:
-                kept = (*before.passed_mono_s, started_mono_s)[-probe.check.healthy_after :]
+                kept = (*before.passed_mono_s, started_mono_s)[-probe.check.passes_noted :]
                 verdict = self.probed.get(probe.key)
                 is_healthy = verdict is not None and verdict.health is Health.HEALTHY
-                self.checks[probe.key] = Checks(None if is_healthy else before.failed_mono_s, kept)
+                self.checks[probe.key] = replace(
+                    before, failed_mono_s=None if is_healthy else before.failed_mono_s, passed_mono_s=kept
+                )
             case Result.FAIL:
                 first = started_mono_s if before.failed_mono_s is None else before.failed_mono_s
-                self.checks[probe.key] = Checks(first)
+                self.checks[probe.key] = Checks(first, failed_last_mono_s=started_mono_s)
             case Result.ERROR:
                 return False
             case _:

@@ -15,12 +15,14 @@ DOCKER_PATIENCE_S = 90.0
 class Failing:
     """An active colour that has fewer servers than it needs, `since_mono_s`; `reason` says so in words.
 
-    It is `recovering` while the last check of a server that failed has passed.
+    It is `recovering` while the last check of a server that failed has passed. `still_mono_s` is until when each of
+    them was seen to fail, None where no check tells.
     """
 
     since_mono_s: float
     reason: str
     is_recovering: bool = False
+    still_mono_s: float | None = None
 
 
 def unconfirmed(member: Member) -> str | None:
@@ -102,13 +104,19 @@ def failing(member: Member) -> Failing | None:
         since.append(observed.changed_mono_s)
     causes = [f"{server.url}: {assess(member, server).cause}" for server in unhealthy]
     told = "; ".join(causes) or f"{len(observed.staying)} servers left"
-    recovering = any((checks := member.checks.get(server.key)) and checks.passed_mono_s for server in unhealthy)
+    checks = [found for server in unhealthy if (found := member.checks.get(server.key))]
+    recovering = any(each.passed_mono_s for each in checks)
+    still = min((each.failed_last_mono_s for each in checks if each.failed_last_mono_s is not None), default=None)
     reason = f"{active} has {able} of at least {needed} servers (minServers): {told}"
-    return Failing(max(since), reason, is_recovering=recovering)
+    return Failing(max(since), reason, is_recovering=recovering, still_mono_s=still)
 
 
-def bears(member: Member, since_mono_s: float, now: Instant) -> tuple[bool, float | None]:
-    """Tell whether every server of the way back passed after a moment, and when time alone may change that."""
+def bears(member: Member, found: Failing, now: Instant) -> tuple[bool, float | None]:
+    """Tell whether every server of the way back passed since, and when time alone may change that.
+
+    The active colour must have failed after the first of these passes as well: when an outage that both shared is over,
+    the way back may be checked first, and with `healthyAfter: 1` a single pass would decide.
+    """
     back = member.state.way_back
     if back is None:
         return False, None
@@ -117,12 +125,14 @@ def bears(member: Member, since_mono_s: float, now: Instant) -> tuple[bool, floa
         if assess(member, server).health is not Health.HEALTHY:
             return False, None
         checks = member.checks.get(server.key)
-        passes = [at for at in checks.passed_mono_s if at > since_mono_s] if checks else []
+        passes = [at for at in checks.passed_mono_s if at > found.since_mono_s] if checks else []
         if server.key in member.health:
             if len(passes) < member.service.health_check.healthy_after:
                 return False, None
-        elif now.mono_s < since_mono_s + DOCKER_PATIENCE_S:
-            wake_mono_s = since_mono_s + DOCKER_PATIENCE_S
+            if found.still_mono_s is not None and found.still_mono_s <= passes[0]:
+                return False, None
+        elif now.mono_s < found.since_mono_s + DOCKER_PATIENCE_S:
+            wake_mono_s = found.since_mono_s + DOCKER_PATIENCE_S
     return wake_mono_s is None, wake_mono_s
 
 

@@ -17,6 +17,7 @@ from provider.model import (
     Deadlines,
     Gate,
     Health,
+    HealthCheck,
     Member,
     Outcome,
     Phase,
@@ -371,6 +372,25 @@ def test_rule_8_a_shared_outage_rolls_nothing_back_and_the_watch_ends() -> None:
     go_on(player, seconds=300.0)
     assert (state(player).active, phase(player)) == (GREEN, Phase.STEADY)
     assert player.ended["shop", "r2", "switched"] == 1
+
+
+@pytest.mark.parametrize("over", [True, False])
+def test_rule_8_the_end_of_a_shared_outage_is_told_from_a_bad_release_though_one_pass_is_enough(over: bool) -> None:
+    """Rule 8: with `healthyAfter: 1`, and the way back checked first after it; the next check of the release tells."""
+    player = after(*SWITCHED, edit(health_check=HealthCheck(healthy_after=1)))
+    assert phase(player) is Phase.WATCHING
+    for colour, health in (
+        (GREEN, Health.UNHEALTHY),
+        (BLUE, Health.UNHEALTHY),
+        (BLUE, Health.HEALTHY),
+        (GREEN, Health.HEALTHY if over else Health.UNHEALTHY),
+    ):
+        assert state(player).active is GREEN
+        player.world.passes(0.5)
+        (one,) = player.world.servers("shop", colour)
+        player.world.check("shop", one.key, health)
+        player.decide()
+    assert state(player).active is (GREEN if over else BLUE)
 
 
 def test_rule_8_outside_the_watch_an_operator_is_told_and_nothing_is_done() -> None:

@@ -231,8 +231,10 @@ def test_one_that_passes_now_and_then_fails_when_its_last_check_does() -> None:
     assert (told.since_mono_s, told.is_recovering) == (1003.0, False)
 
 
-def bears(seen: Member, since_mono_s: float, now_s: float = 1050.0) -> tuple[bool, float | None]:
-    return watching.bears(seen, since_mono_s, at(now_s))
+def bears(
+    seen: Member, since_mono_s: float, now_s: float = 1050.0, still_mono_s: float | None = None
+) -> tuple[bool, float | None]:
+    return watching.bears(seen, watching.Failing(since_mono_s, "", still_mono_s=still_mono_s), at(now_s))
 
 
 @pytest.mark.parametrize(
@@ -255,6 +257,42 @@ def test_healthyafter_of_the_file_counts() -> None:
     """Rule 8."""
     once = service(health_check=HealthCheck(healthy_after=1))
     assert bears(checked(moved(once), c1=Checks(None, (1006.0,))), 1005.0)[0]
+
+
+@pytest.mark.parametrize(
+    ("passed", "still", "enough"),
+    [
+        ((1006.0,), 1005.0, False),
+        ((1006.0,), 1006.0, False),
+        ((1006.0,), 1007.0, True),
+        ((1006.0, 1008.0), 1007.0, True),
+        ((1004.0, 1008.0), 1007.0, False),
+    ],
+    ids=[
+        "not since",
+        "at the same moment",
+        "once more",
+        "once more, and the way back has passed again",
+        "a new outage",
+    ],
+)
+def test_the_active_colour_has_to_fail_again_after_the_way_back_passed(
+    passed: tuple[float, ...], still: float, enough: bool
+) -> None:
+    """Rule 8: at the end of an outage that both shared, the way back may be checked first, and one pass be enough."""
+    once = service(health_check=HealthCheck(healthy_after=1))
+    seen = checked(moved(once), c1=Checks(None, passed))
+    assert bears(seen, 1005.0, still_mono_s=still)[0] is enough
+
+
+def test_until_when_each_server_failed_is_told() -> None:
+    """Rule 8: each of them counts, so the one that was checked first of all does."""
+    seen = moved(green=runs(*TWO), health=dict.fromkeys(TWO, UNHEALTHY))
+    told = watching.failing(
+        checked(seen, c2=Checks(1005.0, failed_last_mono_s=1011.0), c3=Checks(1009.0, failed_last_mono_s=1010.0))
+    )
+    assert told is not None
+    assert (told.since_mono_s, told.still_mono_s) == (1009.0, 1010.0)
 
 
 def test_every_server_of_the_way_back_has_to_pass() -> None:

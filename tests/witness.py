@@ -1,5 +1,6 @@
 """A second, independent reading of the rules: what each step must have had behind it, seen in the world around."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -586,6 +587,8 @@ class Witness:
             ]
             if len(passes) < written.health_check.healthy_after:
                 return False
+            if any(self._last_failure_mono_s(name, each.key) <= passes[0] for each in bad):
+                return False
         return True
 
     def _failing_since_mono_s(self, name: str, key: ServerKey) -> float | None:
@@ -593,6 +596,11 @@ class Witness:
         for at, health in self.checks[name, key]:
             since = None if health is Health.HEALTHY else at if since is None else since
         return since
+
+    def _last_failure_mono_s(self, name: str, key: ServerKey) -> float:
+        """Return when a server failed last; for ever, where no check has told."""
+        failures = [at for at, health in self.checks[name, key] if health is Health.UNHEALTHY]
+        return max(failures, default=math.inf)
 
     def _servers_needed(self, written: Service, active: Colour) -> int:
         if written.min_servers is not None:

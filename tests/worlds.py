@@ -310,10 +310,11 @@ class World:
         noted = self.checks.setdefault(name, {})
         before = noted.get(key, Checks())
         if health is Health.HEALTHY:
-            kept = (*before.passed_mono_s, self.mono_s)[-self.services[name].health_check.healthy_after :]
-            noted[key] = Checks(None, kept)
+            kept = (*before.passed_mono_s, self.mono_s)[-self.services[name].health_check.passes_noted :]
+            noted[key] = replace(before, failed_mono_s=None, passed_mono_s=kept)
         else:
-            noted[key] = Checks(self.mono_s if before.failed_mono_s is None else before.failed_mono_s)
+            first = self.mono_s if before.failed_mono_s is None else before.failed_mono_s
+            noted[key] = Checks(first, failed_last_mono_s=self.mono_s)
 
     def let(self, **fields: object) -> None:
         """Let these releases be sick, frail, broken or silent from now on, and no other; or let Traefik have an API."""

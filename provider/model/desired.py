@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from math import ceil
 
 from provider.model.words import ByColour, Colour, JsonObject, ProbeMode, Wish
 
@@ -46,6 +47,11 @@ class HealthCheck:
     headers: tuple[tuple[str, str], ...] = ()
     follow_redirects: bool = False
     insecure_skip_verify: bool = False
+
+    @property
+    def passes_noted(self) -> int:
+        """So many of the last passes are noted while somebody watches: the first is from before any check under way."""
+        return self.healthy_after + 1 + ceil(self.timeout_s / self.interval_s)
 
 
 @dataclass(frozen=True, slots=True)

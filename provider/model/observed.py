@@ -90,12 +90,13 @@ class Probe:
 class Checks:
     """The checks of one server while its service is confirming or watching, by when they started (rule 8).
 
-    `failed_mono_s` is the first failure since the server was healthy, `passed_mono_s` are the passes since the last
-    failure, the last `healthyAfter` of them.
+    `failed_mono_s` is the first failure since the server was healthy, `failed_last_mono_s` the last one.
+    `passed_mono_s` are the passes since then, the last `HealthCheck.passes_noted` of them.
     """
 
     failed_mono_s: float | None = None
     passed_mono_s: tuple[float, ...] = ()
+    failed_last_mono_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ def take_back_failing(snapshot: Snapshot, now: Instant) -> Taken | None:
     if under_way is None or not under_way.is_switched or under_way.forced is not None:
         return None
     for member, found in _failing(snapshot, under_way):
-        if found.is_recovering or not watching.bears(member, found.since_mono_s, now)[0]:
+        if found.is_recovering or not watching.bears(member, found, now)[0]:
             continue
         if (taken := _take_back(snapshot, under_way, found.reason, now)) is not None:
             return taken
@@ -72,7 +72,7 @@ def end_watch(snapshot: Snapshot, now: Instant) -> Taken | None:
         return None
     failing = _failing(snapshot, under_way)
     # A short watch must not end before time alone tells whether the way back bears it.
-    is_yet_to_tell = any(watching.bears(member, found.since_mono_s, now)[1] is not None for member, found in failing)
+    is_yet_to_tell = any(watching.bears(member, found, now)[1] is not None for member, found in failing)
     if failing and (now.mono_s < grace_mono_s(under_way) or is_yet_to_tell):
         return None
     detail = f"watched to the end, and failing: {failing[0][1].reason}" if failing else None
@@ -91,7 +91,7 @@ def wakes_mono_s(snapshot: Snapshot, now: Instant) -> list[float]:
     if under_way is None or not under_way.is_switched:
         return []
     failing = _failing(snapshot, under_way)
-    wakes = (watching.bears(member, found.since_mono_s, now)[1] for member, found in failing)
+    wakes = (watching.bears(member, found, now)[1] for member, found in failing)
     times = [grace_mono_s(under_way)] if failing else []
     return times + [wake_mono_s for wake_mono_s in wakes if wake_mono_s is not None]
 
