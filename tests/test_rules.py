@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from operator import methodcaller
 from pathlib import Path
@@ -35,6 +36,7 @@ from provider.status import blocking, service_conditions
 from tests.worlds import BLUE, EPOCH, GREEN, Input, Player, World, group_of, service
 
 TESTS = Path(__file__).parent
+PROMISED = re.compile(r"\bP\d+\b")
 CITED = re.compile(r"\b[Rr]ules? (\d+(?:(?:, | and )(?:rule )?\d+)*)")
 
 
@@ -783,13 +785,25 @@ def test_rule_17_a_rollback_ignores_the_lease_and_warns_its_holder(by: Trigger) 
 # --- all of them ----------------------------------------------------------------------------------------------------
 
 
+def docstrings(*files: Path) -> Iterator[tuple[str, str]]:
+    """Return the docstring of each function in these files, after its name."""
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield node.name, (ast.get_docstring(node) or "").replace("traefik-facts, rule", "")
+
+
 def test_every_rule_is_named_by_the_tests_that_hold_it() -> None:
     """Rules 13, 16 and 18 are of the edges: their tests are elsewhere."""
-    words = [
-        (ast.get_docstring(node) or "").replace("traefik-facts, rule", "")
-        for file in TESTS.rglob("test_*.py")
-        for node in ast.walk(ast.parse(file.read_text()))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
-    ]
+    words = [text for name, text in docstrings(*TESTS.rglob("test_*.py")) if name.startswith("test_")]
     cited = {number for text in words for rules in CITED.findall(text) for number in re.findall(r"\d+", rules)}
     assert {str(number) for number in range(1, 19)} <= cited
+
+
+def test_every_promise_is_named_by_the_tests_that_hold_it() -> None:
+    """P11 is of the edges: random worlds have no bad input, and the tests of each edge have it."""
+    promises = {f"P{number}" for number in range(1, 13)}
+    words = [text for name, text in docstrings(*TESTS.rglob("test_*.py")) if name.startswith("test_")]
+    assert promises <= set(PROMISED.findall(" ".join(words)))
+    always = [text for _, text in docstrings(TESTS / "test_properties.py", TESTS / "witness.py")]
+    assert promises - {"P11"} <= set(PROMISED.findall(" ".join(always)))
