@@ -19,7 +19,7 @@ from typing import Any, Protocol, assert_never
 import structlog
 from docker.errors import NotFound
 
-from provider.engine import Action, Client, Connection, Engine, Stream, in_thread
+from provider.engine import Action, Client, Connection, Engine, Stream
 from provider.errors import DockerUnavailable
 from provider.labels import (
     ENVIRONMENT,
@@ -35,6 +35,7 @@ from provider.labels import (
     sight,
 )
 from provider.model import ByColour, Colour, Server
+from provider.threads import in_thread
 
 log = structlog.get_logger()
 
@@ -374,7 +375,7 @@ async def _find_host() -> str:
     """Return the engine's host as a container beside Traefik sees it: by Docker's name for it, else loopback."""
     try:
         async with asyncio.timeout(HOST_NAME_LIMIT_S):
-            await in_thread(lambda: socket.getaddrinfo(HOST_NAME, None))
+            await in_thread(lambda: socket.getaddrinfo(HOST_NAME, None), name="docker")
     except OSError:
         return "127.0.0.1"
     return HOST_NAME

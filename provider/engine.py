@@ -1,14 +1,8 @@
-"""One Docker Engine: questions with a time limit and a stream of events.
-
-The SDK blocks. Each of its calls has a daemon thread of its own, because the threads of an executor are joined when
-the interpreter exits: an engine that hangs would hold that up.
-"""
+"""One Docker Engine: questions with a time limit and a stream of events. The SDK blocks, so its calls have threads."""
 
 import asyncio
-import concurrent.futures
 import contextlib
 import errno
-import threading
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
@@ -20,6 +14,7 @@ from docker.errors import DockerException
 from docker.utils import kwargs_from_env, parse_host
 
 from provider.errors import DockerUnavailable
+from provider.threads import in_thread
 
 if TYPE_CHECKING:
     from docker.types.daemon import CancellableStream
@@ -79,7 +74,7 @@ class Stream:
             return "the event stream ended"
 
         self._events = events
-        self._reader = asyncio.create_task(in_thread(read), name="docker events")
+        self._reader = asyncio.create_task(in_thread(read, name="docker"), name="docker events")
         self._reader.add_done_callback(lambda _: on_end())
 
     def check(self) -> None:
@@ -155,26 +150,11 @@ class Engine:
         return client
 
 
-async def in_thread(call: Callable[[], T]) -> T:
-    """Return what a blocking call returns; cancelled, it leaves the call to itself."""
-    future: concurrent.futures.Future[T] = concurrent.futures.Future()
-    future.set_running_or_notify_cancel()
-
-    def run() -> None:
-        try:
-            future.set_result(call())
-        except Exception as error:  # noqa: BLE001  raised again where the answer is awaited
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="docker", daemon=True).start()
-    return await asyncio.wrap_future(future)
-
-
 async def _limited(timeout_s: float, question: Callable[[], T]) -> T:
     silence = DockerUnavailable(f"no answer within {timeout_s:g} s")
     try:
         async with asyncio.timeout(timeout_s):
-            return await in_thread(question)
+            return await in_thread(question, name="docker")
     except TimeoutError as error:
         raise silence from error
     except (DockerException, OSError) as error:
