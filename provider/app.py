@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,7 @@ from typing import TypeVar, cast
 import structlog
 from aiohttp import web
 
-from provider import config, exposure, notices, report
+from provider import config, exposure, fallback, notices, report, writefile
 from provider.access import Unprotected
 from provider.admin import admin_app
 from provider.certificate import DefaultCertificate
@@ -39,6 +39,7 @@ from provider.tls import RenewedContext, TlsFiles, read_context
 from provider.tokens import read_provider_tokens, read_tokens
 from provider.watch import DesiredStateFile
 from provider.world import changes
+from provider.writefile import WriteFile
 
 log = structlog.get_logger("bluegreen")
 
@@ -70,6 +71,7 @@ class Settings:
     tls_client_ca: Path | None = None
     notify_urls: tuple[str, ...] = ()
     poll_hold_s: float = 4.0
+    write_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ async def serve(settings: Settings) -> None:
         ListenError: an address cannot be listened on.
         Unprotected: a listener would be open to everybody.
         FileRefused: the tokens or the certificates cannot be used.
+        WriteFileRefused: Traefik would not read the file that is to be written.
     """
     # Ten thousand services are a million lasting objects: looking through them for cycles took a third of the start.
     gc.set_threshold(100_000, 50, 100)
@@ -114,7 +117,10 @@ async def serve(settings: Settings) -> None:
 
 
 def _check(settings: Settings) -> None:
-    """Refuse flags that cannot be right, before anything is touched. Raises AddressError and Unprotected."""
+    """Refuse flags that cannot be right, before anything is touched.
+
+    Raises AddressError, Unprotected and WriteFileRefused.
+    """
     split_address(settings.listen)
     if not settings.admin_listen.startswith(UNIX) or settings.admin_listen == UNIX:
         split_address(settings.admin_listen)
@@ -126,6 +132,8 @@ def _check(settings: Settings) -> None:
     if settings.tls_cert is None and (settings.tls_key or settings.tls_client_ca):
         flag = "--tls-client-ca" if settings.tls_client_ca else "--tls-key"
         raise Unprotected(f"{flag} alone leaves the listeners without TLS: name the --tls-cert that belongs to it")
+    if settings.write_file is not None:
+        writefile.check(settings.write_file)
 
 
 def _is_local(address: str) -> bool:
@@ -192,6 +200,11 @@ class Daemon:
             files = TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
             read = self._files.follow("certificate-refused", files.paths, partial(read_context, files))
             self._tls = RenewedContext(read)
+        self._write_file: WriteFile | None = None
+        if settings.write_file is not None:
+            self._write_file = WriteFile(
+                settings.write_file, self.controller.publication.after, self.controller.conditions, self.metrics
+            )
         self._seen = _Latest()
         self._accepted: str | None = None
 
@@ -222,6 +235,8 @@ class Daemon:
         loops |= self._notifier.loops()
         if self._containers is not None:
             loops["containers"] = self._containers.run
+        if self._write_file is not None:
+            loops["write file"] = self._write_file.run
         async with self._listening(), self._tasks:
             running = [self._tasks.create_task(self._supervise(name, loop), name=name) for name, loop in loops.items()]
             await stop.wait()
@@ -230,6 +245,8 @@ class Daemon:
             self.controller.publication.close()
             for task in running:
                 task.cancel()
+        if self._write_file is not None:
+            await self._write_file.flush(self.controller.published)
 
     async def _supervise(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
         """Start a loop again that failed by a fault of ours: what is served stays as it is meanwhile (P4)."""
@@ -272,27 +289,39 @@ class Daemon:
                 await self._accept(loaded)
 
     async def _load(self, text: str, name: str) -> Loaded:
-        desired, found, changed = await asyncio.to_thread(self._look_at, text, name)
-        if found:
-            where = f"--listen {self._settings.listen} shows the document to everybody who reaches it"
-            generated = " (or write 'defaultCertificate: none')" if desired.generate_certificate else ""
-            way_out = (
-                f"keep them in files of Traefik's{generated}, name a --provider-token-file, or listen on 127.0.0.1"
-            )
-            message = f"{where}, and it would carry secrets: {way_out}"
-            raise DesiredStateError(tuple(Problem(name, 1, 1, path, message) for path in found))
-        return Loaded(desired, text, changed)
+        """Read a file and see what is in it in a thread: ten thousand services take a second, and polls go on."""
+        loaded, problems = await asyncio.to_thread(self._look_at, text, name)
+        if problems:
+            raise DesiredStateError(problems)
+        return loaded
 
-    def _look_at(self, text: str, name: str) -> tuple[Desired, tuple[str, ...], frozenset[str]]:
-        """Do in a thread what takes time: read a file, and find its secrets and what it changes."""
+    def _look_at(self, text: str, name: str) -> tuple[Loaded, tuple[Problem, ...]]:
         desired = config.load(text, name)
-        secrets = exposure.secrets(desired) if not self._is_private else ()
-        return desired, secrets, changes(self.controller.world.desired, desired)
+        problems = (*self._exposed(desired, name), *self._conflicting(desired, name))
+        return Loaded(desired, text, changes(self.controller.world.desired, desired)), problems
+
+    def _exposed(self, desired: Desired, name: str) -> Iterator[Problem]:
+        found = exposure.secrets(desired) if not self._is_private else ()
+        where = f"--listen {self._settings.listen} shows the document to everybody who reaches it"
+        generated = " (or write 'defaultCertificate: none')" if desired.generate_certificate else ""
+        way_out = f"keep them in files of Traefik's{generated}, name a --provider-token-file, or listen on 127.0.0.1"
+        for path in found:
+            yield Problem(name, 1, 1, path, f"{where}, and it would carry secrets: {way_out}")
+
+    def _conflicting(self, desired: Desired, name: str) -> Iterator[Problem]:
+        found = fallback.refused(desired.pass_through) if self._write_file is not None else ()
+        why = "beside --write-file Traefik would get these from two providers, and then it uses neither"
+        way_out = "define them in a file of your own in the directory that Traefik reads, and refer to NAME@file"
+        for path in found:
+            yield Problem(name, 1, 1, path, f"{why}: {way_out}")
 
     async def _accept(self, loaded: Loaded) -> None:
         """Take a desired state; its certificate comes first, so that no document goes without it before (P12)."""
         await self._certificate.want(loaded.desired.generate_certificate)
         self._accepted = loaded.text
+        left_out = fallback.left_out(loaded.desired.pass_through) if self._write_file is not None else ()
+        if left_out:
+            log.warning("the written file does not have all of the document", left_out=left_out)
         self.controller.intake.desired_loaded(loaded.desired, loaded.text, loaded.changed)
 
     def _follow(self, code: str, path: Path | None, read: Callable[[Path], T]) -> Callable[[], T] | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from provider.render import BLOCK, Block, Document, Fragment, PassThrough, compose, join
+from provider.render import BLOCK, Block, Fragment, join
 
 
 class Composition:
@@ -39,12 +39,11 @@ class Composition:
         if gone:
             self._places = {}
 
-    def document(self, extra: PassThrough) -> Document:
-        """Return the document that all of them make."""
+    def blocks(self) -> tuple[Block, ...]:
+        """Return what a document is composed of."""
         if not self._places:
             self._lay_out()
-        blocks = [block or self._join(number) for number, block in enumerate(self._blocks)]
-        return compose(blocks, extra)
+        return tuple([block or self._join(number) for number, block in enumerate(self._blocks)])
 
     def _lay_out(self) -> None:
         self._names = sorted(self._fragments)

@@ -35,7 +35,7 @@ from provider.model import (
 )
 from provider.publication import Publication, Published
 from provider.reconcile import reconcile, settle
-from provider.render import render_service
+from provider.render import compose, render_service
 from provider.rollout import Event
 from provider.serving import first_document_waits_for, serve, wake_mono_s
 from provider.store import Change, Store, Stored
@@ -359,7 +359,8 @@ class Controller:
 
     def _publish(self) -> None:
         begin_s = time.perf_counter()
-        document = self._composition.document(self.intake.pass_through)
+        blocks, extra = self._composition.blocks(), self.intake.pass_through
+        document = compose(blocks, extra)
         if self.published is not None and self.published.document.etag == document.etag:
             self._show()
             return
@@ -368,7 +369,7 @@ class Controller:
             for entry in self.world.entries.values():
                 entry.published = entry.served
             self._undecided.add(self.world.members.keys())
-        self.publication.put(Published(document, revision := self._journal.next_revision()))
+        self.publication.put(Published(document, revision := self._journal.next_revision(), blocks, extra))
         self.world.published(revision, document.marker, clock().mono_s)
         if self.intake.reader is not None:
             self.intake.reader.set_document(document.marker)

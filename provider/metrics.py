@@ -75,6 +75,7 @@ class Metrics:
         if not with_docker:
             self.registry.unregister(self.docker_connected)  # 0 would call somebody out for nothing
         self.store_failing = self._gauge("store_failing", "Whether decisions are frozen because the store fails.")
+        self.write_file_failing = self._gauge("write_file_failing", "Whether the file of --write-file is out of date.")
         self.event_loop_lag = self._gauge(
             "event_loop_lag_seconds", "How late the event loop woke a timer at worst in the last 15 to 30 seconds."
         )

@@ -3,15 +3,17 @@
 import asyncio
 from dataclasses import dataclass
 
-from provider.render import Document
+from provider.render import NO_PASS_THROUGH, Block, Document, PassThrough
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A document and its number."""
+    """A document, its number, and what it was composed of."""
 
     document: Document
     revision: int
+    blocks: tuple[Block, ...] = ()
+    extra: PassThrough = NO_PASS_THROUGH
 
 
 class Publication:

@@ -15,7 +15,7 @@ import orjson
 import pytest
 from aiohttp import web
 
-from provider import app, certificate, files
+from provider import app, certificate, files, writefile
 from provider.access import Unprotected
 from provider.certificate import FILE, make
 from provider.errors import AddressError, DesiredStateError, ListenError
@@ -347,6 +347,26 @@ async def test_a_generated_certificate_counts_as_a_private_key(tmp_path: Path) -
     token.write_text(make_token("traefik", frozenset({Scope.READ}))[0])
     async with serving(tmp_path / "shown", GENERATED, listen=open_to_all, provider_token_file=token) as of:
         await until_published(of)
+
+
+async def test_tls_options_are_refused_beside_a_written_file(tmp_path: Path) -> None:
+    """They would come from two providers, and Traefik would use neither."""
+    text = EMPTY + "tls: {options: {strong: {minVersion: VersionTLS13}}}\n"
+    with pytest.raises(DesiredStateError, match=r"tls\.options\.strong: beside --write-file .* refer to NAME@file"):
+        async with serving(tmp_path, text, write_file=tmp_path / "shop.yaml"):
+            pass
+    async with serving(tmp_path, text) as of:
+        await until_published(of)
+
+
+async def test_a_stop_writes_what_was_published_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writefile, "SETTLE_S", 1000)
+    file = tmp_path / "shop.yaml"
+    text = EMPTY + "http: {middlewares: {safe: {headers: {frameDeny: true}}}}\n"
+    async with serving(tmp_path, text, write_file=file) as of:
+        await until_published(of)
+        assert not file.exists()
+    assert '"safe":{"headers":{"frameDeny":true}}' in file.read_text()
 
 
 async def test_a_changed_tokens_file_counts_at_the_next_request_and_a_broken_one_does_not(tmp_path: Path) -> None:

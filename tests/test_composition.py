@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from provider.composition import Composition
 from provider.model import Served, Server
-from provider.render import BLOCK, NO_PASS_THROUGH, Fragment, assemble, render_service
+from provider.render import BLOCK, NO_PASS_THROUGH, Fragment, assemble, compose, render_service
 from provider.rollout import weights
 from tests.worlds import BLUE, service
 
@@ -46,8 +46,10 @@ def test_the_same_fragments_give_the_same_bytes_whatever_the_way_there(steps: li
                 kept = {each: one for each, one in kept.items() if each != name}
                 composition.keep(set(NAMES) - {name})
             case _:
-                composition.document(NO_PASS_THROUGH)
-    assert composition.document(NO_PASS_THROUGH) == assemble([kept[name] for name in sorted(kept)], NO_PASS_THROUGH)
+                composition.blocks()
+    assert compose(composition.blocks(), NO_PASS_THROUGH) == assemble(
+        [kept[name] for name in sorted(kept)], NO_PASS_THROUGH
+    )
     assert len(composition) == len(kept)
 
 
@@ -55,13 +57,13 @@ def test_a_change_of_one_service_joins_its_own_block_alone() -> None:
     composition = Composition()
     for name in NAMES:
         composition.put(name, fragment(name, 1))
-    composition.document(NO_PASS_THROUGH)
+    composition.blocks()
     before = list(composition._blocks)
     composition.put(NAMES[BLOCK], fragment(NAMES[BLOCK], 2))
     composition.put(NAMES[0], fragment(NAMES[0], 1))
-    composition.document(NO_PASS_THROUGH)
+    composition.blocks()
     assert [one is other for one, other in zip(composition._blocks, before, strict=True)] == [True, False, True]
 
 
 def test_without_services_there_is_a_document_of_nothing_but_its_marker() -> None:
-    assert Composition().document(NO_PASS_THROUGH) == assemble([], NO_PASS_THROUGH)
+    assert compose(Composition().blocks(), NO_PASS_THROUGH) == assemble([], NO_PASS_THROUGH)

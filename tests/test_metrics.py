@@ -35,6 +35,7 @@ NAMES = {
     "docker_connected": set(),
     "docker_events": {"action"},
     "store_failing": set(),
+    "write_file_failing": set(),
     "event_loop_lag_seconds": set(),
     "build_info": {"version"},
 }

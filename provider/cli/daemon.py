@@ -122,6 +122,13 @@ from provider.cli.kinds import poll_hold
     type=click.Path(path_type=Path),
     help="A file with such URLs, one a line: they carry secrets.",
 )
+@click.option(
+    "--write-file",
+    envvar="BLUEGREEN_WRITE_FILE",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Keep the document in this .yaml, too, for Traefik's file provider: see docs/operations.md.",
+)
 def serve(
     desired_state: Path,
     state_dir: Path,
@@ -138,6 +145,7 @@ def serve(
     poll_hold_s: float,
     notify_urls: tuple[str, ...],
     notify_file: Path | None,
+    write_file: Path | None,
 ) -> None:
     """Run the daemon until SIGTERM."""
     import uvloop
@@ -147,6 +155,7 @@ def serve(
     from provider.errors import AddressError, BluegreenError, DesiredStateError, DockerUnavailable
     from provider.files import FileRefused
     from provider.notify import NotifyError, read_urls
+    from provider.writefile import WriteFileRefused
 
     logs.configure(as_json=log_format == "json" or (log_format == "auto" and not sys.stderr.isatty()))
     try:
@@ -168,6 +177,7 @@ def serve(
         tls_client_ca=tls_client_ca,
         notify_urls=urls,
         poll_hold_s=poll_hold_s,
+        write_file=write_file,
     )
     try:
         uvloop.run(app.serve(settings))
@@ -179,6 +189,7 @@ def serve(
         FileRefused,
         NotifyError,
         Unprotected,
+        WriteFileRefused,
     ) as error:  # an engine that is only away ends nothing
         fail(Exit.USAGE, f"bluegreen: {error}")
     except BluegreenError as error:

@@ -27,11 +27,16 @@ FAST_CHECKS = "{interval: 100ms, timeout: 2s, healthyAfter: 2, unhealthyAfter: 2
 class StartDaemon(Protocol):
     """Start a daemon on this desired-state text; `docker` is an engine's URL, None for none.
 
-    `state` is its state directory, by default a new one.
+    `state` is its state directory, by default a new one; `flags` are further ones of `bluegreen serve`.
     """
 
     async def __call__(
-        self, text: str, *, docker: str | None = None, state: Path | None = None, start: bool = True
+        self,
+        text: str,
+        *flags: str,
+        docker: str | None = None,
+        state: Path | None = None,
+        start: bool = True,
     ) -> "Daemon": ...
 
 
@@ -270,11 +275,12 @@ async def start_daemon(tmp_path: Path, start_backend: "StartBackend") -> AsyncIt
         count = 0
 
         async def start(
-            text: str, *, docker: str | None = None, state: Path | None = None, start: bool = True
+            text: str, *flags: str, docker: str | None = None, state: Path | None = None, start: bool = True
         ) -> Daemon:
             nonlocal count
             count += 1
             daemon = Daemon(tmp_path / f"daemon-{count}", text, docker, state)
+            daemon.arguments += flags
 
             async def end() -> None:
                 if daemon.process is not None and daemon.process.returncode is None:

@@ -393,9 +393,10 @@ async def test_an_address_in_use_ends_the_start(
         ("--admin-listen", "unix:"),
         ("--docker", "nonsense"),
         ("--docker", "ftp://127.0.0.1:21"),
+        ("--write-file", "/nowhere/shop.json"),
     ],
 )
-async def test_an_address_that_is_none_is_a_usage_error(start_daemon: StartDaemon, flag: str, value: str) -> None:
+async def test_a_flag_that_cannot_be_right_is_a_usage_error(start_daemon: StartDaemon, flag: str, value: str) -> None:
     """Exit code 2."""
     daemon = await start_daemon("environment: production\nservices: {}\n", start=False)
     daemon.arguments += [flag, value]

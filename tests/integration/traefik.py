@@ -1,6 +1,7 @@
 """Fixtures around a real Traefik: backends for it to route to, documents for it to poll, and load through it."""
 
 import asyncio
+import signal
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -22,9 +23,22 @@ from tests.waiting import eventually
 
 
 class StartTraefik(Protocol):
-    """Start a Traefik that polls fast; `options` are those of `provider.traefik.Traefik`."""
+    """Start a Traefik that polls fast; `options` are those of `provider.traefik.Traefik`, and `files` as below."""
 
-    async def __call__(self, endpoint: str, **options: object) -> Traefik: ...
+    async def __call__(self, endpoint: str, *, files: Path | None = None, **options: object) -> "FileTraefik": ...
+
+
+class FileTraefik(Traefik):
+    """A Traefik that reads the files of a directory as well, where one is named."""
+
+    def reads(self, directory: object) -> None:
+        if directory is not None:
+            self._static["providers"]["file"] = {"directory": str(directory)}  # type: ignore[index]
+
+    async def end(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """End the process, by default as a power cut does."""
+        self._process.send_signal(number)
+        await self._process.wait()
 
 
 class StartBackend(Protocol):
@@ -310,7 +324,7 @@ def traefik_binary() -> Path:
 async def start_traefik(traefik_binary: Path) -> AsyncIterator[StartTraefik]:
     async with AsyncExitStack() as stack:
 
-        async def start(endpoint: str, **options: object) -> Traefik:
+        async def start(endpoint: str, *, files: Path | None = None, **options: object) -> FileTraefik:
             api_port, web_port = free_ports(2)
             fast: dict[str, object] = {
                 "binary": traefik_binary,
@@ -319,7 +333,8 @@ async def start_traefik(traefik_binary: Path) -> AsyncIterator[StartTraefik]:
                 "poll_interval_s": 0.1,
                 "throttle_s": 0.001,
             }
-            traefik = Traefik(endpoint, **{**fast, **options})  # type: ignore[arg-type]  # options are Traefik's own
+            traefik = FileTraefik(endpoint, **{**fast, **options})  # type: ignore[arg-type]  # options are Traefik's own
+            traefik.reads(files)
             return await stack.enter_async_context(traefik)
 
         yield start
