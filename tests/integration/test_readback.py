@@ -8,21 +8,11 @@ import pytest
 from provider.readback import followers
 from provider.traefik import Traefik, free_ports
 from tests.integration.test_traefik_facts import RULE, Json, document, load_balancer, marked, weighted
-from tests.integration.traefik import Backend, DocumentServer, StartBackend, StartTraefik
+from tests.integration.traefik import Backend, DocumentServer, StartTraefik
 from tests.test_readback import Names, reading_back
 from tests.waiting import eventually
 
 CLOSED = "the API is closed to this daemon (401 for /api/http/middlewares)"
-
-
-@pytest.fixture
-async def blue(start_backend: StartBackend) -> Backend:
-    return await start_backend("blue")
-
-
-@pytest.fixture
-async def green(start_backend: StartBackend) -> Backend:
-    return await start_backend("green")
 
 
 def shop(*backends: Backend, **more: object) -> Json:

@@ -75,16 +75,6 @@ async def reloads(traefik: Traefik) -> float:
 
 
 @pytest.fixture
-async def blue(start_backend: StartBackend) -> Backend:
-    return await start_backend("blue")
-
-
-@pytest.fixture
-async def green(start_backend: StartBackend) -> Backend:
-    return await start_backend("green")
-
-
-@pytest.fixture
 async def traefik(start_traefik: StartTraefik, documents: DocumentServer, blue: Backend) -> Traefik:
     """A Traefik that has applied a document in which blue has all the traffic."""
     body, marker = marked(shop(blue))

@@ -102,16 +102,6 @@ def tcp(backend: Backend, **router: object) -> JsonObject:
     }
 
 
-@pytest.fixture
-async def blue(start_backend: StartBackend) -> Backend:
-    return await start_backend("blue")
-
-
-@pytest.fixture
-async def green(start_backend: StartBackend) -> Backend:
-    return await start_backend("green")
-
-
 @pytest.mark.parametrize("priority", [None, 0, 1, 2, -1, "5", 5.0, 1000])
 @pytest.mark.parametrize("section", ["http", "tcp"])
 async def test_nothing_in_the_file_wins_over_the_document(

@@ -351,6 +351,16 @@ async def start_backend() -> AsyncIterator[StartBackend]:
 
 
 @pytest.fixture
+async def blue(start_backend: StartBackend) -> Backend:
+    return await start_backend("blue")
+
+
+@pytest.fixture
+async def green(start_backend: StartBackend) -> Backend:
+    return await start_backend("green")
+
+
+@pytest.fixture
 async def documents() -> AsyncIterator[DocumentServer]:
     async with DocumentServer() as server:
         yield server
