@@ -1,52 +1,49 @@
 """The composition root: builds the parts, owns the one TaskGroup and the signals."""
 
 import asyncio
-import errno
 import gc
-import os
 import signal
-import socket
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import structlog
 from aiohttp import web
 
-from provider import config, exposure, fallback, notices, report, writefile
+from provider import notices, report, writefile
 from provider.access import Unprotected
 from provider.admin import admin_app
 from provider.certificate import DefaultCertificate
 from provider.containers import Containers
 from provider.controller import Controller
-from provider.errors import AddressError, DesiredStateError, ListenError, Problem
 from provider.feed import Feed
 from provider.files import FileRefused, FollowedFiles
 from provider.health import HealthChecker
 from provider.intake import clock
+from provider.listening import UNIX, is_local, listen, split_address
 from provider.metrics import Metrics
-from provider.model import Condition, Decision, Desired, Severity
+from provider.model import Condition, Decision, Severity
 from provider.notify import Notifier
 from provider.readback import ReadBack
+from provider.reload import Reload, Surroundings
 from provider.server import provider_app
 from provider.smoke import SmokeTester
 from provider.store import Store, Stored
 from provider.tls import RenewedContext, TlsFiles, read_context
 from provider.tokens import read_provider_tokens, read_tokens
-from provider.watch import DesiredStateFile
-from provider.world import changes
 from provider.writefile import WriteFile
+
+if TYPE_CHECKING:
+    import ssl
 
 log = structlog.get_logger("bluegreen")
 
 T = TypeVar("T")
 
 DRAIN_S = 1.0
-UNIX = "unix:"
 LAG_EVERY_S = 0.02
 LAG_WINDOW_S = 15.0
 """The worst of the last one or two of these is told: as long as Prometheus usually takes from scrape to scrape."""
@@ -72,15 +69,6 @@ class Settings:
     notify_urls: tuple[str, ...] = ()
     poll_hold_s: float = 4.0
     write_file: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A desired state that may be accepted, its text, and the services that it changes."""
-
-    desired: Desired
-    text: str
-    changed: frozenset[str]
 
 
 async def serve(settings: Settings) -> None:
@@ -124,7 +112,7 @@ def _check(settings: Settings) -> None:
     split_address(settings.listen)
     if not settings.admin_listen.startswith(UNIX) or settings.admin_listen == UNIX:
         split_address(settings.admin_listen)
-    if settings.tokens_file is None and not _is_local(settings.admin_listen):
+    if settings.tokens_file is None and not is_local(settings.admin_listen):
         raise Unprotected(
             f"--admin-listen {settings.admin_listen} lets everybody who reaches it switch services: name a "
             f"--tokens-file (bluegreen token makes its lines), or listen on 127.0.0.1 or {UNIX}PATH"
@@ -134,10 +122,6 @@ def _check(settings: Settings) -> None:
         raise Unprotected(f"{flag} alone leaves the listeners without TLS: name the --tls-cert that belongs to it")
     if settings.write_file is not None:
         writefile.check(settings.write_file)
-
-
-def _is_local(address: str) -> bool:
-    return address.startswith(UNIX) or exposure.is_loopback(split_address(address)[0])
 
 
 def _on_signals(do: Callable[[], object]) -> None:
@@ -179,9 +163,8 @@ class Daemon:
         self.controller.conditions.on_new = self._tell_condition
         self._settings, self._stored = settings, stored
         self._name = str(settings.desired_state)
-        self._file = DesiredStateFile(settings.desired_state)
         self._is_private = (
-            _is_local(settings.listen)
+            is_local(settings.listen)
             or settings.provider_token_file is not None
             or (settings.tls_cert is not None and settings.tls_client_ca is not None)
         )
@@ -190,6 +173,8 @@ class Daemon:
             on_certificate=self.controller.intake.certificate_renewed,
             on_fault=self.controller.intake.certificate_fault,
         )
+        surroundings = Surroundings(settings.listen, self._is_private, writes_file=settings.write_file is not None)
+        self._reload = Reload(settings.desired_state, self.controller.intake, self._certificate, surroundings)
         self._files = FollowedFiles(self._tell_file)
         self._tokens = self._follow("tokens-file-refused", settings.tokens_file, read_tokens)
         self._provider_tokens = self._follow(
@@ -205,26 +190,24 @@ class Daemon:
             self._write_file = WriteFile(
                 settings.write_file, self.controller.publication.after, self.controller.conditions, self.metrics
             )
-        self._seen = _Latest()
-        self._accepted: str | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Load the file, listen, and run every loop until `stop` is set."""
         self._files.look()
-        await self._load_first()
+        await self._reload.first(self._stored.desired_text)
         if not self._is_private:
             log.warning(
                 "everybody who reaches the provider listener can read the document", listen=self._settings.listen
             )
-        if self._tls is None and not _is_local(self._settings.admin_listen):
+        if self._tls is None and not is_local(self._settings.admin_listen):
             log.warning("tokens are sent to the admin listener unencrypted", admin_listen=self._settings.admin_listen)
         loops: dict[str, Callable[[], Awaitable[None]]] = {
             "decide": self.controller.decide,
             "publish": self.controller.publish,
             "save": self.controller.save,
             "health": self._checker.run,
-            "watch": lambda: self._file.run(self._seen.put, self._seen.put),
-            "reload": self._reload,
+            "watch": self._reload.watch,
+            "reload": self._reload.run,
             "lag": self._measure_lag,
             "smoke": self._tester.run,
             "read back": self._reader.run,
@@ -257,72 +240,6 @@ class Daemon:
                 log.exception("a loop failed and is started again", loop=name)
                 self.controller.loop_failed(name, error)
             await asyncio.sleep(RESTART_S)
-
-    async def _load_first(self) -> None:
-        """Load the file as it is now, else the text that was accepted last (P11)."""
-        refusal = None
-        try:
-            loaded = await self._load(self._file.read(), self._name)
-        except DesiredStateError as error:
-            if self._stored.desired_text is None:
-                raise
-            refusal = error
-            loaded = await self._load(self._stored.desired_text, f"{self._name} (as accepted last)")
-        await self._accept(loaded)
-        if refusal is not None:
-            self.controller.intake.desired_refused(refusal)
-
-    async def _reload(self) -> None:
-        """Validate each text of the file in a thread: ten thousand services take a second, and polls go on."""
-        while True:
-            seen = await self._seen.take()
-            if isinstance(seen, DesiredStateError):
-                self.controller.intake.desired_refused(seen)
-                continue
-            if seen == self._accepted and not self.controller.intake.desired_is_refused:
-                continue
-            try:
-                loaded = await self._load(seen, self._name)
-            except DesiredStateError as error:
-                self.controller.intake.desired_refused(error)
-            else:
-                await self._accept(loaded)
-
-    async def _load(self, text: str, name: str) -> Loaded:
-        """Read a file and see what is in it in a thread: ten thousand services take a second, and polls go on."""
-        loaded, problems = await asyncio.to_thread(self._look_at, text, name)
-        if problems:
-            raise DesiredStateError(problems)
-        return loaded
-
-    def _look_at(self, text: str, name: str) -> tuple[Loaded, tuple[Problem, ...]]:
-        desired = config.load(text, name)
-        problems = (*self._exposed(desired, name), *self._conflicting(desired, name))
-        return Loaded(desired, text, changes(self.controller.world.desired, desired)), problems
-
-    def _exposed(self, desired: Desired, name: str) -> Iterator[Problem]:
-        found = exposure.secrets(desired) if not self._is_private else ()
-        where = f"--listen {self._settings.listen} shows the document to everybody who reaches it"
-        generated = " (or write 'defaultCertificate: none')" if desired.generate_certificate else ""
-        way_out = f"keep them in files of Traefik's{generated}, name a --provider-token-file, or listen on 127.0.0.1"
-        for path in found:
-            yield Problem(name, 1, 1, path, f"{where}, and it would carry secrets: {way_out}")
-
-    def _conflicting(self, desired: Desired, name: str) -> Iterator[Problem]:
-        found = fallback.refused(desired.pass_through) if self._write_file is not None else ()
-        why = "beside --write-file Traefik would get these from two providers, and then it uses neither"
-        way_out = "define them in a file of your own in the directory that Traefik reads, and refer to NAME@file"
-        for path in found:
-            yield Problem(name, 1, 1, path, f"{why}: {way_out}")
-
-    async def _accept(self, loaded: Loaded) -> None:
-        """Take a desired state; its certificate comes first, so that no document goes without it before (P12)."""
-        await self._certificate.want(loaded.desired.generate_certificate)
-        self._accepted = loaded.text
-        left_out = fallback.left_out(loaded.desired.pass_through) if self._write_file is not None else ()
-        if left_out:
-            log.warning("the written file does not have all of the document", left_out=left_out)
-        self.controller.intake.desired_loaded(loaded.desired, loaded.text, loaded.changed)
 
     def _follow(self, code: str, path: Path | None, read: Callable[[Path], T]) -> Callable[[], T] | None:
         return self._files.follow(code, (path,), partial(read, path)) if path is not None else None
@@ -383,83 +300,8 @@ class Daemon:
                 )
                 await runner.setup()
                 stack.push_async_callback(runner.cleanup)
-                await _listen(runner, address, self._tls)
+                await listen(runner, address, self._tls)
                 if address.startswith(UNIX):
                     stack.callback(Path(address.removeprefix(UNIX)).unlink, missing_ok=True)
                 log.info("listening", address=address)
             yield
-
-
-class _Latest:
-    """What was last seen of the file and nobody has looked at yet: its text, or why it cannot be read."""
-
-    def __init__(self) -> None:
-        self._seen: str | DesiredStateError | None = None
-        self._came = asyncio.Event()
-
-    def put(self, seen: str | DesiredStateError) -> None:
-        self._seen = seen
-        self._came.set()
-
-    async def take(self) -> str | DesiredStateError:
-        while self._seen is None:
-            self._came.clear()
-            await self._came.wait()
-        seen, self._seen = self._seen, None
-        return seen
-
-
-async def _listen(runner: web.AppRunner, address: str, tls: ssl.SSLContext | None = None) -> None:
-    """Listen on HOST:PORT, there with TLS where that is given, or on unix:PATH."""
-    try:
-        if address.startswith(UNIX):
-            await web.SockSite(runner, _bound(Path(address.removeprefix(UNIX)))).start()
-            return
-        host, port = split_address(address)
-        await web.TCPSite(runner, host or None, port, ssl_context=tls).start()
-    except (OSError, UnicodeError) as failure:  # the latter for what cannot be a host's name
-        is_taken = isinstance(failure, OSError) and failure.errno == errno.EADDRINUSE
-        way_out = "stop what listens there or name another address" if is_taken else "name another address"
-        raise ListenError(
-            f"cannot listen on {address}: {_cause(failure)}; {way_out} (--listen, --admin-listen)"
-        ) from failure
-
-
-def _cause(failure: OSError | UnicodeError) -> str:
-    """Say why, without the event loop's own words, which name the address a second time."""
-    number = failure.errno if isinstance(failure, OSError) else None
-    return os.strerror(number) if number and number > 0 else str(failure)
-
-
-def _bound(path: Path) -> socket.socket:
-    """Bind PATH for its owner and group. The socket of a daemon that was killed is replaced, a live one is not."""
-    listener = socket.socket(socket.AF_UNIX)
-    try:
-        if path.is_socket() and _left_behind(path):
-            path.unlink()
-        listener.bind(str(path))
-        path.chmod(0o660)  # before it listens, so nobody else has come in
-    except BaseException:
-        listener.close()
-        raise
-    return listener
-
-
-def _left_behind(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as visitor:
-        visitor.settimeout(0)
-        return visitor.connect_ex(str(path)) == errno.ECONNREFUSED
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """Split HOST:PORT, [IPV6]:PORT or :PORT (every address).
-
-    Raises:
-        AddressError: the text is none of these.
-    """
-    host, colon, port = address.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise AddressError(
-            f"{address!r} is no address to listen on: write HOST:PORT or [IPV6]:PORT, for --admin-listen also unix:PATH"
-        )
-    return host.removeprefix("[").removesuffix("]"), int(port)

@@ -1,0 +1,134 @@
+"""Keeps the daemon in step with the desired-state file: what can be accepted is, and what cannot is told (P11)."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from provider import config, exposure, fallback
+from provider.certificate import DefaultCertificate
+from provider.errors import DesiredStateError, Problem
+from provider.intake import Intake
+from provider.model import Desired
+from provider.watch import DesiredStateFile
+from provider.world import changes
+
+log = structlog.get_logger("bluegreen")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What else a file has to go with: who can read the document at `listen`, and whether it is kept as a file too."""
+
+    listen: str
+    is_private: bool
+    writes_file: bool
+
+    def problems(self, desired: Desired, name: str) -> Iterator[Problem]:
+        """Yield what is wrong with a desired state here; `name` is that of its file."""
+        exposed = exposure.secrets(desired) if not self.is_private else ()
+        where = f"--listen {self.listen} shows the document to everybody who reaches it"
+        generated = " (or write 'defaultCertificate: none')" if desired.generate_certificate else ""
+        way_out = f"keep them in files of Traefik's{generated}, name a --provider-token-file, or listen on 127.0.0.1"
+        for path in exposed:
+            yield Problem(name, 1, 1, path, f"{where}, and it would carry secrets: {way_out}")
+        clashing = fallback.refused(desired.pass_through) if self.writes_file else ()
+        why = "beside --write-file Traefik would get these from two providers, and then it uses neither"
+        way_out = "define them in a file of your own in the directory that Traefik reads, and refer to NAME@file"
+        for path in clashing:
+            yield Problem(name, 1, 1, path, f"{why}: {way_out}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A desired state that may be accepted, its text, and the services that it changes."""
+
+    desired: Desired
+    text: str
+    changed: frozenset[str]
+
+
+class Reload:
+    """Reads the file at `path`; one loop watches it, and another accepts or refuses what was seen last."""
+
+    def __init__(self, path: Path, intake: Intake, certificate: DefaultCertificate, surroundings: Surroundings) -> None:
+        self._name, self._file = str(path), DesiredStateFile(path)
+        self._intake, self._certificate, self._surroundings = intake, certificate, surroundings
+        self._seen = _Latest()
+        self._accepted: str | None = None
+
+    async def first(self, accepted_last: str | None) -> None:
+        """Load the file as it is now, else the text that was accepted last; raise DesiredStateError without either."""
+        refusal = None
+        try:
+            loaded = await self._load(self._file.read(), self._name)
+        except DesiredStateError as error:
+            if accepted_last is None:
+                raise
+            refusal = error
+            loaded = await self._load(accepted_last, f"{self._name} (as accepted last)")
+        await self._accept(loaded)
+        if refusal is not None:
+            self._intake.desired_refused(refusal)
+
+    async def watch(self) -> None:
+        """Notice changes of the file."""
+        await self._file.run(self._seen.put, self._seen.put)
+
+    async def run(self) -> None:
+        """Validate each text of the file in a thread: ten thousand services take a second, and polls go on."""
+        while True:
+            seen = await self._seen.take()
+            if isinstance(seen, DesiredStateError):
+                self._intake.desired_refused(seen)
+                continue
+            if seen == self._accepted and not self._intake.desired_is_refused:
+                continue
+            try:
+                loaded = await self._load(seen, self._name)
+            except DesiredStateError as error:
+                self._intake.desired_refused(error)
+            else:
+                await self._accept(loaded)
+
+    async def _load(self, text: str, name: str) -> _Loaded:
+        """Read a file and see what is in it in a thread: ten thousand services take a second, and polls go on."""
+        loaded, problems = await asyncio.to_thread(self._look_at, text, name)
+        if problems:
+            raise DesiredStateError(problems)
+        return loaded
+
+    def _look_at(self, text: str, name: str) -> tuple[_Loaded, tuple[Problem, ...]]:
+        desired = config.load(text, name)
+        problems = tuple(self._surroundings.problems(desired, name))
+        return _Loaded(desired, text, changes(self._intake.world.desired, desired)), problems
+
+    async def _accept(self, loaded: _Loaded) -> None:
+        """Take a desired state; its certificate comes first, so that no document goes without it before (P12)."""
+        await self._certificate.want(loaded.desired.generate_certificate)
+        self._accepted = loaded.text
+        left_out = fallback.left_out(loaded.desired.pass_through) if self._surroundings.writes_file else ()
+        if left_out:
+            log.warning("the written file does not have all of the document", left_out=left_out)
+        self._intake.desired_loaded(loaded.desired, loaded.text, loaded.changed)
+
+
+class _Latest:
+    """What was last seen of the file and nobody has looked at yet: its text, or why it cannot be read."""
+
+    def __init__(self) -> None:
+        self._seen: str | DesiredStateError | None = None
+        self._came = asyncio.Event()
+
+    def put(self, seen: str | DesiredStateError) -> None:
+        self._seen = seen
+        self._came.set()
+
+    async def take(self) -> str | DesiredStateError:
+        while self._seen is None:
+            self._came.clear()
+            await self._came.wait()
+        seen, self._seen = self._seen, None
+        return seen
