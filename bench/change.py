@@ -13,6 +13,7 @@ import uvloop
 from bench import fleet
 from provider import config
 from provider.controller import Controller
+from provider.edit import edit
 from provider.metrics import Metrics
 from provider.model import ByColour, Health, Probe, Server
 from provider.store import Store
@@ -37,7 +38,7 @@ async def changes_s(services: int) -> list[float]:
         controller = Controller(store, await store.open(), Metrics(), docker_enabled=True)
         controller.intake.attach(Nobody(), Nobody())
         text = fleet.text(services, in_docker=True)
-        controller.intake.desired_loaded(config.load(text, "bench"), text)
+        controller.intake.desired_loaded(edit(None, config.load(text, "bench")), text)
         names = tuple(controller.world.entries)
         controller.intake.docker_listed({name: servers(1) for name in names}, time.monotonic())
         controller.intake.docker_connected(connected=True, cause=None)

@@ -18,6 +18,7 @@ import structlog
 from provider import telling
 from provider.commands import Done, Refused
 from provider.composition import Composition
+from provider.edit import group_key
 from provider.errors import StoreError
 from provider.intake import Intake, clock
 from provider.journal import Journal
@@ -40,7 +41,6 @@ from provider.rollout import Event
 from provider.serving import first_document_waits_for, serve, wake_mono_s
 from provider.store import Change, Store, Stored
 from provider.turns import Turn
-from provider.world import group_key
 
 if TYPE_CHECKING:
     from provider.entry import Entry

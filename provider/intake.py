@@ -12,6 +12,7 @@ from provider.agenda import Agenda
 from provider.certificate import Certificate, with_certificate
 from provider.conditions import Conditions
 from provider.durations import written
+from provider.edit import Edit
 from provider.errors import DesiredStateError
 from provider.health import Result
 from provider.journal import Journal
@@ -95,14 +96,11 @@ class Intake:
         """Name the edges that are told what to look at; they tell this intake what they see."""
         self.prober, self.lister, self.tester, self.reader = prober, lister, tester, reader
 
-    def desired_loaded(self, desired: Desired, text: str, changed: Collection[str] | None = None) -> None:
-        """Take a new desired state; `text` is kept in the store for a start without a readable file.
-
-        `changed` are the services that `world.changes` finds; somebody has looked already, beside the event loop.
-        """
-        now, before = clock(), self.world.entries.keys()
+    def desired_loaded(self, edit: Edit, text: str) -> None:
+        """Take a new desired state; `text` is kept in the store for a start without a readable file."""
+        now, before, desired = clock(), self.world.entries.keys(), edit.desired
         self.pass_through = self._passed(desired)
-        self.touch(self.world.load(desired, now, changed))
+        self.touch(self.world.load(edit, now))
         for gone in before - desired.services.keys():
             if self.prober is not None:
                 self.prober.set_probes(gone, frozenset())

@@ -9,11 +9,12 @@ import structlog
 
 from provider import config, exposure, fallback
 from provider.certificate import DefaultCertificate
+from provider.edit import Edit, edit
 from provider.errors import DesiredStateError, Problem
 from provider.intake import Intake
 from provider.model import Desired
+from provider.turns import free
 from provider.watch import DesiredStateFile
-from provider.world import changes
 
 log = structlog.get_logger("bluegreen")
 
@@ -41,15 +42,6 @@ class Surroundings:
             yield Problem(name, 1, 1, path, f"{why}: {way_out}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    """A desired state that may be accepted, its text, and the services that it changes."""
-
-    desired: Desired
-    text: str
-    changed: frozenset[str]
-
-
 class Reload:
     """Reads the file at `path`; one loop watches it, and another accepts or refuses what was seen last."""
 
@@ -63,13 +55,14 @@ class Reload:
         """Load the file as it is now, else the text that was accepted last; raise DesiredStateError without either."""
         refusal = None
         try:
-            loaded = await self._load(self._file.read(), self._name)
+            text = self._file.read()
+            edited = await self._load(text, self._name)
         except DesiredStateError as error:
             if accepted_last is None:
                 raise
-            refusal = error
-            loaded = await self._load(accepted_last, f"{self._name} (as accepted last)")
-        await self._accept(loaded)
+            refusal, text = error, accepted_last
+            edited = await self._load(text, f"{self._name} (as accepted last)")
+        await self._accept(edited, text)
         if refusal is not None:
             self._intake.desired_refused(refusal)
 
@@ -87,32 +80,35 @@ class Reload:
             if seen == self._accepted and not self._intake.desired_is_refused:
                 continue
             try:
-                loaded = await self._load(seen, self._name)
+                edited = await self._load(seen, self._name)
             except DesiredStateError as error:
                 self._intake.desired_refused(error)
             else:
-                await self._accept(loaded)
+                await self._accept(edited, seen)
 
-    async def _load(self, text: str, name: str) -> _Loaded:
+    async def _load(self, text: str, name: str) -> Edit:
         """Read a file and see what is in it in a thread: ten thousand services take a second, and polls go on."""
-        loaded, problems = await asyncio.to_thread(self._look_at, text, name)
+        edited, problems = await asyncio.to_thread(self._look_at, text, name)
         if problems:
             raise DesiredStateError(problems)
-        return loaded
+        return edited
 
-    def _look_at(self, text: str, name: str) -> tuple[_Loaded, tuple[Problem, ...]]:
+    def _look_at(self, text: str, name: str) -> tuple[Edit, tuple[Problem, ...]]:
         desired = config.load(text, name)
-        problems = tuple(self._surroundings.problems(desired, name))
-        return _Loaded(desired, text, changes(self._intake.world.desired, desired)), problems
+        return edit(self._intake.world.desired, desired), tuple(self._surroundings.problems(desired, name))
 
-    async def _accept(self, loaded: _Loaded) -> None:
+    async def _accept(self, edited: Edit, text: str) -> None:
         """Take a desired state; its certificate comes first, so that no document goes without it before (P12)."""
-        await self._certificate.want(loaded.desired.generate_certificate)
-        self._accepted = loaded.text
-        left_out = fallback.left_out(loaded.desired.pass_through) if self._surroundings.writes_file else ()
+        desired, before = edited.desired, self._intake.world.desired
+        await self._certificate.want(desired.generate_certificate)
+        self._accepted = text
+        left_out = fallback.left_out(desired.pass_through) if self._surroundings.writes_file else ()
         if left_out:
             log.warning("the written file does not have all of the document", left_out=left_out)
-        self._intake.desired_loaded(loaded.desired, loaded.text, loaded.changed)
+        old = list(before.services.values()) if before is not None else []
+        del before
+        self._intake.desired_loaded(edited, text)
+        await asyncio.to_thread(free, old)
 
 
 class _Latest:

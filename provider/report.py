@@ -11,6 +11,7 @@ from operator import is_
 import orjson
 
 from provider.conditions import Conditions
+from provider.edit import group_key
 from provider.entry import Entry
 from provider.explain import explain
 from provider.metrics import ServiceReading
@@ -21,7 +22,7 @@ from provider.status import Standing, condition_status, desired_colour, phase_of
 from provider.turns import Turn
 from provider.wanted import member_of
 from provider.watching import unconfirmed
-from provider.world import World, group_key
+from provider.world import World
 
 
 def json(answer: object) -> bytes:

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from provider import config
 from provider.controller import Controller
+from provider.edit import edit
 from provider.metrics import Metrics
 from provider.model import ByColour, Colour, Health, Probe, Server, ServerHealth
 from provider.publication import Published
@@ -62,7 +63,8 @@ class Running:
 
     def load(self, text: str) -> None:
         """Hand over a file."""
-        self.controller.intake.desired_loaded(config.load(text, "desired.yaml"), text)
+        edited = edit(self.controller.world.desired, config.load(text, "desired.yaml"))
+        self.controller.intake.desired_loaded(edited, text)
 
     async def judge(
         self, colour: Colour, health: Health = Health.HEALTHY, *, port: str = "", service: str = "shop"

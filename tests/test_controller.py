@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from provider import config
+from provider.edit import edit
 from provider.errors import DesiredStateError, StoreError
 from provider.model import ByColour, Health, Server
 from provider.store import Change, Store, StoredServers
@@ -227,7 +228,7 @@ async def test_a_reload_while_a_document_is_being_made_takes_no_service_away(tmp
     async with running(tmp_path, orderly=False) as daemon:
         before, after = (config.load(many(rule), "desired.yaml") for rule in ("before", "after"))
         with capture_logs():
-            daemon.controller.intake.desired_loaded(before, "before")
+            daemon.controller.intake.desired_loaded(edit(None, before), "before")
             for name in before.services:
                 await daemon.judge(BLUE, service=name)
             await eventually(daemon.content)
@@ -235,7 +236,7 @@ async def test_a_reload_while_a_document_is_being_made_takes_no_service_away(tmp
             daemon.controller.loop_failed("a loop", ValueError("made up"))
             for _ in range(turns):
                 await asyncio.sleep(0)
-            daemon.controller.intake.desired_loaded(after, "after")
+            daemon.controller.intake.desired_loaded(edit(before, after), "after")
             await eventually(lambda: b"before" not in daemon.documents[-1].document.body)
         assert {len(orjson.loads(one.document.body)["http"]["routers"]) for one in daemon.documents} == {450}
 

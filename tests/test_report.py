@@ -7,12 +7,14 @@ import orjson
 
 from provider import report
 from provider.conditions import Conditions
+from provider.edit import edit
 from provider.metrics import ServiceReading
 from provider.model import (
     ByColour,
     Desired,
     GroupState,
     Health,
+    Instant,
     Pause,
     Phase,
     ServerHealth,
@@ -23,6 +25,10 @@ from provider.model import (
 from provider.store import Stored
 from provider.world import World
 from tests.worlds import BLUE, EPOCH, GREEN, at, server, service
+
+
+def load(of: World, wanted: Desired, now: Instant) -> set[str]:
+    return of.load(edit(of.desired, wanted), now)
 
 
 class Open(asyncio.BaseTransport):
@@ -39,7 +45,7 @@ NOW = at()
 def world() -> World:
     """Two services in Docker; the shop's blue is active, with one of two servers healthy."""
     made = World(Stored({}, {}, {}, None, 0), docker_enabled=True)
-    made.load(Desired("production", {"shop": service(), "pay": service("pay")}), NOW)
+    load(made, Desired("production", {"shop": service(), "pay": service("pay")}), NOW)
     made.list_docker({"shop": ByColour((ONE, TWO), ()), "web": ByColour((TWO,), ())}, 1000.0)
     made.refresh("shop", NOW)
     shop = made.entries["shop"]
@@ -82,12 +88,12 @@ async def test_services_are_told_one_by_one_and_all_together_alike() -> None:
 async def test_a_service_that_leaves_the_file_while_all_are_read_is_left_out() -> None:
     of = world()
     many = {f"s{number:04}": service(f"s{number:04}") for number in range(5000)}
-    of.load(Desired("production", many), NOW)
+    load(of, Desired("production", many), NOW)
     reading = asyncio.create_task(report.Readings(of).read())
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert not reading.done()
-    of.load(Desired("production", {name: many[name] for name in list(many)[:-1]}), NOW)
+    load(of, Desired("production", {name: many[name] for name in list(many)[:-1]}), NOW)
     assert [one.service for one in await reading] == list(many)[:-1]
 
 

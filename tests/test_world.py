@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from provider.edit import edit, group_key
 from provider.model import (
     Applied,
     ByColour,
@@ -32,7 +33,7 @@ from provider.model import (
 from provider.readback import Reading
 from provider.render import render_service
 from provider.store import Stored, StoredServers
-from provider.world import World, group_key
+from provider.world import World
 from tests.worlds import BLUE, EPOCH, GREEN, at, candidate, server, service
 
 ONE, TWO = server(1), server(2, "r2")
@@ -47,7 +48,7 @@ def fixed(*ports: int, version: str = "1") -> FixedServers:
 def world(*services: Service, docker: bool = True, stored: Stored | None = None) -> World:
     made = World(stored or Stored({}, {}, {}, None, 0), docker_enabled=docker)
     if services:
-        made.load(desired(*services), NOW)
+        load(made, desired(*services), NOW)
         look(made, NOW)
     return made
 
@@ -56,6 +57,10 @@ def look(of: World, now: Instant) -> None:
     """Work out what is due, as the controller's loops do before they look at a group."""
     for key in of.members:
         of.refresh(key, now)
+
+
+def load(of: World, wanted: Desired, now: Instant) -> set[str]:
+    return of.load(edit(of.desired, wanted), now)
 
 
 def desired(*services: Service) -> Desired:
@@ -98,7 +103,7 @@ def test_who_answers_and_does_not_poll_has_surely_fetched_nothing() -> None:
 def test_a_reload_touches_only_the_groups_of_services_that_changed() -> None:
     of = world(service(), service("pay"), service("cart", group="front"))
     kept = of.entries["pay"]
-    touched = of.load(desired(service(hold=True), service("pay"), service("new")), LATER)
+    touched = load(of, desired(service(hold=True), service("pay"), service("new")), LATER)
     assert touched == {"shop", "new", "@front"}
     assert list(of.entries) == ["new", "pay", "shop"]
     assert of.entries["pay"] is kept
@@ -106,7 +111,7 @@ def test_a_reload_touches_only_the_groups_of_services_that_changed() -> None:
 
 def test_a_service_that_changes_its_group_touches_both() -> None:
     of = world(service(group="a"), service("pay", group="a"))
-    assert of.load(desired(service(group="b"), service("pay", group="a")), LATER) == {"@a", "@b"}
+    assert load(of, desired(service(group="b"), service("pay", group="a")), LATER) == {"@a", "@b"}
     assert [one.service.name for one in of.snapshot("@a").members] == ["pay"]
     assert of.snapshot("@gone").members == ()
 
@@ -121,7 +126,7 @@ def test_a_snapshot_tells_which_group_a_member_left_and_which_member_left_its_ro
     assert (of.snapshot("@a").left, of.snapshot("@b").gone) == ({}, frozenset())
     of.adopt("@b", Plan(GroupState(), {"shop": replace(noted, group="b")}))
     assert of.snapshot("@b").left == {}
-    of.load(desired(), LATER)
+    load(of, desired(), LATER)
     assert of.snapshot("@a").gone == frozenset()
 
 
@@ -138,7 +143,7 @@ def test_an_edit_keeps_what_is_known_of_the_servers() -> None:
     entry.assess(entry.member(), NOW)
     entry.published = frozenset({ONE.key})
     before = replace(entry)
-    of.load(desired(service(hold=True)), LATER)
+    load(of, desired(service(hold=True)), LATER)
     look(of, LATER)
     edited = of.entries["shop"]
     assert edited.service.hold
@@ -150,7 +155,7 @@ def test_an_edit_keeps_what_is_known_of_the_servers() -> None:
 def test_fixed_servers_take_the_place_of_those_in_docker_for_both_colours() -> None:
     of = world(service())
     listed(of, blue=(ONE,), green=(TWO,))
-    of.load(desired(service(servers=ByColour(fixed(8081), None))), LATER)
+    load(of, desired(service(servers=ByColour(fixed(8081), None))), LATER)
     look(of, LATER)
     observed = of.entries["shop"].observed
     assert [one.url for one in observed.blue.servers] == ["http://127.0.0.1:8081"]
@@ -265,7 +270,7 @@ def test_another_definition_of_the_check_voids_its_evidence_and_nothing_else() -
     listed(of, blue=(ONE,))
     before = probe(of)
     assert of.judge(before, HEALTHY) == {"shop"}
-    of.load(desired(service(health_check=HealthCheck(path="/ready", mode=ProbeMode.HTTP))), LATER)
+    load(of, desired(service(health_check=HealthCheck(path="/ready", mode=ProbeMode.HTTP))), LATER)
     of.judge(before, HEALTHY)
     look(of, LATER)
     assert of.entries["shop"].probed == {}, "voided before anything is decided, which may be before the next document"
@@ -277,7 +282,7 @@ def test_a_verdict_on_a_service_that_is_gone_is_dropped() -> None:
     of = world(service())
     listed(of, blue=(ONE,))
     gone = probe(of)
-    of.load(desired(), LATER)
+    load(of, desired(), LATER)
     assert of.judge(gone, HEALTHY) == set()
 
 
@@ -313,7 +318,7 @@ def test_what_is_stored_stands_until_docker_answers() -> None:
         7,
     )
     of = World(stored, docker_enabled=True)
-    assert "shop" in of.load(desired(service()), NOW)
+    assert "shop" in load(of, desired(service()), NOW)
     entry = of.entries["shop"]
     assert (entry.observed.blue.known, entry.observed.blue.servers) == (True, (ONE,))
     assert entry.observed.green.listed_mono_s is None
@@ -328,18 +333,18 @@ def test_what_is_stored_stands_until_docker_answers() -> None:
 def test_a_stored_rollout_of_a_group_that_left_the_file_is_looked_at_once() -> None:
     """Rule 12: it must be ended."""
     of = World(Stored({}, {"@front": GroupState(rollout=under_way())}, {}, None, 7), docker_enabled=False)
-    assert of.load(desired(service()), NOW) == {"@front", "shop"}
-    assert of.load(desired(service()), LATER) == set()
+    assert load(of, desired(service()), NOW) == {"@front", "shop"}
+    assert load(of, desired(service()), LATER) == set()
     assert of.with_rollout == {"@front"}
 
 
 def test_a_decision_is_kept_for_a_service_that_left_the_file_meanwhile() -> None:
     """Rule 12: its colour is remembered."""
     of = world(service(), docker=False)
-    of.load(desired(), LATER)
+    load(of, desired(), LATER)
     of.adopt("shop", Plan(GroupState(rollouts=3), {"shop": ServiceState(active=GREEN)}))
     assert of.groups["shop"].rollouts == 3
-    of.load(desired(service()), LATER)
+    load(of, desired(service()), LATER)
     assert of.entries["shop"].state.active is GREEN
 
 
@@ -374,9 +379,9 @@ def test_a_service_that_left_the_file_stays_unless_its_names_are_given_anew() ->
     listed(of, blue=(ONE,))
     of.entries["shop"].fragment = render_service(Served(of.entries["shop"].service, (), {}))
     other = service("pay")
-    of.load(desired(other), LATER)
+    load(of, desired(other), LATER)
     assert of.retired.keys() == {"shop"}
-    of.load(desired(replace(other, routers=(Router("shop", "Host(`x`)", {}),))), LATER)
+    load(of, desired(replace(other, routers=(Router("shop", "Host(`x`)", {}),))), LATER)
     assert of.retired == {}
 
 
@@ -385,5 +390,5 @@ def test_a_preview_that_left_the_file_does_not_stay_beside_a_router_of_its_name(
     of = world(service(preview=Router("shop-preview", "Host(`p`)", {})))
     listed(of, blue=(ONE,))
     of.entries["shop"].fragment = render_service(Served(of.entries["shop"].service, (), {}))
-    of.load(desired(replace(service("pay"), routers=(Router("shop-preview", "Host(`x`)", {}),))), LATER)
+    load(of, desired(replace(service("pay"), routers=(Router("shop-preview", "Host(`x`)", {}),))), LATER)
     assert of.retired == {}

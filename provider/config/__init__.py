@@ -39,7 +39,9 @@ def load(text: str, file: str) -> Desired:
         }
         if problems:
             raise DesiredStateError(tuple(sorted(problems)))
-        return build.desired(validated, tree)
+        desired = build.desired(validated, tree)
+        tree.free()
+        return desired
 
 
 def _validate(value: object) -> tuple[File, list[ValidationError]]:

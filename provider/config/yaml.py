@@ -14,6 +14,7 @@ from typing import Any, NoReturn, TypeAlias
 import yaml
 
 from provider.errors import DesiredStateError, Problem
+from provider.turns import free
 
 MAX_BYTES = 5 * 1024 * 1024
 MAX_ALIASED_NODES = 100_000
@@ -56,6 +57,11 @@ class Tree:
     @cached_property
     def _line_ends(self) -> list[int]:
         return [found.start() for found in re.finditer("\n", self.text)]
+
+    def free(self) -> None:
+        """Let go of everything; call it in the thread that has read the file."""
+        services = self.value.get("services") if isinstance(self.value, dict) else None
+        free(services if isinstance(services, dict) else {}, self.places, self.scalars, self._indexes)
 
     def problem(self, offset: int, path: KeyPath, message: str) -> Problem:
         """Return the problem that `message` states about `path`, placed at `offset`."""

@@ -1,0 +1,122 @@
+"""The longest that the event loop stands still while something happens, with many services; a poll waits no longer."""
+
+import asyncio
+import gc
+import logging
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import structlog
+import uvloop
+
+from bench import fleet
+from provider.app import Daemon, Settings, share_the_interpreter
+from provider.store import Store
+from provider.traefik import free_ports
+
+SERVICES = (1_000, 10_000)
+LOOK_S = 0.001
+
+
+class Stalls:
+    """Looks every millisecond how late it is; `worst_s` is the latest since it was last reset."""
+
+    def __init__(self) -> None:
+        self.worst_s = 0.0
+
+    async def run(self) -> None:
+        while True:
+            due_s = time.perf_counter() + LOOK_S
+            await asyncio.sleep(LOOK_S)
+            self.worst_s = max(self.worst_s, time.perf_counter() - due_s)
+
+
+async def measure(services: int) -> list[tuple[str, float, float]]:
+    """Return what was done, the longest stall meanwhile, and how long it took, in seconds."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        file = folder / "desired.yaml"
+        file.write_text(fleet.text(services))
+        (folder / "state").mkdir(mode=0o700)
+        await asyncio.to_thread(fleet.decide, folder / "state", services)
+        async with running(folder, file) as (daemon, url, admin_url):
+            stalls = Stalls()
+            task = asyncio.create_task(stalls.run())
+            session = aiohttp.ClientSession()
+            found = []
+
+            async def during(what: str, do: Callable[[], Awaitable[object]]) -> None:
+                gc.collect()
+                await asyncio.sleep(1.5)
+                stalls.worst_s, begin_s = 0.0, time.perf_counter()
+                await do()
+                found.append((what, stalls.worst_s, time.perf_counter() - begin_s))
+
+            async def get(address: str) -> None:
+                async with session.get(address) as answer:
+                    await answer.read()
+
+            async def reload(text: str) -> None:
+                before = daemon.controller.published
+                replace(file, text)
+                await daemon.controller.publication.after(before)
+                await asyncio.sleep(1.0)
+
+            one = fleet.text(services).replace("Host(`service-00000.", "Host(`www.service-00000.")
+            await during("nothing", lambda: asyncio.sleep(2.0))
+            await during("a poll", lambda: get(f"{url}/traefik?hold=0"))
+            await during("a reload that changes one service", lambda: reload(one))
+            await during("a reload that changes every service", lambda: reload(one.replace("[web]", "[websecure]")))
+            await during("the first scrape", lambda: get(f"{url}/metrics"))
+            await during("another scrape", lambda: get(f"{url}/metrics"))
+            await during("the list of all services", lambda: get(f"{admin_url}/api/v1/services"))
+            await session.close()
+            task.cancel()
+            return found
+
+
+@asynccontextmanager
+async def running(folder: Path, file: Path) -> AsyncIterator[tuple[Daemon, str, str]]:
+    """Run a daemon in this process, so that its event loop can be looked at."""
+    port, admin_port = free_ports(2)
+    store = Store(folder / "state")
+    settings = Settings(
+        desired_state=file,
+        state_dir=folder / "state",
+        listen=f"127.0.0.1:{port}",
+        admin_listen=f"127.0.0.1:{admin_port}",
+        docker_enabled=False,
+    )
+    daemon, stop = Daemon(settings, store, await store.open()), asyncio.Event()
+    task = asyncio.create_task(daemon.run(stop))
+    await daemon.controller.publication.after(None)
+    try:
+        yield daemon, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin_port}"
+    finally:
+        stop.set()
+        await task
+        await daemon.controller.close()
+
+
+def replace(file: Path, text: str) -> None:
+    new = file.with_suffix(".new")
+    new.write_text(text)
+    new.replace(file)
+
+
+def main() -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    share_the_interpreter()
+    for services in [int(one) for one in sys.argv[1:]] or SERVICES:
+        print(f"{services:>6} services")
+        for what, stall_s, took_s in uvloop.run(measure(services)):
+            print(f"       {what:<40} longest stall {stall_s * 1e3:6.1f} ms, took {took_s:.2f} s")
+
+
+if __name__ == "__main__":
+    main()
