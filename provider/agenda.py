@@ -16,6 +16,7 @@ class Agenda:
         self._later: dict[str, float] = {}
         self._order: list[tuple[float, str]] = []  # a time that an earlier one has replaced is passed over
         self._asked = False
+        self._awaited = False
         self._changed = asyncio.Event()
 
     def add(self, keys: Collection[str]) -> None:
@@ -36,6 +37,11 @@ class Agenda:
             heappush(self._order, (mono_s, key))
             self._changed.set()
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether there is nothing to look at for now, and what was taken last has been looked at."""
+        return self._awaited and not self._asked
+
     async def take(self) -> set[str]:
         """Wait until there is something to look at, and take it off the agenda."""
         while True:
@@ -48,8 +54,9 @@ class Agenda:
                     self._now.add(key)
                     self._asked = True
             if self._asked:
-                keys, self._now, self._asked = self._now, set(), False
+                keys, self._now, self._asked, self._awaited = self._now, set(), False, False
                 return keys
+            self._awaited = True  # stays so where the wait is cancelled
             next_s = self._order[0][0] if self._order else None
             with suppress(TimeoutError):
                 async with asyncio.timeout(None if next_s is None else next_s - now_s):

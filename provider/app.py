@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import structlog
 from aiohttp import web
 
-from provider import notices, report, writefile
+from provider import __version__, notices, report, writefile
 from provider.access import Unprotected
 from provider.admin import admin_app
 from provider.certificate import DefaultCertificate
@@ -30,6 +30,7 @@ from provider.model import Condition, Decision, Severity
 from provider.notify import Notifier
 from provider.readback import ReadBack
 from provider.reload import Reload, Surroundings
+from provider.render import Document
 from provider.server import provider_app
 from provider.smoke import SmokeTester
 from provider.store import Store, Stored
@@ -144,7 +145,16 @@ class Daemon:
 
     def __init__(self, settings: Settings, store: Store, stored: Stored) -> None:
         self.metrics = Metrics(with_docker=settings.docker_enabled)
-        self.controller = Controller(store, stored, self.metrics, docker_enabled=settings.docker_enabled)
+        self._is_private = (
+            is_local(settings.listen)
+            or settings.provider_token_file is not None
+            or (settings.tls_cert is not None and settings.tls_client_ca is not None)
+        )
+        surroundings = Surroundings(settings.listen, self._is_private, writes_file=settings.write_file is not None)
+        self._terms = f"{__version__}, {surroundings.terms}"
+        self.controller = Controller(
+            store, stored, self.metrics, docker_enabled=settings.docker_enabled, terms=self._terms
+        )
         self._tasks = asyncio.TaskGroup()
         self._checker = HealthChecker(
             spawn=lambda check, name: self._tasks.create_task(check, name=name),
@@ -173,17 +183,11 @@ class Daemon:
         self.controller.conditions.on_new = self._tell_condition
         self._settings, self._stored = settings, stored
         self._name = str(settings.desired_state)
-        self._is_private = (
-            is_local(settings.listen)
-            or settings.provider_token_file is not None
-            or (settings.tls_cert is not None and settings.tls_client_ca is not None)
-        )
         self._certificate = DefaultCertificate(
             settings.state_dir,
             on_certificate=self.controller.intake.certificate_renewed,
             on_fault=self.controller.intake.certificate_fault,
         )
-        surroundings = Surroundings(settings.listen, self._is_private, writes_file=settings.write_file is not None)
         self._reload = Reload(settings.desired_state, self.controller.intake, self._certificate, surroundings)
         self._files = FollowedFiles(self._tell_file)
         self._tokens = self._follow("tokens-file-refused", settings.tokens_file, read_tokens)
@@ -204,7 +208,9 @@ class Daemon:
     async def run(self, stop: asyncio.Event) -> None:
         """Load the file, listen, and run every loop until `stop` is set."""
         self._files.look()
-        await self._reload.first(self._stored.desired_text)
+        kept = self._resumable()
+        if kept is None:
+            await self._reload.first(self._stored.desired_text)
         if not self._is_private:
             log.warning(
                 "everybody who reaches the provider listener can read the document", listen=self._settings.listen
@@ -215,6 +221,7 @@ class Daemon:
             "decide": self.controller.decide,
             "publish": self.controller.publish,
             "save": self.controller.save,
+            "keep": self.controller.keep,
             "health": self._checker.run,
             "watch": self._reload.watch,
             "reload": self._reload.run,
@@ -230,7 +237,12 @@ class Daemon:
             loops["containers"] = self._containers.run
         if self._write_file is not None:
             loops["write file"] = self._write_file.run
-        async with self._listening(), self._tasks:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._listening())
+            if kept is not None:
+                await self.controller.resume(kept)
+                await self._reload.first(self._stored.desired_text)
+            await stack.enter_async_context(self._tasks)
             running = [self._tasks.create_task(self._supervise(name, loop), name=name) for name, loop in loops.items()]
             await stop.wait()
             log.info("stopping")
@@ -240,6 +252,19 @@ class Daemon:
                 task.cancel()
         if self._write_file is not None:
             await self._write_file.flush(self.controller.published)
+
+    def _resumable(self) -> Document | None:
+        """Return the document of the store, where this start is bound to make the very same.
+
+        Nothing was written after it, it was made on the same terms, and the file is as it was. Addresses of Docker's
+        wait for Docker (rule 4).
+        """
+        kept = self._stored.document
+        if kept is None or kept.terms != self._terms or not self._reload.is_as(self._stored.desired_text):
+            return None
+        colours = (servers for stored in self._stored.servers.values() for _, servers in stored.colours.items())
+        is_dockers = any(server.container for servers in colours for server in servers)
+        return None if is_dockers else kept.document
 
     async def _supervise(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
         """Start a loop again that failed by a fault of ours: what is served stays as it is meanwhile (P4)."""

@@ -9,6 +9,7 @@ the document. `save` writes observations behind them.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
@@ -36,7 +37,7 @@ from provider.model import (
 )
 from provider.publication import Publication, Published
 from provider.reconcile import reconcile, settle
-from provider.render import compose, render_service
+from provider.render import Document, compose, render_service
 from provider.rollout import Event
 from provider.serving import first_document_waits_for, serve, wake_mono_s
 from provider.store import Change, Store, Stored
@@ -50,6 +51,7 @@ log = structlog.get_logger("bluegreen")
 DOCKER_AT_START_S = 0.5
 HELD_BACK_LOOK_S = 0.5
 SAVE_EVERY_S = 1.0
+KEEP_EVERY_S = 30.0
 RETRY_S = 1.0
 GROUPS_AT_ONCE = 100
 
@@ -68,7 +70,9 @@ class _Order:
 class Controller:
     """See the module. Every method but the three loops and `close` returns at once, on the event loop's thread."""
 
-    def __init__(self, store: Store, stored: Stored, metrics: Metrics, *, docker_enabled: bool) -> None:
+    def __init__(
+        self, store: Store, stored: Stored, metrics: Metrics, *, docker_enabled: bool, terms: str = ""
+    ) -> None:
         self.publication = Publication()
         self._journal, self._metrics = Journal(store, stored.revision), metrics
         self.intake = Intake(stored, self._journal, metrics, docker_enabled=docker_enabled)
@@ -79,6 +83,8 @@ class Controller:
         self._store = store
         self._started = clock()
         self._empty_store = stored.revision == 0
+        self._has_begun = False  # a document of our own making was the first
+        self._terms = terms
         self._orders: list[_Order] = []
         self._runs: dict[str, tuple[SmokeRun, ...]] = {}
         self._projected: set[str] = set()
@@ -166,7 +172,7 @@ class Controller:
                 self._project(key, now)
                 self._at = None
                 await turn.rest()
-            if self.published is None and not await self._may_begin(now):
+            if not self._has_begun and not await self._may_begin(now):
                 self._unpublished.add_at("", now.mono_s + HELD_BACK_LOOK_S)
             elif self.world.desired is desired:  # else a reload came in between: its services have no fragments yet
                 if self.world.retired is replaced:
@@ -185,9 +191,29 @@ class Controller:
                     break
             await asyncio.sleep(SAVE_EVERY_S)
 
+    async def keep(self) -> None:
+        """Keep the document in the store for a quick start, once in a while and only when all is at rest."""
+        while True:
+            await asyncio.sleep(KEEP_EVERY_S)
+            document = self._settled_document() if self._unsaved.is_at_rest else None
+            if document is not None and document is not self._journal.kept:
+                with suppress(StoreError):  # the next save tells of it
+                    await self._journal.keep(document, self._terms)
+
+    async def resume(self, document: Document) -> None:
+        """Publish the document that the store gives, as a start has found it there."""
+        if await self._wrote(self._journal.reserve()):
+            self._put(Published(document, self._journal.next_revision(), is_resumed=True))
+
     async def close(self) -> None:
         """Save what was seen last and let go of the store; call it when the loops have ended."""
-        await self._journal.close(self.world.stored_servers(self.world.entries))
+        document = self._settled_document()
+        await self._journal.close(self.world.stored_servers(self.world.entries), document, self._terms)
+
+    def _settled_document(self) -> Document | None:
+        """Return the document, where all that is known has been decided and is published."""
+        at_rest = self._undecided.is_at_rest and self._unpublished.is_at_rest
+        return self.published.document if self.published is not None and self._has_begun and at_rest else None
 
     async def _obey(self) -> None:
         """Do what was commanded, one after the other, each on the state that the one before has left."""
@@ -335,11 +361,11 @@ class Controller:
                 entry.fragment = render_service(served)
                 entry.fragment_active = entry.state.active
                 entry.served = frozenset(server.key for servers in served.servers.values() for server in servers)
-                if self.published is not None and entry.published != entry.served:
+                if self._has_begun and entry.published != entry.served:
                     entry.published = entry.served
                     self._undecided.add([key])  # the health gate counts them
             self._composition.put(name, entry.fragment)
-            if self.published is not None:
+            if self._has_begun:
                 telling.conditions(entry)
             wake = wake_mono_s(member, now)
             if wake is not None:
@@ -361,19 +387,22 @@ class Controller:
         begin_s = time.perf_counter()
         blocks, extra = self._composition.blocks(), self.intake.pass_through
         document = compose(blocks, extra)
-        if self.published is not None and self.published.document.etag == document.etag:
-            self._show()
-            return
-        self._metrics.document_render.set(time.perf_counter() - begin_s)
-        if self.published is None:
+        if not self._has_begun:
+            self._has_begun = True
             for entry in self.world.entries.values():
                 entry.published = entry.served
             self._undecided.add(self.world.members.keys())
-        self.publication.put(Published(document, revision := self._journal.next_revision(), blocks, extra))
+        if self.published is None or self.published.document.etag != document.etag:
+            self._metrics.document_render.set(time.perf_counter() - begin_s)
+            self._put(Published(document, self._journal.next_revision(), blocks, extra))
+        self._show()
+
+    def _put(self, published: Published) -> None:
+        document, revision = published.document, published.revision
+        self.publication.put(published)
         self.world.published(revision, document.marker, clock().mono_s)
         if self.intake.reader is not None:
             self.intake.reader.set_document(document.marker)
-        self._show()
         self._metrics.document_revision.set(revision)
         self._metrics.document_bytes.set(len(document.body))
         log.info("document published", revision=revision, bytes=len(document.body), marker=document.marker)

@@ -1,12 +1,14 @@
 """What the daemon writes down, in the order that a start after a crash needs."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 
 import structlog
 
 from provider.errors import StoreError
+from provider.render import Document
 from provider.store import Change, Store, StoredServers
 
 log = structlog.get_logger("bluegreen")
@@ -20,28 +22,41 @@ class Journal:
     """The store as the controller uses it. Every method that waits raises StoreError, and may be called again.
 
     `text` is the text of the desired-state file that is not on disk yet. `revision` is the number of the last document;
-    a reserve of numbers is written ahead, so that it never goes back (P6).
+    a reserve of numbers is written ahead, so that it never goes back (P6). `kept` is the document that is in the store;
+    None when something else was written after it.
     """
 
     def __init__(self, store: Store, revision: int) -> None:
         self.text: str | None = None
         self.revision = revision
+        self.kept: Document | None = None
         self._store = store
         self._reserved = revision
         self._published = False
 
     async def commit(self, change: Change) -> None:
         """Write decisions, and before them the file that they follow: a start on the one before would undo them."""
+        self.kept = None
         with suppress(StoreError):  # a full disk takes decisions longer than texts; `save` tells of it
             await self._save_text()
         await self._store.commit(change)
 
     async def save(self, servers: Mapping[str, StoredServers]) -> None:
         """Write behind what was published: the file's text, the last servers, the reserve of numbers (rule 13)."""
+        self.kept = None
         await self._save_text()
         if self._published:
             await self.reserve()
         await self._store.save_servers(servers)
+
+    async def keep(self, document: Document, terms: str) -> None:
+        """Write the document that all that is written gives, for a start that finds everything as it is now."""
+        self.kept = document  # before any other write can follow
+        try:
+            await self._store.save_document(document, terms)
+        except StoreError:
+            self.kept = None
+            raise
 
     async def reserve(self) -> None:
         """Write a reserve of numbers ahead; before the first document, or an empty store would not be known as one."""
@@ -56,13 +71,18 @@ class Journal:
         self.revision += 1
         return self.revision
 
-    async def close(self, servers: Mapping[str, StoredServers]) -> None:
-        """Write what was seen last and let go of the store, within a few seconds and whatever fails."""
-        for last in (
-            self._save_text,
-            lambda: self._store.save_servers(servers),
-            lambda: self._store.close(revision=self.revision),
-        ):
+    async def close(
+        self, servers: Mapping[str, StoredServers], document: Document | None = None, terms: str = ""
+    ) -> None:
+        """Write what was seen last and let go of the store, within a few seconds and whatever fails.
+
+        `document` is the one that all of it gives, None where that is not sure.
+        """
+        works: list[Callable[[], Awaitable[None]]] = [self._save_text, partial(self._store.save_servers, servers)]
+        if document is not None:
+            works.append(partial(self._store.save_document, document, terms))
+        works.append(partial(self._store.close, revision=self.revision))
+        for last in works:
             try:
                 async with asyncio.timeout(LAST_S):
                     await last()

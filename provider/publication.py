@@ -8,12 +8,13 @@ from provider.render import NO_PASS_THROUGH, Block, Document, PassThrough
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A document, its number, and what it was composed of."""
+    """A document, its number, and what it was composed of; `is_resumed` where it was found in the store, whole."""
 
     document: Document
     revision: int
     blocks: tuple[Block, ...] = ()
     extra: PassThrough = NO_PASS_THROUGH
+    is_resumed: bool = False
 
 
 class Publication:

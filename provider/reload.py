@@ -27,6 +27,11 @@ class Surroundings:
     is_private: bool
     writes_file: bool
 
+    @property
+    def terms(self) -> str:
+        """What may be in a document here, in one line."""
+        return f"{'private' if self.is_private else 'public'}{', also as a file' if self.writes_file else ''}"
+
     def problems(self, desired: Desired, name: str) -> Iterator[Problem]:
         """Yield what is wrong with a desired state here; `name` is that of its file."""
         exposed = exposure.secrets(desired) if not self.is_private else ()
@@ -65,6 +70,13 @@ class Reload:
         await self._accept(edited, text)
         if refusal is not None:
             self._intake.desired_refused(refusal)
+
+    def is_as(self, accepted_last: str | None) -> bool:
+        """Tell whether the file is what was accepted last."""
+        try:
+            return self._file.read() == accepted_last
+        except DesiredStateError:
+            return False
 
     async def watch(self) -> None:
         """Notice changes of the file."""

@@ -76,12 +76,14 @@ class WriteFile:
             await self._after(self._written)
             await asyncio.sleep(SETTLE_S)
             newest = await self._after(self._written)
-            if newest is not None and not await self._put(newest, LIMIT_S):
+            if newest is not None and newest.is_resumed:
+                self._written = newest  # the file has it already, and it has no parts to write it from
+            elif newest is not None and not await self._put(newest, LIMIT_S):
                 await asyncio.sleep(RETRY_S)
 
     async def flush(self, published: Published | None) -> None:
         """Write a document that has not been written yet; call it when `run` has ended."""
-        if published is not None and published is not self._written:
+        if published is not None and published is not self._written and not published.is_resumed:
             await self._put(published, FLUSH_S)
 
     async def _put(self, published: Published, limit_s: float) -> bool:

@@ -17,7 +17,8 @@ from provider.access import Unprotected
 from provider.certificate import FILE, make
 from provider.errors import DesiredStateError, ListenError
 from provider.files import FileRefused
-from provider.store import Store
+from provider.model import ByColour, Server
+from provider.store import Store, StoredServers
 from provider.tokens import Scope, make_token
 from provider.traefik import free_ports
 from tests.certificates import Authority
@@ -95,6 +96,42 @@ async def test_the_file_is_followed_and_a_refused_one_changes_nothing(tmp_path: 
         of.write(EMPTY + "udp: {services: {dns: {loadBalancer: {servers: [{address: '127.0.0.1:53'}]}}}}\n")
         await eventually(lambda: of.daemon.controller.published is not before)
         assert '"udp"' in (await of.get("/traefik"))[1]
+
+
+async def test_a_start_that_finds_everything_as_it_was_serves_the_document_before_it_reads_the_file(
+    tmp_path: Path,
+) -> None:
+    """P6; ten thousand services take seconds to read."""
+    async with serving(tmp_path, EMPTY) as of:
+        await eventually(of.daemon.controller._settled_document)
+        before = of.daemon.controller.published
+    assert before is not None
+    async with serving(tmp_path, EMPTY) as of:
+        assert of.daemon._resumable() == before.document
+        await eventually(of.daemon.controller._settled_document)
+        resumed = of.daemon.controller.published
+        assert resumed is not None
+        assert resumed.is_resumed, "what was composed then is the same, so nothing was published anew (P12)"
+        assert resumed.document == before.document
+        assert resumed.revision > before.revision
+    async with serving(tmp_path, EMPTY + "udp: {services: {}}\n") as of:
+        assert of.daemon._resumable() is None, "the file is another one"
+        await eventually(of.daemon.controller._settled_document)
+    async with serving(tmp_path, EMPTY + "udp: {services: {}}\n", listen="0.0.0.0:0") as of:
+        assert of.daemon._resumable() is None, "more people can read it, and it may hold secrets"
+
+
+async def test_addresses_of_dockers_wait_for_docker_and_are_not_served_from_the_stored_document(tmp_path: Path) -> None:
+    """Rule 4."""
+    server = Server("http://10.0.0.1:80", "r1", container="c1")
+    async with serving(tmp_path, EMPTY) as of:
+        await eventually(of.daemon.controller._settled_document)
+    store = Store(of.settings.state_dir)
+    stored = await store.open()
+    assert app.Daemon(of.settings, store, stored)._resumable() is not None
+    seen = replace(stored, servers={"shop": StoredServers(ByColour((server,), ()))})
+    assert app.Daemon(of.settings, store, seen)._resumable() is None
+    await store.close()
 
 
 async def test_a_start_on_a_broken_file_takes_the_one_that_was_accepted_last(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import resource
 import sqlite3
 import stat
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -35,7 +35,8 @@ from provider.model import (
     WayBack,
     Wish,
 )
-from provider.store import Change, Store, Stored, StoredServers, database, directory
+from provider.render import Document
+from provider.store import Change, Store, Stored, StoredDocument, StoredServers, database, directory
 from tests.waiting import eventually
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -348,6 +349,38 @@ async def test_the_last_desired_state_file_and_the_last_servers_are_kept(tmp_pat
     assert stored.desired_text == "environment: new # ü"
     staying = replace(server, leaving_mono_s=None)
     assert stored.servers == {"shop": replace(seen, colours=ByColour((staying,), ())), "blog": StoredServers()}
+
+
+DOCUMENT = Document(b'{"http":{}}', '"0123"', "bluegreen-0123", is_json=False)
+
+
+async def test_a_document_is_kept_until_anything_that_it_follows_from_is_written(tmp_path: Path) -> None:
+    """P5: a start must not serve an older document than its decisions give."""
+    writes: tuple[Callable[[Store], Awaitable[None]], ...] = (
+        lambda store: store.commit(switch("shop", GREEN)),
+        lambda store: store.save_servers({"shop": StoredServers()}),
+        lambda store: store.save_desired("environment: production\n"),
+    )
+    for outdates in writes:
+        async with opened(tmp_path) as store:
+            await outdates(store)
+            await store.save_document(DOCUMENT, "as it was")
+            await store.reserve_revision(7)
+        assert (await contents(tmp_path)).document == StoredDocument(DOCUMENT, "as it was")
+        async with opened(tmp_path) as store:
+            await outdates(store)
+        assert (await contents(tmp_path)).document is None
+
+
+async def test_a_document_whose_bytes_are_not_those_that_were_kept_is_none(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.save_document(DOCUMENT, "")
+    kept = tmp_path / "document"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600, "it may hold private keys"
+    kept.write_bytes(b"{}")
+    assert (await contents(tmp_path)).document is None
+    kept.unlink()
+    assert (await contents(tmp_path)).document is None
 
 
 async def test_a_second_daemon_is_told_who_holds_the_directory_and_how_long_it_waited(tmp_path: Path) -> None:

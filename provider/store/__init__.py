@@ -1,6 +1,6 @@
 """Durable state: decisions, the servers last seen, and the desired-state file last read.
 
-The store is SQLite in a directory on a local disk: `bluegreen.db` and its WAL, `lock`, and `ballast`.
+The store is SQLite in a directory on a local disk: `bluegreen.db` and its WAL, `lock`, `ballast`, and `document`.
 """
 
 import asyncio
@@ -12,11 +12,12 @@ from typing import ParamSpec, TypeVar
 
 from provider.errors import StoreError, StoreLocked
 from provider.model import Decision
+from provider.render import Document
 from provider.store.database import Database
 from provider.store.directory import StateDirectory
-from provider.store.records import Change, Stored, StoredServers
+from provider.store.records import Change, Stored, StoredDocument, StoredServers
 
-__all__ = ["Change", "Store", "Stored", "StoredServers"]
+__all__ = ["Change", "Store", "Stored", "StoredDocument", "StoredServers"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -70,6 +71,10 @@ class Store:
     async def save_desired(self, text: str) -> None:
         """Put the text of the last good desired-state file."""
         await self._call(self._answer_s, self._database.save_desired, text)
+
+    async def save_document(self, document: Document, terms: str) -> None:
+        """Put the document that all that is stored gives; the next write of anything else outdates it."""
+        await self._call(self._answer_s, self._database.save_document, document, terms)
 
     async def reserve_revision(self, upto: int) -> None:
         """Allow documents up to this revision; never lowers what was reserved."""

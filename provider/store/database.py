@@ -6,6 +6,7 @@ released; a row's JSON is changed with SQLite's json functions (`UPDATE services
 
 import contextlib
 import gc
+import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,11 +17,22 @@ from typing import TypeVar
 import structlog
 
 from provider.errors import StoreError
-from provider.files import sync_directory
+from provider.files import replace_file, sync_directory
 from provider.model import Decision
+from provider.render import Document
 from provider.store.directory import Ballast
 from provider.store.faults import DAMAGED, code_of, fault
-from provider.store.records import DECISIONS, GROUPS, SERVERS, SERVICES, Change, Rows, Stored, StoredServers
+from provider.store.records import (
+    DECISIONS,
+    GROUPS,
+    SERVERS,
+    SERVICES,
+    Change,
+    Rows,
+    Stored,
+    StoredDocument,
+    StoredServers,
+)
 
 T = TypeVar("T")
 
@@ -39,7 +51,19 @@ MIGRATIONS = (
     CREATE TABLE revision (id INTEGER PRIMARY KEY CHECK (id = 1), reserved INTEGER NOT NULL) STRICT;
     INSERT INTO revision VALUES (1, 0);
     """,
+    # The bytes of the document are a file of their own, named by their SHA-256: the WAL is kept small.
+    """
+    CREATE TABLE document (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        sha256 TEXT NOT NULL,
+        etag TEXT NOT NULL,
+        marker TEXT NOT NULL,
+        is_json INTEGER NOT NULL,
+        terms TEXT NOT NULL
+    ) STRICT;
+    """,
 )
+OUTDATE_DOCUMENT = "DELETE FROM document"
 STRICT_TABLES = (3, 37, 0)
 BUSY_S = 5.0
 # A WAL that is kept at this size is written over in place, which needs no room on a full disk.
@@ -74,6 +98,7 @@ class Database:
         self._path = directory.absolute() / "bluegreen.db"
         self._wal = self._path.with_name("bluegreen.db-wal")
         self._lock = self._path.with_name("lock")
+        self._document = self._path.with_name("document")
         self._ballast = Ballast(self._path.with_name("ballast"))
         self._history_limit = history_limit
         self._connection: sqlite3.Connection | None = None
@@ -109,6 +134,7 @@ class Database:
                 {table: {name: state_of(connection, table, name) for name in new} for table, new in states.items()},
                 last,
             )
+            connection.execute(OUTDATE_DOCUMENT)
             for table, new in states.items():
                 put(connection, table, new)
             connection.executemany("INSERT INTO decisions (at_utc, service, decision) VALUES (?, ?, ?)", decisions)
@@ -133,11 +159,29 @@ class Database:
     def save_servers(self, servers: Mapping[str, StoredServers]) -> None:
         """Put the servers of services."""
         states = texts(SERVERS, servers)
-        self._write(lambda connection: put(connection, SERVERS.table, states))
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(OUTDATE_DOCUMENT)
+            put(connection, SERVERS.table, states)
+
+        self._write(work)
 
     def save_desired(self, text: str) -> None:
         """Put the text of the last good desired-state file."""
-        self._write(lambda connection: connection.execute("INSERT OR REPLACE INTO desired VALUES (1, ?)", (text,)))
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(OUTDATE_DOCUMENT)
+            connection.execute("INSERT OR REPLACE INTO desired VALUES (1, ?)", (text,))
+
+        self._write(work)
+
+    def save_document(self, document: Document, terms: str) -> None:
+        """Put the document that all that is stored gives; the next write to anything else outdates it."""
+        row = (_sha256(document.body), document.etag, document.marker, document.is_json, terms)
+        statement = "INSERT OR REPLACE INTO document VALUES (1, ?, ?, ?, ?, ?)"
+        with self._telling():
+            replace_file(self._document, document.body, mode=0o600)
+        self._write(lambda connection: connection.execute(statement, row))
 
     def reserve_revision(self, upto: int) -> None:
         """Raise the revision that no later process starts below."""
@@ -204,7 +248,19 @@ class Database:
                 servers=load(connection, SERVERS),
                 desired_text=desired[0] if desired else None,
                 revision=revision,
+                document=self._load_document(connection),
             )
+
+    def _load_document(self, connection: sqlite3.Connection) -> StoredDocument | None:
+        row = connection.execute("SELECT sha256, etag, marker, is_json, terms FROM document").fetchone()
+        if row is None:
+            return None
+        digest, etag, marker, is_json, terms = row
+        try:
+            body = self._document.read_bytes()
+        except OSError:  # it is a convenience, and is made anew
+            return None
+        return StoredDocument(Document(body, etag, marker, bool(is_json)), terms) if _sha256(body) == digest else None
 
     def _connect(self) -> sqlite3.Connection:
         uri = f"{self._path.as_uri()}?mode=rw"
@@ -341,6 +397,10 @@ def state_of(connection: sqlite3.Connection, table: str, name: str) -> str | Non
     """Return one stored state, None where there is no row."""
     row = connection.execute(f"SELECT state FROM {table} WHERE name = ?", (name,)).fetchone()  # noqa: S608
     return row[0] if row else None
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def at(moment: datetime) -> str:

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from provider.errors import StoreError
 from provider.model import ByColour, Decision, GroupState, Server, ServerKey, ServiceState
+from provider.render import Document
 
 T = TypeVar("T")
 
@@ -28,14 +29,26 @@ class StoredServers:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """The document that all else in the store gives; `terms` are the circumstances under which it was made."""
+
+    document: Document
+    terms: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
-    """All that a start needs. No document had a revision above `revision`; `desired_text` is the last good file."""
+    """All that a start needs. No document had a revision above `revision`; `desired_text` is the last good file.
+
+    There is a `document` only where nothing was written after it.
+    """
 
     services: Mapping[str, ServiceState]
     groups: Mapping[str, GroupState]
     servers: Mapping[str, StoredServers]
     desired_text: str | None
     revision: int
+    document: StoredDocument | None = None
 
 
 @dataclass(frozen=True, slots=True)
