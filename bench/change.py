@@ -42,7 +42,7 @@ async def changes_s(services: int) -> list[float]:
         names = tuple(controller.world.entries)
         controller.intake.docker_listed({name: servers(1) for name in names}, time.monotonic())
         controller.intake.docker_connected(connected=True, cause=None)
-        loops = [asyncio.create_task(loop()) for loop in (controller.decide, controller.publish, controller.save)]
+        loops = [asyncio.create_task(loop()) for loop in (controller.decide, controller.publisher.run, controller.save)]
         while controller.published is None:  # noqa: ASYNC110  nothing tells of it but the attribute, as for a poll
             await asyncio.sleep(0.05)
         await asyncio.sleep(2.0)  # what the start left to save is not what is measured

@@ -219,7 +219,7 @@ class Daemon:
             log.warning("tokens are sent to the admin listener unencrypted", admin_listen=self._settings.admin_listen)
         loops: dict[str, Callable[[], Awaitable[None]]] = {
             "decide": self.controller.decide,
-            "publish": self.controller.publish,
+            "publish": self.controller.publisher.run,
             "save": self.controller.save,
             "keep": self.controller.keep,
             "health": self._checker.run,
@@ -240,7 +240,7 @@ class Daemon:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._listening())
             if kept is not None:
-                await self.controller.resume(kept)
+                await self.controller.publisher.resume(kept)
                 await self._reload.first(self._stored.desired_text)
             await stack.enter_async_context(self._tasks)
             running = [self._tasks.create_task(self._supervise(name, loop), name=name) for name, loop in loops.items()]

@@ -1,24 +1,21 @@
 """The only owner of mutable state: takes every input, decides, commits, and only then publishes.
 
 Inputs replace what is known and wake the loops; they never wait. `decide` looks at the groups that were touched and
-commits what `reconcile` decided for them in one transaction. `publish` renders what is committed together with what is
-seen, and never waits for a decision: a store that hangs or fails freezes decisions, while servers that fail still leave
-the document. `save` writes observations behind them.
+commits what `reconcile` decided for them in one transaction. `Publisher` makes the documents. `save` writes
+observations behind them, and `keep` now and then the document.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import structlog
 
 from provider import telling
 from provider.commands import Done, Refused
-from provider.composition import Composition
 from provider.edit import group_key
 from provider.errors import StoreError
 from provider.intake import Intake, clock
@@ -26,25 +23,20 @@ from provider.journal import Journal
 from provider.metrics import Metrics
 from provider.model import (
     Decision,
-    Health,
     Instant,
     Plan,
-    Probe,
     Rollout,
     Severity,
     SmokeRun,
     Snapshot,
 )
-from provider.publication import Publication, Published
+from provider.publication import Published
+from provider.publisher import Publisher
 from provider.reconcile import reconcile, settle
-from provider.render import Document, compose, render_service
+from provider.render import Document
 from provider.rollout import Event
-from provider.serving import first_document_waits_for, serve, wake_mono_s
 from provider.store import Change, Store, Stored
 from provider.turns import Turn
-
-if TYPE_CHECKING:
-    from provider.entry import Entry
 
 log = structlog.get_logger("bluegreen")
 
@@ -68,30 +60,23 @@ class _Order:
 
 
 class Controller:
-    """See the module. Every method but the three loops and `close` returns at once, on the event loop's thread."""
+    """See the module. Every method but the loops and `close` returns at once, on the event loop's thread."""
 
     def __init__(
         self, store: Store, stored: Stored, metrics: Metrics, *, docker_enabled: bool, terms: str = ""
     ) -> None:
-        self.publication = Publication()
         self._journal, self._metrics = Journal(store, stored.revision), metrics
         self.intake = Intake(stored, self._journal, metrics, docker_enabled=docker_enabled)
+        self.publisher = Publisher(self.intake, self._journal, metrics, self._wrote)
+        self.publication = self.publisher.publication
         self.world, self.conditions = self.intake.world, self.intake.conditions
         self.on_decision: Callable[[Decision], None] = lambda _: None
         self._undecided, self._unpublished = self.intake.undecided, self.intake.unpublished
         self._unsaved = self.intake.unsaved
         self._store = store
-        self._started = clock()
-        self._empty_store = stored.revision == 0
-        self._has_begun = False  # a document of our own making was the first
         self._terms = terms
         self._orders: list[_Order] = []
         self._runs: dict[str, tuple[SmokeRun, ...]] = {}
-        self._projected: set[str] = set()
-        self._composition = Composition()
-        self._composed: tuple[Mapping[str, Entry], Mapping[str, Entry]] = ({}, {})
-        self._replaced: dict[str, Entry] | None = None
-        self._at: str | None = None
 
     @property
     def published(self) -> Published | None:
@@ -126,10 +111,12 @@ class Controller:
         That group is set aside, served as it was, so that the fault stays its own (P4).
         """
         aside = ""
-        if self._at is not None:
-            aside = f"; {self._at.removeprefix('@')} is served as it was and not decided on until the file changes"
-            self.intake.set_aside.add(self._at)
-            self._at = None
+        if self.intake.at is not None:
+            aside = (
+                f"; {self.intake.at.removeprefix('@')} is served as it was and not decided on until the file changes"
+            )
+            self.intake.set_aside.add(self.intake.at)
+            self.intake.at = None
         message = f"{name} failed by a fault of this program and was started again{aside}. Please report it: {error!r}"
         self.conditions.put("internal-error", Severity.CRITICAL, message, clock().utc)
         self.intake.touch(self.world.members.keys() | self.world.with_rollout)
@@ -144,12 +131,13 @@ class Controller:
             retired = self.world.retired  # a reload in between makes another one
             turn = Turn()
             for some in _chunks(sorted(keys - self.intake.set_aside), GROUPS_AT_ONCE):
+                await self._obey()  # nobody's rollback waits until ten thousand services have been looked at
                 now, fetched, plans = clock(), self.world.fetched(), dict[str, Plan]()
                 for key in some:
-                    self._at = key
+                    self.intake.at = key
                     self.world.refresh(key, now)
                     plans[key] = reconcile(self.world.snapshot(key, fetched), now)
-                    self._at = None
+                    self.intake.at = None
                     await turn.rest()
                 if await self._committed({key: plan for key, plan in plans.items() if plan.decisions}):
                     await self._adopt(plans, now)
@@ -159,26 +147,8 @@ class Controller:
                     break
             else:
                 if retired:
-                    self._replaced = retired
+                    self.publisher.replaced = retired
                     self._unpublished.add(())
-
-    async def publish(self) -> None:
-        """Publish a document each time what is committed and seen makes another one."""
-        while True:
-            keys = await self._unpublished.take()
-            now, desired, replaced, turn = clock(), self.world.desired, self._replaced, Turn()
-            for key in sorted(keys - self.intake.set_aside):
-                self._at = key
-                self._project(key, now)
-                self._at = None
-                await turn.rest()
-            if not self._has_begun and not await self._may_begin(now):
-                self._unpublished.add_at("", now.mono_s + HELD_BACK_LOOK_S)
-            elif self.world.desired is desired:  # else a reload came in between: its services have no fragments yet
-                if self.world.retired is replaced:
-                    self.world.retired = {}
-                self._drop_gone()
-                self._publish()
 
     async def save(self) -> None:
         """Write behind what was published: the last servers, the file's text, a reserve of revisions (rule 13)."""
@@ -200,11 +170,6 @@ class Controller:
                 with suppress(StoreError):  # the next save tells of it
                     await self._journal.keep(document, self._terms)
 
-    async def resume(self, document: Document) -> None:
-        """Publish the document that the store gives, as a start has found it there."""
-        if await self._wrote(self._journal.reserve()):
-            self._put(Published(document, self._journal.next_revision(), is_resumed=True))
-
     async def close(self) -> None:
         """Save what was seen last and let go of the store; call it when the loops have ended."""
         document = self._settled_document()
@@ -213,7 +178,7 @@ class Controller:
     def _settled_document(self) -> Document | None:
         """Return the document, where all that is known has been decided and is published."""
         at_rest = self._undecided.is_at_rest and self._unpublished.is_at_rest
-        return self.published.document if self.published is not None and self._has_begun and at_rest else None
+        return self.published.document if self.published is not None and self.publisher.has_begun and at_rest else None
 
     async def _obey(self) -> None:
         """Do what was commanded, one after the other, each on the state that the one before has left."""
@@ -338,103 +303,6 @@ class Controller:
     def _time_phase(self, before: Rollout, after: Rollout | None, now: Instant) -> None:
         if after is None or (after.id, after.phase) != (before.id, before.phase):
             self._metrics.phase_duration.labels(before.phase).observe(now.mono_s - before.entered_mono_s)
-
-    # --- publishing -----------------------------------------------------------------------------------------------
-
-    def _project(self, key: str, now: Instant) -> None:
-        """Follow the committed state and what is seen: fragments, probes, and the health that people are told."""
-        self.world.refresh(key, now)
-        for name in self.world.members.get(key, ()):
-            entry = self.world.entries[name]
-            if entry.asked is not entry.probes:
-                if entry.voided & entry.probes:  # gone and back before the checks heard of it: they begin anew
-                    self._probe(name, entry.probes - entry.voided)
-                entry.asked, entry.voided = entry.probes, frozenset()
-                self._probe(name, entry.probes)
-            member = entry.member()
-            for colour, server, health, before in entry.assess(member, now):
-                if before is not None or health.health is not Health.UNKNOWN:
-                    telling.health(name, colour, server, health)
-            self._projected.add(name)
-            served = serve(member, now)
-            if served is not None:
-                entry.fragment = render_service(served)
-                entry.fragment_active = entry.state.active
-                entry.served = frozenset(server.key for servers in served.servers.values() for server in servers)
-                if self._has_begun and entry.published != entry.served:
-                    entry.published = entry.served
-                    self._undecided.add([key])  # the health gate counts them
-            self._composition.put(name, entry.fragment)
-            if self._has_begun:
-                telling.conditions(entry)
-            wake = wake_mono_s(member, now)
-            if wake is not None:
-                self._unpublished.add_at(key, wake)
-        self._unsaved.add([key])
-
-    def _probe(self, service: str, probes: frozenset[Probe]) -> None:
-        if self.intake.prober is not None:
-            self.intake.prober.set_probes(service, probes)
-
-    def _drop_gone(self) -> None:
-        """Leave out the services that a reload took away; a reload brings other dictionaries."""
-        entries, retired = self._composed
-        if entries is not self.world.entries or retired is not self.world.retired:
-            self._composed = entries, retired = self.world.entries, self.world.retired
-            self._composition.keep(entries.keys() | retired.keys())
-
-    def _publish(self) -> None:
-        begin_s = time.perf_counter()
-        blocks, extra = self._composition.blocks(), self.intake.pass_through
-        document = compose(blocks, extra)
-        if not self._has_begun:
-            self._has_begun = True
-            for entry in self.world.entries.values():
-                entry.published = entry.served
-            self._undecided.add(self.world.members.keys())
-        if self.published is None or self.published.document.etag != document.etag:
-            self._metrics.document_render.set(time.perf_counter() - begin_s)
-            self._put(Published(document, self._journal.next_revision(), blocks, extra))
-        self._show()
-
-    def _put(self, published: Published) -> None:
-        document, revision = published.document, published.revision
-        self.publication.put(published)
-        self.world.published(revision, document.marker, clock().mono_s)
-        if self.intake.reader is not None:
-            self.intake.reader.set_document(document.marker)
-        self._metrics.document_revision.set(revision)
-        self._metrics.document_bytes.set(len(document.body))
-        log.info("document published", revision=revision, bytes=len(document.body), marker=document.marker)
-
-    def _show(self) -> None:
-        """Note which colours the published document gives the traffic to; a switch can be proven from now on."""
-        for name in self._projected:
-            entry = self.world.entries.get(name)
-            if entry is not None and entry.shown is not entry.fragment_active:
-                entry.shown = entry.fragment_active
-                self._undecided.add_some(self.world.switched & {group_key(entry.service)})
-        self._projected.clear()
-
-    async def _may_begin(self, now: Instant) -> bool:
-        """Tell whether the first document may be published; its number is on disk first (P6)."""
-        return self.held_back(now) is None and await self._wrote(self._journal.reserve())
-
-    def held_back(self, now: Instant) -> str | None:
-        """Say why the first document must wait: rule 1 for an empty store, rule 4 for one that knows servers."""
-        if self.world.desired is None:
-            return "no desired state was accepted yet"
-        waited_s = now.mono_s - self._started.mono_s
-        docker = self.world.docker
-        if self._empty_store:
-            reason = first_document_waits_for((entry.member() for entry in self.world.entries.values()), waited_s)
-        elif docker.enabled and docker.services is None and waited_s < DOCKER_AT_START_S:
-            reason = "waiting for Docker's first list"
-        else:
-            reason = None
-        if reason is None and self.world.entries and not self._composition and not self.intake.pass_through.has_routers:
-            reason = "no service has an active colour yet"
-        return reason
 
 
 def _chunks(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -75,12 +75,16 @@ def clock() -> Instant:
 
 
 class Intake:
-    """See the module. `undecided`, `unpublished` and `unsaved` are what the controller's loops have yet to look at."""
+    """See the module. `undecided`, `unpublished` and `unsaved` are what the controller's loops have yet to look at.
+
+    `at` is the group that one of them looks at just now, `set_aside` are those on which one of them failed.
+    """
 
     def __init__(self, stored: Stored, journal: Journal, metrics: Metrics, *, docker_enabled: bool) -> None:
         self.world = World(stored, docker_enabled=docker_enabled)
         self.conditions = Conditions()
         self.pass_through = NO_PASS_THROUGH
+        self.at: str | None = None
         self.undecided, self.unpublished, self.unsaved = Agenda(), Agenda(), Agenda()
         self.set_aside: set[str] = set()
         self.prober: Prober | None = None

@@ -73,7 +73,7 @@ def denied(denial: Denied) -> web.Response:
 
 def not_ready(controller: Controller) -> str:
     """Say why there is no document yet."""
-    return controller.held_back(clock()) or "the first document is being made"
+    return controller.publisher.held_back(clock()) or "the first document is being made"
 
 
 def _guard(metrics: Metrics, tokens: Callable[[], tuple[Token, ...]]) -> Middleware:

@@ -148,7 +148,7 @@ async def running(
     metrics, edges = Metrics(), Edges()
     controller = Controller(opened, stored, metrics, docker_enabled=docker)
     controller.intake.attach(edges, edges if docker else None)
-    loops = [asyncio.create_task(loop()) for loop in (controller.decide, controller.publish, controller.save)]
+    loops = [asyncio.create_task(loop()) for loop in (controller.decide, controller.publisher.run, controller.save)]
     try:
         yield Running(controller, opened, metrics, edges)
         for ended in (task for task in loops if task.done()):

@@ -34,7 +34,7 @@ def container(number: int, release: str, health: Health = Health.HEALTHY) -> Ser
 def reason(of: Running) -> str | None:
     from provider.intake import clock
 
-    return of.controller.held_back(clock())
+    return of.controller.publisher.held_back(clock())
 
 
 # --- the first document --------------------------------------------------------------------------------------------
@@ -467,7 +467,7 @@ async def test_a_group_that_trips_the_daemon_up_is_set_aside_and_the_others_go_o
         await daemon.judge(BLUE, service="pay")
         await daemon.until_served("pay", blue=[url("8091")])
         before = daemon.served()
-        daemon.controller._at = "shop"  # as when the fault strikes while this group is looked at
+        daemon.controller.intake.at = "shop"  # as when the fault strikes while this group is looked at
         daemon.controller.loop_failed("decide", ValueError("made up"))
         assert "shop is served as it was" in daemon.codes()["internal-error"]
         await daemon.judge(BLUE, Health.UNHEALTHY, port="8082")
