@@ -254,7 +254,11 @@ SCHEMAS: Mapping[str, Schema] = {
             "conditions": _list(_ref("Condition")),
         },
         docker=_ENTRY,
-        pollers=_list(_ENTRY),
+        pollers=_list(
+            _object(
+                {"poller": _TEXT, "revision": {"type": "integer"}, "current": {"type": "boolean"}, "last_poll": _TIME}
+            )
+        ),
         unnamed=_list(_TEXT),
     ),
     "Decision": _object(

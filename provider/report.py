@@ -6,6 +6,7 @@ service is of one moment, what is said of all of them need not be.
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from operator import is_
 
 import orjson
@@ -18,7 +19,7 @@ from provider.metrics import ServiceReading
 from provider.model import Colour, Health, Instant, Member, ServerHealth, ServerKey, Snapshot
 from provider.notices import Context
 from provider.rollout import weights
-from provider.status import Standing, condition_status, desired_colour, phase_of, service_status, way_back
+from provider.status import Standing, condition_status, desired_colour, phase_of, service_status, time_status, way_back
 from provider.turns import Turn
 from provider.wanted import member_of
 from provider.watching import unconfirmed
@@ -73,7 +74,12 @@ def overview(world: World, conditions: Conditions) -> dict[str, object]:
         "revision": world.revision,
         "docker": {"enabled": world.docker.enabled, "connected": world.docker.connected},
         "pollers": [
-            {"poller": poller.label, "revision": poller.revision, "last_poll": poller.last_poll_s}
+            {
+                "poller": poller.label,
+                "revision": poller.revision,
+                "current": poller.revision == world.revision,
+                "last_poll": time_status(datetime.fromtimestamp(poller.last_poll_s, UTC)),
+            }
             for poller in world.pollers
         ],
         "unnamed": list(world.unnamed),

@@ -66,7 +66,7 @@ def service_status(standing: Standing, now: Instant) -> dict[str, object]:
         "override": _override(member),
         "lease": _lease(member, now),
         "quarantined": _quarantined(standing),
-        "switched": _time(member.state.switched_utc),
+        "switched": time_status(member.state.switched_utc),
         "conditions": [condition_status(condition) for condition in conditions],
     }
 
@@ -77,14 +77,14 @@ def condition_status(condition: Condition) -> dict[str, object]:
         "code": condition.code,
         "severity": condition.severity,
         "message": condition.message,
-        "since": _time(condition.since_utc),
+        "since": time_status(condition.since_utc),
     }
 
 
 def decision_status(decision: Decision) -> dict[str, object]:
     """Return one entry of the history."""
     return {
-        "at": _time(decision.at_utc),
+        "at": time_status(decision.at_utc),
         "service": decision.service,
         "event": decision.event,
         "colour": decision.colour,
@@ -184,7 +184,7 @@ def _override(member: Member) -> dict[str, object] | None:
         "colour": override.colour,
         "reason": override.reason,
         "actor": override.actor,
-        "since": _time(override.since_utc),
+        "since": time_status(override.since_utc),
         "rejected": override.rejected,
     }
 
@@ -193,7 +193,7 @@ def _lease(member: Member, now: Instant) -> dict[str, object] | None:
     lease = member.state.lease
     if lease is None or now.utc >= lease.until_utc:
         return None
-    return {"id": lease.id, "holder": lease.holder, "until": _time(lease.until_utc), "warning": lease.warning}
+    return {"id": lease.id, "holder": lease.holder, "until": time_status(lease.until_utc), "warning": lease.warning}
 
 
 def _undecided(member: Member) -> str:
@@ -276,7 +276,7 @@ def _colour(standing: Standing, colour: Colour) -> dict[str, object]:
 
 def _health(standing: Standing, found: Assessment, key: ServerKey) -> dict[str, object]:
     kept = standing.health.get(key)
-    return {"health": found.health, "cause": found.cause, "since": _time(kept.since_utc if kept else None)}
+    return {"health": found.health, "cause": found.cause, "since": time_status(kept.since_utc if kept else None)}
 
 
 def _rollout(standing: Standing, now: Instant) -> dict[str, object] | None:
@@ -289,8 +289,8 @@ def _rollout(standing: Standing, now: Instant) -> dict[str, object] | None:
         "release": one.release,
         "trigger": under_way.trigger,
         "actor": under_way.actor,
-        "since": _time(under_way.since_utc),
-        "deadline": _time(_deadline_utc(under_way, now)),
+        "since": time_status(under_way.since_utc),
+        "deadline": time_status(_deadline_utc(under_way, now)),
         "gates": {
             gate: {"state": verdict.state} | ({"reason": verdict.reason} if verdict.reason else {})
             for gate, verdict in _gates(standing, under_way, one, now)
@@ -329,7 +329,7 @@ def _smoke(member: Member, under_way: Rollout) -> list[dict[str, object]]:
 
 def _approval(under_way: Rollout) -> dict[str, object] | None:
     given = under_way.approval
-    return {"actor": given.actor, "at": _time(given.at_utc)} if given else None
+    return {"actor": given.actor, "at": time_status(given.at_utc)} if given else None
 
 
 def _quarantined(standing: Standing) -> list[dict[str, object]]:
@@ -341,7 +341,7 @@ def _quarantined(standing: Standing) -> list[dict[str, object]]:
             "outcome": failed.outcome,
             "rollout": failed.rollout,
             "reason": failed.reason,
-            "since": _time(failed.since_utc),
+            "since": time_status(failed.since_utc),
         }
         for failed in standing.snapshot.state.quarantined
         for one in failed.candidates
@@ -359,5 +359,6 @@ def _release(wanted: Candidate) -> str:
     return f"release {wanted.release} in {wanted.colour}" if wanted.release else f"a release in {wanted.colour}"
 
 
-def _time(at: datetime | None) -> str | None:
+def time_status(at: datetime | None) -> str | None:
+    """Return a time as the admin API writes it: UTC, RFC 3339."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if at else None

@@ -76,9 +76,16 @@ def draw(answer: Answer) -> RenderableType:
             parts += _notes(service, prefix, answer["conditions"])
         if unconfirmed := [one["service"] for one in answer["services"] if one["active"] and not one["confirmed"]]:
             parts.append(Text(f"not confirmed by Traefik yet: {', '.join(unconfirmed)}", style="yellow"))
+        parts += map(_poller, answer["pollers"])
     else:
         parts = [_table([answer]), _servers(answer), _facts(answer), *_notes(answer, "", [])]
     return Group(*parts)
+
+
+def _poller(poller: Answer) -> Text:
+    """Say who polls, and whether what it has is the last document."""
+    told = f"polled by {poller['poller']}, {_age(poller['last_poll'])} ago, which has revision {poller['revision']}"
+    return Text(told, style="dim") if poller["current"] else Text(f"{told} and not the last one", style="yellow")
 
 
 def _console() -> Console:

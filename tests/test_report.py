@@ -22,6 +22,7 @@ from provider.model import (
     Severity,
     WayBack,
 )
+from provider.status import time_status
 from provider.store import Stored
 from provider.world import World
 from tests.worlds import BLUE, EPOCH, GREEN, at, server, service
@@ -120,6 +121,18 @@ async def test_a_reading_follows_every_change_from_scrape_to_scrape() -> None:
     of.list_docker({"shop": ByColour((), (TWO,))}, 1001.0)
     of.refresh("shop", NOW)
     assert (await shop()).servers == {(GREEN, Health.UNKNOWN): 1}
+
+
+def test_who_polls_is_told_with_what_it_has_and_when_it_last_asked() -> None:
+    """Rule 16."""
+    of = world()
+    of.revision = 7
+    for name, revision in (("edge-1", 7), ("edge-2", 6)):
+        of.pollers.asked(Open(), "10.0.0.1", name, NOW).revision = revision
+    assert report.overview(of, Conditions())["pollers"] == [
+        {"poller": "edge-1", "revision": 7, "current": True, "last_poll": time_status(NOW.utc)},
+        {"poller": "edge-2", "revision": 6, "current": False, "last_poll": time_status(NOW.utc)},
+    ]
 
 
 def test_what_holds_for_the_whole_daemon_names_services_that_the_file_does_not() -> None:

@@ -43,6 +43,10 @@ SHOP: dict[str, Any] = {
     "quarantined": [],
     "conditions": [],
 }
+POLLERS: list[dict[str, Any]] = [
+    {"poller": "edge-1", "revision": 7, "current": True, "last_poll": "2026-01-01T00:00:00.000Z"},
+    {"poller": "edge-2", "revision": 6, "current": False, "last_poll": "2026-01-01T00:00:00.000Z"},
+]
 SOON = (datetime.now(UTC) + timedelta(hours=5, minutes=50)).isoformat()
 ROLLOUT: dict[str, Any] = {
     "id": "r17",
@@ -96,13 +100,17 @@ def shown(answer: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> list[st
 def test_all_services_are_a_line_each_with_what_to_know_below(capsys: pytest.CaptureFixture[str]) -> None:
     undecided = changed(service="pay", active=None, phase="steady", weights={"blue": 0, "green": 0}, blocking=None)
     back = changed(rollback={"ready": True, "to": "green"}, conditions=[AWAY])
-    lines = shown({"services": [back, undecided], "conditions": [AWAY]}, capsys)
+    lines = shown({"services": [back, undecided], "conditions": [AWAY], "pollers": POLLERS}, capsys)
     assert lines == [
         "SERVICE ACTIVE PHASE BLUE GREEN ROLLBACK",
         "shop blue waiting 100% healthy 1.4.1 1/1 0% empty ready: green",
         "pay undecided steady 0% healthy 1.4.1 1/1 0% empty -",
         "warning: Docker does not answer [errno 2] :smile:",
         "shop: gate health of shop: green has no servers",
+        *(
+            f"polled by {poller['poller']}, {tables._age(poller['last_poll'])} ago, which has revision {told}"
+            for poller, told in zip(POLLERS, ("7", "6 and not the last one"), strict=True)
+        ),
     ]
 
 
@@ -173,7 +181,7 @@ def test_a_rollout_is_told_with_its_gates_and_the_time_it_has(capsys: pytest.Cap
     assert facts["gates"] == "health passed, smoke skipped, approval pending"
     assert facts["deadline"].startswith("5h ")
     assert "confirmed no: not every Traefik was seen to have applied what was decided" in lines
-    overview = shown({"services": [one], "conditions": []}, capsys)
+    overview = shown({"services": [one], "conditions": [], "pollers": []}, capsys)
     assert "shop: r17 brings 77b0e1d2 (1.4.2) to green: health passed, smoke skipped, approval pending" in overview
     assert overview[-1] == "not confirmed by Traefik yet: shop"
     held = shown({**one, "paused": True, "rollout": {**ROLLOUT, "deadline": None}}, capsys)
@@ -197,7 +205,9 @@ def test_on_a_narrow_terminal_no_name_or_address_is_cut(monkeypatch: pytest.Monk
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=80, color_system=None)
     monkeypatch.setattr(tables, "_console", lambda: console)
-    tables.show({"services": [changed(service="shop-production-api", phase="confirming")], "conditions": []})
+    tables.show(
+        {"services": [changed(service="shop-production-api", phase="confirming")], "conditions": [], "pollers": []}
+    )
     tables.show(changed())
     drawn = screen.getvalue()
     assert all(len(line) <= 80 for line in drawn.splitlines())

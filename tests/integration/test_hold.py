@@ -64,7 +64,7 @@ async def test_a_traefik_that_does_not_wait_so_long_is_named_and_goes_on_to_foll
     assert len(daemon.logged("a poller went away during a hold")) == 1
 
 
-async def last_polls(daemon: Daemon) -> dict[str, float]:
+async def last_polls(daemon: Daemon) -> dict[str, str]:
     return {one["poller"]: one["last_poll"] for one in (await daemon.status())["pollers"]}
 
 
