@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.engine import Engine, PrivateEngine
 from provider.containers import Containers
 from provider.model import ByColour, Health, Server
-from tests.integration.engine import Engine, PrivateEngine
 from tests.waiting import eventually
 
 EMPTY: ByColour[tuple[Server, ...]] = ByColour((), ())

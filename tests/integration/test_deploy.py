@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.engine import Engine
 from provider.compose import find_command
 from provider.errors import BluegreenError
 from tests.components import missing
 from tests.integration.daemon import FAST_CHECKS, Daemon, StartDaemon
-from tests.integration.engine import Engine
 from tests.integration.test_release import HOST, until_routed
 from tests.integration.traefik import Load, StartTraefik
 from tests.waiting import eventually

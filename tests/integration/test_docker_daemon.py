@@ -5,10 +5,10 @@ import subprocess
 from functools import partial
 from typing import Any
 
+from bench.engine import Engine, PrivateEngine
 from provider.traefik import Traefik, free_ports
 from tests.components import program
 from tests.integration.daemon import Daemon, StartDaemon
-from tests.integration.engine import Engine, PrivateEngine
 from tests.integration.test_release import HOST, IN_DOCKER, until_routed
 from tests.integration.traefik import Load, StartTraefik
 from tests.waiting import eventually

@@ -6,9 +6,9 @@ from functools import partial
 
 import pytest
 
+from bench.engine import Engine, PrivateEngine
 from provider.traefik import LOOPBACK, free_ports
 from tests.integration.daemon import Daemon, StartDaemon, Watcher, colours
-from tests.integration.engine import Engine, PrivateEngine
 from tests.integration.test_release import HOST, IN_DOCKER, fixed, until_routed
 from tests.integration.traefik import Backend, Load, StartBackend, StartTraefik
 from tests.waiting import eventually

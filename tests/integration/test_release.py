@@ -4,9 +4,9 @@ import asyncio
 from functools import partial
 from typing import Any
 
+from bench.engine import Engine
 from provider.traefik import free_ports
 from tests.integration.daemon import FAST_CHECKS, Daemon, StartDaemon
-from tests.integration.engine import Engine
 from tests.integration.traefik import Backend, Load, StartBackend, StartTraefik
 from tests.waiting import eventually
 

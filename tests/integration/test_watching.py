@@ -6,9 +6,9 @@ from functools import partial
 
 import pytest
 
+from bench.engine import Engine
 from provider.traefik import LOOPBACK, free_ports
 from tests.integration.daemon import Daemon, StartDaemon, Watcher, colours
-from tests.integration.engine import Engine
 from tests.integration.test_process import HTTP_CHECKS, is_healthy
 from tests.integration.test_release import HOST, IN_DOCKER, fixed, until_routed
 from tests.integration.traefik import Backend, Load, Relay, StartBackend, StartTraefik
