@@ -35,7 +35,7 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/mypy --strict
 	$(BIN)/lint-imports
 
-bench: $(VENV)/dev.stamp ## measure the numbers that the README quotes
+bench: $(VENV)/dev.stamp ## measure all that docs/benchmarks.md shows, in about ten minutes
 	$(BIN)/python -m bench $(ARGS)
 
 venv: $(VENV)/dev.stamp ## make .venv for development, without running anything

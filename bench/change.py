@@ -1,14 +1,9 @@
 """The time from a change of one service to new bytes, through the real controller and its store."""
 
 import asyncio
-import logging
-import statistics
 import tempfile
 import time
 from pathlib import Path
-
-import structlog
-import uvloop
 
 from bench import fleet
 from provider import config
@@ -43,7 +38,7 @@ async def changes_s(services: int) -> list[float]:
         controller.intake.docker_listed({name: servers(1) for name in names}, time.monotonic())
         controller.intake.docker_connected(connected=True, cause=None)
         loops = [asyncio.create_task(loop()) for loop in (controller.decide, controller.publisher.run, controller.save)]
-        while controller.published is None:  # noqa: ASYNC110  nothing tells of it but the attribute, as for a poll
+        while controller.published is None:
             await asyncio.sleep(0.05)
         await asyncio.sleep(2.0)  # what the start left to save is not what is measured
         found = [await change_s(controller, names[number % services], number + 2) for number in range(CHANGES)]
@@ -59,7 +54,7 @@ async def change_s(controller: Controller, name: str, number: int) -> float:
     before = controller.published.revision
     begin_s = time.perf_counter()
     controller.intake.docker_service(name, servers(number), time.monotonic())
-    while controller.published.revision == before:  # noqa: ASYNC110
+    while controller.published.revision == before:
         await asyncio.sleep(0)
     return time.perf_counter() - begin_s
 
@@ -67,15 +62,3 @@ async def change_s(controller: Controller, name: str, number: int) -> float:
 def servers(number: int) -> ByColour[tuple[Server, ...]]:
     url = f"http://10.1.{number // 250}.{number % 250}:8080"
     return ByColour((Server(url, "1", container=f"{number:012x}", docker_health=Health.HEALTHY),), ())
-
-
-def main() -> None:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    for services in (10, 1_000, 10_000):
-        found = sorted(uvloop.run(changes_s(services)))
-        median_ms, p99_ms = statistics.median(found) * 1e3, found[int(len(found) * 0.99) - 1] * 1e3
-        print(f"{services:>6} services: change to new bytes {median_ms:.2f} ms median, {p99_ms:.2f} ms p99")
-
-
-if __name__ == "__main__":
-    main()

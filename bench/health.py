@@ -18,6 +18,8 @@ from typing import cast
 
 import uvloop
 
+from bench.load import pin
+from bench.report import Table, figure
 from provider.health import HealthChecker, Result
 from provider.model import Colour, HealthCheck, Probe, ProbeMode, ServerHealth, ServerKey
 
@@ -33,11 +35,6 @@ class Answering(asyncio.Protocol):
     def data_received(self, _data: bytes) -> None:
         self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok")
         self.transport.close()
-
-
-def pin(core: int) -> None:
-    cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {cores[core % len(cores)]})
 
 
 def serve(ready: Connection, port: int) -> None:
@@ -66,7 +63,7 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize()
 
 
-async def measure(mode: ProbeMode, port: int) -> None:
+async def measure(mode: ProbeMode, port: int) -> tuple[str, ...]:
     results: Counter[Result] = Counter()
     warm = asyncio.Event()
 
@@ -97,28 +94,30 @@ async def measure(mode: ProbeMode, port: int) -> None:
         await asyncio.wait([running])
         each_bytes = (resident_bytes() - before_bytes) / SERVERS
     total = sum(made.values())
-    print(
-        f"{mode} checks: {total / took_s:,.0f} a second ({total / cpu_s:,.0f} a second of CPU), "
-        f"{total - made.get(Result.PASS, 0)} not passed; {each_bytes / 1024:.1f} KiB a server"
+    return (
+        str(mode),
+        *(figure(total / took_s), figure(total / cpu_s)),
+        *(str(total - made.get(Result.PASS, 0)), f"{each_bytes / 1024:.1f}"),
     )
 
 
-def main() -> None:
+def table() -> Table:
+    """Measure both kinds of checks."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
     ready, there = multiprocessing.Pipe()
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(there, port), daemon=True)
     server.start()
+    cores, threshold = os.sched_getaffinity(0), gc.get_threshold()
     try:
         ready.recv()
         pin(0)
         gc.set_threshold(100_000, 50, 100)  # as `serve` does
-        for mode in (ProbeMode.HTTP, ProbeMode.TCP):
-            uvloop.run(measure(mode, port))
+        rows = [uvloop.run(measure(mode, port)) for mode in (ProbeMode.HTTP, ProbeMode.TCP)]
     finally:
+        os.sched_setaffinity(0, cores)
+        gc.set_threshold(*threshold)
         server.kill()
         server.join()
-
-
-if __name__ == "__main__":
-    main()
+    columns = ("mode", "checks a second", "for a second of CPU", "not passed", "memory a server, KiB")
+    return Table(f"Health checks of {SERVERS:,} servers on one core", columns, rows)

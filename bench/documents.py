@@ -1,0 +1,63 @@
+"""Documents of many services, in forms that mean the same to Traefik."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench import fleet
+from provider import config
+from provider.model import Colour, JsonObject, Served, Server, Service
+from provider.render import Document, Fragment, assemble, compose, join, render_pass_through, render_service
+from provider.rollout import weights
+
+NEVER = 1 << 62
+"""A number of keys above which a section is split that none has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two documents that differ in one server."""
+
+    first: Document
+    second: Document
+
+
+class Fleet:
+    """So many services, all served from blue."""
+
+    def __init__(self, services: int, pass_through: JsonObject) -> None:
+        self.services = tuple(config.load(fleet.text(services), "bench").services.values())
+        self._extra = render_pass_through(pass_through)
+        fragments = [render_service(_served(service)) for service in self.services]
+        changed = render_service(_served(self.services[0], "http://10.255.255.1:8080"))
+        self._fragments = (fragments, [changed, *fragments[1:]])
+
+    def render_s(self) -> float:
+        """Return how long it takes to render every service and to join them."""
+        served = [_served(service) for service in self.services]
+        begin_s = time.perf_counter()
+        assemble([render_service(one) for one in served], self._extra)
+        return time.perf_counter() - begin_s
+
+    def as_served(self) -> Pair:
+        """Return what the daemon serves."""
+        return Pair(*[assemble(fragments, self._extra) for fragments in self._fragments])
+
+    def plain(self) -> Pair:
+        """Return JSON, however much it is."""
+        return Pair(*[assemble(fragments, self._extra, split_above=NEVER) for fragments in self._fragments])
+
+    def split(self, block: int) -> Pair:
+        """Return YAML that merges a map for each so many services, however few there are."""
+        return Pair(*[self._split(fragments, block) for fragments in self._fragments])
+
+    def _split(self, fragments: Sequence[Fragment], block: int) -> Document:
+        starts = range(0, len(fragments), block)
+        return compose([join(fragments[start : start + block]) for start in starts], self._extra, split_above=0)
+
+
+def _served(service: Service, url: str | None = None) -> Served:
+    fixed = service.servers.blue
+    assert fixed is not None
+    urls = (url,) if url else fixed.urls
+    return Served(service, weights(Colour.BLUE), {Colour.BLUE: tuple(Server(one, fixed.release) for one in urls)})

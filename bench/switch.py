@@ -1,0 +1,154 @@
+"""How long a switch takes: from the decision to the first answer of the new colour and the last of the old one."""
+
+import asyncio
+import os
+import random
+import statistics
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.load import ANSWER_LIMIT_S, CLIENT_PAUSE_S, CLIENTS, PROBER_PAUSE_S, Seen, clients, colours
+from bench.machine import Missing
+from bench.processes import folder
+from bench.report import Section, Spread, Table, figure, ratio
+from bench.ways import WAYS, Scene, Told, Way
+from provider.model import Colour
+from provider.traefik import free_ports
+
+DEFAULT_SWITCHES = 20
+OTHER_SWITCHES = 10
+SLOW_SWITCHES = 6
+SLOW_S = 5.0
+REST_S = 0.3
+SYNCS = 50
+TEXT = f"""\
+{CLIENTS} clients that keep their connections, and leave {1e3 * CLIENT_PAUSE_S:g} ms between an answer and the next
+request, and a prober that leaves {1e3 * PROBER_PAUSE_S:g} ms, ask for one service while it is switched to and fro
+between two colours. **Command** is when the command `switch` is sent to the daemon's admin API. **Decision** is when
+the daemon decides, by its own history, and has yet to commit; for a file that nginx serves or Traefik reads it is the
+renaming into place, for HAProxy the writing of the weights to its admin socket. **Published** is when the daemon has
+committed and has its new document, by its own log. **First new** and **last old** are when any client got the first
+answer of the new and the last answer of the old colour; **overlap** is the time between the two. **Lost** counts
+connections that broke or were refused during a request, answers other than 200, and answers that took longer than
+{ANSWER_LIMIT_S:g} s.
+
+The peers get the very documents that the daemon serves, by a Traefik with a throttle of 1 ms; HAProxy is no Traefik,
+and shows what the same machine does without one. Where "certificate" says no, the document has no default certificate,
+and Traefik makes an RSA key with each change. A switch comes at a random moment, but not before Traefik has had the
+time to poll again since the last one, and not before its throttle is over."""
+
+
+@dataclass(slots=True)
+class Found:
+    """What came of the switches of one way, in seconds; `told` are the moments that only a daemon has."""
+
+    from_command: list[float] = field(default_factory=list)
+    from_decision: list[float] = field(default_factory=list)
+    from_published: list[float] = field(default_factory=list)
+    last_old: list[float] = field(default_factory=list)
+    overlap: list[float] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    answers: int = 0
+
+    def note(self, sent_s: float, told: Told | None, seen: Seen) -> None:
+        """Note a switch that was sent off at this moment."""
+        assert seen.first_new_s is not None, f"the new colour did not come: {seen}"
+        decided_s = told.decided_s if told else sent_s
+        self.from_decision.append(seen.first_new_s - decided_s)
+        self.last_old.append(seen.last_old_s - decided_s)
+        self.overlap.append(seen.last_old_s - seen.first_new_s)
+        self.lost += seen.lost
+        self.answers += seen.answers
+        if told:
+            self.from_command.append(seen.first_new_s - sent_s)
+            self.from_published.append(seen.first_new_s - told.published_s)
+
+
+def main(switches: int) -> Section:
+    """Measure every way; the one that the aim is about as often as `switches` says, the others less."""
+    return asyncio.run(_measure(switches))
+
+
+async def _measure(switches: int) -> Section:
+    found, notes, gaps_ms = dict[Way, Found](), list[str](), list[float]()
+    ports = dict(zip(Colour, free_ports(2), strict=True))
+    scene = Scene(ports, {})
+    with colours(ports):
+        for way in WAYS:
+            most = SLOW_SWITCHES if way.interval_s >= SLOW_S else OTHER_SWITCHES
+            try:
+                found[way], gaps = await _switch(way, scene, switches if way.is_aim else min(switches, most))
+            except Missing as missing:
+                notes.append(f"Skipped: {way.name}: {missing}.")
+                continue
+            gaps_ms.append(gaps.median_ms)
+            notes += [f"Lost by {way.name}: {cause}." for cause in sorted(set(found[way].lost))[:3]]
+            print("  " + " | ".join(_line(way, found[way], None)), flush=True)
+    haproxy_ms = [Spread(found[way].from_decision).median_ms for way in found if not way.has_traefik]
+    table = Table(
+        "A switch, in ms: median / p95",
+        (
+            *("way", "certificate", "switches", "command to first new", "decision to first new"),
+            *("published to first new", "decision to last old", "overlap: median / longest", "answers", "lost"),
+            "decision to first new / HAProxy's",
+        ),
+        [_line(way, one, haproxy_ms[0] if haproxy_ms else None) for way, one in found.items()],
+        [
+            f"The prober got an answer every {figure(statistics.median(gaps_ms))} ms; no moment is known any better.",
+            f"To write 4 KiB and have them on the disk (fdatasync) took {_sync().words()} ms.",
+            *notes,
+        ],
+    )
+    return Section("switch", "Switch", TEXT, [table])
+
+
+async def _switch(way: Way, scene: Scene, count: int) -> tuple[Found, Spread]:
+    """Switch to and fro; return what was seen, and the time between two answers to the prober."""
+    found, chance = Found(), random.Random(way.name)
+    async with way.start(way, scene) as running:
+        with clients(running.port) as witness:
+            for number in range(count + 1):  # the first one warms up
+                colour = (Colour.GREEN, Colour.BLUE)[number % 2]
+                await witness.expect(colour)
+                sent_s = await running.switch(colour)
+                seen = await witness.seen()
+                told = await running.told(colour)
+                if number:
+                    found.note(sent_s, told, seen)
+                slowest_s = max(way.interval_s, way.throttle_s)
+                await asyncio.sleep(slowest_s + REST_S + chance.uniform(0, max(way.interval_s, REST_S)))
+            return found, await witness.resolution()
+
+
+def _line(way: Way, found: Found, haproxy_ms: float | None) -> tuple[str, ...]:
+    decision, overlap = Spread(found.from_decision), Spread(found.overlap)
+    return (
+        way.name,
+        ("yes" if way.certificate else "no") if way.has_traefik else "-",
+        str(len(found.from_decision)),
+        Spread(found.from_command).words(),
+        decision.words(),
+        Spread(found.from_published).words(),
+        Spread(found.last_old).words(),
+        f"{figure(overlap.median_ms)} / {figure(overlap.worst_ms)}",
+        f"{found.answers:,}",
+        str(len(found.lost)),
+        ratio(decision.median_ms, haproxy_ms),
+    )
+
+
+def _sync() -> Spread:
+    """Return how long the disk under the state directories takes to have something for good."""
+    found_s = []
+    with folder() as place:
+        file = os.open(Path(place) / "written", os.O_CREAT | os.O_WRONLY)
+        try:
+            for number in range(SYNCS):
+                os.pwrite(file, bytes(4096), 4096 * number)
+                begin_s = time.perf_counter()
+                os.fdatasync(file)
+                found_s.append(time.perf_counter() - begin_s)
+        finally:
+            os.close(file)
+    return Spread(found_s)

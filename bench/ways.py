@@ -1,0 +1,185 @@
+"""The ways to switch that are measured: the daemon at several settings of Traefik, and its peers."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.load import HOST
+from bench.processes import Daemon, Provided, folder, haproxy, nginx, polling
+from provider.model import Colour
+from provider.traefik import LOOPBACK, Traefik
+
+SERVICE = "shop"
+QUICK_S = 0.001
+ROUTED_LIMIT_S = 30.0
+DESIRED = """\
+environment: bench
+traefik: {{api: ["{api}"], defaultCertificate: {certificate}}}
+services:
+  {service}:
+    active: blue
+    router: {{rule: "Host(`{host}`)", entryPoints: [web]}}
+    settle: 0s
+    watch: 0s
+    healthCheck: {{mode: http, path: /, interval: 1s, timeout: 1s, healthyAfter: 1}}
+    servers:
+      blue: {{urls: ["http://{loopback}:{blue}"], version: "1"}}
+      green: {{urls: ["http://{loopback}:{green}"], version: "2"}}
+"""
+
+
+class Told(NamedTuple):
+    """When the daemon says it decided on the last switch, and when that it published it; seconds of CLOCK_MONOTONIC."""
+
+    decided_s: float
+    published_s: float
+
+
+async def _nothing(_: Colour) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A way that is ready to switch, with blue active: the port that clients go to, and what a switch is.
+
+    `switch` returns the moment at which it was sent off; `told` is asked when the switch to a colour is over.
+    """
+
+    port: int
+    switch: Callable[[Colour], Awaitable[float]]
+    told: Callable[[Colour], Awaitable[Told | None]] = _nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What all ways share: where the colours are, and the documents as the daemon made them, for its peers.
+
+    The documents are kept by whether they have a default certificate, and by colour.
+    """
+
+    ports: Mapping[Colour, int]
+    documents: dict[tuple[bool, Colour], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to switch: how to start it, how often Traefik polls and applies, and whether the aim is about it."""
+
+    name: str
+    start: Callable[["Way", Scene], AbstractAsyncContextManager[Running]]
+    certificate: bool = False
+    interval_s: float = 0.0
+    throttle_s: float = QUICK_S
+    is_aim: bool = False
+    has_traefik: bool = True
+
+
+@asynccontextmanager
+async def _daemon(way: Way, scene: Scene) -> AsyncIterator[Running]:
+    async with AsyncExitStack() as stack:
+        daemon = Daemon(stack.enter_context(folder()))
+        traefik = polling(daemon.endpoint, interval_s=way.interval_s, throttle_s=way.throttle_s)
+        daemon.write(
+            DESIRED.format(
+                **{colour.value: port for colour, port in scene.ports.items()},
+                api=traefik.api,
+                certificate="generated" if way.certificate else "none",
+                service=SERVICE,
+                host=HOST,
+                loopback=LOOPBACK,
+            )
+        )
+        await stack.enter_async_context(daemon.running())
+        await stack.enter_async_context(traefik)
+
+        async def switch(colour: Colour) -> float:
+            sent_s = time.monotonic()
+            await daemon.switch(SERVICE, colour)
+            return sent_s
+
+        async def told(colour: Colour) -> Told:
+            scene.documents[way.certificate, colour] = await daemon.document()
+            return Told(await daemon.switched_s(SERVICE), daemon.published_s())
+
+        await _routed(traefik)
+        yield Running(_port(traefik), switch, told)
+
+
+@asynccontextmanager
+async def _nginx(way: Way, scene: Scene) -> AsyncIterator[Running]:
+    with folder() as place:
+        async with nginx(place) as address:
+            switch = _by_file(place / "www" / "document.json", way, scene)
+            await switch(Colour.BLUE)
+            endpoint = f"http://{address}/document.json"
+            async with polling(endpoint, interval_s=way.interval_s, throttle_s=way.throttle_s) as traefik:
+                await _routed(traefik)
+                yield Running(_port(traefik), switch)
+
+
+@asynccontextmanager
+async def _file_provider(way: Way, scene: Scene) -> AsyncIterator[Running]:
+    with folder() as place:
+        file = place / "document.yaml"
+        switch = _by_file(file, way, scene)
+        await switch(Colour.BLUE)
+        async with Provided({"file": {"filename": str(file), "watch": True}}, throttle_s=way.throttle_s) as traefik:
+            await _routed(traefik)
+            yield Running(_port(traefik), switch)
+
+
+@asynccontextmanager
+async def _haproxy(_: Way, scene: Scene) -> AsyncIterator[Running]:
+    with folder() as place:
+        async with haproxy(place, scene.ports) as (port, admin):
+
+            async def switch(colour: Colour) -> float:
+                reader, writer = await asyncio.open_unix_connection(admin)
+                weights = f"set server shop/{colour} weight 100; set server shop/{colour.other} weight 0\n"
+                sent_s = time.monotonic()
+                writer.write(weights.encode("ascii"))
+                said = await reader.read()
+                writer.close()
+                assert not said.strip(), said
+                return sent_s
+
+            yield Running(port, switch)
+
+
+def _by_file(file: Path, way: Way, scene: Scene) -> Callable[[Colour], Awaitable[float]]:
+    """Switch by putting the daemon's document for a colour in place of the one before, in one step."""
+
+    async def switch(colour: Colour) -> float:
+        new = file.with_suffix(".new")
+        new.write_bytes(scene.documents[way.certificate, colour])
+        sent_s = time.monotonic()
+        new.replace(file)
+        return sent_s
+
+    return switch
+
+
+async def _routed(traefik: Traefik) -> None:
+    """Wait until Traefik routes the service."""
+    async with asyncio.timeout(ROUTED_LIMIT_S):
+        while not any(name.startswith(f"{SERVICE}@") for name in (await traefik.raw_data()).get("routers", {})):
+            await asyncio.sleep(0.05)
+
+
+def _port(traefik: Traefik) -> int:
+    return int(traefik.url("web").rpartition(":")[2])
+
+
+BOTH = (False, True)
+WAYS = (
+    *[Way("daemon, polled every 5 s (Traefik's defaults)", _daemon, has, 5.0, 2.0) for has in BOTH],
+    *[Way("daemon, polled every 1 s", _daemon, has, 1.0, 2.0, is_aim=has) for has in BOTH],
+    *[Way("daemon, polled every 50 ms, throttle 1 ms", _daemon, has, 0.05) for has in BOTH],
+    *[Way("nginx, a file polled every 20 ms", _nginx, has, 0.02) for has in BOTH],
+    *[Way("Traefik's file provider", _file_provider, has) for has in BOTH],
+    Way("HAProxy, runtime API", _haproxy, has_traefik=False),
+)
