@@ -260,6 +260,8 @@ class Controller:
                 self._unpublished.add([key])
         if self.intake.reader is not None:
             self.intake.reader.set_attentive(bool(self.world.moving))
+        for _ in ("published", "sent to who waits for it"):  # nobody's switch waits for the log
+            await asyncio.sleep(0)
         turn = Turn()
         for key, plan in plans.items():
             state = before[key]

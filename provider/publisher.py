@@ -53,6 +53,7 @@ class Publisher:
         self._started = clock()
         self._empty_store = journal.revision == 0
         self._projected: set[str] = set()
+        self._counted: set[str] = set()
         self._composition = Composition()
         self._composed: tuple[Mapping[str, Entry], Mapping[str, Entry]] = ({}, {})
 
@@ -78,6 +79,8 @@ class Publisher:
                     self._world.retired = {}
                 self._drop_gone()
                 self._publish()
+            counted, self._counted = self._counted, set()
+            self._intake.undecided.add_some(counted)  # who waits for the document comes first
 
     def _project(self, key: str, now: Instant) -> None:
         """Follow the committed state and what is seen: fragments, probes, and the health that people are told."""
@@ -101,7 +104,7 @@ class Publisher:
                 entry.served = frozenset(server.key for servers in served.servers.values() for server in servers)
                 if self.has_begun and entry.published != entry.served:
                     entry.published = entry.served
-                    self._intake.undecided.add([key])  # the health gate counts them
+                    self._counted.add(key)  # the health gate counts them
             self._composition.put(name, entry.fragment)
             if self.has_begun:
                 telling.conditions(entry)
