@@ -10,6 +10,7 @@ from provider.model import Colour, JsonObject, Served, Server, Service
 from provider.render import Document, Fragment, assemble, compose, join, render_pass_through, render_service
 from provider.rollout import weights
 
+CHANGED = "http://10.255.255.1:8080"
 NEVER = 1 << 62
 """A number of keys above which a section is split that none has."""
 
@@ -29,7 +30,7 @@ class Fleet:
         self.services = tuple(config.load(fleet.text(services), "bench").services.values())
         self._extra = render_pass_through(pass_through)
         fragments = [render_service(_served(service)) for service in self.services]
-        changed = render_service(_served(self.services[0], "http://10.255.255.1:8080"))
+        changed = render_service(_served(self.services[0], CHANGED))
         self._fragments = (fragments, [changed, *fragments[1:]])
 
     def render_s(self) -> float:
@@ -47,6 +48,13 @@ class Fleet:
         """Return JSON, however much it is."""
         return Pair(*[assemble(fragments, self._extra, split_above=NEVER) for fragments in self._fragments])
 
+    def whole(self) -> Pair:
+        """Return JSON that has the load balancers of the idle colour, too, which nothing routes to."""
+        first, *others = [render_service(_served(service, with_idle=True)) for service in self.services]
+        changed = render_service(_served(self.services[0], CHANGED, with_idle=True))
+        versions = ([first, *others], [changed, *others])
+        return Pair(*[assemble(fragments, self._extra, split_above=NEVER) for fragments in versions])
+
     def split(self, block: int) -> Pair:
         """Return YAML that merges a map for each so many services, however few there are."""
         return Pair(*[self._split(fragments, block) for fragments in self._fragments])
@@ -56,8 +64,10 @@ class Fleet:
         return compose([join(fragments[start : start + block]) for start in starts], self._extra, split_above=0)
 
 
-def _served(service: Service, url: str | None = None) -> Served:
+def _served(service: Service, url: str | None = None, *, with_idle: bool = False) -> Served:
     fixed = service.servers.blue
     assert fixed is not None
     urls = (url,) if url else fixed.urls
-    return Served(service, weights(Colour.BLUE), {Colour.BLUE: tuple(Server(one, fixed.release) for one in urls)})
+    servers = tuple(Server(one, fixed.release) for one in urls)
+    shown = {Colour.BLUE: servers, Colour.GREEN: servers} if with_idle else {Colour.BLUE: servers}
+    return Served(service, weights(Colour.BLUE), shown)

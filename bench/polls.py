@@ -27,7 +27,7 @@ async def polls(services: int) -> Polls:
     """Ask a daemon that serves so many services. Raises Missing without wrk."""
     program("wrk")
     with folder() as place:
-        fleet.decide(place / "state", services)
+        await asyncio.to_thread(fleet.decide, place / "state", services)
         daemon = Daemon(place)
         daemon.write(fleet.text(services))
         async with daemon.running():
