@@ -8,13 +8,14 @@ from pathlib import Path
 
 import structlog
 
-from bench import docker, growth, machine, report, split, switch
+from bench import docker, growth, machine, report, split, stalls, switch
 from bench.report import Section
 
 FILE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 PARTS: Mapping[str, Callable[[argparse.Namespace], Section]] = {
     "switch": lambda given: switch.main(given.switches),
     "growth": lambda _: growth.main(),
+    "stalls": lambda _: stalls.main(),
     "split": lambda _: split.main(),
     "docker": lambda _: docker.main(),
 }

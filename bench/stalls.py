@@ -1,9 +1,7 @@
-"""The longest that the event loop stands still while something happens, with many services; a poll waits no longer."""
+"""How long the event loop stands still while something happens, with many services; a poll waits no longer."""
 
 import asyncio
 import gc
-import logging
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,16 +9,20 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
-import structlog
 import uvloop
 
 from bench import fleet
+from bench.report import Section, Table, figure
 from provider.app import Daemon, Settings, share_the_interpreter
 from provider.store import Store
 from provider.traefik import free_ports
 
 SERVICES = (1_000, 10_000)
 LOOK_S = 0.001
+TEXT = """\
+A daemon runs in the process of the measurement, beside a task that sleeps for a millisecond again and again: a
+**stall** is how much later it woke up at worst. "Nothing" is what the machine itself does to it. The daemon gives way
+every 2 ms and hands the interpreter over after 1 ms; what other processes take of the two cores comes on top."""
 
 
 class Stalls:
@@ -109,14 +111,13 @@ def replace(file: Path, text: str) -> None:
     new.replace(file)
 
 
-def main() -> None:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+def main() -> Section:
+    """Measure each size in a loop of its own."""
     share_the_interpreter()
-    for services in [int(one) for one in sys.argv[1:]] or SERVICES:
-        print(f"{services:>6} services")
+    rows: dict[str, list[str]] = {}
+    for services in SERVICES:
         for what, stall_s, took_s in uvloop.run(measure(services)):
-            print(f"       {what:<40} longest stall {stall_s * 1e3:6.1f} ms, took {took_s:.2f} s")
-
-
-if __name__ == "__main__":
-    main()
+            rows.setdefault(what, [what]).append(f"{figure(1e3 * stall_s)} / {figure(1e3 * took_s)}")
+            print(f"  {services:,} services: {what}: {rows[what][-1]}", flush=True)
+    columns = ("while it answers or does this", *(f"{services:,} services" for services in SERVICES))
+    return Section("stalls", "Stalls", TEXT, [Table("Longest stall / time it took, in ms", columns, [*rows.values()])])

@@ -19,7 +19,7 @@ DIGEST_SIZE = 16
 PREVIEW_ABOVE = 100
 BLOCK = 100
 """So many services are joined at a time; each has two keys in `http.services`."""
-SPLIT_ABOVE = 1000
+SPLIT_ABOVE = 2000
 """A section with more keys than this is split; docs/benchmarks.md has the measurement."""
 
 
