@@ -8,6 +8,9 @@ from provider import config
 from provider.model import ByColour, Colour, FixedServers, ServiceState, Wish
 from provider.store import Change, Store
 
+NOBODY = 9
+"""A port on which nobody listens: health checks of a fleet go to this machine and no further, and find nothing."""
+
 
 def text(services: int, *, in_docker: bool = False) -> str:
     """Return a file as an operator might generate it."""
@@ -16,7 +19,7 @@ def text(services: int, *, in_docker: bool = False) -> str:
         name = f"service-{number:05}"
         lines += [f"  {name}:", f'    router: {{rule: "Host(`{name}.example.com`)", entryPoints: [web]}}']
         if not in_docker:
-            url = f"http://10.0.{number // 250}.{number % 250}:8080"
+            url = f"http://127.1.{number // 250}.{number % 250}:{NOBODY}"
             lines += ["    servers:", f'      blue: {{urls: ["{url}"], version: "1"}}']
     return "\n".join(lines) + "\n"
 

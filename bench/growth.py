@@ -25,8 +25,8 @@ reads and renders everything, or **finds all as it was** and serves the document
 **memory** is the most that it had when all was read. **Document to routed** is from the fetch by a real Traefik of a
 document in which one server is another to its marker in Traefik's API, with a default certificate: **whole** is JSON
 that has the load balancers of the idle colour as well, **plain** leaves these out, and **as served** is split where it
-is large, too. Polls are asked for by wrk over 8 connections, and are not held (`?hold=0`); the daemon and nginx have one
-process each."""
+is large, too. Polls are asked for by wrk over 8 connections, and are not held (`?hold=0`); the daemon and nginx have
+one process each."""
 
 
 def main() -> Section:

@@ -1,8 +1,8 @@
 """The admin listener: how things stand, for operators, pipelines and the command line."""
 
+import asyncio
 from collections.abc import Callable
 
-import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
@@ -14,6 +14,8 @@ from provider.orders import add_routes, json_answer, unknown_service
 from provider.server import denied, problem
 from provider.tokens import Token
 
+SEND_S = 30.0
+
 
 def admin_app(
     controller: Controller, tokens: Callable[[], tuple[Token, ...]] | None = None, feed: Feed | None = None
@@ -24,10 +26,12 @@ def admin_app(
     A handler asks `access.caller` who it works for, and `access.require` before what needs more than its route does.
     """
 
-    async def services(_: web.Request) -> web.StreamResponse:
-        answer = report.overview(controller.world, controller.conditions)
-        answer["services"] = orjson.Fragment(await report.services(controller.world, controller.conditions, clock()))
-        return json_answer(answer)
+    async def services(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await answer.prepare(request)
+        async for piece in report.services(controller.world, controller.conditions, clock()):
+            await _send(answer, piece)
+        return answer
 
     async def service(request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
@@ -39,6 +43,12 @@ def admin_app(
     app.router.add_get("/api/v1/services/{name}", service)
     add_routes(app, controller, feed or Feed())
     return app
+
+
+async def _send(answer: web.StreamResponse, piece: bytes) -> None:
+    """Send a piece of a long answer to somebody who goes on reading."""
+    async with asyncio.timeout(SEND_S):
+        await answer.write(piece)
 
 
 @web.middleware

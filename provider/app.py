@@ -4,8 +4,8 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -238,10 +238,15 @@ class Daemon:
         if self._write_file is not None:
             loops["write file"] = self._write_file.run
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._listening())
+            hold_s = self._settings.poll_hold_s
+            provider = provider_app(self.controller, self.metrics, self._provider_tokens, poll_hold_s=hold_s)
+            # Who stops waiting for a document shall be noticed; who stops waiting for a command has still given it.
+            await self._answer(stack, provider, self._settings.listen, cancels=True)
             if kept is not None:
                 await self.controller.publisher.resume(kept)
                 await self._reload.first(self._stored.desired_text)
+            admin = admin_app(self.controller, self._tokens, self._feed)
+            await self._answer(stack, admin, self._settings.admin_listen, cancels=False)
             await stack.enter_async_context(self._tasks)
             running = [self._tasks.create_task(self._supervise(name, loop), name=name) for name, loop in loops.items()]
             await stop.wait()
@@ -314,29 +319,20 @@ class Daemon:
         if notice is not None:
             self._notifier.put(notice)
 
-    @asynccontextmanager
-    async def _listening(self) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            provider = provider_app(
-                self.controller, self.metrics, self._provider_tokens, poll_hold_s=self._settings.poll_hold_s
-            )
-            admin = admin_app(self.controller, self._tokens, self._feed)
-            # Who stops waiting for a document shall be noticed; who stops waiting for a command has still given it.
-            for app, address, is_cancelled in (
-                (provider, self._settings.listen, True),
-                (admin, self._settings.admin_listen, False),
-            ):
-                runner = web.AppRunner(
-                    app,
-                    access_log=None,
-                    handle_signals=False,
-                    shutdown_timeout=DRAIN_S,
-                    handler_cancellation=is_cancelled,
-                )
-                await runner.setup()
-                stack.push_async_callback(runner.cleanup)
-                await listen(runner, address, self._tls)
-                if address.startswith(UNIX):
-                    stack.callback(Path(address.removeprefix(UNIX)).unlink, missing_ok=True)
-                log.info("listening", address=address)
-            yield
+    async def _answer(
+        self, stack: AsyncExitStack, application: web.Application, address: str, *, cancels: bool
+    ) -> None:
+        """Listen until the stack is left; `cancels` the handler of a client that goes away."""
+        runner = web.AppRunner(
+            application,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=DRAIN_S,
+            handler_cancellation=cancels,
+        )
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await listen(runner, address, self._tls)
+        if address.startswith(UNIX):
+            stack.callback(Path(address.removeprefix(UNIX)).unlink, missing_ok=True)
+        log.info("listening", address=address)

@@ -1,6 +1,6 @@
 """The document in the making: the fragments of all services, kept joined in blocks."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from provider.render import BLOCK, Block, Fragment, join
 
@@ -39,18 +39,26 @@ class Composition:
         if gone:
             self._places = {}
 
-    def blocks(self) -> tuple[Block, ...]:
-        """Return what a document is composed of."""
+    def join(self) -> Iterator[None]:
+        """Join what has changed, a block at each step."""
         if not self._places:
             self._lay_out()
-        return tuple([block or self._join(number) for number, block in enumerate(self._blocks)])
+        for number, block in enumerate(self._blocks):
+            if block is None:
+                self._join(number)
+                yield
+
+    def blocks(self) -> tuple[Block, ...]:
+        """Return what a document is composed of."""
+        for _ in self.join():
+            pass
+        return tuple([block for block in self._blocks if block is not None])
 
     def _lay_out(self) -> None:
         self._names = sorted(self._fragments)
         self._places = {name: number // BLOCK for number, name in enumerate(self._names)}
         self._blocks = [None] * -(-len(self._names) // BLOCK)
 
-    def _join(self, number: int) -> Block:
+    def _join(self, number: int) -> None:
         names = self._names[number * BLOCK : (number + 1) * BLOCK]
-        block = self._blocks[number] = join([self._fragments[name] for name in names])
-        return block
+        self._blocks[number] = join([self._fragments[name] for name in names])

@@ -6,10 +6,11 @@ observations behind them, and `keep` now and then the document.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import TypeAlias
 
 import structlog
@@ -23,6 +24,7 @@ from provider.journal import Journal
 from provider.metrics import Metrics
 from provider.model import (
     Decision,
+    GroupState,
     Instant,
     Plan,
     Rollout,
@@ -127,20 +129,23 @@ class Controller:
         """Decide and commit, each time an input or a deadline asks for it; while the store fails, try again."""
         while True:
             keys = await self._undecided.take()
+            retired = self.world.retired  # a reload from here on makes another one
             await self._obey()
-            retired = self.world.retired  # a reload in between makes another one
             turn = Turn()
-            for some in _chunks(sorted(keys - self.intake.set_aside), GROUPS_AT_ONCE):
+            for some in _batches(self.world.ordered(keys - self.intake.set_aside)):
                 await self._obey()  # nobody's rollback waits until ten thousand services have been looked at
-                now, fetched, plans = clock(), self.world.fetched(), dict[str, Plan]()
+                now, fetched, plans, desired = clock(), self.world.fetched(), dict[str, Plan](), self.world.desired
                 for key in some:
                     self.intake.at = key
                     self.world.refresh(key, now)
                     plans[key] = reconcile(self.world.snapshot(key, fetched), now)
                     self.intake.at = None
                     await turn.rest()
+                if self.world.desired is not desired:  # members may have changed groups since the first of these plans
+                    self._undecided.add(keys)
+                    break
                 if await self._committed({key: plan for key, plan in plans.items() if plan.decisions}):
-                    await self._adopt(plans, now)
+                    await self._tell(plans, self._take_over(plans), now)
                 else:
                     self._undecided.add(keys)
                     await asyncio.sleep(RETRY_S)
@@ -154,7 +159,7 @@ class Controller:
         """Write behind what was published: the last servers, the file's text, a reserve of revisions (rule 13)."""
         while True:
             keys = await self._unsaved.take()
-            for some in [*_chunks(sorted(keys), GROUPS_AT_ONCE)] or [()]:
+            for some in [*_batches(keys)] or [()]:
                 names = [name for key in some for name in self.world.members.get(key, ())]
                 if not await self._wrote(self._journal.save(self.world.stored_servers(names))):
                     self._unsaved.add(keys)
@@ -214,7 +219,10 @@ class Controller:
             plans = {key: reconcile(done.snapshot, now, (*before, *done.decisions))}
             if not await self._committed(plans):
                 raise StoreError("the state directory cannot be written to, so nothing was changed: bluegreen status")
-            await self._adopt(plans, now)
+            replaced = self._take_over(plans)
+            if not order.answer.done():
+                order.answer.set_result(done)  # it stands, whatever may come while it is told of
+            await self._tell(plans, replaced, now)
         return done
 
     # --- deciding -------------------------------------------------------------------------------------------------
@@ -250,8 +258,8 @@ class Controller:
             log.info("store works again")
         return True
 
-    async def _adopt(self, plans: Mapping[str, Plan], now: Instant) -> None:
-        """Go on from what is on disk: first all of it is taken over, then it is told of."""
+    def _take_over(self, plans: Mapping[str, Plan]) -> Mapping[str, GroupState | None]:
+        """Go on from what is on disk; return what it was before."""
         before = {key: self.world.groups.get(key) for key in plans}
         for key, plan in plans.items():
             self.world.adopt(key, plan)
@@ -260,6 +268,10 @@ class Controller:
                 self._unpublished.add([key])
         if self.intake.reader is not None:
             self.intake.reader.set_attentive(bool(self.world.moving))
+        return before
+
+    async def _tell(self, plans: Mapping[str, Plan], before: Mapping[str, GroupState | None], now: Instant) -> None:
+        """Tell the log, the metrics and everybody who listens of what was decided."""
         for _ in ("published", "sent to who waits for it"):  # nobody's switch waits for the log
             await asyncio.sleep(0)
         turn = Turn()
@@ -307,5 +319,7 @@ class Controller:
             self._metrics.phase_duration.labels(before.phase).observe(now.mono_s - before.entered_mono_s)
 
 
-def _chunks(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    return (keys[start : start + size] for start in range(0, len(keys), size))
+def _batches(keys: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    left = iter(keys)
+    while some := tuple(islice(left, GROUPS_AT_ONCE)):
+        yield some

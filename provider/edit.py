@@ -10,13 +10,15 @@ from provider.model import Desired, Service
 class Edit:
     """What becomes of one desired state by another: its services by name, the `members` of each group by theirs.
 
-    `changed` are the services that are new or described otherwise, `groups` those that they or the ones that are gone
-    belong to, before or now.
+    `changed` are the services that are `new` or described otherwise, `groups` those that they or the ones that are
+    `gone` belong to, before or now.
     """
 
     desired: Desired
     members: Mapping[str, tuple[str, ...]]
     changed: frozenset[str]
+    new: frozenset[str]
+    gone: frozenset[str]
     groups: frozenset[str]
 
 
@@ -30,12 +32,14 @@ def edit(before: Desired | None, after: Desired) -> Edit:
         members.setdefault(group_key(service), []).append(name)
     changed = frozenset(name for name, service in services.items() if service is not known.get(name))
     moved = [*(services[name] for name in changed), *(known[name] for name in changed & known.keys())]
-    gone = [known[name] for name in known.keys() - services.keys()]
+    gone = known.keys() - services.keys()
     return Edit(
         desired=replace(after, services=services),
         members={key: tuple(names) for key, names in members.items()},
         changed=changed,
-        groups=frozenset(group_key(service) for service in (*moved, *gone)),
+        new=changed - known.keys(),
+        gone=frozenset(gone),
+        groups=frozenset(group_key(service) for service in (*moved, *(known[name] for name in gone))),
     )
 
 

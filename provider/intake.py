@@ -102,10 +102,10 @@ class Intake:
 
     def desired_loaded(self, edit: Edit, text: str) -> None:
         """Take a new desired state; `text` is kept in the store for a start without a readable file."""
-        now, before, desired = clock(), self.world.entries.keys(), edit.desired
+        now, desired = clock(), edit.desired
         self.pass_through = self._passed(desired)
         self.touch(self.world.load(edit, now))
-        for gone in before - desired.services.keys():
+        for gone in edit.gone:
             if self.prober is not None:
                 self.prober.set_probes(gone, frozenset())
         self._journal.text = text
@@ -231,9 +231,10 @@ class Intake:
         self, transport: asyncio.BaseTransport, address: str, name: str | None, *, has_ticker: bool
     ) -> Connection:
         """Note a poll as it comes in; return the connection that it came over."""
-        now = clock()
-        connection = self.world.pollers.asked(transport, address, name, now, has_ticker=has_ticker)
-        if connection.polls <= 2:  # from now on it counts as a poller
+        now, pollers = clock(), self.world.pollers
+        received = pollers.received(transport)
+        connection = pollers.asked(transport, address, name, now, has_ticker=has_ticker)
+        if connection.polls <= 2 or connection.received != received:  # it counts as a poller now, or has another one
             self.undecided.add_some(self.world.polled(now.mono_s))
         return connection
 
@@ -241,10 +242,11 @@ class Intake:
         """Return how long a poll may wait for a newer document than this one, 0 where it may not."""
         return self.world.pollers.hold_s(connection, revision, limit_s, clock())
 
-    def answered(self, connection: Connection, revision: int) -> None:
+    def answered(self, connection: Connection, revision: int, *, was_held: bool) -> None:
         """Note which document a poll is answered with."""
-        if connection.revision != revision:
-            connection.revision = revision
+        connection.revision = revision
+        if not was_held and connection.received != revision:
+            connection.received = revision
             self.undecided.add_some(self.world.polled(clock().mono_s))
 
     def left(self, connection: Connection, held_s: float) -> None:

@@ -78,16 +78,22 @@ class Journal:
 
         `document` is the one that all of it gives, None where that is not sure.
         """
-        works: list[Callable[[], Awaitable[None]]] = [self._save_text, partial(self._store.save_servers, servers)]
-        if document is not None:
-            works.append(partial(self._store.save_document, document, terms))
-        works.append(partial(self._store.close, revision=self.revision))
-        for last in works:
-            try:
-                async with asyncio.timeout(LAST_S):
-                    await last()
-            except (StoreError, TimeoutError) as failure:
-                log.warning("the store could not be left in order; what was committed stands", cause=str(failure))
+        works: list[Callable[[], Awaitable[None]]] = [self._save_text]
+        if servers:
+            works.append(partial(self._store.save_servers, servers))
+        is_whole = all([await self._did(work) for work in works])
+        if document is not None and is_whole:
+            await self._did(partial(self._store.save_document, document, terms))
+        await self._did(partial(self._store.close, revision=self.revision))
+
+    async def _did(self, work: Callable[[], Awaitable[None]]) -> bool:
+        try:
+            async with asyncio.timeout(LAST_S):
+                await work()
+        except (StoreError, TimeoutError) as failure:
+            log.warning("the store could not be left in order; what was committed stands", cause=str(failure))
+            return False
+        return True
 
     async def _save_text(self) -> None:
         text = self.text

@@ -4,8 +4,10 @@ What is a matter of state (weights, phases, servers) is read from the controller
 change costs nothing here; what is a matter of events is counted as it happens.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 
 from prometheus_client import (
     CollectorRegistry,
@@ -24,6 +26,7 @@ from provider.model import Colour, Health, Phase
 disable_created_metrics()  # type: ignore[no-untyped-call]  # half as many series, and nobody asked for them
 
 HELP = b"# HELP "
+SERVICE = re.compile(rb'service="([^"]*)"')
 PHASE_BUCKETS_S = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 14400, 86400)
 
 
@@ -104,27 +107,43 @@ class _StateText:
 
     def text(self, readings: Iterable[ServiceReading]) -> bytes:
         """Return the families one after the other, each with the samples of every service."""
-        known = {}
-        for reading in readings:
-            before = self._known.get(reading.service)
-            same = before is not None and (before[0] is reading or before[0] == reading)
-            known[reading.service] = before if before is not None and same else (reading, _samples(reading))
-        self._known = known
+        all_ = tuple(readings)
+        known = {one.service: self._known[one.service] for one in all_ if self._is_known(one)}
+        fresh = tuple(one for one in all_ if one.service not in known)
+        samples = _by_service(fresh)
+        self._known = {one.service: known.get(one.service) or (one, samples[one.service]) for one in all_}
         parts = []
         for number, heading in enumerate(HEADINGS):
-            parts += [heading, *[samples[number] for _, samples in known.values()]]
+            parts += [heading, *[lines[number] for _, lines in self._known.values()]]
         return b"".join(parts)
 
+    def _is_known(self, reading: ServiceReading) -> bool:
+        before = self._known.get(reading.service)
+        return before is not None and (before[0] is reading or before[0] == reading)
 
-def _by_family(*readings: ServiceReading) -> list[bytes]:
+
+def _by_service(readings: tuple[ServiceReading, ...]) -> dict[str, list[bytes]]:
+    """Write the samples of each service, a text for each family: all in one go, which takes half as long."""
+    found = {one.service: [b""] * len(HEADINGS) for one in readings}
+    for number, family in enumerate(_by_family(readings)):
+        lines = family[len(HEADINGS[number]) :].splitlines(keepends=True)
+        for service, own in groupby(lines, key=_service_of):
+            found[service][number] = b"".join(own)
+    return found
+
+
+def _service_of(line: bytes) -> str:
+    """Return the service of a sample; their names hold nothing that Prometheus escapes."""
+    found = SERVICE.search(line)
+    assert found is not None, line
+    return found[1].decode()
+
+
+def _by_family(readings: tuple[ServiceReading, ...] = ()) -> list[bytes]:
     """Write each family apart, with its two lines of heading."""
     registry = CollectorRegistry()
     registry.register(_Families(readings))
     return [HELP + family for family in generate_latest(registry).split(HELP)[1:]]
-
-
-def _samples(reading: ServiceReading) -> list[bytes]:
-    return [family[len(heading) :] for heading, family in zip(HEADINGS, _by_family(reading), strict=True)]
 
 
 class _Families(Collector):

@@ -30,6 +30,7 @@ class Poller:
 class Connection:
     """One connection that polls; `revision` is that of the document it was given last, 0 before the first.
 
+    `received` is what it surely has: an answer after a hold may go to a machine that is gone, until it polls again.
     `has_ticker` tells that it polls as Traefik does, `gaps_s` how long its last polls came after each other.
     """
 
@@ -39,6 +40,7 @@ class Connection:
     name: str | None = None
     polls: int = 0
     revision: int = 0
+    received: int = 0
     last_poll_s: float = 0.0
     asked_mono_s: float = 0.0
     gaps_s: deque[float] = field(default_factory=lambda: deque(maxlen=GAPS_KEPT))
@@ -91,7 +93,13 @@ class Pollers:
             connection.gaps_s.append(now.mono_s - connection.asked_mono_s)
         connection.name, connection.last_poll_s, connection.asked_mono_s = name or None, now.utc.timestamp(), now.mono_s
         connection.polls += 1
+        connection.received = connection.revision
         return connection
+
+    def received(self, transport: asyncio.BaseTransport) -> int:
+        """Return the revision that the other end of a connection surely has, 0 where it never polled."""
+        connection = self._connections.get(id(transport))
+        return connection.received if connection is not None and connection.transport is transport else 0
 
     def hold_s(self, connection: Connection, revision: int, limit_s: float, now: Instant) -> float:
         """Return how long a poll may wait for a newer document than this one: 0 unless its sender has this one."""
@@ -117,7 +125,7 @@ class Pollers:
         for one in (connection for connection in self._connections.values() if connection.is_poller):
             label = one.who if one.who in latest or len(latest) < LABELS_MOST else OTHER
             if label not in latest or latest[label].last_poll_s <= one.last_poll_s:
-                latest[label] = Poller(label, one.revision, one.last_poll_s)
+                latest[label] = Poller(label, one.received, one.last_poll_s)
         return iter(latest.values())
 
     def _forget_closed(self) -> None:

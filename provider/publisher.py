@@ -67,7 +67,7 @@ class Publisher:
         while True:
             keys = await self._intake.unpublished.take()
             now, desired, replaced, turn = clock(), self._world.desired, self.replaced, Turn()
-            for key in sorted(keys - self._intake.set_aside):
+            for key in self._world.ordered(keys - self._intake.set_aside):
                 self._intake.at = key
                 self._project(key, now)
                 self._intake.at = None
@@ -78,7 +78,11 @@ class Publisher:
                 if self._world.retired is replaced:
                     self._world.retired = {}
                 self._drop_gone()
-                self._publish()
+                for _ in self._composition.join():
+                    await turn.rest()
+                if self._world.desired is desired:  # likewise: old routers do not go with new middlewares
+                    self._publish()
+                    await self._show(turn)
             counted, self._counted = self._counted, set()
             self._intake.undecided.add_some(counted)  # who waits for the document comes first
 
@@ -133,10 +137,13 @@ class Publisher:
             for entry in self._world.entries.values():
                 entry.published = entry.served
             self._intake.undecided.add(self._world.members.keys())
-        if self.published is None or self.published.document.etag != document.etag:
+            self._intake.unsaved.add(self._world.members.keys())
+        before = self.published
+        if before is None or before.document.etag != document.etag:
             self._metrics.document_render.set(time.perf_counter() - begin_s)
             self._put(Published(document, self._journal.next_revision(), blocks, extra))
-        self._show()
+        elif before.is_resumed:  # the same, and now it is known what it is composed of
+            self.publication.put(Published(document, before.revision, blocks, extra))
 
     def _put(self, published: Published) -> None:
         document, revision = published.document, published.revision
@@ -148,14 +155,15 @@ class Publisher:
         self._metrics.document_bytes.set(len(document.body))
         log.info("document published", revision=revision, bytes=len(document.body), marker=document.marker)
 
-    def _show(self) -> None:
+    async def _show(self, turn: Turn) -> None:
         """Note which colours the published document gives the traffic to; a switch can be proven from now on."""
-        for name in self._projected:
+        projected, self._projected = self._projected, set()
+        for name in projected:
+            await turn.rest()
             entry = self._world.entries.get(name)
             if entry is not None and entry.shown is not entry.fragment_active:
                 entry.shown = entry.fragment_active
                 self._intake.undecided.add_some(self._world.switched & {group_key(entry.service)})
-        self._projected.clear()
 
     async def _may_begin(self, now: Instant) -> bool:
         """Tell whether the first document may be published; its number is on disk first (P6)."""

@@ -65,7 +65,7 @@ class Reload:
         except DesiredStateError as error:
             if accepted_last is None:
                 raise
-            refusal, text = error, accepted_last
+            refusal, text = error.with_traceback(None), accepted_last  # else it would hold the whole tree of the file
             edited = await self._load(text, f"{self._name} (as accepted last)")
         await self._accept(edited, text)
         if refusal is not None:

@@ -25,6 +25,8 @@ from provider.wanted import member_of
 from provider.watching import unconfirmed
 from provider.world import World
 
+PIECE_BYTES = 64 * 1024
+
 
 def json(answer: object) -> bytes:
     """Write an answer of the admin API."""
@@ -61,10 +63,19 @@ def _standing(world: World, conditions: Conditions, name: str) -> Standing | Non
     )
 
 
-async def services(world: World, conditions: Conditions, now: Instant) -> bytes:
-    """Return the status of every service, by name, as a JSON array: each is written in its turn."""
-    found = [json(service(world, conditions, name, now)) async for name in _in_turns(world)]
-    return b"[%b]" % b",".join(found)
+async def services(world: World, conditions: Conditions, now: Instant) -> AsyncIterator[bytes]:
+    """Yield the overview with the status of every service, by name, as pieces of one JSON object."""
+    yield json(overview(world, conditions))[:-1] + b',"services":['
+    pieces: list[bytes] = []
+    is_first, size = True, 0
+    async for name in _in_turns(world):
+        status = json(service(world, conditions, name, now))
+        pieces += [status] if is_first else [b",", status]
+        is_first, size = False, size + len(status)
+        if size > PIECE_BYTES:
+            yield b"".join(pieces)
+            pieces, size = [], 0
+    yield b"".join((*pieces, b"]}"))
 
 
 def overview(world: World, conditions: Conditions) -> dict[str, object]:

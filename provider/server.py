@@ -120,7 +120,7 @@ async def _polled(
     held_s = controller.intake.hold_s(connection, published.revision, hold_s)
     if held_s:
         published = await _held(controller, connection, published, held_s)
-    controller.intake.answered(connection, published.revision)
+    controller.intake.answered(connection, published.revision, was_held=bool(held_s))
     return published
 
 

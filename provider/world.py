@@ -1,6 +1,6 @@
 """What the controller knows: each input replaces one part of it and names the groups that must be looked at again."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -31,6 +31,7 @@ from provider.store import Stored, StoredServers
 from provider.traefiks import Traefiks
 from provider.wanted import limits
 
+SORTED_MOST = 500
 EMPTY: ByColour[tuple[Server, ...]] = ByColour((), ())
 UNSEEN = ByColour(Observed(), Observed())
 
@@ -46,8 +47,9 @@ class DockerView:
 
 
 class Fetched(NamedTuple):
-    """Who has the last document: every poller (None where nobody polls), and surely every Traefik that answers."""
+    """Who has the document of a revision: every poller (None where nobody polls), surely every Traefik that answers."""
 
+    revision: int | None
     by_pollers: bool | None
     by_traefiks: bool
 
@@ -86,9 +88,11 @@ class World:
         What follows from it for each service is worked out when that is looked at.
         """
         before, services = self.entries, edit.desired.services
-        self.retired = self._retire(edit.desired)
+        if edit.gone or self.retired:
+            self.retired = self._retire(edit.desired)
         self.desired = edit.desired
-        self.entries = {name: before.get(name) or self._entry(service, now) for name, service in services.items()}
+        if edit.gone or edit.new:
+            self.entries = {name: before.get(name) or self._entry(service, now) for name, service in services.items()}
         for name in edit.changed:
             entry = self.entries[name]
             entry.service, entry.is_stale = services[name], True
@@ -99,6 +103,15 @@ class World:
             touched |= self.with_rollout
             self._resume(now)
         return touched
+
+    def ordered(self, keys: Set[str]) -> Iterator[str]:
+        """Yield groups in an order that does not hang on chance, without sorting thousands of them in one go."""
+        members = self.members
+        yield from sorted(keys - members.keys())
+        if len(keys) < SORTED_MOST:
+            yield from sorted(keys & members.keys())
+        else:
+            yield from (key for key in members if key in keys)
 
     def refresh(self, key: str, now: Instant) -> None:
         """Work out what a reload or a complete list has changed for a group, where nobody has looked since."""
@@ -182,17 +195,18 @@ class World:
         """
         revisions = [poller.revision for poller in self.pollers]
         if not revisions:
-            return Fetched(None, by_traefiks=False)
+            return Fetched(self.revision, None, by_traefiks=False)
         by_pollers = min(revisions) >= (self.revision or 0)
-        return Fetched(by_pollers, by_pollers and len(revisions) >= self.traefiks.answering)
+        return Fetched(self.revision, by_pollers, by_pollers and len(revisions) >= self.traefiks.answering)
 
     def snapshot(self, key: str, fetched: Fetched | None = None) -> Snapshot:
         """Return the frozen world of one group as it was last refreshed; without members when the file has it no more.
 
         What the Traefiks show belongs to it also where no rollout is under way: one that begins now may switch at once.
-        Who takes many snapshots at a time asks once who has `fetched` the document.
+        Who takes many snapshots at a time asks once who has `fetched` the document; there may be another one since.
         """
-        fetched = fetched or self.fetched()
+        if fetched is None or fetched.revision != self.revision:
+            fetched = self.fetched()
         fetched_mono_s = self.fetched_mono_s if fetched.by_traefiks else None
         members = tuple(
             entry.member(fetched=fetched.by_pollers, applied=self.traefiks.applied(entry.service, fetched_mono_s))
@@ -243,7 +257,7 @@ class World:
     @property
     def unnamed(self) -> tuple[str, ...]:
         """The services that containers name in their labels and the file does not."""
-        return tuple(sorted(set(self.docker.services or ()) - set(self.entries)))
+        return tuple(sorted((self.docker.services or {}).keys() - self.entries.keys()))
 
     def _retire(self, desired: Desired) -> dict[str, Entry]:
         """Return the services that stay in the document for now; a name that the file gives anew cannot stay."""

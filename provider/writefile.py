@@ -72,13 +72,15 @@ class WriteFile:
 
     async def run(self) -> None:
         """Write the newest document there is, again and again; one that cannot be written is tried again."""
+        seen: Published | None = None
         while True:
-            await self._after(self._written)
+            await self._after(seen)
             await asyncio.sleep(SETTLE_S)
-            newest = await self._after(self._written)
-            if newest is not None and newest.is_resumed:
-                self._written = newest  # the file has it already, and it has no parts to write it from
-            elif newest is not None and not await self._put(newest, LIMIT_S):
+            newest = await self._after(seen)
+            # One that was found in the store has no parts to write it from; the same with its parts follows soon.
+            if newest is None or newest.is_resumed or await self._put(newest, LIMIT_S):
+                seen = newest
+            else:
                 await asyncio.sleep(RETRY_S)
 
     async def flush(self, published: Published | None) -> None:

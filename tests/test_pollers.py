@@ -33,9 +33,9 @@ def at(now_s: float) -> Instant:
 def poll(
     pollers: Pollers, over: Connection, address: str, name: str | None, revision: int, now_s: float = 100.0
 ) -> Polling:
-    """Poll, and be answered with this revision."""
+    """Poll, and be answered with this revision at once."""
     connection = pollers.asked(over, address, name, at(now_s))
-    connection.revision = revision
+    connection.revision = connection.received = revision
     return connection
 
 
@@ -128,6 +128,17 @@ def test_those_who_went_away_are_remembered_within_bounds_and_not_for_ever() -> 
     assert len(pollers.hasty(at(101.0))) == LABELS_MOST
     pollers.left(poll(pollers, Connection(), "10.0.0.9", None, 7), at(100.0 + NOT_HELD_S))
     assert pollers.hasty(at(101.0 + NOT_HELD_S)) == ["10.0.0.9"]
+
+
+def test_what_ended_a_hold_counts_as_received_when_the_poller_asks_again() -> None:
+    """P2: the machine may be gone since it asked."""
+    pollers, one = Pollers(), Connection()
+    held = poll(pollers, one, "10.0.0.1", "edge-1", 7)
+    held.revision = 8
+    assert list(pollers) == [Poller("edge-1", 7, 100.0)]
+    assert pollers.hold_s(held, 8, LIMIT_S, at(101.0)) == LIMIT_S
+    pollers.asked(one, "10.0.0.1", "edge-1", at(102.0))
+    assert list(pollers) == [Poller("edge-1", 8, 102.0)]
 
 
 # --- a Traefik's ticker --------------------------------------------------------------------------------------------

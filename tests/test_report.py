@@ -77,13 +77,27 @@ async def test_services_are_told_one_by_one_and_all_together_alike() -> None:
     of, conditions = world(), Conditions()
     conditions.put("docker-away", Severity.WARNING, "Docker does not answer", EPOCH)
     of.revision = 42
-    answers = orjson.loads(await report.services(of, conditions, NOW))
+    pieces = [piece async for piece in report.services(of, conditions, NOW)]
+    everything = orjson.loads(b"".join(pieces))
+    answers = everything.pop("services")
+    assert everything == orjson.loads(report.json(report.overview(of, conditions)))
     assert [answer["service"] for answer in answers] == ["pay", "shop"]
     for answer in answers:
         assert answer == orjson.loads(report.json(report.service(of, conditions, answer["service"], NOW)))
         assert (answer["environment"], answer["revision"]) == ("production", 42)
         assert "docker-away" in str(answer["conditions"])
     assert report.service(of, conditions, "web", NOW) is None
+
+
+async def test_many_services_come_in_pieces_and_none_at_all_are_an_empty_list() -> None:
+    of = world()
+    many = {f"s{number:04}": service(f"s{number:04}") for number in range(500)}
+    load(of, Desired("production", many), NOW)
+    pieces = [piece async for piece in report.services(of, Conditions(), NOW)]
+    assert len(pieces) > 2
+    assert [one["service"] for one in orjson.loads(b"".join(pieces))["services"]] == list(many)
+    load(of, Desired("production", {}), NOW)
+    assert orjson.loads(b"".join([piece async for piece in report.services(of, Conditions(), NOW)]))["services"] == []
 
 
 async def test_a_service_that_leaves_the_file_while_all_are_read_is_left_out() -> None:
@@ -128,7 +142,7 @@ def test_who_polls_is_told_with_what_it_has_and_when_it_last_asked() -> None:
     of = world()
     of.revision = 7
     for name, revision in (("edge-1", 7), ("edge-2", 6)):
-        of.pollers.asked(Open(), "10.0.0.1", name, NOW).revision = revision
+        of.pollers.asked(Open(), "10.0.0.1", name, NOW).received = revision
     assert report.overview(of, Conditions())["pollers"] == [
         {"poller": "edge-1", "revision": 7, "current": True, "last_poll": time_status(NOW.utc)},
         {"poller": "edge-2", "revision": 6, "current": False, "last_poll": time_status(NOW.utc)},

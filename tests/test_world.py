@@ -33,7 +33,7 @@ from provider.model import (
 from provider.readback import Reading
 from provider.render import render_service
 from provider.store import Stored, StoredServers
-from provider.world import World
+from provider.world import Fetched, World
 from tests.worlds import BLUE, EPOCH, GREEN, at, candidate, server, service
 
 ONE, TWO = server(1), server(2, "r2")
@@ -93,11 +93,29 @@ def test_who_answers_and_does_not_poll_has_surely_fetched_nothing() -> None:
     """Rule 7: an API that answers need not belong to a Traefik that polls us."""
     of = World(Stored({}, {}, {}, None, 0), docker_enabled=False)
     of.published(7, "bluegreen-000000000007", 1000.0)
-    of.pollers.asked(_Open(), "10.0.0.1", "edge-1", NOW).revision = 7
+    of.pollers.asked(_Open(), "10.0.0.1", "edge-1", NOW).received = 7
     of.traefiks.read(Reading("http://10.0.0.1:8080", None, None, {}, {}), 1001.0)
-    assert of.fetched() == (True, True)
+    assert of.fetched() == Fetched(7, True, True)
     of.traefiks.read(Reading("http://10.0.0.2:8080", None, None, {}, {}), 1001.0)
-    assert of.fetched() == (True, False)
+    assert of.fetched() == Fetched(7, True, False)
+
+
+def test_who_has_fetched_the_last_document_is_asked_anew_when_there_is_another_one() -> None:
+    """P2: a batch of snapshots goes on while a document is published."""
+    of = world(service())
+    of.published(7, "bluegreen-000000000007", 1000.0)
+    of.pollers.asked(_Open(), "10.0.0.1", "edge-1", NOW).received = 7
+    before = of.fetched()
+    assert [one.fetched for one in of.snapshot("shop", before).members] == [True]
+    of.published(8, "bluegreen-000000000008", 1001.0)
+    assert [one.fetched for one in of.snapshot("shop", before).members] == [False]
+
+
+@pytest.mark.parametrize("count", [3, 1200])
+def test_groups_are_looked_at_in_one_order_whichever_were_touched(count: int) -> None:
+    of = world(*(service(f"s{number:04}") for number in range(1500)))
+    names = [f"s{number:04}" for number in range(count)]
+    assert list(of.ordered({*names, "@gone"})) == ["@gone", *names]
 
 
 def test_a_reload_touches_only_the_groups_of_services_that_changed() -> None:

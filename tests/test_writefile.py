@@ -5,6 +5,7 @@ import os
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -118,6 +119,22 @@ async def test_what_is_written_already_is_not_written_again(tmp_path: Path) -> N
     publish(again.publication, "a")
     await again.file.flush(again.publication.last)
     assert again.names() == {"a"}
+
+
+async def test_a_document_found_in_the_store_is_written_once_its_parts_are_known(tmp_path: Path) -> None:
+    """The file may be another one than the daemon wrote before, or have been deleted since."""
+    async with running(tmp_path / "shop.yaml") as of:
+        publish(of.publication, "a")
+        await of.until("a")
+        composed = of.publication.last
+        of.path.unlink()
+        assert composed is not None
+        found = Published(composed.document, 2, is_resumed=True)
+        of.publication.put(found)
+        await of.file.flush(found)
+        assert names_in(tmp_path) == []
+        of.publication.put(replace(composed, revision=2))
+        await of.until("a")
 
 
 async def test_what_the_loop_had_no_time_for_is_written_at_the_end(tmp_path: Path) -> None:

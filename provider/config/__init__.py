@@ -80,6 +80,7 @@ def _collector_at_rest() -> Iterator[None]:
     if not gc.isenabled():
         yield
         return
+    gc.collect(1)  # what is frozen with the rest would never be found to be garbage
     gc.disable()
     try:
         yield

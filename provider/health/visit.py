@@ -10,7 +10,7 @@ import errno
 import os
 import socket
 import ssl
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Self
@@ -152,15 +152,16 @@ async def _connect(host: str, port: int | None) -> None:
     if ":" not in host:  # an IPv6 address would lose its zone
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         addresses = [str(address[0]) for *_, address in found]
-    for address in addresses:
-        try:
-            _, writer = await asyncio.open_connection(address, port)
-        except OSError as error:
-            refusal = error
-        else:
-            writer.transport.abort()
-            return
-    raise refusal
+    *others, last = addresses
+    for address in others:
+        with suppress(OSError):  # the refusal of the last one tells
+            return await _open(address, port)
+    return await _open(last, port)
+
+
+async def _open(address: str, port: int | None) -> None:
+    _, writer = await asyncio.open_connection(address, port)
+    writer.transport.abort()
 
 
 async def _judge(answer: aiohttp.ClientResponse, check: HealthCheck) -> None:

@@ -26,8 +26,12 @@ async def test_a_traefik_whose_polls_are_held_follows_each_switch(
     for active, body in (("green", "two"), ("blue", "one")):
         daemon.write(fixed(blue, green, active=active))
         await until_routed(daemon, traefik.url("web"), body)
-        revision = (await daemon.status())["revision"]
-        assert await daemon.metric("bluegreen_poller_revision", poller="127.0.0.1") == revision
+
+        async def has_the_last() -> bool:
+            revision = (await daemon.status())["revision"]
+            return bool(await daemon.metric("bluegreen_poller_revision", poller="127.0.0.1") == revision)
+
+        await eventually(has_the_last)
     assert await daemon.condition("hold-left") is None
 
 
