@@ -140,7 +140,7 @@ class Deployment:
             else:
                 missing = f"no container of {project.name} is a running server of {name} in {colour} yet"
             self._show(status)
-            if missing != told and told:
+            if missing != told and (told or there - ours):  # that ours is not seen at the first look means nothing
                 self._tell(f"{name}: {missing}")
             told = missing
             away = any(one["code"] == "docker-away" for one in status["conditions"])
@@ -167,9 +167,10 @@ class Deployment:
         while True:
             for row in self._news():
                 if row["rollout"] and (row["colour"], row["release"]) == (colour, release):
+                    latest = row["rollout"]
+                    self.left = f"rollout {latest} goes on{self._ways_on()}"
                     if row["event"] not in UNTOLD:
                         self._tell(words(row))
-                    latest = row["rollout"]
                     if row["outcome"] is not None:
                         ends[row["rollout"]] = row
             status = self._story.status()

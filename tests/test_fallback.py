@@ -7,7 +7,7 @@ import pytest
 
 from provider.fallback import block_in_file, extra_in_file, file_content, left_out, refused
 from provider.model import Router, Served
-from provider.render import Fragment, assemble, compose, join, render_pass_through, render_service
+from provider.render import SPLIT_ABOVE, Fragment, assemble, compose, join, render_pass_through, render_service
 from provider.rollout import weights
 from tests.worlds import BLUE, GREEN, server, service
 
@@ -45,7 +45,10 @@ def test_a_service_is_as_in_the_document_but_for_the_priorities_of_its_routers()
 
 def test_a_large_section_is_split_as_in_the_document() -> None:
     blocks = [join([fragment()])]
-    assert b"<<: [{" in compose([block_in_file(one) for one in blocks * 501], render_pass_through({})).body
+    assert (
+        b"<<: [{"
+        in compose([block_in_file(one) for one in blocks * (SPLIT_ABOVE // 2 + 1)], render_pass_through({})).body
+    )
 
 
 @pytest.mark.parametrize(
