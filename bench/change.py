@@ -40,7 +40,9 @@ async def changes_s(services: int) -> list[float]:
         loops = [asyncio.create_task(loop()) for loop in (controller.decide, controller.publisher.run, controller.save)]
         while controller.published is None:
             await asyncio.sleep(0.05)
-        await asyncio.sleep(2.0)  # what the start left to save is not what is measured
+        # What the start left to decide and to save is not what is measured.
+        while controller._settled_document() is None or not controller._unsaved.is_at_rest:
+            await asyncio.sleep(0.05)
         found = [await change_s(controller, names[number % services], number + 2) for number in range(CHANGES)]
         for loop in loops:
             loop.cancel()

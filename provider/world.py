@@ -107,10 +107,10 @@ class World:
     def ordered(self, keys: Set[str]) -> Iterator[str]:
         """Yield groups in an order that does not hang on chance, without sorting thousands of them in one go."""
         members = self.members
-        yield from sorted(keys - members.keys())
         if len(keys) < SORTED_MOST:
-            yield from sorted(keys & members.keys())
+            yield from sorted(keys, key=lambda key: (key in members, key))
         else:
+            yield from sorted(keys - members.keys())
             yield from (key for key in members if key in keys)
 
     def refresh(self, key: str, now: Instant) -> None:
