@@ -85,8 +85,8 @@ class Pollers:
         has_ticker: bool = False,
     ) -> Connection:
         """Note a poll as it comes in; return the connection that it came over."""
-        connection = self._connections.get(id(transport))
-        if connection is None or connection.transport is not transport:
+        connection = self._over(transport)
+        if connection is None:
             self._forget_closed()
             connection = self._connections[id(transport)] = Connection(transport, address, has_ticker)
         else:
@@ -98,8 +98,8 @@ class Pollers:
 
     def received(self, transport: asyncio.BaseTransport) -> int:
         """Return the revision that the other end of a connection surely has, 0 where it never polled."""
-        connection = self._connections.get(id(transport))
-        return connection.received if connection is not None and connection.transport is transport else 0
+        connection = self._over(transport)
+        return connection.received if connection is not None else 0
 
     def hold_s(self, connection: Connection, revision: int, limit_s: float, now: Instant) -> float:
         """Return how long a poll may wait for a newer document than this one: 0 unless its sender has this one."""
@@ -127,6 +127,11 @@ class Pollers:
             if label not in latest or latest[label].last_poll_s <= one.last_poll_s:
                 latest[label] = Poller(label, one.received, one.last_poll_s)
         return iter(latest.values())
+
+    def _over(self, transport: asyncio.BaseTransport) -> Connection | None:
+        """Find the connection of a transport; another one may stand at the same place in memory by now."""
+        connection = self._connections.get(id(transport))
+        return connection if connection is not None and connection.transport is transport else None
 
     def _forget_closed(self) -> None:
         self._connections = {
