@@ -26,7 +26,7 @@ from provider.health import HealthChecker
 from provider.intake import clock
 from provider.listening import UNIX, is_local, listen, split_address
 from provider.metrics import Metrics
-from provider.model import Condition, Decision, Severity
+from provider.model import Condition, ConditionCode, Decision, Severity
 from provider.notify import Notifier
 from provider.readback import ReadBack
 from provider.reload import Reload, Surroundings
@@ -281,10 +281,10 @@ class Daemon:
                 self.controller.loop_failed(name, error)
             await asyncio.sleep(RESTART_S)
 
-    def _follow(self, code: str, path: Path | None, read: Callable[[Path], T]) -> Callable[[], T] | None:
+    def _follow(self, code: ConditionCode, path: Path | None, read: Callable[[Path], T]) -> Callable[[], T] | None:
         return self._files.follow(code, (path,), partial(read, path)) if path is not None else None
 
-    def _tell_file(self, code: str, names: str, refusal: FileRefused | None) -> None:
+    def _tell_file(self, code: ConditionCode, names: str, refusal: FileRefused | None) -> None:
         """Follow whether a file that was changed can be used; what it said before goes on meanwhile."""
         if refusal is None:
             self.controller.conditions.clear(code)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from provider.model import Condition, Severity
+from provider.model import Condition, ConditionCode, Severity
 
 
 class Conditions:
@@ -11,9 +11,9 @@ class Conditions:
 
     def __init__(self) -> None:
         self.on_new: Callable[[Condition], None] = lambda _: None
-        self._standing: dict[str, Condition] = {}
+        self._standing: dict[ConditionCode, Condition] = {}
 
-    def put(self, code: str, severity: Severity, message: str, now_utc: datetime) -> bool:
+    def put(self, code: ConditionCode, severity: Severity, message: str, now_utc: datetime) -> bool:
         """Raise a condition, or reword one that stands and keep its date; tell whether it says anything new."""
         before = self._standing.get(code)
         self._standing[code] = Condition(code, severity, message, before.since_utc if before else now_utc)
@@ -22,11 +22,11 @@ class Conditions:
             self.on_new(self._standing[code])
         return is_new
 
-    def clear(self, code: str) -> bool:
+    def clear(self, code: ConditionCode) -> bool:
         """Take a condition away; tell whether it stood."""
         return self._standing.pop(code, None) is not None
 
-    def __contains__(self, code: str) -> bool:
+    def __contains__(self, code: ConditionCode) -> bool:
         return code in self._standing
 
     def __iter__(self) -> Iterator[Condition]:

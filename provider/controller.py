@@ -26,6 +26,7 @@ from provider.model import (
     Decision,
     GroupState,
     Instant,
+    Outcome,
     Plan,
     Rollout,
     Severity,
@@ -305,6 +306,9 @@ class Controller:
                 entry.smoke = None
 
     def _count(self, decision: Decision) -> None:
+        if decision.event == Event.BEGUN:  # from zero on: what a rate is taken of must not begin with its first event
+            for outcome in Outcome:
+                self._metrics.rollouts.labels(decision.service, outcome)
         if decision.outcome is not None:
             self._metrics.rollouts.labels(decision.service, decision.outcome).inc()
         if decision.colour is None or decision.trigger is None:

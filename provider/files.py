@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from provider.errors import BluegreenError
+from provider.model import ConditionCode
 
 T = TypeVar("T")
 
@@ -55,11 +56,11 @@ class Followed(Generic[T]):
 class FollowedFiles:
     """All files that a daemon goes by. `tell` hears of a code, the files' names, and the refusal or None."""
 
-    def __init__(self, tell: Callable[[str, str, FileRefused | None], None]) -> None:
+    def __init__(self, tell: Callable[[ConditionCode, str, FileRefused | None], None]) -> None:
         self._tell = tell
         self._all: list[Callable[[], object]] = []
 
-    def follow(self, code: str, paths: tuple[Path, ...], read: Callable[[], T]) -> Callable[[], T]:
+    def follow(self, code: ConditionCode, paths: tuple[Path, ...], read: Callable[[], T]) -> Callable[[], T]:
         """Return what reads these files anew when they change; `code` names what is wrong while they are broken."""
         names = ", ".join(map(str, paths))
         followed = Followed(paths, read, lambda refusal: self._tell(code, names, refusal))

@@ -17,7 +17,18 @@ from provider.errors import DesiredStateError
 from provider.health import Result
 from provider.journal import Journal
 from provider.metrics import Metrics
-from provider.model import ByColour, Desired, Instant, Probe, Server, ServerHealth, Severity, Smoke, SmokeRun
+from provider.model import (
+    ByColour,
+    ConditionCode,
+    Desired,
+    Instant,
+    Probe,
+    Server,
+    ServerHealth,
+    Severity,
+    Smoke,
+    SmokeRun,
+)
 from provider.pollers import NOT_HELD_S, Connection
 from provider.readback import Reading
 from provider.render import NO_PASS_THROUGH, PassThrough, render_pass_through
@@ -29,7 +40,7 @@ log = structlog.get_logger("bluegreen")
 PROBLEMS_TOLD = 10
 LOOK_EVERY_S = 2.0
 QUIET_S = 30.0
-TRAEFIK_CODES = ("traefik-away", "not-applied", "traefik-errors")
+TRAEFIK_CODES: tuple[ConditionCode, ...] = ("traefik-away", "not-applied", "traefik-errors")
 
 
 class Prober(Protocol):

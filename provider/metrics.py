@@ -43,9 +43,12 @@ class ServiceReading:
     phase: Phase
     rollback_ready: bool
     confirmed: bool
-    override: bool
+    override_since_s: float | None
+    way_back_lost: bool
+    quarantined: bool
     servers: Mapping[tuple[Colour, Health], int]
     last_switch_s: float | None
+    deadline_s: float | None = None
 
 
 class Metrics:
@@ -67,6 +70,9 @@ class Metrics:
             registry=self.registry,
             buckets=PHASE_BUCKETS_S,
         )
+        for phase in Phase:  # from zero on: what a rate is taken of must not begin with its first event
+            if phase is not Phase.STEADY:
+                self.phase_duration.labels(phase)
         self.document_revision = self._gauge("document_revision", "Revision of the published document.")
         self.document_bytes = self._gauge("document_bytes", "Size of the published document.")
         self.document_render = self._gauge("document_render_seconds", "Time the last document took to render.")
@@ -88,6 +94,7 @@ class Metrics:
         self.poller_last_poll = self._gauge(
             "poller_last_poll_timestamp_seconds", "When a poller last fetched the document.", "poller"
         )
+        self.condition = self._gauge("condition", "Whether a condition of the whole daemon stands.", "code")
         self._gauge("build_info", "Version of the daemon.", "version").labels(__version__).set(1)
 
     def exposition(self, readings: Iterable[ServiceReading]) -> bytes:
@@ -200,15 +207,23 @@ def _families(readings: tuple[ServiceReading, ...]) -> Iterator[Metric]:
     for name, text in (
         ("rollback_ready", "Whether the way back could be taken now."),
         ("confirmed", "Whether Traefik was seen to apply the published weights."),
-        ("override", "Whether a rollback or an abort stands against the file."),
+        ("way_back_lost", "Whether the release before could not be gone back to when that was last found out."),
+        ("quarantined", "Whether the release that is wanted failed before, so that no rollout of it begins."),
     ):
         yield _family(name, text, ("service",), (((r.service,), getattr(r, name)) for r in readings))
     yield _family(
-        "last_switch_timestamp_seconds",
-        "When the active colour last changed.",
+        "override",
+        "Whether a rollback or an abort stands against the file.",
         ("service",),
-        (((r.service,), r.last_switch_s) for r in readings if r.last_switch_s is not None),
+        (((r.service,), r.override_since_s is not None) for r in readings),
     )
+    for name, text, times in (
+        ("last_switch", "When the active colour last changed.", ((r.service, r.last_switch_s) for r in readings)),
+        ("override", "Since when an override stands.", ((r.service, r.override_since_s) for r in readings)),
+        ("rollout_deadline", "When the phase of a rollout is to end.", ((r.service, r.deadline_s) for r in readings)),
+    ):
+        samples = (((service,), time_s) for service, time_s in times if time_s is not None)
+        yield _family(f"{name}_timestamp_seconds", text, ("service",), samples)
 
 
 def _family(

@@ -21,7 +21,7 @@ from provider.notices import Context
 from provider.rollout import weights
 from provider.status import Standing, condition_status, desired_colour, phase_of, service_status, time_status, way_back
 from provider.turns import Turn
-from provider.wanted import member_of
+from provider.wanted import candidate_of, candidates, member_of, quarantine
 from provider.watching import unconfirmed
 from provider.world import World
 
@@ -126,7 +126,7 @@ class Readings:
         self._world = world
         self._known: dict[str, tuple[tuple[object, ...], ServiceReading]] = {}
 
-    async def read(self) -> list[ServiceReading]:
+    async def read(self, now: Instant) -> list[ServiceReading]:
         """Read all services, by name."""
         fetched, known = self._world.fetched(), {}
         async for name in _in_turns(self._world):
@@ -135,7 +135,7 @@ class Readings:
             before, reading = self._known.get(name, (None, None))
             if reading is None or before is None or not _same(before, parts):
                 snapshot = self._world.snapshot(group_key(entry.service), fetched)
-                reading = _reading(snapshot, member_of(snapshot, name), entry.health)
+                reading = _reading(snapshot, member_of(snapshot, name), entry.health, now)
             else:
                 applied = self._world.traefiks.applied(entry.service, None)
                 is_confirmed = unconfirmed(entry.member(applied=applied, fetched=fetched.by_pollers)) is None
@@ -159,14 +159,16 @@ def _same(before: tuple[object, ...], after: tuple[object, ...]) -> bool:
     return len(before) == len(after) and all(map(is_, before, after))
 
 
-def _reading(snapshot: Snapshot, member: Member, health: Mapping[ServerKey, ServerHealth]) -> ServiceReading:
+def _reading(
+    snapshot: Snapshot, member: Member, health: Mapping[ServerKey, ServerHealth], now: Instant
+) -> ServiceReading:
     servers: dict[tuple[Colour, Health], int] = {}
     for colour, observed in member.observed.items():
         for server in observed.servers:
             found = health.get(server.key)
             place = (colour, found.health if found else Health.UNKNOWN)
             servers[place] = servers.get(place, 0) + 1
-    active, switched = member.state.active, member.state.switched_utc
+    active, back, override = member.state.active, member.state.way_back, member.state.override
     return ServiceReading(
         service=member.service.name,
         active=active,
@@ -175,7 +177,25 @@ def _reading(snapshot: Snapshot, member: Member, health: Mapping[ServerKey, Serv
         phase=phase_of(snapshot, member),
         rollback_ready=bool(way_back(member, snapshot)["ready"]),
         confirmed=unconfirmed(member) is None,
-        override=member.state.override is not None,
+        override_since_s=override.since_utc.timestamp() if override else None,
+        way_back_lost=back is not None and back.lost is not None,
+        quarantined=_is_quarantined(snapshot, member),
         servers=servers,
-        last_switch_s=switched.timestamp() if switched else None,
+        last_switch_s=member.state.switched_utc.timestamp() if member.state.switched_utc else None,
+        deadline_s=_deadline_s(snapshot, member, now),
     )
+
+
+def _is_quarantined(snapshot: Snapshot, member: Member) -> bool:
+    state = snapshot.state
+    if state.rollout is not None or not state.quarantined:
+        return False
+    return any(one.service == member.service.name for one in candidates(snapshot)) and quarantine(snapshot) is not None
+
+
+def _deadline_s(snapshot: Snapshot, member: Member, now: Instant) -> float | None:
+    """Return when the phase of a service's own candidate is to end, to the second; None while it is held."""
+    under_way = snapshot.state.rollout
+    if under_way is None or under_way.deadline_mono_s is None or not candidate_of(snapshot, member.service.name):
+        return None
+    return round(now.utc.timestamp() + under_way.deadline_mono_s - now.mono_s)

@@ -8,6 +8,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
+from typing import get_args
 
 import orjson
 from aiohttp import web
@@ -17,6 +18,7 @@ from provider.access import Denied, bearer
 from provider.controller import Controller
 from provider.intake import clock
 from provider.metrics import Metrics
+from provider.model import ConditionCode
 from provider.pollers import Connection
 from provider.publication import Published
 from provider.report import Readings
@@ -156,7 +158,9 @@ def _metrics(controller: Controller, metrics: Metrics) -> Handler:
         for poller in controller.world.pollers:
             metrics.poller_revision.labels(poller.label).set(poller.revision)
             metrics.poller_last_poll.labels(poller.label).set(poller.last_poll_s)
-        read = await readings.read()
+        for code in get_args(ConditionCode):
+            metrics.condition.labels(code).set(code in controller.conditions)
+        read = await readings.read(clock())
         async with asyncio.timeout(METRICS_LIMIT_S):
             text = await asyncio.to_thread(metrics.exposition, read)
         return web.Response(body=text, headers={"Content-Type": METRICS_TYPE})

@@ -8,7 +8,7 @@ import stat
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -34,7 +34,7 @@ SETTLE_S = 0.5
 RETRY_S = 5.0
 LIMIT_S = 10.0
 FLUSH_S = 2.0
-CONDITION = "write-file-failing"
+CONDITION: Final = "write-file-failing"
 
 
 class WriteFileRefused(BluegreenError):  # noqa: N818

@@ -1,5 +1,6 @@
 """Every Prometheus name in one place: design, section 6.5."""
 
+import re
 import subprocess
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -17,6 +18,11 @@ NAMES = {
     "rollback_ready": {"service"},
     "confirmed": {"service"},
     "override": {"service"},
+    "override_timestamp_seconds": {"service"},
+    "way_back_lost": {"service"},
+    "quarantined": {"service"},
+    "rollout_deadline_timestamp_seconds": {"service"},
+    "condition": {"code"},
     "switches": {"service", "colour", "trigger"},
     "rollouts": {"service", "outcome"},
     "rollout_phase_duration_seconds": {"phase"},
@@ -47,11 +53,27 @@ SHOP = ServiceReading(
     phase=Phase.WAITING,
     rollback_ready=True,
     confirmed=False,
-    override=False,
+    override_since_s=1767225500.0,
+    way_back_lost=True,
+    quarantined=True,
     servers={(Colour.BLUE, Health.HEALTHY): 2},
     last_switch_s=1767225600.0,
+    deadline_s=1767225700.0,
 )
-UNDECIDED = ServiceReading("pay", None, None, {}, Phase.STEADY, False, False, False, {}, None)
+UNDECIDED = ServiceReading(
+    service="pay",
+    active=None,
+    desired=None,
+    weights={},
+    phase=Phase.STEADY,
+    rollback_ready=False,
+    confirmed=False,
+    override_since_s=None,
+    way_back_lost=False,
+    quarantined=False,
+    servers={},
+    last_switch_s=None,
+)
 
 
 def exposition() -> str:
@@ -63,6 +85,7 @@ def exposition() -> str:
     metrics.polls.labels("200").inc()
     metrics.notifications.labels("sent").inc()
     metrics.docker_events.labels("start").inc()
+    metrics.condition.labels("docker-away").set(1)
     metrics.phase_duration.labels(Phase.WAITING).observe(3.0)
     metrics.poller_revision.labels("10.0.0.1").set(7)
     metrics.poller_last_poll.labels("10.0.0.1").set(1767225600.0)
@@ -106,8 +129,17 @@ def test_one_of_each_closed_set_is_1_and_an_undecided_service_has_none() -> None
     assert samples("servers")["blue", "healthy", "shop"] == 2
     assert samples("servers")["green", "unhealthy", "shop"] == 0
     assert samples("rollback_ready") == {("shop",): 1, ("pay",): 0}
+    assert samples("override") == samples("way_back_lost") == samples("quarantined") == {("shop",): 1, ("pay",): 0}
     assert samples("last_switch_timestamp_seconds") == {("shop",): 1767225600.0}
+    assert samples("override_timestamp_seconds") == {("shop",): 1767225500.0}
+    assert samples("rollout_deadline_timestamp_seconds") == {("shop",): 1767225700.0}
     assert samples("build_info") == {(__version__,): 1}
+
+
+def test_phases_are_timed_from_zero_on_or_their_first_rollout_would_be_in_no_rate() -> None:
+    text = Metrics().exposition([]).decode()
+    timed = re.findall(r'bluegreen_rollout_phase_duration_seconds_count\{phase="(\w+)"\} 0.0', text)
+    assert timed == [phase for phase in Phase if phase is not Phase.STEADY]
 
 
 def test_promtool_finds_nothing_to_criticise() -> None:

@@ -11,15 +11,23 @@ from provider.edit import edit
 from provider.metrics import ServiceReading
 from provider.model import (
     ByColour,
+    Candidate,
     Desired,
     GroupState,
     Health,
     Instant,
+    Outcome,
+    Override,
     Pause,
     Phase,
+    Plan,
+    Quarantine,
+    Rollout,
+    Server,
     ServerHealth,
     ServiceState,
     Severity,
+    Trigger,
     WayBack,
 )
 from provider.status import time_status
@@ -55,8 +63,23 @@ def world() -> World:
     return made
 
 
+def rollout(phase: Phase, deadline_mono_s: float) -> Rollout:
+    """A rollout of the shop's green."""
+    return Rollout(
+        id="r1",
+        phase=phase,
+        candidates=(Candidate("shop", GREEN, "r2"),),
+        members=("shop",),
+        trigger=Trigger.DOCKER,
+        actor=None,
+        since_utc=EPOCH,
+        entered_mono_s=NOW.mono_s,
+        deadline_mono_s=deadline_mono_s,
+    )
+
+
 async def test_prometheus_is_told_weights_health_and_phase_of_every_service() -> None:
-    readings = {one.service: one for one in await report.Readings(world()).read()}
+    readings = {one.service: one for one in await report.Readings(world()).read(NOW)}
     assert readings["shop"] == ServiceReading(
         service="shop",
         active=BLUE,
@@ -65,7 +88,9 @@ async def test_prometheus_is_told_weights_health_and_phase_of_every_service() ->
         phase=Phase.STEADY,
         rollback_ready=False,
         confirmed=False,
-        override=False,
+        override_since_s=None,
+        way_back_lost=False,
+        quarantined=False,
         servers={(BLUE, Health.HEALTHY): 1, (BLUE, Health.UNKNOWN): 1},
         last_switch_s=EPOCH.timestamp(),
     )
@@ -104,7 +129,7 @@ async def test_a_service_that_leaves_the_file_while_all_are_read_is_left_out() -
     of = world()
     many = {f"s{number:04}": service(f"s{number:04}") for number in range(5000)}
     load(of, Desired("production", many), NOW)
-    reading = asyncio.create_task(report.Readings(of).read())
+    reading = asyncio.create_task(report.Readings(of).read(NOW))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert not reading.done()
@@ -117,7 +142,7 @@ async def test_a_reading_follows_every_change_from_scrape_to_scrape() -> None:
     readings = report.Readings(of)
 
     async def shop() -> ServiceReading:
-        return next(one for one in await readings.read() if one.service == "shop")
+        return next(one for one in await readings.read(NOW) if one.service == "shop")
 
     first = await shop()
     assert await shop() is first, "nothing has changed"
@@ -175,5 +200,54 @@ async def test_the_way_back_is_told_to_prometheus_as_in_the_status() -> None:
     for probe in shop.probes:
         of.judge(probe, ServerHealth(Health.HEALTHY, None, EPOCH))
     shop.state = replace(shop.state, way_back=WayBack(GREEN, "r2"))
-    (_, reading) = await report.Readings(of).read()
+    (_, reading) = await report.Readings(of).read(NOW)
     assert reading.rollback_ready
+
+
+async def test_the_deadline_of_a_phase_is_told_while_it_runs_and_an_approval_may_wait_long() -> None:
+    of = world()
+    readings = report.Readings(of)
+    one = rollout(Phase.APPROVAL, deadline_mono_s=NOW.mono_s + 86400.0)
+
+    async def deadline_s(group: GroupState, now: Instant = NOW) -> float | None:
+        of.adopt("shop", Plan(group, {}, ()))
+        (pay, shop) = await readings.read(now)
+        assert pay.deadline_s is None
+        return shop.deadline_s
+
+    assert await deadline_s(GroupState(rollout=one)) == NOW.utc.timestamp() + 86400
+    assert await deadline_s(GroupState(rollout=one), at(NOW.mono_s + 500)) == NOW.utc.timestamp() + 86400
+    assert await deadline_s(GroupState(rollout=replace(one, deadline_mono_s=None))) is None, "it is held"
+    assert await deadline_s(GroupState()) is None
+
+
+async def test_a_wanted_release_that_failed_is_told_until_another_is_wanted() -> None:
+    of = world()
+    readings = report.Readings(of)
+    failed = Quarantine((Candidate("shop", GREEN, "r2"),), Outcome.EXPIRED, "r1", EPOCH)
+
+    async def quarantined(*green: Server, group: GroupState) -> bool:
+        of.list_docker({"shop": ByColour((ONE,), green)}, 1001.0)
+        of.refresh("shop", NOW)
+        of.groups["shop"] = group
+        (_, shop) = await readings.read(NOW)
+        return shop.quarantined
+
+    assert not await quarantined(TWO, group=GroupState())
+    assert await quarantined(TWO, group=GroupState(quarantined=(failed,)))
+    assert not await quarantined(server(3, "r3"), group=GroupState(quarantined=(failed,)))
+    assert not await quarantined(group=GroupState(quarantined=(failed,))), "nothing stands by"
+
+
+async def test_an_override_is_told_with_its_date_and_a_lost_way_back_with_its_loss() -> None:
+    of = world()
+    shop, readings = of.entries["shop"], report.Readings(of)
+    (_, before) = await readings.read(NOW)
+    assert (before.override_since_s, before.way_back_lost) == (None, False)
+    override, back = Override(BLUE, "r2", "too slow", "ann", EPOCH), WayBack(GREEN, "r2")
+    shop.state = replace(shop.state, override=override, way_back=back)
+    (_, there) = await readings.read(NOW)
+    assert (there.override_since_s, there.way_back_lost) == (EPOCH.timestamp(), False)
+    shop.state = replace(shop.state, way_back=replace(back, lost="green has no servers any more"))
+    (_, lost) = await readings.read(NOW)
+    assert lost.way_back_lost

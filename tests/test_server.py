@@ -7,19 +7,21 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import aiohttp
 import orjson
 import pytest
 from aiohttp import web
 
+from provider.model import ConditionCode, Severity
 from provider.publication import Published
 from provider.render import Document
 from provider.server import provider_app
 from provider.tokens import Scope, Token, digest
 from tests.running import Running, listening, running, shop, url
 from tests.waiting import eventually
-from tests.worlds import BLUE
+from tests.worlds import BLUE, EPOCH
 
 SMALL = Published(Document(b'{"http":{}}', '"0123"', "bluegreen-0123"), 7)
 LARGE = Published(Document(b"{" + b" " * 4_000_000 + b"}", '"4567"', "bluegreen-4567"), 8)
@@ -268,6 +270,18 @@ async def scrape(session: aiohttp.ClientSession) -> list[str]:
         return (await answer.text()).splitlines()
 
 
+async def test_a_scrape_tells_of_each_condition_whether_it_stands(
+    daemon: Running, client: aiohttp.ClientSession
+) -> None:
+    put, clear = daemon.controller.conditions.put, daemon.controller.conditions.clear
+    put("not-applied", Severity.CRITICAL, "Traefik has not applied the last document", EPOCH)
+    lines = [line for line in await scrape(client) if line.startswith("bluegreen_condition{")]
+    assert len(lines) == len(get_args(ConditionCode))
+    assert [line for line in lines if line.endswith(" 1.0")] == ['bluegreen_condition{code="not-applied"} 1.0']
+    clear("not-applied")
+    assert 'bluegreen_condition{code="not-applied"} 0.0' in await scrape(client)
+
+
 async def test_a_scrape_has_the_state_of_the_services_and_what_was_counted(
     daemon: Running, client: aiohttp.ClientSession
 ) -> None:
@@ -282,6 +296,7 @@ async def test_a_scrape_has_the_state_of_the_services_and_what_was_counted(
         'bluegreen_servers{colour="blue",health="healthy",service="shop"} 1.0',
         'bluegreen_polls_total{code="200"} 1.0',
         "bluegreen_document_revision 1.0",
+        'bluegreen_condition{code="docker-away"} 0.0',
     ):
         assert wanted in lines
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, Literal, TypeAlias, TypeVar
 
 JsonObject: TypeAlias = Mapping[str, object]
 T = TypeVar("T")
@@ -130,6 +130,27 @@ class Severity(StrEnum):
     INFO = "info"
     WARNING = "warning"
     CRITICAL = "critical"
+
+
+ConditionCode: TypeAlias = Literal[
+    "certificate-refused",
+    "containers",
+    "default-certificate-failing",
+    "desired-state-refused",
+    "docker-away",
+    "hold-left",
+    "internal-error",
+    "nobody-polls",
+    "not-applied",
+    "not-in-file",
+    "provider-token-file-refused",
+    "store-failing",
+    "tokens-file-refused",
+    "traefik-away",
+    "traefik-errors",
+    "write-file-failing",
+]
+"""What may hold for the whole daemon; Prometheus is told of each whether it does."""
 
 
 def sole(values: Collection[T]) -> T | None:
