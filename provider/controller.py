@@ -98,7 +98,9 @@ class Controller:
         answer: asyncio.Future[Done | Refused] = asyncio.get_running_loop().create_future()
         self._orders.append(_Order(service, act, answer))
         self._undecided.add(())
-        return await answer
+        done = await answer
+        await _document_sent()
+        return done
 
     async def history(self, service: str | None, since: datetime | None, limit: int) -> tuple[Decision, ...]:
         """Return decisions, newest first.
@@ -267,14 +269,13 @@ class Controller:
             self._await(key, plan)
             if plan.decisions:
                 self._unpublished.add([key])
-        if self.intake.reader is not None:
-            self.intake.reader.set_attentive(bool(self.world.moving))
         return before
 
     async def _tell(self, plans: Mapping[str, Plan], before: Mapping[str, GroupState | None], now: Instant) -> None:
-        """Tell the log, the metrics and everybody who listens of what was decided."""
-        for _ in ("published", "sent to who waits for it"):  # nobody's switch waits for the log
-            await asyncio.sleep(0)
+        """Tell the log, the metrics, the read-back and everybody who listens of what was decided."""
+        await _document_sent()
+        if self.intake.reader is not None:
+            self.intake.reader.set_attentive(bool(self.world.moving))
         turn = Turn()
         for key, plan in plans.items():
             state = before[key]
@@ -321,6 +322,12 @@ class Controller:
     def _time_phase(self, before: Rollout, after: Rollout | None, now: Instant) -> None:
         if after is None or (after.id, after.phase) != (before.id, before.phase):
             self._metrics.phase_duration.labels(before.phase).observe(now.mono_s - before.entered_mono_s)
+
+
+async def _document_sent() -> None:
+    """Let what was decided be published, and sent to the pollers that are held: no switch waits for the log."""
+    for _ in ("published", "sent"):
+        await asyncio.sleep(0)
 
 
 def _batches(keys: Iterable[str]) -> Iterator[tuple[str, ...]]:
