@@ -18,7 +18,6 @@ from provider import __version__, notices, report, writefile
 from provider.access import Unprotected
 from provider.admin import admin_app
 from provider.certificate import DefaultCertificate
-from provider.containers import Containers
 from provider.controller import Controller
 from provider.feed import Feed
 from provider.files import FileRefused, FollowedFiles
@@ -40,6 +39,8 @@ from provider.writefile import WriteFile
 
 if TYPE_CHECKING:
     import ssl
+
+    from provider.containers import Containers
 
 log = structlog.get_logger("bluegreen")
 
@@ -161,13 +162,7 @@ class Daemon:
             on_verdict=self.controller.intake.health_verdict,
             on_result=self.controller.intake.health_checked,
         )
-        self._containers = (
-            Containers(
-                self.controller.intake, base_url=settings.docker, docker_host_address=settings.docker_host_address
-            )
-            if settings.docker_enabled
-            else None
-        )
+        self._containers = self._follow_docker(settings)
         self._tester = SmokeTester(
             spawn=lambda tests, name: self._tasks.create_task(tests, name=name), on_smoke=self.controller.intake.smoked
         )
@@ -280,6 +275,16 @@ class Daemon:
                 log.exception("a loop failed and is started again", loop=name)
                 self.controller.loop_failed(name, error)
             await asyncio.sleep(RESTART_S)
+
+    def _follow_docker(self, settings: Settings) -> "Containers | None":
+        if not settings.docker_enabled:
+            return None
+        # Docker's SDK takes a tenth of a start, also of one that does without it.
+        from provider.containers import Containers  # noqa: PLC0415
+
+        return Containers(
+            self.controller.intake, base_url=settings.docker, docker_host_address=settings.docker_host_address
+        )
 
     def _follow(self, code: ConditionCode, path: Path | None, read: Callable[[Path], T]) -> Callable[[], T] | None:
         return self._files.follow(code, (path,), partial(read, path)) if path is not None else None
