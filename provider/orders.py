@@ -21,7 +21,7 @@ from pydantic import (
     ValidationError,
 )
 
-from provider import access, commands, report
+from provider import access, commands, leases, report
 from provider.commands import Command, Done, Refusal, Refused
 from provider.controller import Act, Controller
 from provider.errors import StoreError
@@ -136,7 +136,7 @@ async def _take_lease(controller: Controller, request: web.Request) -> web.Strea
         access.require(request, "force")
     name, holder = request.match_info["name"], access.caller(request).actor
     take = partial(
-        commands.take_lease,
+        leases.take,
         service=name,
         holder=holder,
         lease_id=body.id or uuid4().hex,
@@ -148,7 +148,7 @@ async def _take_lease(controller: Controller, request: web.Request) -> web.Strea
 
 async def _give_lease_back(controller: Controller, request: web.Request) -> web.StreamResponse:
     name, lease_id = request.match_info["name"], request.query.get("id", "")
-    give = partial(commands.give_lease_back, service=name, lease_id=lease_id)
+    give = partial(leases.give_back, service=name, lease_id=lease_id)
     return await _done(controller, name, lambda snapshot, now: give(snapshot, now=now))
 
 

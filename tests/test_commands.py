@@ -1,12 +1,11 @@
 """What operators command: each verb in every phase, and where it is not as easy as that."""
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from provider.commands import LEASE_S, Command, Done, Refusal, Refused, command, give_lease_back, take_lease
+from provider.commands import Command, Done, Refusal, Refused, command
 from provider.model import (
     Approval,
     Candidate,
@@ -14,7 +13,6 @@ from provider.model import (
     GroupState,
     Health,
     Instant,
-    Lease,
     Observed,
     Outcome,
     Override,
@@ -835,14 +833,6 @@ def test_a_switch_against_the_file_stands_for_all_that_it_moves() -> None:
     assert {name: state.active for name, state in after.states.items()} == {"pay": BLUE, "shop": BLUE}
 
 
-# --- the lease of a deployment --------------------------------------------------------------------------------------
-
-
-def lease(of: Snapshot, holder: str = "ci", number: str = "l1", now: Instant = NOW, *, force: bool = False) -> Any:
-    reason = "it cannot wait" if force else None
-    return take_lease(of, "shop", holder, number, now, force=force, reason=reason)
-
-
 def test_an_abort_takes_back_what_moved_also_where_a_member_that_stayed_is_named() -> None:
     """P8, rule 11: the way back of the member that stayed is of another rollout."""
     stayed = with_state(moved(service("shop"), by="r0"), switched_utc=at(500.0).utc)
@@ -860,103 +850,6 @@ def test_a_switch_to_another_release_than_the_active_one_is_stale() -> None:
     answer = command(of, Command(Verb.SWITCH, "shop", ANN, colour=BLUE, release="r9"), NOW)
     assert isinstance(answer, Refused)
     assert (answer.code, "is active with release r1, not r9" in answer.detail) == (Refusal.STALE, True)
-
-
-def test_who_forces_a_lease_gives_a_reason() -> None:
-    """Rule 17: and a lease that is renewed keeps its warning."""
-    refused = take_lease(group(Phase.WATCHING), "shop", "ci", "l1", NOW, force=True)
-    assert isinstance(refused, Refused)
-    assert refused.code is Refusal.REASON_WANTED
-
-
-@pytest.mark.parametrize("phase", AFTER_SWITCH)
-def test_a_lease_is_renewed_while_its_own_release_is_watched(phase: Phase) -> None:
-    """Rule 17: a deployment follows its release to the end; what came in between is not forgotten."""
-    mine = Lease("l1", "ci", at(1100.0).utc, warning="green was rolled back by ann")
-    of = group(phase, with_state(moved(), lease=mine))
-    renewed = lease(of)
-    assert isinstance(renewed, Done)
-    assert renewed.decisions[0].event == "lease-renewed"
-    assert only(renewed.snapshot).state.lease == replace(mine, until_utc=NOW.utc + timedelta(seconds=LEASE_S))
-
-
-@pytest.mark.parametrize("phase", [Phase.STEADY, *BEFORE_SWITCH])
-def test_a_deployment_takes_a_lease_for_a_quarter_of_an_hour(phase: Phase) -> None:
-    """Rule 17."""
-    answer = lease(group(phase))
-    assert isinstance(answer, Done)
-    assert answer.detail == "green of shop is yours to change"
-    assert only(answer.snapshot).state.lease == Lease("l1", "ci", NOW.utc + timedelta(minutes=15))
-    (row,) = answer.decisions
-    assert (row.event, row.colour, row.actor) == ("lease-taken", GREEN, "ci")
-
-
-@pytest.mark.parametrize("force", [False, True])
-def test_a_lease_is_refused_while_somebody_else_holds_it(force: bool) -> None:
-    """Rule 17: with the holder."""
-    taken = lease(group(Phase.STEADY))
-    assert lease(taken.snapshot, "cd", "l2", force=force) == Refused(
-        Refusal.LEASED, "ci deploys shop and holds its lease until 00:31:50 UTC; wait for that"
-    )
-
-
-def test_the_holder_may_take_its_lease_again() -> None:
-    """Rule 17: a deployment that takes longer asks again."""
-    taken = lease(group(Phase.STEADY))
-    renewed = lease(taken.snapshot, now=at(1500.0))
-    assert only(renewed.snapshot).state.lease == Lease("l1", "ci", at(1500.0 + LEASE_S).utc)
-
-
-def test_a_lease_that_ran_out_keeps_nobody_away() -> None:
-    """Rule 17."""
-    taken = lease(group(Phase.STEADY))
-    assert isinstance(lease(taken.snapshot, "cd", "l2", at(NOW.mono_s + LEASE_S - 1.0)), Refused)
-    assert isinstance(lease(taken.snapshot, "cd", "l2", at(NOW.mono_s + LEASE_S)), Done)
-
-
-@pytest.mark.parametrize("phase", AFTER_SWITCH)
-def test_a_lease_is_refused_while_a_release_is_confirming_or_watching_unless_forced(phase: Phase) -> None:
-    """Rule 17: its containers would take the place of the way back."""
-    of = group(phase)
-    answer = lease(of)
-    assert answer.code is Refusal.BUSY
-    assert f"rollout r1 is {phase}" in answer.detail
-    assert "bluegreen wait shop --until steady" in answer.detail
-    assert isinstance(lease(of, force=True), Done)
-
-
-def test_a_lease_on_an_undecided_service_is_refused() -> None:
-    """Rule 17: which colour stands by is not known."""
-    answer = lease(undecided(runs(OLD), runs(NEW)))
-    assert answer.code is Refusal.NOT_READY
-    assert "bluegreen explain shop" in answer.detail
-
-
-def test_a_lease_is_given_back_by_its_holder_alone() -> None:
-    """Rule 17."""
-    taken = lease(group(Phase.STEADY)).snapshot
-    strange = give_lease_back(taken, "shop", "l2", NOW)
-    assert (strange.already, strange.snapshot) == (True, taken)
-    back = give_lease_back(taken, "shop", "l1", NOW)
-    assert only(back.snapshot).state.lease is None
-    assert events(back) == ["lease-ended"]
-    assert give_lease_back(back.snapshot, "shop", "l1", NOW).already
-
-
-def test_a_rollback_ignores_the_lease_and_warns_its_holder() -> None:
-    """Rule 17."""
-    taken = lease(group(Phase.STEADY, moved())).snapshot
-    answer = done(taken, Verb.ROLLBACK, reason="errors")
-    kept = only(answer.snapshot).state.lease
-    assert kept is not None
-    assert (kept.holder, kept.warning) == ("ci", "green was rolled back by ann: errors")
-
-
-def test_a_lease_stands_in_the_way_of_no_command() -> None:
-    """Rule 17: it is a word between deployments; operators have the last one."""
-    taken = lease(group(Phase.WAITING)).snapshot
-    assert isinstance(given(taken, Verb.ABORT), Done)
-    assert isinstance(given(taken, Verb.SWITCH, colour=GREEN), Done)
 
 
 # --- all of them ----------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from provider import commands, serving
+from provider import leases, serving
 from provider.commands import Command, Done, Refusal, Refused, command
 from provider.model import (
     ByColour,
@@ -372,12 +372,12 @@ class Daemon(RuleBasedStateMachine):
         member = next(one for one in before.members if one.service.name == name)
         held = member.state.lease
         if back:
-            done: Done | Refused = commands.give_lease_back(before, name, lease, now)
+            done: Done | Refused = leases.give_back(before, name, lease, now)
             assert isinstance(done, Done)
             assert done.already is (held is None or held.id != lease)
         else:
             reason = "it must" if force else None
-            done = commands.take_lease(before, name, lease, lease, now, force=force, reason=reason)
+            done = leases.take(before, name, lease, lease, now, force=force, reason=reason)
             holder = held.id if held is not None and now.utc < held.until_utc else None
             busy = before.state.rollout is not None and before.state.rollout.is_switched and not force
             refused = holder is not None or busy or member.state.active is None

@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 import pytest
 
-from provider import gates, serving, wanted, watching
-from provider.commands import Command, Done, Refusal, Refused, command, give_lease_back, take_lease
+from provider import gates, leases, serving, wanted, watching
+from provider.commands import Command, Done, Refusal, Refused, command
 from provider.model import (
     ColourState,
     Deadlines,
@@ -736,7 +736,7 @@ def test_rule_15_the_document_carries_the_marker_by_which_traefik_proves_it() ->
 def leased(player: Player, holder: str, *, force: bool = False) -> Done | Refused:
     world = player.world
     of, reason = world.snapshot("service shop"), "it cannot wait" if force else None
-    answer = take_lease(of, "shop", holder, f"lease of {holder}", world.now, force=force, reason=reason)
+    answer = leases.take(of, "shop", holder, f"lease of {holder}", world.now, force=force, reason=reason)
     if isinstance(answer, Done):
         world.commit("service shop", answer.snapshot)
     return answer
@@ -749,7 +749,7 @@ def test_rule_17_one_deployment_at_a_time_and_none_while_the_way_back_is_needed(
     refused = leased(player, "cd", force=True)
     assert isinstance(refused, Refused)
     assert (refused.code, "ci deploys shop" in refused.detail) == (Refusal.LEASED, True)
-    given = give_lease_back(player.world.snapshot("service shop"), "shop", "lease of ci", player.world.now)
+    given = leases.give_back(player.world.snapshot("service shop"), "shop", "lease of ci", player.world.now)
     player.world.commit("service shop", given.snapshot)
     go_on(player, deploy("r2"))
     assert phase(player) is Phase.WATCHING
