@@ -13,27 +13,14 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any, Protocol, assert_never
 
 import structlog
-from docker.errors import NotFound
 
 from provider.engine import Action, Client, Connection, Engine, Stream
 from provider.errors import DockerUnavailable
-from provider.labels import (
-    ENVIRONMENT,
-    HOST_MODE,
-    JOINED_MODE,
-    PORT,
-    SERVICE,
-    SHORT_ID,
-    Container,
-    Scope,
-    Sighting,
-    container_from,
-    sight,
-)
+from provider.labels import ENVIRONMENT, SERVICE, SHORT_ID, Scope, Sighting
+from provider.listing import Listing, started_since, stop_signal
 from provider.model import ByColour, Colour, Server
 from provider.threads import in_thread
 
@@ -126,7 +113,7 @@ class Containers:
         self._unusual_kills: list[tuple[str, str, int, _Stop]] = []
         # An event comes by every stream that is open.
         self._recent: deque[tuple[str, int]] = deque(maxlen=RECENT_EVENTS)
-        self._exposed: dict[str, tuple[int, ...]] = {}
+        self._listing = Listing()
 
     def set_scope(self, environment: str, *, required: bool) -> None:
         """Count only this environment's containers; those that name none count too unless a label is `required`."""
@@ -210,56 +197,23 @@ class Containers:
         wanted, self._wanted = self._wanted, set()
         if self._everything_wanted:
             self._everything_wanted = False
-            sightings, restarted = await connection.ask(self._look_at_all, scope, host_address, dict(self._stops))
+            sightings = await connection.ask(self._listing.all, scope, host_address)
+            listed = {sighting.container for sighting in sightings}
+            stopped = {id_: stop.engine_ns for id_, stop in self._stops.items() if id_ in listed}
+            # One that was stopped may have been started again while no event of it reached us.
+            restarted = await connection.ask(started_since, stopped) if stopped else frozenset()
             if scope == self._scope:
                 self._take_all(sightings, restarted, listed_mono_s)
             return
         for service in wanted:
             listed_mono_s = time.monotonic()
-            sightings = await connection.ask(self._look, f"{SERVICE}={service}", scope, host_address)
+            sightings = await connection.ask(self._listing.of_service, service, scope, host_address)
             if scope == self._scope:
                 view = _View(sightings, listed_mono_s)
                 before = self._take(service, view)
                 self._tell(service, view)
                 if _warnings(before) != _warnings(view):
                     self._tell_warnings()
-
-    def _look(self, client: Client, label: str, scope: Scope, host_address: str) -> tuple[Sighting, ...]:
-        """List the running containers with a label."""
-        listed = map(container_from, client.containers(filters={"label": [label]}))
-        containers = (self._completed(client, container) for container in listed if container.running)
-        sightings = (sight(container, scope, host_address) for container in containers)
-        return tuple(sorted(filter(None, sightings), key=lambda sighting: sighting.name))
-
-    def _look_at_all(
-        self, client: Client, scope: Scope, host_address: str, stops: Mapping[str, _Stop]
-    ) -> tuple[tuple[Sighting, ...], frozenset[str]]:
-        """List all; tell too which of the stopped ones have been started since, which we were not there to see."""
-        sightings = self._look(client, SERVICE, scope, host_address)
-        listed = stops.keys() & {sighting.container for sighting in sightings}
-        return sightings, frozenset(id_ for id_ in listed if _started_ns(client, id_) > stops[id_].engine_ns)
-
-    def _completed(self, client: Client, container: Container) -> Container:
-        """Add what the list does not say of a container that has no network of its own."""
-        joined = container.network_mode.startswith(JOINED_MODE)
-        if (joined or container.network_mode == HOST_MODE) and PORT not in container.labels:
-            container = replace(container, exposed=self._exposed_ports(client, container.id))
-        if joined:
-            other = container.network_mode.removeprefix(JOINED_MODE)
-            for owner in map(container_from, client.containers(filters={"id": [other]})):
-                container = replace(
-                    container,
-                    network_mode=owner.network_mode,
-                    addresses=owner.addresses,
-                    bindings=owner.bindings,
-                )
-        return container
-
-    def _exposed_ports(self, client: Client, id_: str) -> tuple[int, ...]:
-        if id_ not in self._exposed:
-            ports = (port.partition("/") for port in _config(client, id_).get("ExposedPorts") or {})
-            self._exposed[id_] = tuple(sorted(int(number) for number, _, kind in ports if kind == "tcp"))
-        return self._exposed[id_]
 
     def _take_all(self, sightings: Iterable[Sighting], restarted: frozenset[str], listed_mono_s: float) -> None:
         by_service: dict[str, list[Sighting]] = {service: [] for service in self._views}
@@ -273,8 +227,7 @@ class Containers:
             # Of a container that was stopped after the list was asked for, the list knows nothing.
             if stop.asked_mono_s >= listed_mono_s or (id_ in self._service_of and id_ not in restarted)
         }
-        for id_ in self._exposed.keys() - self._service_of.keys():
-            del self._exposed[id_]
+        self._listing.forget_all_but(self._service_of.keys())
         told = {service: self._colours(view) for service, view in self._views.items()}
         self._sink.docker_listed(told, listed_mono_s)
         self._tell_warnings()
@@ -365,9 +318,9 @@ class Containers:
         """Find out whether a signal such as WINCH is the one by which the image wants to be stopped."""
         while self._unusual_kills:
             service, id_, number, stop = self._unusual_kills[0]
-            config = await connection.ask(_config, id_)
+            wanted = await connection.ask(stop_signal, id_)
             self._unusual_kills.pop(0)
-            if number == _signal_number(config.get("StopSignal")):
+            if number == wanted:
                 self._leave(service, id_, stop)
 
 
@@ -383,33 +336,3 @@ async def _find_host() -> str:
 
 def _warnings(view: _View) -> dict[str, str]:
     return {sighting.name: sighting.warning for sighting in view.sightings if sighting.warning}
-
-
-def _config(client: Client, id_: str) -> Mapping[str, Any]:
-    """Return the `Config` of a container, empty for one that is gone."""
-    try:
-        config: Mapping[str, Any] = client.inspect_container(id_)["Config"]
-    except NotFound:
-        return {}
-    return config
-
-
-def _started_ns(client: Client, id_: str) -> int:
-    """Return when a container was last started, by the engine's clock; 0 for one that is gone."""
-    try:
-        started = datetime.fromisoformat(client.inspect_container(id_)["State"]["StartedAt"])
-    except NotFound:
-        return 0
-    return int(started.timestamp() * 1e9)
-
-
-def _signal_number(name: str | None) -> int | None:
-    """Return the number of a signal as an image may write it: SIGWINCH, WINCH, 28, RTMIN+3."""
-    plain = (name or "").upper().removeprefix("SIG")
-    if plain.isdecimal():
-        return int(plain)
-    base, _, offset = plain.partition("+")
-    try:
-        return signal.Signals[f"SIG{base}"] + int(offset or 0)
-    except (KeyError, ValueError):
-        return None

@@ -1,6 +1,5 @@
 import asyncio
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from provider.containers import Containers, _signal_number
+from provider.containers import Containers
 from provider.errors import DockerUnavailable
 from provider.labels import Container, Scope, Sighting, container_from, release_id, sight
 from provider.model import Colour, Health
@@ -213,21 +212,6 @@ def test_a_release_is_image_version_and_configuration() -> None:
 def test_a_restart_is_the_same_release() -> None:
     restarted = listed(Id="0" * 64, status="Up 1 second", networks={"bridge": "172.17.0.9"})
     assert release_id(restarted) == release_id(listed())
-
-
-@pytest.mark.parametrize(
-    ("written", "number"),
-    [
-        ("SIGWINCH", signal.SIGWINCH),
-        ("winch", signal.SIGWINCH),
-        ("28", 28),
-        ("SIGRTMIN+3", signal.SIGRTMIN + 3),
-        (None, None),
-        ("SIGNONSENSE", None),
-    ],
-)
-def test_a_stop_signal_is_understood_as_images_write_it(written: str | None, number: int | None) -> None:
-    assert _signal_number(written) == number
 
 
 @pytest.mark.parametrize(
