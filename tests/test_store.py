@@ -36,7 +36,7 @@ from provider.model import (
     Wish,
 )
 from provider.render import Document
-from provider.store import Change, Store, Stored, StoredDocument, StoredServers, database, directory
+from provider.store import Change, Store, Stored, StoredDocument, StoredServers, directory, schema
 from tests.waiting import eventually
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -577,19 +577,19 @@ async def test_an_older_schema_is_migrated_and_keeps_its_rows(tmp_path: Path, mo
     async with opened(tmp_path) as store:
         await store.commit(switch("shop", BLUE))
     turn = "UPDATE services SET state = json_set(state, '$.active', 'green');"
-    monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, turn))
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, turn))
     for _ in range(2):
         assert (await contents(tmp_path)).services == {"shop": GREEN}
     with another_program(tmp_path) as other:
-        assert other.execute("PRAGMA user_version").fetchone() == (len(database.MIGRATIONS),)
+        assert other.execute("PRAGMA user_version").fetchone() == (len(schema.MIGRATIONS),)
 
 
 async def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with opened(tmp_path) as store:
         await store.commit(switch("shop", BLUE))
-    released = database.MIGRATIONS
-    monkeypatch.setattr(database, "MIGRATIONS", (*released, "DELETE FROM services; DELETE FROM no_such_table;"))
+    released = schema.MIGRATIONS
+    monkeypatch.setattr(schema, "MIGRATIONS", (*released, "DELETE FROM services; DELETE FROM no_such_table;"))
     with pytest.raises(StoreError, match="no_such_table"):
         await contents(tmp_path)
-    monkeypatch.setattr(database, "MIGRATIONS", released)
+    monkeypatch.setattr(schema, "MIGRATIONS", released)
     assert (await contents(tmp_path)).services == {"shop": BLUE}
