@@ -26,7 +26,7 @@ from provider.intake import clock
 from provider.listening import UNIX, is_local, listen, split_address
 from provider.metrics import Metrics
 from provider.model import Condition, ConditionCode, Decision, Severity
-from provider.notify import Notifier
+from provider.notify import Notifier, Result
 from provider.readback import ReadBack
 from provider.reload import Reload, Surroundings
 from provider.render import Document
@@ -174,6 +174,8 @@ class Daemon:
         self._notifier = Notifier(
             settings.notify_urls, on_sent=lambda result: self.metrics.notifications.labels(result).inc()
         )
+        for result in Result if settings.notify_urls else ():
+            self.metrics.notifications.labels(result)  # from zero on: a rate knows nothing of what begins with 1
         self.controller.on_decision = self._tell
         self.controller.conditions.on_new = self._tell_condition
         self._settings, self._stored = settings, stored
