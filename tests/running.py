@@ -151,7 +151,7 @@ async def running(
     loops = [asyncio.create_task(loop()) for loop in (controller.decide, controller.publisher.run, controller.save)]
     try:
         yield Running(controller, opened, metrics, edges)
-        for ended in (task for task in loops if task.done()):
+        for ended in (task for task in loops if task.done() and not task.cancelled()):
             ended.result()
     finally:
         for task in loops:
