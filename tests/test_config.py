@@ -3,8 +3,9 @@ import re
 import string
 from dataclasses import replace
 from textwrap import dedent
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import jsonschema
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -529,6 +530,33 @@ class TestSchema:
     @pytest.mark.parametrize("text", ["5s", "1m30s", "0.5h", "300ms"])
     def test_its_pattern_of_a_duration_fits(self, text: str) -> None:
         assert re.search(str(self.properties("DeadlineKeys")["waiting"]["pattern"]), text)
+
+    def stated(self, name: str) -> dict[str, object]:
+        return {key: each["default"] for key, each in self.properties(name).items() if "default" in each}
+
+    def test_the_defaults_that_it_states_are_those_that_hold(self) -> None:
+        plain: dict[str, Any] = {
+            "environment": "production",
+            "services": {"shop": {"router": {"rule": RULE}, "healthCheck": {"mode": "http"}}},
+        }
+        plain["services"]["shop"]["smokeTests"] = [{"name": "home"}]
+        written = json.loads(json.dumps(plain))
+        shop = written["services"]["shop"]
+        shop |= {**self.stated("ServiceObject"), "deadlines": self.stated("DeadlineKeys")}
+        shop["healthCheck"] |= self.stated("HealthCheckKeys")
+        shop["smokeTests"][0] |= self.stated("SmokeTestKeys")
+        written["traefik"] = self.stated("TraefikKeys")
+        written["requireEnvironmentLabel"] = config.schema()["properties"]["requireEnvironmentLabel"]["default"]  # type: ignore[index]
+        assert set(shop) >= {"active", "hold", "settle", "approval", "watch"}
+        assert load(json.dumps(written), FILE) == load(json.dumps(plain), FILE)
+
+    def test_every_key_has_a_description_and_its_examples_are_valid(self) -> None:
+        schema: dict[str, Any] = json.loads(json.dumps(config.schema()))
+        for name, holder in {"the file": schema, **schema["$defs"]}.items():
+            for key, each in holder.get("properties", {}).items():
+                assert each.get("description"), f"{name}: {key}"
+                for value in [*each.get("examples", []), *([each["default"]] if "default" in each else [])]:
+                    jsonschema.validate(value, {**each, "$defs": schema["$defs"]})
 
 
 WORDS = sorted({*re.findall(r"[a-zA-Z-]+(?=:)", EVERYTHING), "http", "tcp", "weighted", "blue"})

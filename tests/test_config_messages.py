@@ -100,7 +100,7 @@ REFUSED = {
     "no services": (
         "environment: x",
         [
-            "1:1: services: required key is missing: Every application under blue-green; write 'services: {}' to have none."
+            "1:1: services: required key is missing: Every application under blue-green; write 'services: {}' to have none"
         ],
     ),
     "null services": (
@@ -110,7 +110,7 @@ REFUSED = {
     "no environment": (
         "services: {}",
         [
-            "1:1: environment: required key is missing: The name that containers carry as bluegreen.environment, such as production."
+            "1:1: environment: required key is missing: The name that containers carry as bluegreen.environment, such as production"
         ],
     ),
     "types at the top": (
@@ -291,7 +291,7 @@ REFUSED = {
         one("router: {rule: x}\nsmokeTests: [{name: a}, {name: a}, {status: 1000}]"),
         [
             "5:36: services.shop.smokeTests[1].name: 'a' is the name of an earlier test: give each its own",
-            "5:40: services.shop.smokeTests[2].name: required key is missing: What messages call this test.",
+            "5:40: services.shop.smokeTests[2].name: required key is missing: What messages call this test, such as home page",
             "5:49: services.shop.smokeTests[2].status: must be at most 599, not 1000",
         ],
     ),
@@ -306,7 +306,7 @@ REFUSED = {
         [
             "6:20: services.shop.servers.blue.urls: needs at least one entry",
             "6:33: services.shop.servers.blue.version: must be a version such as 1.4.2",
-            "7:7: services.shop.servers.green.urls: required key is missing: Addresses as Traefik sees them.",
+            '7:7: services.shop.servers.green.urls: required key is missing: Addresses as Traefik sees them, such as ["http://10.0.8.11:8080"]',
             "7:24: services.shop.servers.green.version: must be a version such as 1.4.2",
             "8:7: services.shop.servers.red: unknown key (known here: blue, green)",
         ],

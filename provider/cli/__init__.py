@@ -10,10 +10,13 @@ from provider.cli.clients import explain, history, status, wait
 from provider.cli.commands import abort, approve, pause, resume, retry, rollback, switch
 from provider.cli.daemon import serve
 from provider.cli.deploy import deploy
+from provider.cli.ending import MEANING
 from provider.cli.local import demo, render, schema, token, validate
 
+EXIT_CODES = f"Exit codes: {'; '.join(f'{code:d} {meaning}' for code, meaning in MEANING.items())}."
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}, epilog=EXIT_CODES)
 @click.version_option(__version__, prog_name="bluegreen")
 def main() -> None:
     """Blue-green releases for Docker and Traefik: proven, atomic, reversible."""

@@ -1,24 +1,36 @@
 """How a command ends: its exit code, and words on standard error."""
 
+from collections.abc import Mapping
 from enum import IntEnum
+from types import MappingProxyType
 from typing import NoReturn
 
 import click
 
 
 class Exit(IntEnum):
-    """What a script reads."""
+    """What a script reads; `MEANING` says it in words."""
 
     DONE = 0
     UNEXPECTED = 1
     USAGE = 2
-    """Bad usage, an invalid file, or a name that the daemon does not know."""
     REFUSED = 3
-    """Refused, with the reason."""
     OTHERWISE = 4
-    """The rollout ended otherwise than switched."""
     TIMED_OUT = 5
     NO_DAEMON = 6
+
+
+MEANING: Mapping[Exit, str] = MappingProxyType(
+    {
+        Exit.DONE: "done, or nothing to do",
+        Exit.UNEXPECTED: "unexpected",
+        Exit.USAGE: "bad usage, an invalid file, or a name that the daemon does not know",
+        Exit.REFUSED: "refused, with the reason",
+        Exit.OTHERWISE: "the rollout ended otherwise than switched",
+        Exit.TIMED_OUT: "timed out",
+        Exit.NO_DAEMON: "no daemon",
+    }
+)
 
 
 def fail(code: Exit, message: str) -> NoReturn:

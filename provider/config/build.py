@@ -4,8 +4,9 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from provider.config.objects import RouterObject
 from provider.config.rules import HTTP_KEYS
-from provider.config.schema import File, FixedColour, RouterObject, ServiceObject
+from provider.config.schema import File, FixedColour, ServiceObject
 from provider.config.yaml import Tree
 from provider.model import (
     ByColour,

@@ -9,6 +9,7 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
+    JsonValue,
     StringConstraints,
     WithJsonSchema,
 )
@@ -24,9 +25,14 @@ _PORT = r"(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-
 _AUTHORITY = rf"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?\])(?::{_PORT})?"
 
 
-def doc(text: str) -> FieldInfo:
-    """Return the annotation by which editors show `text` beside a key."""
-    return FieldInfo(description=text)
+def doc(text: str, *, default: JsonValue = None, example: JsonValue = None) -> FieldInfo:
+    """Return the annotation by which editors show `text` beside a key, with what holds where it is not written.
+
+    Both `default` and `example` are written as in the file; the default itself is that of `model.py`.
+    """
+    extra: dict[str, JsonValue] = {} if default is None else {"default": default}
+    examples = None if example is None else [example]
+    return FieldInfo(description=text, examples=examples, json_schema_extra=extra)
 
 
 def wrong(message: str) -> PydanticCustomError:

@@ -1,5 +1,6 @@
 """What pydantic finds wrong -> findings in an operator's words."""
 
+import json
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
@@ -64,8 +65,12 @@ def _unknown_key(key: str, parent: Mapping[str, Any]) -> str:
 
 
 def _missing(schema: Mapping[str, Any]) -> str:
-    description = schema.get("description")
-    return f"required key is missing: {description}" if description else "required key is missing"
+    """Say what a key is for, with the example that the schema has of it, written as in the file."""
+    meaning, examples = str(schema["description"]).removesuffix("."), schema.get("examples")
+    if not examples:
+        return f"required key is missing: {meaning}"
+    example = examples[0] if isinstance(examples[0], str) else json.dumps(examples[0])
+    return f"required key is missing: {meaning}, such as {example}"
 
 
 def _wrong_value(detail: ErrorDetails, written: str | None) -> str:

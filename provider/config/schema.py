@@ -1,13 +1,8 @@
-"""The shape of the desired-state file, for validation and for the JSON Schema that editors read.
-
-The fields of `router`, `loadBalancer` and `sticky` are those of Traefik 3.7 (pkg/config/dynamic/http_config.go): an
-unknown one, a wrong type or an empty object in the wrong place makes Traefik refuse the whole document, so they are
-refused here.
-"""
+"""The shape of the desired-state file, for validation and for the JSON Schema that editors read."""
 
 from typing import Annotated, Literal, Required, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, with_config
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, with_config
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import TypedDict  # pydantic takes typing's own only from Python 3.12 on
 
@@ -23,30 +18,19 @@ from provider.config.fields import (
     Name,
     PassedName,
     Port,
-    Rule,
     ServerUrl,
     Status,
     Text,
-    TraefikDuration,
     UrlPath,
     Version,
     Wait,
     doc,
-    not_empty,
     refused,
     wrong,
 )
+from provider.config.objects import STRICT, LoadBalancer, RouterKeys, RouterObject, Sticky
 
-_STRICT = ConfigDict(strict=True, extra="forbid")
-
-_NO_SERVICE = refused("a router's service is made by the daemon from the name of the service: remove this key")
-_NO_SERVERS = refused("servers come from Docker's labels or from 'servers' of the service: remove this key")
-_NO_HEALTH_CHECK = refused(
-    "health is checked by the daemon, since Traefik forgets its own results at every change: use 'healthCheck' of the"
-    " service"
-)
 _NOT_A_DEFAULT = refused("no default: every service would get the same, so write it in each service")
-_Filled = AfterValidator(not_empty)
 
 
 def _services_in_words(value: object) -> object:
@@ -55,210 +39,130 @@ def _services_in_words(value: object) -> object:
     return value
 
 
-# --- Traefik's own objects -----------------------------------------------------------------------------------------
-
-
-@with_config(_STRICT)
-class Domain(TypedDict, total=False):
-    """The names of one certificate."""
-
-    main: Text
-    sans: list[Text]
-
-
-@with_config(_STRICT)
-class RouterTls(TypedDict, total=False):
-    """How a router speaks TLS; `{}` is TLS with the defaults."""
-
-    options: Text
-    certResolver: Text
-    domains: list[Domain]
-
-
-@with_config(_STRICT)
-class Observability(TypedDict, total=False):
-    """What Traefik records of a router's requests."""
-
-    accessLogs: bool
-    metrics: bool
-    tracing: bool
-    traceVerbosity: Literal["minimal", "detailed"]
-
-
-@with_config(_STRICT)
-class RouterKeys(TypedDict, total=False):
-    """The keys of Traefik's router that may be a default."""
-
-    entryPoints: Annotated[
-        list[Text],
-        doc("Entry points that the router listens on; Traefik's default ones where not written."),
-    ]
-    middlewares: Annotated[list[Text], doc("Middlewares in their order, those of other providers as name@provider.")]
-    priority: Annotated[
-        int,
-        Field(ge=-(2**63), le=2**63 - 1001),
-        doc("The highest wins where several match; the length of the rule plus one where not written."),
-    ]
-    tls: RouterTls
-    observability: Annotated[Observability, _Filled]
-    parentRefs: list[Text]
-    ruleSyntax: Literal["v2", "v3"]
-    service: Annotated[object, *_NO_SERVICE]
-
-
-@with_config(_STRICT)
-class RouterObject(RouterKeys, total=False):
-    """Traefik's own router object, without `service`."""
-
-    rule: Required[Annotated[Rule, doc("What the router matches, such as Host(`shop.example.com`)")]]
-
-
-@with_config(_STRICT)
-class Cookie(TypedDict, total=False):
-    """The cookie that keeps a client at its colour."""
-
-    name: Text
-    secure: bool
-    httpOnly: bool
-    sameSite: Literal["none", "lax", "strict", "None", "Lax", "Strict"]
-    maxAge: int
-    path: Text
-    domain: Text
-
-
-@with_config(_STRICT)
-class Sticky(TypedDict, total=False):
-    """Traefik's sticky object."""
-
-    cookie: Cookie
-
-
-@with_config(_STRICT)
-class PassiveHealthCheck(TypedDict, total=False):
-    """How Traefik leaves out a server whose requests fail."""
-
-    failureWindow: TraefikDuration
-    maxFailedAttempts: int
-
-
-@with_config(_STRICT)
-class ResponseForwarding(TypedDict, total=False):
-    """How Traefik hands responses on."""
-
-    flushInterval: TraefikDuration
-
-
-@with_config(_STRICT)
-class LoadBalancer(TypedDict, total=False):
-    """Traefik's loadBalancer object, without servers and health check."""
-
-    passHostHeader: bool
-    strategy: Literal["wrr", "p2c", "hrw", "leasttime"]
-    sticky: Sticky
-    serversTransport: Text
-    responseForwarding: Annotated[ResponseForwarding, _Filled]
-    passiveHealthCheck: Annotated[PassiveHealthCheck, _Filled]
-    servers: Annotated[object, *_NO_SERVERS]
-    healthCheck: Annotated[object, *_NO_HEALTH_CHECK]
-
-
 # --- a service -----------------------------------------------------------------------------------------------------
 
 
-@with_config(_STRICT)
+@with_config(STRICT)
 class FixedColour(TypedDict, total=False):
     """The fixed servers of one colour; their release is a hash over the URLs and the version."""
 
-    urls: Required[Annotated[list[ServerUrl], Field(min_length=1), doc("Addresses as Traefik sees them.")]]
-    version: Annotated[Version, doc("What runs there; a new version at the same addresses is a new release.")]
+    urls: Required[
+        Annotated[
+            list[ServerUrl],
+            Field(min_length=1),
+            doc("Addresses as Traefik sees them.", example=["http://10.0.8.11:8080"]),
+        ]
+    ]
+    version: Annotated[
+        Version, doc("What runs there; a new version at the same addresses is a new release.", example="1.4.2")
+    ]
 
 
-@with_config(_STRICT)
+@with_config(STRICT)
 class Servers(TypedDict, total=False):
     """The servers of both colours, where Docker does not provide them."""
 
-    blue: FixedColour
-    green: FixedColour
+    blue: Annotated[FixedColour, doc("Those of blue.")]
+    green: Annotated[FixedColour, doc("Those of green.")]
 
 
-@with_config(_STRICT)
+@with_config(STRICT)
 class HealthCheckKeys(TypedDict, total=False):
-    """How each server is checked. Without it: Docker's HEALTHCHECK where there is one, else a TCP connection."""
+    """One check of a server."""
 
     mode: Annotated[Literal["http", "tcp", "docker"], doc("http where a key of an HTTP request is written.")]
-    path: UrlPath
-    interval: Wait
-    timeout: Wait
-    healthyAfter: Count
-    unhealthyAfter: Count
-    scheme: Literal["http", "https"]
-    port: Port
-    hostname: Annotated[Hostname, doc("The Host header; the first host of the router's rule where not written.")]
-    method: Method
-    status: Annotated[Status, doc("The one status that passes; 200 to 399 where not written.")]
-    headers: dict[HeaderName, HeaderValue]
-    followRedirects: bool
-    insecureSkipVerify: bool
+    path: Annotated[UrlPath, doc("What is asked for.", default="/", example="/healthz")]
+    interval: Annotated[Wait, doc("From the beginning of one check to that of the next.", default="2s")]
+    timeout: Annotated[Wait, doc("How long an answer may take.", default="1s")]
+    healthyAfter: Annotated[Count, doc("So many passes in a row make a server healthy.", default=3)]
+    unhealthyAfter: Annotated[Count, doc("So many failures in a row make it unhealthy.", default=3)]
+    scheme: Annotated[Literal["http", "https"], doc("That of the server's URL where not written.")]
+    port: Annotated[Port, doc("That of the server's URL where not written.", example=9000)]
+    hostname: Annotated[
+        Hostname,
+        doc("The Host header; the first host of the router's rule where not written.", example="shop.internal"),
+    ]
+    method: Annotated[Method, doc("The method of the request.", default="GET")]
+    status: Annotated[Status, doc("The one status that passes; 200 to 399 where not written.", example=204)]
+    headers: Annotated[dict[HeaderName, HeaderValue], doc("Further headers.", example={"X-Probe": "bluegreen"})]
+    followRedirects: Annotated[
+        bool, doc("true asks where a redirect points to as well, on the same server.", default=False)
+    ]
+    insecureSkipVerify: Annotated[bool, doc("true takes any certificate of the server.", default=False)]
 
 
-@with_config(_STRICT)
+@with_config(STRICT)
 class SmokeTestKeys(TypedDict, total=False):
     """One request that a release must answer as written before it may take traffic."""
 
-    name: Required[Annotated[Text, doc("What messages call this test.")]]
-    path: UrlPath
-    method: Method
-    headers: dict[HeaderName, HeaderValue]
-    status: Annotated[Status, doc("The one status that passes, 200 where not written; redirects are not followed.")]
-    contains: Text
-    json: Annotated[dict[Text, object], doc("Values of the JSON answer by dotted path, such as items.0.name.")]
-    timeout: Wait
-    retries: Annotated[int, Field(ge=0), doc("How often an answer that does not match is asked for again.")]
-    insecureSkipVerify: Annotated[bool, doc("true takes any certificate of the server.")]
+    name: Required[Annotated[Text, doc("What messages call this test.", example="home page")]]
+    path: Annotated[UrlPath, doc("What is asked for.", default="/")]
+    method: Annotated[Method, doc("The method of the request.", default="GET")]
+    headers: Annotated[dict[HeaderName, HeaderValue], doc("Further headers.", example={"Accept": "application/json"})]
+    status: Annotated[Status, doc("The one status that passes; redirects are not followed.", default=200)]
+    contains: Annotated[Text, doc("What the answer has to contain, letter for letter.", example="Add to basket")]
+    json: Annotated[
+        dict[Text, object],
+        doc("Values of the JSON answer by dotted path, such as items.0.name.", example={"database": "ok"}),
+    ]
+    timeout: Annotated[Wait, doc("How long the whole answer may take.", default="5s")]
+    retries: Annotated[int, Field(ge=0), doc("How often an answer that does not match is asked for again.", default=0)]
+    insecureSkipVerify: Annotated[bool, doc("true takes any certificate of the server.", default=False)]
 
 
-@with_config(_STRICT)
+@with_config(STRICT)
 class DeadlineKeys(TypedDict, total=False):
     """How long each phase may wait."""
 
-    waiting: Annotated[Wait, doc("For healthy servers; 10m where not written. A release that takes longer expires.")]
-    testing: Annotated[Wait, doc("For the smoke tests; 5m where not written. A release that takes longer expires.")]
-    approval: Annotated[Wait, doc("For somebody's word; 24h where not written, a reminder comes at half of it.")]
+    waiting: Annotated[Wait, doc("For healthy servers. A release that takes longer expires.", default="10m")]
+    testing: Annotated[Wait, doc("For the smoke tests. A release that takes longer expires.", default="5m")]
+    approval: Annotated[Wait, doc("For somebody's word; a reminder comes at half of it.", default="24h")]
     confirming: Annotated[
         Wait,
         doc(
-            "For every Traefik to show the switch; 30s where not written. What was fetched and not applied is taken "
-            "back at the end of it, but not within 8s of the fetch."
+            "For every Traefik to show the switch. What was fetched and not applied is taken back at the end of it, "
+            "but not within 8s of the fetch.",
+            default="30s",
         ),
     ]
 
 
-@with_config(_STRICT)
+@with_config(STRICT)
 class ServiceKeys(TypedDict, total=False):
     """The keys of a service that may be a default as well."""
 
     active: Annotated[
         Literal["auto", "blue", "green"],
-        doc("Who takes traffic; auto: a new release in the standby colour, once it passed every gate."),
+        doc("Who takes traffic; auto: a new release in the standby colour, once it passed every gate.", default="auto"),
     ]
     initial: Annotated[Literal["blue", "green"], doc("The active colour of a service that the daemon has never seen.")]
-    group: Annotated[Name, doc("Services of one group switch together, in one document.")]
-    hold: Annotated[bool, doc("true stops forward rollouts; rollback stays possible.")]
-    loadBalancer: LoadBalancer
+    group: Annotated[Name, doc("Services of one group switch together, in one document.", example="storefront")]
+    hold: Annotated[bool, doc("true stops forward rollouts; rollback stays possible.", default=False)]
+    loadBalancer: Annotated[LoadBalancer, doc("How Traefik treats the servers, in both colours.")]
     sticky: Annotated[Sticky, doc("Keeps a client at its colour, on the weighted service.")]
     minServers: Annotated[
-        Count, doc("Healthy servers a release needs; as many as the active colour has where not written.")
+        Count, doc("Healthy servers a release needs; as many as the active colour has where not written.", example=2)
     ]
-    settle: Annotated[Duration, doc("How long the servers of a release must be healthy and unchanged.")]
-    healthCheck: HealthCheckKeys
-    smokeTests: list[SmokeTestKeys]
-    approval: Literal["automatic", "manual"]
-    deadlines: DeadlineKeys
-    watch: Annotated[Duration, doc("How long a release is watched after its switch.")]
+    settle: Annotated[Duration, doc("How long the servers of a release must be healthy and unchanged.", default="5s")]
+    healthCheck: Annotated[
+        HealthCheckKeys,
+        doc(
+            "How each server is checked; where not written by Docker's HEALTHCHECK where there is one, else by a TCP "
+            "connection."
+        ),
+    ]
+    smokeTests: Annotated[
+        list[SmokeTestKeys], doc("Requests that every server of a release must answer as written, before its switch.")
+    ]
+    approval: Annotated[
+        Literal["automatic", "manual"], doc("manual: a switch waits for somebody's word.", default="automatic")
+    ]
+    deadlines: Annotated[DeadlineKeys, doc("Until when a phase has to be over.")]
+    watch: Annotated[Duration, doc("How long a release is watched after its switch.", default="2m")]
 
 
 @with_config(
-    ConfigDict(**_STRICT, json_schema_extra={"oneOf": [{"required": ["router"]}, {"required": ["routers"]}]}),
+    ConfigDict(**STRICT, json_schema_extra={"oneOf": [{"required": ["router"]}, {"required": ["routers"]}]}),
 )
 class ServiceObject(ServiceKeys, total=False):
     """One application under blue-green: `shop`, and `shop-blue` and `shop-green`, in Traefik."""
@@ -270,10 +174,10 @@ class ServiceObject(ServiceKeys, total=False):
         doc("Several routers by their names, instead of `router`."),
     ]
     preview: Annotated[RouterObject, doc("A router to the standby colour, once that is healthy.")]
-    servers: Servers
+    servers: Annotated[Servers, doc("Fixed servers, where Docker does not provide them.")]
 
 
-@with_config(_STRICT)
+@with_config(STRICT)
 class DefaultsObject(ServiceKeys, total=False):
     """What every service has unless it says otherwise.
 
@@ -281,7 +185,7 @@ class DefaultsObject(ServiceKeys, total=False):
     keys to every router and preview that does not have them.
     """
 
-    router: RouterKeys
+    router: Annotated[RouterKeys, doc("Keys for every router and preview that does not have them.")]
     routers: Annotated[object, *_NOT_A_DEFAULT]
     preview: Annotated[object, *_NOT_A_DEFAULT]
     servers: Annotated[object, *_NOT_A_DEFAULT]
@@ -292,71 +196,74 @@ class DefaultsObject(ServiceKeys, total=False):
 Objects: TypeAlias = dict[PassedName, dict[str, object]]
 
 
-@with_config(_STRICT)
+@with_config(STRICT)
 class HttpSection(TypedDict, total=False):
     """Further configuration for Traefik, passed through."""
 
-    routers: Objects
-    services: Objects
-    middlewares: dict[MiddlewareName, dict[str, object]]
-    serversTransports: Objects
-    models: Objects
+    routers: Annotated[Objects, doc("HTTP routers by their names.")]
+    services: Annotated[Objects, doc("HTTP services by their names.")]
+    middlewares: Annotated[dict[MiddlewareName, dict[str, object]], doc("HTTP middlewares by their names.")]
+    serversTransports: Annotated[Objects, doc("Transports to servers by their names.")]
+    models: Annotated[Objects, doc("Models of entry points by their names.")]
 
 
-@with_config(_STRICT)
+@with_config(STRICT)
 class TcpSection(TypedDict, total=False):
     """Further configuration for Traefik, passed through."""
 
-    routers: Objects
-    services: Objects
-    middlewares: Objects
-    serversTransports: Objects
+    routers: Annotated[Objects, doc("TCP routers by their names.")]
+    services: Annotated[Objects, doc("TCP services by their names.")]
+    middlewares: Annotated[Objects, doc("TCP middlewares by their names.")]
+    serversTransports: Annotated[Objects, doc("Transports to servers by their names.")]
 
 
-@with_config(_STRICT)
+@with_config(STRICT)
 class UdpSection(TypedDict, total=False):
     """Further configuration for Traefik, passed through."""
 
-    routers: Objects
-    services: Objects
+    routers: Annotated[Objects, doc("UDP routers by their names.")]
+    services: Annotated[Objects, doc("UDP services by their names.")]
 
 
-@with_config(_STRICT)
+@with_config(STRICT)
 class TlsSection(TypedDict, total=False):
     """Further configuration for Traefik, passed through."""
 
-    certificates: list[dict[str, object]]
-    options: Objects
-    stores: Objects
+    certificates: Annotated[list[dict[str, object]], doc("Certificates, as files of Traefik's or inline.")]
+    options: Annotated[Objects, doc("TLS options by their names.")]
+    stores: Annotated[Objects, doc("Stores of certificates by their names; Traefik knows `default` only.")]
 
 
-@with_config(_STRICT)
+@with_config(STRICT)
 class TraefikKeys(TypedDict, total=False):
     """The Traefik that polls the daemon."""
 
-    api: Annotated[list[ApiUrl], doc("Where to read back what each Traefik applied.")]
+    api: Annotated[list[ApiUrl], doc("Where to read back what each Traefik applied.", example=["http://traefik:8080"])]
     defaultCertificate: Annotated[
         Literal["none", "generated"],
         doc(
             "generated: the daemon makes a self-signed certificate, which spares Traefik an RSA key (45 ms) at every "
-            "change. It is shown for hosts without one of their own. Only one provider of a Traefik may define it."
+            "change. It is shown for hosts without one of their own. Only one provider of a Traefik may define it.",
+            default="none",
         ),
     ]
 
 
-@with_config(_STRICT)
+@with_config(STRICT)
 class File(TypedDict, total=False):
     """The desired state of one environment."""
 
     environment: Required[
         Annotated[
             Text,
-            doc("The name that containers carry as bluegreen.environment, such as production."),
+            doc("The name that containers carry as bluegreen.environment.", example="production"),
         ]
     ]
-    requireEnvironmentLabel: Annotated[bool, doc("true ignores containers without the label bluegreen.environment.")]
-    traefik: TraefikKeys
-    defaults: DefaultsObject
+    requireEnvironmentLabel: Annotated[
+        bool, doc("true ignores containers without the label bluegreen.environment.", default=False)
+    ]
+    traefik: Annotated[TraefikKeys, doc("What the daemon does about Traefik itself.")]
+    defaults: Annotated[DefaultsObject, doc("What every service has unless it says otherwise.")]
     services: Required[
         Annotated[
             dict[Name, ServiceObject],
@@ -364,10 +271,10 @@ class File(TypedDict, total=False):
             doc("Every application under blue-green; write 'services: {}' to have none."),
         ]
     ]
-    http: HttpSection
-    tcp: TcpSection
-    udp: UdpSection
-    tls: TlsSection
+    http: Annotated[HttpSection, doc("Further HTTP configuration for Traefik, passed through.")]
+    tcp: Annotated[TcpSection, doc("TCP configuration for Traefik, passed through.")]
+    udp: Annotated[UdpSection, doc("UDP configuration for Traefik, passed through.")]
+    tls: Annotated[TlsSection, doc("TLS configuration for Traefik, passed through.")]
 
 
 FILE: TypeAdapter[File] = TypeAdapter(File)
