@@ -16,7 +16,7 @@ COMPILE := env -u PIP_CONSTRAINT -u PIP_EXTRA_INDEX_URL -u PIP_FIND_LINKS -u PIP
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check lint bench venv lock clean
+.PHONY: help demo test check lint bench docs venv lock clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -37,6 +37,9 @@ lint: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp ## measure all that docs/benchmarks.md shows, in about ten minutes
 	$(BIN)/python -m bench $(ARGS)
+
+docs: $(VENV)/dev.stamp ## write docs/reference/ anew from the code
+	$(BIN)/python -m docs.generate
 
 venv: $(VENV)/dev.stamp ## make .venv for development, without running anything
 

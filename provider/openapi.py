@@ -19,6 +19,7 @@ from provider.model import (
     Verb,
     Wish,
 )
+from provider.rollout import Event
 
 Schema = dict[str, Any]
 
@@ -31,6 +32,68 @@ PROBLEMS = {
     "415": "The body is not JSON.",
     "503": "The store fails, so nothing was changed.",
 }
+CODES: Mapping[str, tuple[int, str]] = {
+    "bad-request": (400, "The body or the query cannot be understood"),
+    "reason-wanted": (400, "Who forces says why"),
+    "token-wanted": (401, "No token was sent, or one that is not known"),
+    "scope": (403, "The token is not for this"),
+    "cross-site": (403, "A page of another site sent it, or `Host` is not this machine"),
+    "unknown-path": (404, "There is nothing at this path"),
+    "unknown-service": (404, "The file has no such service"),
+    "method-not-allowed": (405, "The path answers other methods"),
+    "busy": (409, "A rollout is confirmed or watched: its way back must stay as it is"),
+    "held": (409, "Forward rollouts are stopped, by `hold` or `pause`"),
+    "leased": (409, "Another deployment holds the lease of the service"),
+    "no-release": (409, "The colour runs no release that could be meant"),
+    "no-rollout": (409, "No rollout is under way"),
+    "not-ready": (409, "What is asked for is not ready: the way back, the candidate, or the service itself"),
+    "stale": (409, "The release that was named is not the one that is there now"),
+    "json-wanted": (415, "The header `Content-Type: application/json` is missing"),
+    "no-answer": (503, "No answer in time; what was asked may still be done"),
+    "no-document": (503, "There is no document yet (provider listener)"),
+    "store-failing": (503, "The store fails, so nothing was changed"),
+}
+"""Every `code` of a problem, on both listeners, with its status."""
+EVENTS: Mapping[str, str] = {
+    "first-sight": "A service that was not known got its active colour",
+    "undecided": "A service that was not known runs both colours, and nobody named one",
+    "desired": "The file wants another colour than before",
+    "regrouped": "The file has moved the service to another group",
+    Event.BEGUN: "A rollout began: `waiting`",
+    Event.READY: "Every server is healthy and settled: `testing`",
+    "smoke-passed": "The smoke tests of one service have passed on every server",
+    "smoke-failed": "One of them has not",
+    Event.TESTED: "Every smoke test has passed, or there is none: `approval`",
+    Event.GATES_FAILED: "A smoke test failed: the rollout ended as `aborted`",
+    "approval-wanted": "The rollout waits for somebody's word",
+    "approval-reminder": "Half of the time for an approval is over",
+    "approval-held": "Rollouts are stopped: the date of the approval is void",
+    "approval-given": "Somebody approved the release",
+    Event.APPROVED: "Every gate has passed: `shifting`",
+    Event.GATES_LOST: "A gate that had passed holds no more: back to `waiting`",
+    Event.SHIFTED: "The weights moved: `confirming`",
+    Event.CONFIRMED: "Every Traefik shows it: `watching`",
+    Event.UNCONFIRMED: "Not every Traefik was seen to show it: `watching` all the same",
+    Event.WATCH_RESTARTED: "The watch begins anew, as the active colour was replaced",
+    Event.WATCHED: "The watch is over: the rollout ended as `switched`",
+    Event.ROLLED_BACK: "The way back was taken, by a command or by the watch",
+    Event.ABORTED: "The rollout was ended by a command",
+    Event.EXPIRED: "A deadline passed: the rollout ended as `expired`",
+    Event.SUPERSEDED: "A new release, or another set of members, ended the rollout",
+    Event.WITHDRAWN: "The service was removed from the file, or its candidate is not wanted any more",
+    "replaced": "The active colour was replaced in place",
+    "running": "The active colour runs other releases than before, none of them new",
+    "way-back-lost": "The way back cannot be taken any more",
+    "way-back-found": "It can again",
+    "override-lifted": "What a command decided does not stand against the file any more",
+    "retry": "What failed is tried again",
+    "paused": "Forward rollouts are stopped",
+    "resumed": "They go on",
+    "lease-taken": "A deployment took the lease",
+    "lease-renewed": "It goes on with it",
+    "lease-ended": "It gave it back",
+}
+"""Every `event` of a decision."""
 SUMMARIES: Mapping[Verb, str] = {
     Verb.SWITCH: "Bring the release that stands by in a colour to active, through its gates.",
     Verb.APPROVE: "Approve the release of the rollout under way.",
@@ -79,9 +142,11 @@ def _body(model: type[BaseModel]) -> Schema:
 
 
 def _inlined(schema: Schema, each: Schema) -> Schema:
-    """Put an enum in the place where it is referred to."""
+    """Put an enum in the place where it is referred to; what is said of the place counts more."""
     reference = each.get("$ref")
-    return dict(schema["$defs"][reference.rpartition("/")[2]]) if isinstance(reference, str) else each
+    if not isinstance(reference, str):
+        return each
+    return {**schema["$defs"][reference.rpartition("/")[2]], **{key: each[key] for key in each if key != "$ref"}}
 
 
 def _get(summary: str, schema: str | None, *, of_service: bool = False) -> Schema:
@@ -149,6 +214,10 @@ def _one_of(words: Iterable[str]) -> Schema:
     return {"type": "string", "enum": list(words)}
 
 
+def _said(text: str, schema: Schema) -> Schema:
+    return {**schema, "description": text}
+
+
 def _ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
@@ -170,112 +239,128 @@ def _list(of: Schema) -> Schema:
     return {"type": "array", "items": of}
 
 
+_WAY_BACK: Schema = _object(
+    {
+        "ready": _said("It could be taken now", _FLAG),
+        "to": _or_null(_one_of(Colour)),
+        "release": _or_null(_TEXT),
+        "reason": _said("Why it could not", _or_null(_TEXT)),
+    }
+)
+_OVERRIDE: Schema = _object({"colour": _one_of(Colour), "reason": _TEXT, "actor": _or_null(_TEXT), "since": _TIME})
+_POLLER: Schema = _object({"poller": _TEXT, "revision": {"type": "integer"}, "current": _FLAG, "last_poll": _TIME})
+
 SCHEMAS: Mapping[str, Schema] = {
-    "Problem": _object({"type": _TEXT, "status": {"type": "integer"}, "code": _TEXT, "detail": _TEXT}),
-    "Done": _object({"already": _FLAG, "detail": _TEXT, "status": _or_null(_ref("Service"))}),
+    "Problem": _object(
+        {
+            "type": _TEXT,
+            "status": {"type": "integer"},
+            "code": _said("What is wrong, for programs", _one_of(CODES)),
+            "detail": _said("What is wrong and what to do, for people", _TEXT),
+        }
+    ),
+    "Done": _object(
+        {
+            "already": _said("There was nothing to do", _FLAG),
+            "detail": _said("What was done, in words", _TEXT),
+            "status": _said("How the service stands now", _or_null(_ref("Service"))),
+        }
+    ),
     "Condition": _object(
-        {"code": _TEXT, "severity": _one_of(Severity), "message": _TEXT, "since": _or_null(_TIME)},
+        {
+            "code": _said("What it is, for programs", _TEXT),
+            "severity": _one_of(Severity),
+            "message": _said("What is so and what to do, for people", _TEXT),
+            "since": _or_null(_TIME),
+        },
     ),
     "Server": _object(
         {
-            "url": _TEXT,
+            "url": _said("Its address, as Traefik sees it", _TEXT),
             "health": _one_of(Health),
-            "cause": _or_null(_TEXT),
-            "since": _or_null(_TIME),
-            "container": _or_null(_TEXT),
+            "cause": _said("Why it is not healthy", _or_null(_TEXT)),
+            "since": _said("Since when its health is what it is", _or_null(_TIME)),
+            "container": _said("The id of its container, of fixed servers null", _or_null(_TEXT)),
         },
         release=_TEXT,
         version=_or_null(_TEXT),
-        leaving=_FLAG,
-        published=_FLAG,
+        leaving=_said("It was asked to stop", _FLAG),
+        published=_said("It is in the document", _FLAG),
     ),
     "ColourStatus": _object(
         {
-            "release": _or_null(_TEXT),
-            "version": _or_null(_TEXT),
+            "release": _said("What all of its servers run, null where there are none or several", _or_null(_TEXT)),
+            "version": _said("What people call that", _or_null(_TEXT)),
             "state": _one_of(ColourState),
             "servers": _list(_ref("Server")),
         }
     ),
-    "GateStatus": _object({"state": _one_of(GateState)}, reason=_TEXT),
+    "GateStatus": _object({"state": _one_of(GateState)}, reason=_said("What it waits for, or why it failed", _TEXT)),
     "Rollout": _object(
         {
             "id": _TEXT,
             "candidate": _one_of(Colour),
-            "release": _or_null(_TEXT),
-            "trigger": _one_of(Trigger),
-            "actor": _or_null(_TEXT),
+            "release": _said("The candidate", _or_null(_TEXT)),
+            "trigger": _said("What set it off", _one_of(Trigger)),
+            "actor": _said("Who set it off", _or_null(_TEXT)),
             "since": _TIME,
-            "deadline": _or_null(_TIME),
+            "deadline": _said("When the phase it is in will have taken too long", _or_null(_TIME)),
             "gates": _object({gate: _ref("GateStatus") for gate in Gate}),
         },
-        forced=_or_null(_TEXT),
-        smoke=_list(_ENTRY),
-        approval=_or_null(_ENTRY),
+        forced=_said("The reason for which its gates are waived", _or_null(_TEXT)),
+        smoke=_said("What each smoke test came to on each server", _list(_ENTRY)),
+        approval=_said("Who approved it, and when", _or_null(_ENTRY)),
     ),
     "Service": _object(
         {
-            "service": _TEXT,
-            "environment": _TEXT,
-            "desired": _one_of(Wish),
-            "active": _or_null(_one_of(Colour)),
+            "service": _said("Its name", _TEXT),
+            "environment": _said("That of the file", _TEXT),
+            "desired": _said("What the file says under `active`", _one_of(Wish)),
+            "active": _said("Who takes the traffic, null while that is undecided", _or_null(_one_of(Colour))),
             "phase": _one_of(Phase),
-            "weights": _object(dict.fromkeys(Colour, _NUMBER)),
-            "revision": _or_null({"type": "integer"}),
-            "confirmed": _FLAG,
-            "paused": _FLAG,
+            "weights": _said("The share of the traffic of each colour", _object(dict.fromkeys(Colour, _NUMBER))),
+            "revision": _said("That of the document", _or_null({"type": "integer"})),
+            "confirmed": _said("Every Traefik shows these weights", _FLAG),
+            "paused": _said("Forward rollouts are stopped, by `pause` or by `hold` in the file", _FLAG),
             "colours": _object({colour: _ref("ColourStatus") for colour in Colour}),
-            "rollout": _or_null(_ref("Rollout")),
-            "blocking": _or_null(_TEXT),
-            "rollback": _object(
-                {
-                    "ready": _FLAG,
-                    "to": _or_null(_one_of(Colour)),
-                    "release": _or_null(_TEXT),
-                    "reason": _or_null(_TEXT),
-                }
-            ),
-            "override": _or_null(
-                _object({"colour": _one_of(Colour), "reason": _TEXT, "actor": _or_null(_TEXT), "since": _TIME})
-            ),
-            "quarantined": _list(_ENTRY),
-            "conditions": _list(_ref("Condition")),
+            "rollout": _said("What is under way", _or_null(_ref("Rollout"))),
+            "blocking": _said("What keeps it from what is wanted, and how to go on", _or_null(_TEXT)),
+            "rollback": _said("The way back", _WAY_BACK),
+            "override": _said("What a command decided against the file", _or_null(_OVERRIDE)),
+            "quarantined": _said("Releases that failed and are not tried again by themselves", _list(_ENTRY)),
+            "conditions": _said("What an operator should know", _list(_ref("Condition"))),
         },
         group=_or_null(_TEXT),
-        lease=_or_null(_ENTRY),
-        switched=_or_null(_TIME),
-        explanation=_list(_TEXT),
+        lease=_said("The deployment that holds it, until when", _or_null(_ENTRY)),
+        switched=_said("When the active colour last changed", _or_null(_TIME)),
+        explanation=_said("What `bluegreen explain` says, a sentence each", _list(_TEXT)),
     ),
     "Overview": _object(
         {
             "environment": _or_null(_TEXT),
             "revision": _or_null({"type": "integer"}),
             "services": _list(_ref("Service")),
-            "conditions": _list(_ref("Condition")),
+            "conditions": _said("Those of the daemon itself", _list(_ref("Condition"))),
         },
-        docker=_ENTRY,
-        pollers=_list(
-            _object(
-                {"poller": _TEXT, "revision": {"type": "integer"}, "current": {"type": "boolean"}, "last_poll": _TIME}
-            )
-        ),
-        unnamed=_list(_TEXT),
+        docker=_said("Whether Docker answers", _ENTRY),
+        pollers=_said("Who fetches documents, and whether each has the last one", _list(_POLLER)),
+        unnamed=_said("Services that containers name and the file does not", _list(_TEXT)),
     ),
     "Decision": _object(
         {
             "at": _TIME,
             "service": _TEXT,
-            "event": _TEXT,
-            "colour": _or_null(_one_of(Colour)),
-            "release": _or_null(_TEXT),
+            "event": _one_of(EVENTS),
+            "colour": _said("The candidate's; of a rollback the one that is left", _or_null(_one_of(Colour))),
+            "release": _said("The one in that colour", _or_null(_TEXT)),
             "rollout": _or_null(_TEXT),
-            "phase": _or_null(_one_of(Phase)),
-            "outcome": _or_null(_one_of(Outcome)),
+            "phase": _said("The one that it led to", _or_null(_one_of(Phase))),
+            "outcome": _said("How the rollout ended", _or_null(_one_of(Outcome))),
             "trigger": _or_null(_one_of(Trigger)),
             "actor": _or_null(_TEXT),
-            "detail": _or_null(_TEXT),
-            "evidence": _list(_TEXT),
+            "detail": _said("Why, in words", _or_null(_TEXT)),
+            "evidence": _said("What it rests on", _list(_TEXT)),
         }
     ),
-    "History": _object({"history": _list(_ref("Decision"))}),
+    "History": _object({"history": _said("The newest first", _list(_ref("Decision")))}),
 }

@@ -41,6 +41,7 @@ HISTORY_MOST = 10_000
 BODY_BYTES = 64 * 1024
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
+Force = Annotated[StrictBool, Field(description="Waive what may be waived; wants a reason")]
 
 
 class Body(BaseModel):
@@ -48,35 +49,38 @@ class Body(BaseModel):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=False)
 
-    reason: Words | None = None
+    reason: Annotated[Words | None, Field(description="Why; it stands in the history")] = None
 
 
 class SwitchBody(Body):
     """What switch takes; `release` is the one that is meant, `force` waives the gates and wants a reason."""
 
-    colour: Colour
-    release: Words | None = None
-    force: StrictBool = False
+    colour: Annotated[Colour, Field(description="The one to bring to active")]
+    release: Annotated[Words | None, Field(description="Only if the colour runs this release")] = None
+    force: Force = False
 
 
 class ApproveBody(Body):
     """What approve takes: the release that was looked at."""
 
-    release: Words
+    release: Annotated[Words, Field(description="The release that was looked at")]
 
 
 class RollbackBody(Body):
     """What rollback takes: the release to leave; `force` waives the health of the one to go back to."""
 
-    leaving: Annotated[Words | None, Field(alias="from")] = None
-    force: StrictBool = False
+    leaving: Annotated[
+        Words | None,
+        Field(alias="from", description="The release to leave: nothing is done if it is not active any more"),
+    ] = None
+    force: Force = False
 
 
 class LeaseBody(Body):
     """What a deployment asks a lease with; with the `id` of one that it has, it goes on for as long again."""
 
-    id: Words | None = None
-    force: StrictBool = False
+    id: Annotated[Words | None, Field(description="The lease to go on with")] = None
+    force: Force = False
 
 
 _BODIES: Mapping[Verb, type[Body]] = {

@@ -63,7 +63,14 @@ def explain(daemon: Daemon, service: str, as_json: bool) -> None:
 @click.option(
     "--since", callback=since_value, metavar="DATE|DURATION", help="From then on, as 2026-01-31T12:00:00Z or 2h."
 )
-@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="So many, the newest.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=100,
+    show_default=True,
+    metavar="NUMBER",
+    help="So many, the newest.",
+)
 @click.option("--verbose", "-v", is_flag=True, help="Also what each decision rests on.")
 def history(
     daemon: Daemon, service: str | None, as_json: bool, since: datetime | None, limit: int, verbose: bool

@@ -1,0 +1,169 @@
+"""The reference of the desired-state file, from its JSON Schema."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter
+
+from docs.generate.markdown import capitalised, code, link, sentence, table
+from docs.generate.markdown import page as whole
+from provider import config
+from provider.config import fields
+
+Schema = Mapping[str, Any]
+
+TITLE = "The desired-state file"
+INTRODUCTION = """\
+What `bluegreen serve --desired-state FILE` follows while it runs: YAML, keys in camelCase as in Traefik. An edit
+counts as soon as the file is saved. One with an error changes nothing: `bluegreen validate FILE` shows every error
+with its line and column, and so do `bluegreen status` and the log.
+[`config/production.yaml`](../../config/production.yaml) and [`config/staging.yaml`](../../config/staging.yaml) are
+whole files with comments. [`config/desired-state.schema.json`](../../config/desired-state.schema.json) lets an editor
+complete and check the keys; `bluegreen schema` prints it.
+
+- A **duration** is written as in Go: `300ms`, `5s`, `1m30s`, `2h`. A number without a unit is refused.
+- An **unknown key** is refused, with the one that may have been meant.
+- A **name** has no `@`, `/` or white space and does not begin with `bluegreen-`.
+- Where the default is empty the key has none, or its meaning says what holds without it."""
+RULES = """\
+- A service has `router` or `routers`, and not both.
+- No two objects have one name in Traefik: a service called `shop` makes `shop`, `shop-blue` and `shop-green` there,
+  the router `shop` (or those of `routers`), and `shop-preview`. So there is no service `shop-blue` beside it, and
+  nothing of that name under `http`.
+- What is passed through does not refer to services that the daemon makes: give the service a further router instead.
+- `traefik.defaultCertificate: generated` and `tls.stores.default` exclude each other: Traefik has one default store.
+- Weights under `http.services` and `tcp.services` are whole numbers from 1 on: Traefik mistreats any other.
+- A server stands in one colour only. Smoke tests of a service have different names.
+- The keys of an HTTP request have no meaning for a health check with `mode: tcp` or `docker`.
+- A reload that would leave no service is refused, unless the file says `services: {}` in so many words.
+- The file has at most 5 MB."""
+ALSO = {"DefaultsObject": "ServiceObject", "RouterKeys": "RouterObject"}
+"""Objects most of whose keys are those of another one, which is described before."""
+KINDS = {
+    json.dumps(TypeAdapter(kind).json_schema(), sort_keys=True): word
+    for word, kind in (
+        ("duration", fields.Duration),
+        ("duration above 0", fields.Wait),
+        ("duration", fields.TraefikDuration),
+        ("name", fields.Name),
+        ("rule", fields.Rule),
+        ("URL", fields.ServerUrl),
+        ("URL", fields.ApiUrl),
+        ("path", fields.UrlPath),
+        ("host", fields.Hostname),
+        ("HTTP method", fields.Method),
+        ("string or number", fields.Version),
+    )
+}
+SAID = frozenset({"default", "description", "examples"})
+
+
+def page() -> str:
+    """Return the page."""
+    schema: Schema = json.loads(json.dumps(config.schema()))
+    objects = tuple(_objects(schema))
+    titles = {name: title for title, name, _ in objects}
+    parts = []
+    for title, name, each in objects:
+        about = "" if name == "" else sentence(each.get("description", "").replace("\n\n", " ").replace("\n", " "))
+        parts += [f"## {title}", about, *_keys(name, each, schema["$defs"], titles)]
+    return whole(TITLE, INTRODUCTION, *parts, "## Rules between keys", RULES)
+
+
+def _objects(schema: Schema) -> Iterator[tuple[str, str, Schema]]:
+    """Yield every object once: its heading, which is the first way to it, its name and its schema."""
+    waiting: list[tuple[str, str, Schema]] = [("The file", "", schema)]
+    seen = {""}
+    while waiting:
+        title, name, each = waiting.pop(0)
+        yield title, name, each
+        path = "" if name == "" else f"{title.strip('`')}."
+        found = []
+        for key, value in each["properties"].items():
+            inner, more = _object_in(value)
+            if inner and inner not in seen | set(ALSO):
+                seen.add(inner)
+                found.append((f"`{path}{key}{more}`", inner, schema["$defs"][inner]))
+        if name == "":  # defaults refer to what a service says
+            found += [("`defaults`", "DefaultsObject", schema["$defs"]["DefaultsObject"])]
+        if name == "DefaultsObject":
+            found += [("`defaults.router`", "RouterKeys", schema["$defs"]["RouterKeys"])]
+        waiting = [*waiting, *found] if name == "" else [*found, *waiting]
+
+
+def _object_in(value: Schema) -> tuple[str, str]:
+    """Return the object that a value is or holds, and what its path has after the key."""
+    for holder, more in ((value, ""), (value.get("items", {}), "[]"), (_named(value), ".NAME")):
+        if "$ref" in holder:
+            return holder["$ref"].rpartition("/")[2], more
+    return "", ""
+
+
+def _named(value: Schema) -> Schema:
+    """Return what a mapping from names holds."""
+    patterns: Schema = value.get("patternProperties", {})
+    found = next(iter(patterns.values()), value.get("additionalProperties", {}))
+    return found if isinstance(found, dict) else {}
+
+
+def _keys(name: str, each: Schema, known: Schema, titles: Mapping[str, str]) -> Iterator[str]:
+    keys: Schema = each["properties"]
+    other = ALSO.get(name, "")
+    shared = [key for key, value in keys.items() if other and known[other]["properties"].get(key) == value]
+    if shared:
+        yield f"As in {link(titles[other], titles[other])}: {', '.join(map(code, shared))}."
+    required = each.get("required", ())
+    own = sorted((key for key in keys if key not in shared), key=lambda key: _may_be_default(name, key, known))
+    rows = [_row(key, keys[key], key in required, titles) for key in own]
+    yield table(("Key", "Type", "Default", "Meaning"), rows)
+
+
+def _may_be_default(name: str, key: str, known: Schema) -> bool:
+    """Tell whether a key is one of those that another object has as well, which come after its own."""
+    others = (known[one]["properties"] for one, of in ALSO.items() if of == name)
+    return any(key in other and "not" not in other[key] for other in others)
+
+
+def _row(key: str, value: Schema, required: bool, titles: Mapping[str, str]) -> tuple[str, ...]:
+    if "not" in value:
+        return code(key), "refused", "", sentence(capitalised(value["description"]))
+    default = "**required**" if required else code(_written(value["default"])) if "default" in value else ""
+    example = f" Example: {code(_written(value['examples'][0]))}." if "examples" in value else ""
+    return code(key), _type(value, titles), default, sentence(value["description"]) + example
+
+
+def _type(value: Schema, titles: Mapping[str, str]) -> str:
+    kind = KINDS.get(json.dumps({key: part for key, part in value.items() if key not in SAID}, sort_keys=True))
+    if kind:
+        return kind
+    if "$ref" in value:
+        return link("object", titles[value["$ref"].rpartition("/")[2]])
+    if "enum" in value:
+        return ", ".join(code(word) for word in value["enum"])
+    match value["type"]:
+        case "array":
+            return f"list of {_type(value['items'], titles)}"
+        case "object":
+            inner = _named(value)
+            return f"by name: {_type(inner, titles)}" if inner.get("type") != "object" and inner else "object"
+        case "integer":
+            return _whole_number(value)
+        case "boolean":
+            return "`true`, `false`"
+        case word:
+            return str(word)
+
+
+def _whole_number(value: Schema) -> str:
+    least, most = value.get("minimum"), value.get("maximum")
+    if least is None or abs(least) > 2**32:
+        return "whole number"
+    return f"whole number from {least}{f' to {most}' if most is not None else ' on'}"
+
+
+def _written(value: object) -> str:
+    """Return a value as the file has it, in one line."""
+    text = yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("\n").removesuffix("\n...")
+    return text.replace("'", '"') if isinstance(value, list | dict) and '"' not in text else text

@@ -1,0 +1,48 @@
+"""Every page of Markdown in the repository, as tests look at them."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from docs.generate.markdown import anchor
+
+ROOT = Path(__file__).parent.parent
+PAGES = {
+    str(page.relative_to(ROOT)): page
+    for page in sorted(ROOT.rglob("*.md"))
+    if not any(part.startswith(".") or part == "node_modules" for part in page.relative_to(ROOT).parts)
+}
+
+
+def blocks(text: str, language: str) -> Iterator[str]:
+    """Yield the blocks of code in a language; one that stands in a list is taken back to the margin."""
+    for indent, block in re.findall(rf"^( *)```{language}\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL):
+        yield re.sub(rf"(?m)^{indent}", "", block)
+
+
+def without_blocks(text: str) -> str:
+    """Return a page without its blocks of code."""
+    return re.sub(r"(?ms)^ *```.*?^ *```$", "", text)
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors that a page has: of its headings, and those that it writes itself."""
+    prose = without_blocks(text)
+    return {anchor(one) for one in re.findall(r"(?m)^#+ (.*)$", prose)} | set(re.findall(r'<a id="([^"]+)">', prose))
+
+
+def links(text: str) -> Iterator[str]:
+    """Yield where the links and images of a page lead, but for other sites."""
+    prose = re.sub(r"(`+).+?\1", "", without_blocks(text))
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose):
+        if "://" not in target and not target.startswith("mailto:"):
+            yield target
+
+
+def rows(text: str, heading: str) -> Iterator[list[str]]:
+    """Yield the cells of each row of the first table under a heading."""
+    _, _, rest = text.partition(f"\n{heading}\n")
+    found = re.search(r"(?m)^\|.*\n\|[-|: ]+\|\n((?:\|.*\n)+)", rest)
+    assert found is not None, heading
+    for line in found[1].splitlines():
+        yield [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
