@@ -4,17 +4,20 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
 from docs.generate import PAGES as GENERATED
 from docs.generate import REFERENCE
+from docs.generate.metrics import LABELS
 from docs.generate.metrics import names as metrics
 from provider import config, openapi
 from provider.commands import Refusal
+from provider.model import ConditionCode
 from provider.rollout import Event
-from tests.pages import PAGES, ROOT, anchors, blocks, links
+from tests.pages import PAGES, ROOT, anchors, blocks, links, rows
 
 PROVIDER = ROOT / "provider"
 SUFFIXES = ("_bucket", "_sum", "_count")
@@ -80,6 +83,22 @@ def test_the_description_of_the_api_names_every_code_of_a_problem_with_its_statu
     }
     refused = {(str(code), 400 if code == "reason-wanted" else 409) for code in Refusal}
     assert raised | refused == {(code, status) for code, (status, _) in openapi.CODES.items()}
+
+
+def test_the_operations_page_has_every_condition_with_its_severity() -> None:
+    page = PAGES["docs/operations.md"].read_text()
+    written = {code.strip("`"): severity for code, severity, *_ in rows(page, "## Conditions")}
+    raised = {}
+    for _, _, node in calls("put", "Condition"):
+        match node.args:
+            case [ast.Constant(value=str(code)), ast.Attribute(attr=severity), *_]:
+                raised[code] = severity.lower()
+    assert written.keys() == {*get_args(ConditionCode), *raised}
+    assert written | raised == written
+
+
+def test_the_metrics_page_says_what_every_label_may_be() -> None:
+    assert {label for labels in metrics().values() for label in labels} == {label for label, _ in LABELS}
 
 
 def events(file: Path, value: ast.expr) -> set[str]:

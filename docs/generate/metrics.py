@@ -37,7 +37,10 @@ LABELS = (
     ("outcome", _words(Outcome)),
     ("trigger", f"what set the switch off: {_words(Trigger)}"),
     ("result", f"of health checks {_words(CheckResult)}, of notifications {_words(NoticeResult)}"),
-    ("code", "the HTTP status: `200`, `401`, `503`"),
+    (
+        "code",
+        "of polls the HTTP status `200`, `401` or `503`; else that of a [condition](../operations.md#conditions)",
+    ),
     ("action", f"what Docker says happened: {_words(Action)}"),
     ("poller", "its `X-Bluegreen-Poller` header, else its address; `other` from the 65th on"),
     ("version", "that of the daemon"),
