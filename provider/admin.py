@@ -7,6 +7,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from provider import access, report
+from provider.about import About
 from provider.controller import Controller
 from provider.feed import Feed
 from provider.intake import clock
@@ -18,7 +19,10 @@ SEND_S = 30.0
 
 
 def admin_app(
-    controller: Controller, tokens: Callable[[], tuple[Token, ...]] | None = None, feed: Feed | None = None
+    controller: Controller,
+    tokens: Callable[[], tuple[Token, ...]] | None = None,
+    feed: Feed | None = None,
+    about: About | None = None,
 ) -> web.Application:
     """Build the application behind `--admin-listen`.
 
@@ -38,7 +42,12 @@ def admin_app(
         answer = report.explained(controller.world, controller.conditions, name, clock())
         return unknown_service(controller, name) if answer is None else json_answer(answer)
 
+    async def daemon(_: web.Request) -> web.StreamResponse:
+        async with asyncio.timeout(SEND_S):
+            return json_answer(await (about or About()).answer(controller.world, clock()))
+
     app = web.Application(middlewares=[_problems, access.guard(tokens)])
+    app.router.add_get("/api/v1/daemon", daemon)
     app.router.add_get("/api/v1/services", services)
     app.router.add_get("/api/v1/services/{name}", service)
     add_routes(app, controller, feed or Feed())

@@ -15,6 +15,7 @@ import structlog
 from aiohttp import web
 
 from provider import __version__, notices, report, writefile
+from provider.about import About
 from provider.access import Unprotected
 from provider.admin import admin_app
 from provider.certificate import DefaultCertificate
@@ -242,7 +243,7 @@ class Daemon:
             if kept is not None:
                 await self.controller.publisher.resume(kept)
                 await self._reload.first(self._stored.desired_text)
-            admin = admin_app(self.controller, self._tokens, self._feed)
+            admin = admin_app(self.controller, self._tokens, self._feed, self._about())
             await self._answer(stack, admin, self._settings.admin_listen, cancels=False)
             await stack.enter_async_context(self._tasks)
             running = [self._tasks.create_task(self._supervise(name, loop), name=name) for name, loop in loops.items()]
@@ -286,6 +287,33 @@ class Daemon:
 
         return Containers(
             self.controller.intake, base_url=settings.docker, docker_host_address=settings.docker_host_address
+        )
+
+    def _about(self) -> About:
+        settings = self._settings
+        files = {
+            "desired-state": settings.desired_state,
+            "state-dir": settings.state_dir,
+            "tokens-file": settings.tokens_file,
+            "provider-token-file": settings.provider_token_file,
+            "tls-cert": settings.tls_cert,
+            "tls-key": settings.tls_key,
+            "tls-client-ca": settings.tls_client_ca,
+            "write-file": settings.write_file,
+        }
+        return About(
+            listen=settings.listen,
+            admin_listen=settings.admin_listen,
+            is_guarded=(
+                settings.provider_token_file is not None
+                or (settings.tls_cert is not None and settings.tls_client_ca is not None)
+            ),
+            has_tls=settings.tls_cert is not None,
+            poll_hold_s=settings.poll_hold_s,
+            docker_enabled=settings.docker_enabled,
+            docker=settings.docker,
+            docker_host_address=settings.docker_host_address,
+            files={role: path.absolute() for role, path in files.items() if path is not None},
         )
 
     def _follow(self, code: ConditionCode, path: Path | None, read: Callable[[Path], T]) -> Callable[[], T] | None:

@@ -36,7 +36,8 @@ class Admin:
 
     `token` is shown with each question; a daemon without tokens is told the login name instead, which it takes for the
     actor. Over https, `ca` is trusted instead of the machine's CAs, and `cert` with `key` is shown where mutual TLS is
-    wanted. Raises AddressError and Unusable. A question raises NoDaemon, or Refused with the daemon's reason.
+    wanted. Raises AddressError and Unusable. A question raises NoDaemon, also after `timeout_s` without a word, or
+    Refused with the daemon's reason.
     """
 
     def __init__(
@@ -47,9 +48,11 @@ class Admin:
         ca: Path | None = None,
         cert: Path | None = None,
         key: Path | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         self.address = address
         self._connection = _connection(address, ca, cert, key)
+        self._connection.timeout = timeout_s
         self._headers: dict[str, str | bytes] = {"Accept": "application/json", ACTOR_HEADER: _login()}
         if token is not None:
             self._headers["Authorization"] = f"Bearer {_checked(token)}"
@@ -139,9 +142,9 @@ def _connection(address: str, ca: Path | None, cert: Path | None, key: Path | No
         host, port = None, None
     if kind != "unix" and host and not parts.path.strip("/"):
         if parts.scheme == "http":
-            return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+            return http.client.HTTPConnection(host, port)
         if parts.scheme == "https":
-            return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=_context(ca, cert, key))
+            return http.client.HTTPSConnection(host, port, context=_context(ca, cert, key))
     raise AddressError(f"{address!r} is no address of a daemon: write http://HOST:PORT or unix:PATH")
 
 
@@ -179,10 +182,10 @@ def _login() -> bytes:
 
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=TIMEOUT_S)
+        super().__init__("localhost")
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(TIMEOUT_S)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)

@@ -109,6 +109,7 @@ def describe(bodies: Mapping[Verb, type[BaseModel]], lease: type[BaseModel]) -> 
     """Return the OpenAPI 3.1 description; `bodies` are what the verbs take, `lease` what a deployment takes."""
     service = "/api/v1/services/{name}"
     paths: dict[str, Schema] = {
+        "/api/v1/daemon": {"get": _get("How the daemon was started, and where.", "Daemon")},
         "/api/v1/services": {"get": _get("How everything stands.", "Overview")},
         service: {"get": _get("How one service stands.", "Service", of_service=True)},
         f"{service}/lease": {
@@ -345,6 +346,33 @@ SCHEMAS: Mapping[str, Schema] = {
         docker=_said("Whether Docker answers", _ENTRY),
         pollers=_said("Who fetches documents, and whether each has the last one", _list(_POLLER)),
         unnamed=_said("Services that containers name and the file does not", _list(_TEXT)),
+    ),
+    "Daemon": _object(
+        {
+            "version": _TEXT,
+            "environment": _or_null(_TEXT),
+            "time": _said("Its clock", _TIME),
+            "pid": {"type": "integer"},
+            "uid": {"type": "integer"},
+            "hostname": _TEXT,
+            "in_container": _said("Whether it runs in a container", _FLAG),
+            "listen": _TEXT,
+            "admin_listen": _TEXT,
+            "guarded": _said("Whether who reads the document has to show a token or a certificate", _FLAG),
+            "tls": _said("Whether the listeners speak TLS", _FLAG),
+            "poll_hold_s": _said("For so long a poll is held at most", _NUMBER),
+            "docker": _object({"enabled": _FLAG, "url": _or_null(_TEXT), "host_address": _or_null(_TEXT)}),
+            "traefik": _said("The APIs that are read back", _list(_TEXT)),
+            "files": _said(
+                "Where its files are; `place` is device and inode, `null` where there is no such file",
+                _list(_object({"role": _TEXT, "path": _TEXT, "place": _or_null(_TEXT)})),
+            ),
+            "services": _said("The names of all services", _list(_TEXT)),
+            "polls": _said(
+                "How far apart each poller asks, as far as that is known",
+                _list(_object({"poller": _TEXT, "interval_s": _or_null(_NUMBER)})),
+            ),
+        }
     ),
     "Decision": _object(
         {

@@ -19,11 +19,15 @@ BEFORE_NEXT_S, BEFORE_NEXT = 0.02, 0.02
 
 @dataclass(frozen=True, slots=True)
 class Poller:
-    """One Traefik that fetches documents: what it fetched last and when it last asked (Unix seconds)."""
+    """One Traefik that fetches documents: what it fetched last and when it last asked (Unix seconds).
+
+    `interval_s` is what its `pollInterval` seems to be, None until it has asked twice.
+    """
 
     label: str
     revision: int
     last_poll_s: float
+    interval_s: float | None = field(default=None, compare=False)
 
 
 @dataclass(slots=True, eq=False)
@@ -125,7 +129,7 @@ class Pollers:
         for one in (connection for connection in self._connections.values() if connection.is_poller):
             label = one.who if one.who in latest or len(latest) < LABELS_MOST else OTHER
             if label not in latest or latest[label].last_poll_s <= one.last_poll_s:
-                latest[label] = Poller(label, one.received, one.last_poll_s)
+                latest[label] = Poller(label, one.received, one.last_poll_s, min(one.gaps_s, default=None))
         return iter(latest.values())
 
     def _over(self, transport: asyncio.BaseTransport) -> Connection | None:

@@ -225,5 +225,5 @@ def test_certificates_that_cannot_be_used_are_named(tmp_path: Path) -> None:
         ({"key": key}, f"--key {key} is of no use without the --cert"),
     ):
         with pytest.raises(Unusable) as refused:
-            Admin(address, token=None, **options)
+            Admin(address, ca=options.get("ca"), cert=options.get("cert"), key=options.get("key"))
         assert str(refused.value).startswith(words)

@@ -252,7 +252,12 @@ async def test_the_description_names_every_route_and_what_it_says_of_the_answers
         if route.resource is not None and route.method != "HEAD"
     }
     assert {(method, path) for path, methods in described["paths"].items() for method in methods} == routes
-    for path, name in ((SHOP, "Service"), ("/api/v1/services", "Overview"), ("/api/v1/history", "History")):
+    for path, name in (
+        (SHOP, "Service"),
+        ("/api/v1/services", "Overview"),
+        ("/api/v1/history", "History"),
+        ("/api/v1/daemon", "Daemon"),
+    ):
         schema = {"$ref": f"#/components/schemas/{name}", "components": described["components"]}
         jsonschema.validate(await get(client, path), schema)
     _, done = await post(client, "rollback")

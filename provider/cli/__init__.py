@@ -8,6 +8,7 @@ import click
 from provider import __version__
 from provider.cli.clients import explain, history, status, wait
 from provider.cli.commands import abort, approve, pause, resume, retry, rollback, switch
+from provider.cli.completion import completion
 from provider.cli.daemon import serve
 from provider.cli.deploy import deploy
 from provider.cli.ending import MEANING
@@ -25,6 +26,6 @@ def main() -> None:
 for verb in (
     *(serve, status, explain, history, wait, deploy),
     *(approve, abort, rollback, retry, switch, pause, resume),
-    *(validate, render, schema, token, demo),
+    *(validate, render, schema, token, completion, demo),
 ):
     main.add_command(verb)

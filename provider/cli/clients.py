@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from provider.cli.completion import service_argument
 from provider.cli.ending import Exit, fail
 from provider.cli.kinds import COLOURS, duration
 from provider.cli.kinds import since as since_value
@@ -16,11 +17,9 @@ if TYPE_CHECKING:
 
     from provider.client import Admin
 
-service_argument = click.argument("service")
-
 
 @click.command()
-@click.argument("service", required=False)
+@service_argument(required=False)
 @asks_a_daemon
 @json_option
 @click.option("--watch", is_flag=True, help="Draw anew every second until interrupted.")
@@ -42,7 +41,7 @@ def status(daemon: Daemon, service: str | None, as_json: bool, watch: bool) -> N
 
 
 @click.command()
-@service_argument
+@service_argument()
 @asks_a_daemon
 @json_option
 def explain(daemon: Daemon, service: str, as_json: bool) -> None:
@@ -57,7 +56,7 @@ def explain(daemon: Daemon, service: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("service", required=False)
+@service_argument(required=False)
 @asks_a_daemon
 @json_option
 @click.option(
@@ -100,7 +99,7 @@ def history(
 
 
 @click.command()
-@service_argument
+@service_argument()
 @asks_a_daemon
 @json_option
 @click.option("--active", type=COLOURS, metavar="COLOUR", help="Also wait until this colour is active.")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from provider.cli.completion import service_argument
 from provider.cli.kinds import COLOURS
 from provider.cli.options import Daemon, asks_a_daemon
 
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
     from provider.client import Admin
 
-service_argument = click.argument("service")
 FORWARD = frozenset({"approve", "retry", "switch", "resume"})
 """The verbs after which one waits for something."""
 
@@ -21,7 +21,7 @@ reason_option = click.option("--reason", metavar="WORDS", help="Why; it stands i
 
 
 @click.command()
-@service_argument
+@service_argument()
 @asks_a_daemon
 @click.option("--release", required=True, metavar="ID", help="The release that was looked at, as status shows it.")
 @reason_option
@@ -34,7 +34,7 @@ def approve(daemon: Daemon, service: str, release: str, reason: str | None) -> N
 
 
 @click.command()
-@service_argument
+@service_argument()
 @asks_a_daemon
 @reason_option
 def abort(daemon: Daemon, service: str, reason: str | None) -> None:
@@ -43,7 +43,7 @@ def abort(daemon: Daemon, service: str, reason: str | None) -> None:
 
 
 @click.command()
-@service_argument
+@service_argument()
 @asks_a_daemon
 @click.option("--from", "leaving", metavar="ID", help="The release to leave. [default: the one that is active now]")
 @click.option("--force", is_flag=True, help="Also to a release that is not healthy; wants a --reason.")
@@ -63,7 +63,7 @@ def rollback(daemon: Daemon, service: str, leaving: str | None, force: bool, rea
 
 
 @click.command()
-@service_argument
+@service_argument()
 @asks_a_daemon
 @reason_option
 def retry(daemon: Daemon, service: str, reason: str | None) -> None:
@@ -75,7 +75,7 @@ def retry(daemon: Daemon, service: str, reason: str | None) -> None:
 
 
 @click.command()
-@service_argument
+@service_argument()
 @click.argument("colour", type=COLOURS, metavar="blue|green")
 @asks_a_daemon
 @click.option("--release", metavar="ID", help="Only if the colour runs this release.")
@@ -91,7 +91,7 @@ def switch(daemon: Daemon, service: str, colour: str, release: str | None, force
 
 
 @click.command()
-@service_argument
+@service_argument()
 @asks_a_daemon
 @reason_option
 def pause(daemon: Daemon, service: str, reason: str | None) -> None:
@@ -103,7 +103,7 @@ def pause(daemon: Daemon, service: str, reason: str | None) -> None:
 
 
 @click.command()
-@service_argument
+@service_argument()
 @asks_a_daemon
 @reason_option
 def resume(daemon: Daemon, service: str, reason: str | None) -> None:

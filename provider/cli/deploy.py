@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from provider.cli.commands import check_reason
+from provider.cli.completion import service_argument
 from provider.cli.ending import Exit, fail
 from provider.cli.kinds import COLOURS, duration
 from provider.cli.kinds import tags as tags_value
@@ -31,7 +32,7 @@ class _Signalled(KeyboardInterrupt):
 
 
 @click.command()
-@click.argument("service")
+@service_argument()
 @asks_a_daemon
 @click.option(
     "-f",
