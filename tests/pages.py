@@ -41,7 +41,7 @@ def links(text: str) -> Iterator[str]:
 
 def rows(text: str, heading: str) -> Iterator[list[str]]:
     """Yield the cells of each row of the first table under a heading."""
-    _, _, rest = text.partition(f"\n{heading}\n")
+    _, _, rest = f"\n{text}".partition(f"\n{heading}\n")
     found = re.search(r"(?m)^\|.*\n\|[-|: ]+\|\n((?:\|.*\n)+)", rest)
     assert found is not None, heading
     for line in found[1].splitlines():

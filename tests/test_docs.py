@@ -13,10 +13,10 @@ from docs.generate import PAGES as GENERATED
 from docs.generate import REFERENCE
 from docs.generate.metrics import LABELS
 from docs.generate.metrics import names as metrics
-from provider import config, openapi
+from provider import config, labels, openapi
 from provider.commands import Refusal
-from provider.model import ConditionCode
-from provider.rollout import Event
+from provider.model import ConditionCode, Outcome, Phase
+from provider.rollout import TABLE, Event
 from tests.pages import PAGES, ROOT, anchors, blocks, links, rows
 
 PROVIDER = ROOT / "provider"
@@ -50,7 +50,7 @@ def desired_states() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize(("name", "text"), list(desired_states()), ids=lambda value: value.splitlines()[0])
 def test_a_desired_state_in_a_page_is_valid(name: str, text: str) -> None:
-    assert config.load(text, name).services
+    assert config.load(text, name).environment
 
 
 def test_every_metric_that_a_page_names_is_there() -> None:
@@ -97,8 +97,33 @@ def test_the_operations_page_has_every_condition_with_its_severity() -> None:
     assert written | raised == written
 
 
+def test_the_labels_page_has_every_label_of_a_container() -> None:
+    page = PAGES["docs/reference/labels.md"].read_text()
+    written = {label.strip("`") for label, *_ in rows(page, "# Container labels")}
+    known = {value for value in vars(labels).values() if isinstance(value, str) and value.startswith("bluegreen.")}
+    assert written == known - {labels.COLOR}
+    assert labels.COLOR in page
+
+
+def test_the_drawing_of_the_phases_and_the_table_of_their_ends_are_the_transition_table() -> None:
+    page = PAGES["docs/concepts.md"].read_text()
+    (drawing,) = blocks(page, "mermaid")
+    drawn = {
+        (Phase(start), Event(event), Phase({"over": "steady"}.get(end, end)))
+        for start, event, end in re.findall(r"(\w+)\S* (?:--|==) (\S+) (?:-->|==>) (\w+)", drawing)
+    }
+    ended = {
+        (Phase(phase.strip("` ")), Event(event)): (Outcome(outcome), quarantined == "yes")
+        for phases, event, outcome, quarantined in rows(page, "A rollout has one **outcome**, written when it ends.")
+        for phase in phases.split(",")
+    }
+    assert ended == {way: (step.outcome, step.quarantines) for way, step in TABLE.items() if step.outcome}
+    ends = {(*way, step.to) for way, step in TABLE.items() if step.outcome is Outcome.SWITCHED}
+    assert drawn == ends | {(*way, step.to) for way, step in TABLE.items() if step.outcome is None}
+
+
 def test_the_metrics_page_says_what_every_label_may_be() -> None:
-    assert {label for labels in metrics().values() for label in labels} == {label for label, _ in LABELS}
+    assert {label for each in metrics().values() for label in each} == {label for label, _ in LABELS}
 
 
 def events(file: Path, value: ast.expr) -> set[str]:

@@ -23,17 +23,23 @@ from tests.waiting import eventually
 
 
 class StartTraefik(Protocol):
-    """Start a Traefik that polls fast; `options` are those of `provider.traefik.Traefik`, and `files` as below."""
+    """Start a Traefik that polls fast; `options` are those of `provider.traefik.Traefik`, the others as below."""
 
-    async def __call__(self, endpoint: str, *, files: Path | None = None, **options: object) -> "FileTraefik": ...
+    async def __call__(
+        self, endpoint: str, *, files: Path | None = None, docker: str | None = None, **options: object
+    ) -> "FileTraefik": ...
 
 
 class FileTraefik(Traefik):
-    """A Traefik that reads the files of a directory as well, where one is named."""
+    """A Traefik with further providers: the files of a directory, the labels of an engine's containers."""
 
     def reads(self, directory: object) -> None:
         if directory is not None:
             self._static["providers"]["file"] = {"directory": str(directory)}  # type: ignore[index]
+
+    def follows(self, engine_url: str | None) -> None:
+        if engine_url is not None:
+            self._static["providers"]["docker"] = {"endpoint": engine_url, "exposedByDefault": False}  # type: ignore[index]
 
     async def end(self, number: signal.Signals = signal.SIGKILL) -> None:
         """End the process, by default as a power cut does."""
@@ -324,7 +330,9 @@ def traefik_binary() -> Path:
 async def start_traefik(traefik_binary: Path) -> AsyncIterator[StartTraefik]:
     async with AsyncExitStack() as stack:
 
-        async def start(endpoint: str, *, files: Path | None = None, **options: object) -> FileTraefik:
+        async def start(
+            endpoint: str, *, files: Path | None = None, docker: str | None = None, **options: object
+        ) -> FileTraefik:
             api_port, web_port = free_ports(2)
             fast: dict[str, object] = {
                 "binary": traefik_binary,
@@ -335,6 +343,7 @@ async def start_traefik(traefik_binary: Path) -> AsyncIterator[StartTraefik]:
             }
             traefik = FileTraefik(endpoint, **{**fast, **options})  # type: ignore[arg-type]  # options are Traefik's own
             traefik.reads(files)
+            traefik.follows(docker)
             return await stack.enter_async_context(traefik)
 
         yield start
