@@ -4,6 +4,8 @@ import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
+import orjson
+
 from provider import config
 from provider.model import ByColour, Colour, FixedServers, ServiceState, Wish
 from provider.store import Change, Store
@@ -22,6 +24,21 @@ def text(services: int, *, in_docker: bool = False) -> str:
             url = f"http://127.1.{number // 250}.{number % 250}:{NOBODY}"
             lines += ["    servers:", f'      blue: {{urls: ["{url}"], version: "1"}}']
     return "\n".join(lines) + "\n"
+
+
+def raw_data(services: int) -> bytearray:
+    """Return what the API of a Traefik 3.7 answers to `/api/rawdata` when it has applied the document of a fleet."""
+    routers, backends = {}, {}
+    seen = {"accessLogs": True, "metrics": True, "tracing": True, "traceVerbosity": "minimal"}
+    for number in range(services):
+        name, url = f"service-{number:05}", f"http://127.1.{number // 250}.{number % 250}:{NOBODY}"
+        rule = {"rule": f"Host(`{name}.example.com`)", "priority": 34, "observability": seen}
+        routers[f"{name}@http"] = {"entryPoints": ["web"], "service": name, **rule, "status": "enabled"}
+        one = {"servers": [{"url": url}], "strategy": "wrr", "passHostHeader": True}
+        backends[f"{name}-blue@http"] = {"loadBalancer": one, "status": "enabled", "serverStatus": {url: "UP"}}
+        child = {"name": f"{name}-blue", "weight": 100}
+        backends[f"{name}@http"] = {"weighted": {"services": [child]}, "status": "enabled"}
+    return bytearray(orjson.dumps({"routers": routers, "services": backends}))
 
 
 def decide(state: Path, services: int) -> None:

@@ -14,6 +14,7 @@ import uvloop
 from bench import fleet
 from bench.report import Section, Table, figure
 from provider.app import Daemon, Settings, share_the_interpreter
+from provider.readback.reading import read
 from provider.store import Store
 from provider.traefik import free_ports
 
@@ -76,6 +77,8 @@ async def measure(services: int) -> list[tuple[str, float, float]]:
             await during("a reload that changes every service", lambda: reload(one.replace("[web]", "[websecure]")))
             await during("the first scrape", lambda: get(f"{url}/metrics"))
             await during("another scrape", lambda: get(f"{url}/metrics"))
+            raw_data = fleet.raw_data(services)
+            await during("reading back what a Traefik applied", lambda: read_back(daemon, raw_data))
             await during("the list of all services", lambda: get(f"{admin_url}/api/v1/services"))
             await session.close()
             task.cancel()
@@ -103,6 +106,14 @@ async def running(folder: Path, file: Path) -> AsyncIterator[tuple[Daemon, str, 
         stop.set()
         await task
         await daemon.controller.close()
+
+
+async def read_back(daemon: Daemon, raw_data: bytearray) -> None:
+    """Read an answer of Traefik's API as the daemon does, and take what it says."""
+    reading = await asyncio.to_thread(read, raw_data, "http://127.0.0.1:8080", None)
+    assert len(reading.weights) == len(daemon.controller.world.entries)
+    daemon.controller.intake.traefik_read(reading)
+    await asyncio.sleep(0.5)
 
 
 def replace(file: Path, text: str) -> None:

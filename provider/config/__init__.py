@@ -15,6 +15,7 @@ from provider.config.schema import json_schema as schema
 from provider.config.yaml import MAX_BYTES
 from provider.errors import DesiredStateError
 from provider.model import Desired
+from provider.turns import uncollected
 
 SERVICES_AT_ONCE = 100
 
@@ -77,13 +78,12 @@ def _collector_at_rest() -> Iterator[None]:
 
     Then it is told to leave them alone, or the next allocation would have it walk all of them, with everybody waiting.
     """
-    if not gc.isenabled():
-        yield
-        return
-    gc.collect(1)  # what is frozen with the rest would never be found to be garbage
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
+    is_enabled = gc.isenabled()
+    if is_enabled:
+        gc.collect(1)  # what is frozen with the rest would never be found to be garbage
+    with uncollected():
+        try:
+            yield
+        finally:
+            if is_enabled:
+                gc.freeze()

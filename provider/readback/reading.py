@@ -1,16 +1,18 @@
 """What one Traefik applied, as its answer to `/api/rawdata` has it; seen in Traefik 3.7.15."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeGuard
 
-import orjson
-
+from provider.readback import pieces
 from provider.traefik import RAW_DATA_SECTIONS
+from provider.turns import free, uncollected
 
 MARKER = re.compile(r"bluegreen-[0-9a-f]{12}")
 PROVIDER = "@http"
+READ = ("entryPoints", "error", "rule", "service", "status", "weighted")
+"""All else of an object is let go of at once."""
 MIDDLEWARES = frozenset({"middlewares", "tcpMiddlewares"})
 
 Objects: TypeAlias = list[tuple[str, dict[str, object]]]
@@ -39,22 +41,32 @@ class Unusable(Exception):  # noqa: N818  what Traefik did, not an error of ours
 
 def read(raw_data: bytearray, traefik: str, wanted: str | None) -> Reading:
     """Read the answer to `/api/rawdata`; raises Unusable for what is none."""
+    with uncollected():
+        return _read(raw_data, traefik, wanted)
+
+
+def _read(raw_data: bytearray, traefik: str, wanted: str | None) -> Reading:
     try:
-        content = orjson.loads(raw_data)
-    except orjson.JSONDecodeError:
-        content = None
-    if not isinstance(content, dict) or not isinstance(content.get("services"), dict):
+        found = {section: _ours(members) for section, members in pieces.sections(raw_data)}
+    except (ValueError, RecursionError):
+        found = {}
+    if "services" not in found:
         raise Unusable("it answers /api/rawdata with something else than Traefik does: is this its API?")
-    sections = {section: _ours(content.get(section)) for section in RAW_DATA_SECTIONS}
+    sections = {section: found.get(section, []) for section in RAW_DATA_SECTIONS}
     markers = sorted(name for name, _ in sections["middlewares"] if MARKER.fullmatch(name))
     marker = wanted if wanted in markers else next(iter(markers), None)
-    return Reading(traefik, marker, None, _errors(sections), dict(_weights(sections["services"])))
+    reading = Reading(traefik, marker, None, _errors(sections), dict(_weights(sections["services"])))
+    free(*found.values())
+    return reading
 
 
-def _ours(section: object) -> Objects:
-    """Return the objects of provider http by name; a form that Traefik does not have counts as none."""
-    items = section.items() if isinstance(section, dict) else ()
-    return [(key.removesuffix(PROVIDER), body) for key, body in items if key.endswith(PROVIDER) and _is_object(body)]
+def _ours(members: Iterable[tuple[str, object]]) -> Objects:
+    """Return what matters of the objects of provider http, by name; a form that Traefik does not have is none."""
+    return [
+        (key.removesuffix(PROVIDER), {field: body[field] for field in READ if field in body})
+        for key, body in members
+        if key.endswith(PROVIDER) and _is_object(body)
+    ]
 
 
 def _as_written(routers: Objects) -> dict[str, str]:

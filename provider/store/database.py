@@ -1,7 +1,6 @@
 """The SQLite database in the state directory; everything here runs in the store's one worker thread."""
 
 import contextlib
-import gc
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
@@ -29,6 +28,7 @@ from provider.store.records import (
     StoredServers,
 )
 from provider.store.schema import Overwritten, load, migrate, put, roll_back, state_of, texts
+from provider.turns import uncollected
 
 T = TypeVar("T")
 
@@ -300,18 +300,6 @@ class Database:
                     f"{path}: was removed or replaced while the daemon ran. Put the same file back; or restart the "
                     f"daemon, and it goes on from what lies there then"
                 )
-
-
-@contextlib.contextmanager
-def uncollected() -> Iterator[None]:
-    """Do not look for garbage: nothing that is loaded becomes any, and looking takes as long as loading."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _sha256(content: bytes) -> str:
