@@ -72,9 +72,17 @@ class Project:
 
     def containers(self) -> frozenset[str]:
         """Return the short ids of the project's containers. Raises ComposeError."""
+        listed = self._answer("what compose has started cannot be told", "ps", "-q")
+        return frozenset(line.strip()[:SHORT_ID] for line in listed.splitlines() if line.strip())
+
+    def config(self) -> str:
+        """Return what compose makes of the files, as YAML. Raises ComposeError with what it has against them."""
+        return self._answer("compose does not accept it", "config")
+
+    def _answer(self, failed: str, *arguments: str) -> str:
         try:
             done = subprocess.run(
-                self._arguments("ps", "-q"),
+                self._arguments(*arguments),
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -84,8 +92,8 @@ class Project:
             )
         except (OSError, subprocess.SubprocessError) as failure:
             said = getattr(failure, "stderr", None) or failure
-            raise ComposeError(f"what compose has started cannot be told: {self.line('ps', '-q')}: {said}") from failure
-        return frozenset(line.strip()[:SHORT_ID] for line in done.stdout.splitlines() if line.strip())
+            raise ComposeError(f"{failed}: {self.line(*arguments)}: {said}") from failure
+        return done.stdout
 
     @property
     def _settings(self) -> dict[str, str]:

@@ -19,6 +19,9 @@ NETWORK = "bluegreen.network"
 VERSION = "bluegreen.version"
 ENVIRONMENT = "bluegreen.environment"
 USE_BIND_PORT = "bluegreen.use-bind-port"
+KNOWN = frozenset({SERVICE, COLOUR, COLOR, PORT, SCHEME, NETWORK, VERSION, ENVIRONMENT, USE_BIND_PORT})
+PREFIX = "bluegreen"
+"""No label of ours begins otherwise; one that does, and is not known, is a slip of somebody's pen."""
 COMPOSE_CONFIG_HASH = "com.docker.compose.config-hash"
 
 SCHEMES = ("http", "https", "h2c")

@@ -36,11 +36,11 @@ class Listing:
 
     def _labelled(self, client: Client, label: str, scope: Scope, host_address: str) -> tuple[Sighting, ...]:
         listed = map(container_from, client.containers(filters={"label": [label]}))
-        containers = (self._completed(client, container) for container in listed if container.running)
+        containers = (self.completed(client, container) for container in listed if container.running)
         sightings = (sight(container, scope, host_address) for container in containers)
         return tuple(sorted(filter(None, sightings), key=lambda sighting: sighting.name))
 
-    def _completed(self, client: Client, container: Container) -> Container:
+    def completed(self, client: Client, container: Container) -> Container:
         """Add what the list does not say of a container that has no network of its own."""
         joined = container.network_mode.startswith(JOINED_MODE)
         if (joined or container.network_mode == HOST_MODE) and PORT not in container.labels:

@@ -36,7 +36,7 @@ _OF_A_DECISION = ("TIME", "SERVICE", "EVENT", "COLOUR", "RELEASE", "ROLLOUT", "O
 
 def show(answer: Answer) -> None:
     """Print an answer of the admin API once."""
-    _print(draw(answer))
+    write(draw(answer))
 
 
 def watch(ask: Callable[[], Answer]) -> None:
@@ -52,7 +52,7 @@ def watch(ask: Callable[[], Answer]) -> None:
 
 def say(answer: Answer) -> None:
     """Print the sentences that explain where a service stands."""
-    _print(Group(*(Text(line) for line in answer["explanation"])))
+    write(Group(*(Text(line) for line in answer["explanation"])))
 
 
 def standing(service: Answer) -> str:
@@ -94,7 +94,7 @@ def _console() -> Console:
     return Console(width=width, markup=False, emoji=False, highlight=False)
 
 
-def _print(what: RenderableType) -> None:
+def write(what: RenderableType) -> None:
     """Print on a terminal as wide as it is; in a pipe in whole lines, without the blanks that fill a table up."""
     console = _console()
     if console.is_terminal:
@@ -275,7 +275,7 @@ def _condition(condition: Answer, prefix: str = "") -> RenderableType:
 
 def show_history(answer: Answer, *, verbose: bool = False) -> None:
     """Print decisions, the newest last; with `verbose` also what each rests on."""
-    _print(draw_history(answer["history"], is_terminal=sys.stdout.isatty(), verbose=verbose))
+    write(draw_history(answer["history"], is_terminal=sys.stdout.isatty(), verbose=verbose))
 
 
 def draw_history(rows: Sequence[Answer], *, is_terminal: bool, verbose: bool = False) -> RenderableType:

@@ -11,6 +11,7 @@ from provider.cli.commands import abort, approve, pause, resume, retry, rollback
 from provider.cli.completion import completion
 from provider.cli.daemon import serve
 from provider.cli.deploy import deploy
+from provider.cli.doctor import doctor
 from provider.cli.ending import MEANING
 from provider.cli.local import demo, render, schema, token, validate
 
@@ -26,6 +27,6 @@ def main() -> None:
 for verb in (
     *(serve, status, explain, history, wait, deploy),
     *(approve, abort, rollback, retry, switch, pause, resume),
-    *(validate, render, schema, token, completion, demo),
+    *(validate, render, schema, token, completion, doctor, demo),
 ):
     main.add_command(verb)

@@ -32,20 +32,27 @@ class Daemon:
 
     def ask(self, question: "Callable[[Admin], T]") -> T:
         """Return the answer to a question; end with the exit code and the reason where there is none."""
-        from provider.client import Admin, NoDaemon, Refused, Unusable
-        from provider.errors import AddressError
+        from provider.client import NoDaemon, Refused
 
         try:
-            return question(Admin(self.admin, token=self.token, ca=self.ca, cert=self.cert, key=self.key))
-        except AddressError as error:
-            fail(Exit.USAGE, f"bluegreen: {error} (--admin, BLUEGREEN_ADMIN)")
-        except Unusable as error:
-            fail(Exit.USAGE, f"bluegreen: {error}")
+            return question(self.connect())
         except NoDaemon as error:
             fail(Exit.NO_DAEMON, f"bluegreen: {error}")
         except Refused as error:
             hint = "; name one with --token (BLUEGREEN_TOKEN)" if error.status == 401 else ""
             fail(exit_code(error), f"bluegreen: {error}{hint}")
+
+    def connect(self) -> "Admin":
+        """Return the API of the daemon, which is not asked yet; end where these options lead to none."""
+        from provider.client import Admin, Unusable
+        from provider.errors import AddressError
+
+        try:
+            return Admin(self.admin, token=self.token, ca=self.ca, cert=self.cert, key=self.key)
+        except AddressError as error:
+            fail(Exit.USAGE, f"bluegreen: {error} (--admin, BLUEGREEN_ADMIN)")
+        except Unusable as error:
+            fail(Exit.USAGE, f"bluegreen: {error}")
 
 
 def exit_code(refused: "Refused") -> Exit:

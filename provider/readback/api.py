@@ -35,20 +35,27 @@ class Api:
     host: str
     name: str | None
 
+    @classmethod
+    def at(cls, session: aiohttp.ClientSession, url: URL, address: str) -> "Api":
+        """Return the API of a URL at one of the addresses of its host."""
+        is_literal = url.host == address
+        base = str(url if is_literal else url.with_host(address)).rstrip("/")
+        return cls(session, base, url.host_port_subcomponent or "", None if is_literal else url.host)
+
     async def shows(self, marker: str) -> bool:
         """Tell whether it shows a marker; also False where it has no API at all, which `raw_data` finds."""
         section = "/api/http/middlewares"
-        return await self._get(section, f"/{marker}{PROVIDER}", limit_s=MARKER_LIMIT_S) is not None
+        return await self.get(section, f"/{marker}{PROVIDER}", limit_s=MARKER_LIMIT_S) is not None
 
     async def raw_data(self) -> bytearray:
         """Return all that it applied, as JSON."""
-        body = await self._get("/api/rawdata", limit_s=RAW_DATA_LIMIT_S)
+        body = await self.get("/api/rawdata", limit_s=RAW_DATA_LIMIT_S)
         if body is None:
             raise Unusable(f"the API is not enabled there (404 for {URL(self.base).path.rstrip('/')}/api/rawdata)")
         return body
 
-    async def _get(self, path: str, rest: str = "", *, limit_s: float) -> bytearray | None:
-        """Return the body; None for 404. Raises Unusable, or what stood in the way of an answer.
+    async def get(self, path: str, rest: str = "", *, limit_s: float) -> bytearray | None:
+        """Return the body of what is at `path` and `rest`; None for 404. Raises Unusable, or what stood in the way.
 
         Causes name the path without its rest, so that one and the same cause stays the same.
         """

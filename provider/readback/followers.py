@@ -113,11 +113,10 @@ class ReadBack:
                 await self._changed.wait()
 
     def _begin(self, url: URL, address: str, failed: Callable[[], None]) -> "_Traefik":
-        is_literal = url.host == address
-        name = base = str(url if is_literal else url.with_host(address)).rstrip("/")
+        api = Api.at(self._session, url, address)
+        name = api.base
         if name in self._traefiks:  # two names for one address may be two Traefiks behind one proxy
-            name = f"{base} ({url.host})"
-        api = Api(self._session, base, url.host_port_subcomponent or "", None if is_literal else url.host)
+            name = f"{api.base} ({url.host})"
         traefik = _Traefik(name, api, self._wanted, self._parsing, self._on_reading, failed)
         self._traefiks[name] = traefik
         return traefik

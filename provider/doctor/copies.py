@@ -1,0 +1,253 @@
+"""Checks the copies of a service: its containers as they are, or as compose would make them."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from provider.doctor.findings import Code, Finding
+from provider.labels import (
+    COLOR,
+    COLOUR,
+    ENVIRONMENT,
+    HOST_MODE,
+    KNOWN,
+    NETWORK,
+    PREFIX,
+    SERVICE,
+    Container,
+    Scope,
+    Sighting,
+    sight,
+)
+from provider.model import Desired, ProbeMode, Service
+
+COLOURS = ("blue", "green")
+NAME_MEND = "remove container_name, or write it with the colour: container_name: NAME-${BLUEGREEN_COLOUR}"
+TRAEFIK_ROUTING = ("traefik.http.", "traefik.tcp.", "traefik.udp.")
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A published port of the host; `ip` is "" for all of its addresses."""
+
+    ip: str
+    number: int
+    protocol: str = "tcp"
+
+    def collides_with(self, other: "Port") -> bool:
+        """Tell whether only one of the two can be published at a time."""
+        same = (self.number, self.protocol) == (other.number, other.protocol)
+        return same and (self.ip == other.ip or "" in {self.ip, other.ip})
+
+    def __str__(self) -> str:
+        return f"{f'{self.ip}:' if self.ip else ''}{self.number}/{self.protocol}"
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One copy of a service in a colour. `where` names it, `container` has its labels, networks and exposed ports.
+
+    `writable` has the volumes and host directories that it may write to; `fixed_name` is set where whoever starts it
+    chose the name. What is not known is None.
+    """
+
+    where: str
+    container: Container
+    fixed_name: str | None = None
+    published: tuple[Port, ...] = ()
+    writable: frozenset[str] = frozenset()
+    has_healthcheck: bool | None = None
+    restarts: bool | None = None
+    image: str | None = None
+
+    @property
+    def service(self) -> str:
+        """The service that it names, "" where it names none."""
+        return self.container.labels.get(SERVICE, "")
+
+    @property
+    def colour(self) -> str:
+        """The colour that it names, "" where it names none."""
+        labels = self.container.labels
+        return labels.get(COLOUR) or labels.get(COLOR, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What copies have to go with; what is not known is None.
+
+    `peers` are the networks of whoever must reach the copies, by what it is called: Traefik, and the daemon.
+    """
+
+    desired: Desired | None = None
+    environment: str | None = None
+    host_address: str = "127.0.0.1"
+    has_docker_provider: bool | None = None
+    peers: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+def check(copies: Iterable[Copy], around: Surroundings) -> Iterator[Finding]:
+    """Yield what is wrong with copies, each by itself and with those of the other colour."""
+    counted = []
+    for copy in copies:
+        yield from _unknown_labels(copy)
+        environment = copy.container.labels.get(ENVIRONMENT)
+        if environment is not None and around.environment not in {None, environment}:
+            yield _elsewhere(copy, environment, around.environment or "")
+        elif copy.service or SERVICE in copy.container.labels:
+            counted.append(copy)
+            yield from _one(copy, around)
+    yield from collisions(counted)
+    yield from _names_without_colour(counted)
+
+
+def collisions(copies: Iterable[Copy]) -> Iterator[Finding]:
+    """Yield what the two colours of a service both want, and only one can have."""
+    by_colour: dict[str, dict[str, list[Copy]]] = {}
+    for copy in copies:
+        by_colour.setdefault(copy.service, {}).setdefault(copy.colour, []).append(copy)
+    for colours in by_colour.values():
+        blue, green = (colours.get(colour, []) for colour in COLOURS)
+        if blue and green:
+            yield from _between(blue, green)
+
+
+def _one(copy: Copy, around: Surroundings) -> Iterator[Finding]:
+    desired = around.desired
+    service = desired.services.get(copy.service) if desired is not None else None
+    if desired is not None and service is None and copy.service:
+        close = difflib.get_close_matches(copy.service, desired.services, 1)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        what = f"{SERVICE}={copy.service}, and the desired state has no such service{meant}"
+        yield Finding(Code.SERVICE_NOT_IN_FILE, copy.where, what, "add the service to the file, or correct the label")
+    if copy.container.running:
+        yield from _as_sighted(copy, around)
+    if service is not None:
+        yield from _health(copy, service)
+    yield from _traefik_labels(copy, around)
+    yield from _keeping(copy)
+
+
+def _as_sighted(copy: Copy, around: Surroundings) -> Iterator[Finding]:
+    """Judge a copy as the daemon would, which may do without it, or without the certainty of its network."""
+    required = around.desired.require_environment_label if around.desired else False
+    own = copy.container.labels.get(ENVIRONMENT, "")
+    sighting = sight(copy.container, Scope(around.environment or own, required), around.host_address)
+    if sighting is None:
+        return
+    told, _, way_out = (sighting.warning or "").removeprefix("ignored: ").rpartition(": ")
+    if sighting.server is None:
+        what = f"the daemon does not use it: {told or way_out}"
+        yield Finding(Code.CONTAINER_IGNORED, copy.where, what, way_out if told else "correct its labels or networks")
+        return
+    if sighting.warning:
+        yield Finding(Code.NETWORK_AMBIGUOUS, copy.where, told, way_out)
+    yield from _reach(copy, sighting, around)
+
+
+def _reach(copy: Copy, sighting: Sighting, around: Surroundings) -> Iterator[Finding]:
+    address = urlsplit(sighting.server.url).hostname if sighting.server else None
+    network = next((name for name, has in copy.container.addresses.items() if has == address), None)
+    if network is None:  # on a published port, or on the host itself
+        return
+    for peer, networks in around.peers.items():
+        if network in networks or HOST_MODE in networks:
+            continue
+        shared = sorted(networks & copy.container.addresses.keys())
+        what = f"its address is on the network {network}, where {peer} is not (it is on {_names(networks)})"
+        mend = (
+            f"choose one that both are on: add the label {NETWORK}={shared[0]}"
+            if shared
+            else f"docker network connect {network} {peer.rpartition(' ')[2]}, and say so where it is started"
+        )
+        yield Finding(Code.NETWORK_NOT_SHARED, copy.where, what, mend)
+
+
+def _names(networks: Iterable[str]) -> str:
+    return ", ".join(sorted(networks)) or "none"
+
+
+def _unknown_labels(copy: Copy) -> Iterator[Finding]:
+    for label in sorted(copy.container.labels):
+        if label.lower().startswith(PREFIX) and label not in KNOWN:
+            close = difflib.get_close_matches(label.lower(), KNOWN, 1)
+            mend = f"write {close[0]}" if close else f"remove it; there are {', '.join(sorted(KNOWN))}"
+            yield Finding(Code.LABEL_UNKNOWN, copy.where, f"the label {label} means nothing here", mend)
+
+
+def _elsewhere(copy: Copy, environment: str, ours: str) -> Finding:
+    what = f"it is of the environment {environment}, this daemon's is {ours}, so it does not count here"
+    return Finding(
+        Code.OTHER_ENVIRONMENT, copy.where, what, f"nothing, where that is meant; else write {ENVIRONMENT}={ours}"
+    )
+
+
+def _health(copy: Copy, service: Service) -> Iterator[Finding]:
+    if copy.has_healthcheck is not False:
+        return
+    match service.health_check.mode:
+        case ProbeMode.DOCKER:
+            what = f"services.{service.name}.healthCheck says mode: docker, and it has no HEALTHCHECK: never healthy"
+            mend = "give the image or the container a HEALTHCHECK, or write {mode: http, path: /healthz} in the file"
+            yield Finding(Code.DOCKER_HEALTH_MISSING, copy.where, what, mend)
+        case None:
+            what = "neither it has a HEALTHCHECK nor its service a healthCheck: a port that connects counts as healthy"
+            mend = f"write healthCheck: {{mode: http, path: /healthz}} under services.{service.name}"
+            yield Finding(Code.NO_HEALTH_CHECK, copy.where, what, mend)
+        case _:
+            return
+
+
+def _traefik_labels(copy: Copy, around: Surroundings) -> Iterator[Finding]:
+    labels = copy.container.labels
+    routing = sorted(label for label in labels if label.lower().startswith(TRAEFIK_ROUTING))
+    if not routing or labels.get("traefik.enable", "").lower() == "false" or around.has_docker_provider is False:
+        return
+    what = f"it has labels for Traefik's Docker provider, too ({routing[0]}): both colours get traffic past the daemon"
+    mend = "remove the traefik.* labels, once the router of the desired state answers; or write traefik.enable=false"
+    yield Finding(Code.TRAEFIK_LABELS, copy.where, what, mend)
+
+
+def _keeping(copy: Copy) -> Iterator[Finding]:
+    if copy.restarts is False:
+        what = "nothing starts it again after a crash or a restart of the machine"
+        mend = "docker update --restart unless-stopped CONTAINER, and say so where it is started"
+        yield Finding(Code.RESTART_POLICY, copy.where, what, mend)
+    tag = (copy.image or "").rpartition("/")[2].partition("@")
+    if copy.image and not tag[1] and tag[0].partition(":")[2] in {"", "latest"}:
+        what = f"its image {copy.image} is a name that moves: the way back cannot be started again once it has moved"
+        yield Finding(Code.IMAGE_MOVES, copy.where, what, "name a version that stays, such as shop:1.4.2")
+
+
+def _names_without_colour(copies: list[Copy]) -> Iterator[Finding]:
+    """Find names that were chosen without the colour in mind, while the other colour is not there to collide with."""
+    there = {(copy.service, copy.colour) for copy in copies}
+    for copy in copies:
+        alone = not all((copy.service, colour) in there for colour in COLOURS)
+        if copy.fixed_name is not None and alone and copy.colour not in copy.fixed_name:
+            what = (
+                f"its name {copy.fixed_name} was chosen for it and has no colour: the other colour cannot have it, too"
+            )
+            yield Finding(Code.CONTAINER_NAME_FIXED, copy.where, what, NAME_MEND)
+
+
+def _between(blue: list[Copy], green: list[Copy]) -> Iterator[Finding]:
+    where = f"{blue[0].where} and {green[0].where}"
+    for name in sorted({one.fixed_name for one in blue if one.fixed_name} & {one.fixed_name for one in green}):
+        what = f"both colours want the container name {name}: the second cannot be started"
+        yield Finding(Code.CONTAINER_NAME_FIXED, where, what, NAME_MEND)
+    others = {port for one in green for port in one.published}
+    for port in dict.fromkeys(port for one in blue for port in one.published):
+        if any(port.collides_with(other) for other in others):
+            what = f"both colours want the port {port} of the host: the second cannot be started"
+            mend = "publish no port (Traefik reaches the container in its network), or another one for each colour"
+            yield Finding(Code.PORT_COLLIDES, where, what, mend)
+    for volume in sorted(_written(blue) & _written(green)):
+        what = f"both colours may write to {volume}: while they run side by side, two releases change the same data"
+        mend = "mount it read-only, or one for each colour; where both releases can share it: --ignore volume-shared"
+        yield Finding(Code.VOLUME_SHARED, where, what, mend)
+
+
+def _written(copies: list[Copy]) -> frozenset[str]:
+    return frozenset().union(*[copy.writable for copy in copies])

@@ -1,0 +1,238 @@
+"""Asks the API of a Traefik for all that it tells of itself; seen in Traefik 3.7.15.
+
+`/api/support-dump` has the static configuration with addresses and secrets blanked out, durations not.
+"""
+
+import asyncio
+import io
+import json
+import ssl
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import aiohttp
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from yarl import URL
+
+from provider import config
+from provider.doctor.findings import Code, Finding, Unseen
+from provider.doctor.routing import Certificate, Router, Static, Traefik
+from provider.readback.api import MARKER_LIMIT_S, RAW_DATA_LIMIT_S, Api, explain, open_session
+from provider.readback.followers import resolve
+from provider.readback.reading import MARKER, PROVIDER, Unusable
+
+T = TypeVar("T")
+
+LIMIT_S = 5.0
+STATIC = "static-config.json"
+FAILURES = (aiohttp.ClientError, OSError, ValueError, Unusable)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen at one URL: each Traefik that answered, the addresses tried, and what could not be looked at."""
+
+    traefiks: tuple[Traefik, ...] = ()
+    addresses: frozenset[str] = frozenset()
+    findings: tuple[Finding, ...] = ()
+    unseen: tuple[Unseen, ...] = ()
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+
+class _Object(_Answer):
+    rule: str = ""
+    priority: float | int = 0
+    using: list[str] = []
+    status: str = "enabled"
+    error: list[str] = []
+    tls: dict[str, object] | None = None
+
+
+class _RawData(_Answer):
+    routers: dict[str, _Object] = {}
+    services: dict[str, _Object] = {}
+    middlewares: dict[str, object] = {}
+
+
+class _EntryPointHttp(_Answer):
+    tls: dict[str, object] | None = None
+
+
+class _EntryPoint(_Answer):
+    name: str
+    address: str = ""
+    http: _EntryPointHttp = _EntryPointHttp()
+
+
+class _Certificate(_Answer):
+    common_name: str = Field("", alias="commonName")
+    sans: list[str] = []
+    until: datetime = Field(alias="notAfter")
+
+
+class _Version(_Answer):
+    version: str = Field("", alias="Version")
+
+
+class _Overview(_Answer):
+    providers: list[str] = []
+
+
+_ENTRY_POINTS = TypeAdapter(list[_EntryPoint])
+_CERTIFICATES = TypeAdapter(list[_Certificate])
+
+
+async def look(url: str) -> Seen:
+    """Look at the Traefik behind each address of a URL."""
+    parsed = URL(url)
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            addresses = await resolve(parsed.host or "", parsed.port or 80)
+    except (OSError, UnicodeError) as failure:  # TimeoutError is one of them
+        cause = str(failure) or f"no answer within {LIMIT_S:g} s"
+        return Seen(findings=(_unreachable(url, f"its name is not resolved here: {cause}"),))
+    async with open_session() as session:
+        seen = [await _at(Api.at(session, parsed, address), address) for address in addresses]
+    return Seen(
+        tuple(one for found in seen for one in found.traefiks),
+        frozenset(addresses),
+        tuple(one for found in seen for one in found.findings),
+        tuple(one for found in seen for one in found.unseen),
+    )
+
+
+def _unreachable(url: str, why: str) -> Finding:
+    mend = (
+        "run this where the daemon runs (docker exec DAEMON bluegreen doctor), or name an address that answers here "
+        "with --traefik, or none; api: {insecure: true} on an internal entry point switches the API on"
+    )
+    what = f"its API does not answer, so nothing there was looked at: {why}"
+    return Finding(Code.TRAEFIK_UNREACHABLE, f"Traefik {url}", what, mend)
+
+
+async def _at(api: Api, address: str) -> Seen:
+    try:
+        raw = _RawData.model_validate_json(await api.raw_data())
+    except ValidationError:
+        return Seen(findings=(_unreachable(api.base, "it answers /api/rawdata with something else than Traefik does"),))
+    except FAILURES as failure:
+        return Seen(findings=(_unreachable(api.base, explain(failure)),))
+    asked = _Asked(api)
+    version = await asked.ask("/api/version", "version", lambda body: _Version.model_validate_json(body).version)
+    overview = await asked.ask("/api/overview", "providers", _Overview.model_validate_json)
+    static = await asked.ask("/api/support-dump", "poll interval, poll timeout and throttle", _static)
+    entry_points = await asked.ask("/api/entrypoints", "entry points", _ENTRY_POINTS.validate_json)
+    certificates = await asked.ask("/api/certificates", "certificates", _CERTIFICATES.validate_json)
+    default_name = await asked.default_name(address, entry_points or [], raw)
+    settings = static or Static()
+    providers = frozenset(overview.providers if overview else ())
+    traefik = Traefik(
+        api=api.base,
+        version=version or "",
+        static=Static(providers, settings.throttle_s, settings.poll_interval_s, settings.poll_timeout_s),
+        entry_points=frozenset(one.name for one in entry_points or ()),
+        routers=tuple(_router(name, body) for name, body in raw.routers.items()),
+        broken={name: tuple(body.error) for name, body in raw.services.items() if body.error},
+        marker=next((name for name in raw.middlewares if MARKER.fullmatch(name.removesuffix(PROVIDER))), None),
+        default_name=default_name,
+        certificates=tuple(dict.fromkeys(_certificate(one) for one in certificates or ())),
+    )
+    return Seen((traefik,), frozenset({address}), (), tuple(asked.unseen))
+
+
+def _router(name: str, body: _Object) -> Router:
+    is_enabled = body.status != "disabled" and not body.error
+    return Router(name, body.rule, int(body.priority), frozenset(body.using), is_enabled, tuple(body.error))
+
+
+def _certificate(found: _Certificate) -> Certificate:
+    return Certificate(found.common_name or next(iter(found.sans), "without a name"), found.until.astimezone(UTC))
+
+
+def _static(body: bytes) -> Static:
+    """Read the dump, a compressed archive. Raises ValueError for what is none."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(body), mode="r:gz") as archive:
+            file = archive.extractfile(STATIC)
+            written = json.load(file) if file is not None else {}
+    except (tarfile.TarError, KeyError, OSError, EOFError) as failure:
+        raise ValueError(f"no archive with {STATIC}: {failure}") from failure
+    providers = written.get("providers") or {}
+    http = providers.get("http") or {}
+    return Static(
+        throttle_s=_seconds(providers.get("providersThrottleDuration")),
+        poll_interval_s=_seconds(http.get("pollInterval")),
+        poll_timeout_s=_seconds(http.get("pollTimeout")),
+    )
+
+
+def _seconds(written: object) -> float | None:
+    return config.parse_duration(written) if isinstance(written, str) else None
+
+
+class _Asked:
+    """Asks for what an older Traefik, or a narrow way in, may not have; what is not told is noted as unseen."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self.unseen: list[Unseen] = []
+
+    async def ask(self, path: str, what: str, read: Callable[[bytes], T]) -> T | None:
+        try:
+            body = await self._api.get(path, limit_s=RAW_DATA_LIMIT_S)
+            if body is not None:
+                return read(bytes(body))
+            why = f"this version has no {path}"
+        except ValidationError:
+            why = f"what it answers to {path} is not understood"
+        except FAILURES as failure:
+            why = explain(failure)
+        self._note(what, why)
+        return None
+
+    async def default_name(self, address: str, entry_points: list[_EntryPoint], raw: _RawData) -> str | None:
+        """Return the common name of the certificate that a client is shown who names no host."""
+        by_router = {name for router in raw.routers.values() if router.tls is not None for name in router.using}
+        ports = [_port(one.address) for one in entry_points if one.http.tls is not None or one.name in by_router]
+        found = [port for port in ports if port is not None]
+        if not found:
+            self._note("default certificate", "no entry point of it speaks TLS")
+            return None
+        try:
+            async with asyncio.timeout(MARKER_LIMIT_S):
+                return await _shown(address, found[0])
+        except (OSError, ValueError) as failure:  # TimeoutError and ssl.SSLError are OSErrors
+            why = str(failure) or "no answer in time"
+            self._note("default certificate", f"port {found[0]} of {address} shows none: {why}")
+            return None
+
+    def _note(self, what: str, why: str) -> None:
+        self.unseen.append(Unseen(f"Traefik {self._api.base}: {what}", why))
+
+
+def _port(address: str) -> int | None:
+    """Return the TCP port of an entry point's address, as in `:443`, `10.0.0.1:443/tcp`."""
+    plain, _, protocol = address.partition("/")
+    number = plain.rpartition(":")[2]
+    return int(number) if number.isdecimal() and protocol != "udp" else None
+
+
+async def _shown(address: str, port: int) -> str:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # it is looked at, and nothing is sent
+    _, writer = await asyncio.open_connection(address, port, ssl=context, server_hostname="")
+    try:
+        shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    finally:
+        writer.transport.abort()
+    names = x509.load_der_x509_certificate(shown).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if names else ""

@@ -1,0 +1,290 @@
+"""What the doctor says of containers, and of what compose would start."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from provider.config import load
+from provider.doctor.composed import check as check_compose
+from provider.doctor.composed import copies as composed
+from provider.doctor.composed import unique
+from provider.doctor.copies import Copy, Port, Surroundings, check
+from provider.doctor.findings import Code, Finding
+from provider.labels import Container
+from provider.model import Desired
+from tests.running import shop
+
+DOCKER_MODE = shop(blue=None, more="    healthCheck: {mode: docker}\n")
+HTTP_MODE = shop(blue=None, more="    healthCheck: {mode: http, path: /healthz}\n")
+
+
+def copy(colour: str = "blue", /, networks: tuple[str, ...] = ("front",), **fields: Any) -> Copy:
+    """Return a copy of shop in good order, but for what is given; labels are added to those of a good one."""
+    labels = {"bluegreen.service": "shop", "bluegreen.colour": colour, **fields.pop("labels", {})}
+    container = Container(
+        id="0123456789ab",
+        name=f"shop-{colour}",
+        image_id="sha256:1",
+        labels=labels,
+        running=True,
+        health=None,
+        network_mode="front",
+        addresses={name: f"172.18.0.{number}" for number, name in enumerate(networks, 2)},
+        exposed=(80,),
+        bindings=(),
+    )
+    good: dict[str, Any] = {"has_healthcheck": True, "restarts": True, "image": "shop:1.4.1"}
+    return Copy(f"container shop-{colour}", container, **{**good, **fields})
+
+
+def desired(text: str = HTTP_MODE) -> Desired:
+    return load(text, "production.yaml")
+
+
+def codes(*copies: Copy, **around: Any) -> list[Code]:
+    return [one.code for one in found(*copies, **around)]
+
+
+def found(*copies: Copy, **around: Any) -> list[Finding]:
+    wanted = around.pop("desired", None) or desired()
+    return list(check(copies, Surroundings(desired=wanted, environment="production", **around)))
+
+
+def test_two_copies_in_good_order_are_no_finding() -> None:
+    assert codes(copy("blue"), copy("green"), peers={"Traefik edge": frozenset({"front"})}) == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "code", "what", "mend"),
+    [
+        (
+            {"bluegreen.colour": "bleu"},
+            Code.CONTAINER_IGNORED,
+            "the daemon does not use it: bluegreen.colour=bleu",
+            "the colour must be blue or green",
+        ),
+        (
+            {"bluegreen.port": "http"},
+            Code.CONTAINER_IGNORED,
+            "the daemon does not use it: bluegreen.port=http",
+            "the port must be a number from 1 to 65535",
+        ),
+        (
+            {"bluegreen.network": "back"},
+            Code.CONTAINER_IGNORED,
+            "the daemon does not use it: bluegreen.network=back: it has no address there; its networks",
+            "front",
+        ),
+        (
+            {"bluegreen.versoin": "1"},
+            Code.LABEL_UNKNOWN,
+            "the label bluegreen.versoin means nothing here",
+            "write bluegreen.version",
+        ),
+        (
+            {"BlueGreen.Port": "80"},
+            Code.LABEL_UNKNOWN,
+            "the label BlueGreen.Port means nothing here",
+            "write bluegreen.port",
+        ),
+        (
+            {"bluegreen.service": "shopp"},
+            Code.SERVICE_NOT_IN_FILE,
+            "bluegreen.service=shopp, and the desired state has no such service; did you mean shop?",
+            "add the service to the file, or correct the label",
+        ),
+        (
+            {"bluegreen.environment": "prod"},
+            Code.OTHER_ENVIRONMENT,
+            "it is of the environment prod, this daemon's is production, so it does not count here",
+            "nothing, where that is meant; else write bluegreen.environment=production",
+        ),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)
+def test_a_label_that_is_wrong_is_named_with_the_way_out(
+    labels: dict[str, str], code: Code, what: str, mend: str
+) -> None:
+    assert found(copy("blue", labels=labels)) == [Finding(code, "container shop-blue", what, mend)]
+
+
+def test_the_environment_label_is_missed_only_where_the_file_requires_it() -> None:
+    required = desired(HTTP_MODE.replace("services:", "requireEnvironmentLabel: true\nservices:"))
+    assert codes(copy(), desired=required) == [Code.CONTAINER_IGNORED]
+    assert codes(copy(labels={"bluegreen.environment": "production"}), desired=required) == []
+
+
+def test_a_container_that_does_not_run_is_not_judged_by_its_address() -> None:
+    stopped = copy(networks=())
+    assert codes(stopped) == [Code.CONTAINER_IGNORED]
+    assert codes(replace(stopped, container=replace(stopped.container, running=False))) == []
+
+
+def test_several_networks_are_ambiguous_until_a_label_chooses() -> None:
+    assert codes(copy(networks=("back", "front"))) == [Code.NETWORK_AMBIGUOUS]
+    assert codes(copy(networks=("back", "front"), labels={"bluegreen.network": "front"})) == []
+
+
+def test_a_network_that_traefik_is_not_on_is_found_and_one_that_both_share_is_proposed() -> None:
+    peers = {"Traefik edge": frozenset({"front"})}
+    (one,) = found(copy(networks=("back",)), peers=peers)
+    assert (one.code, one.mend) == (
+        Code.NETWORK_NOT_SHARED,
+        "docker network connect back edge, and say so where it is started",
+    )
+    both = copy(networks=("back", "front"), labels={"bluegreen.network": "back"})
+    (one,) = found(both, peers=peers)
+    assert one.mend == "choose one that both are on: add the label bluegreen.network=front"
+    assert codes(both, peers={"Traefik edge": frozenset({"host"})}) == [], "the host reaches every bridge"
+
+
+def test_no_health_check_at_all_is_a_warning_and_one_that_never_passes_is_critical() -> None:
+    bare = copy(has_healthcheck=False)
+    assert codes(bare) == [], "the file has one"
+    assert codes(bare, desired=desired(shop(blue=None))) == [Code.NO_HEALTH_CHECK]
+    assert codes(bare, desired=desired(DOCKER_MODE)) == [Code.DOCKER_HEALTH_MISSING]
+    assert codes(copy(has_healthcheck=None), desired=desired(DOCKER_MODE)) == [], "only the image knows"
+
+
+def test_labels_for_traefik_count_unless_it_has_no_docker_provider_or_they_switch_it_off() -> None:
+    routed = copy(labels={"traefik.http.routers.shop.rule": "Host(`shop.example.com`)"})
+    assert codes(routed) == [Code.TRAEFIK_LABELS]
+    assert codes(routed, has_docker_provider=False) == []
+    assert codes(copy(labels={**routed.container.labels, "traefik.enable": "false"})) == []
+    assert codes(copy(labels={"traefik.docker.network": "front"})) == [], "that routes nothing"
+
+
+@pytest.mark.parametrize(
+    ("image", "moves"),
+    [
+        ("shop", True),
+        ("shop:latest", True),
+        ("registry.example.com:5000/shop", True),
+        ("registry.example.com:5000/shop:1.4", False),
+        ("shop@sha256:0123", False),
+        (None, False),
+    ],
+)
+def test_an_image_without_a_version_moves(image: str | None, moves: bool) -> None:
+    assert codes(copy(image=image)) == [Code.IMAGE_MOVES] * moves
+
+
+def test_a_container_that_nothing_starts_again_is_a_warning() -> None:
+    assert codes(copy(restarts=False)) == [Code.RESTART_POLICY]
+
+
+def test_what_both_colours_want_collides_once_however_many_replicas_there_are() -> None:
+    ports = (Port("127.0.0.1", 8080),)
+    blue = copy("blue", published=ports, writable=frozenset({"/srv/data"}), fixed_name="shop")
+    green = copy("green", published=(Port("", 8080),), writable=frozenset({"/srv/data"}), fixed_name="shop")
+    collisions = [Code.CONTAINER_NAME_FIXED, Code.PORT_COLLIDES, Code.VOLUME_SHARED]
+    assert codes(blue, blue, green, green) == collisions
+    assert set(codes(blue, blue)) == {Code.CONTAINER_NAME_FIXED}, "replicas of one colour share what they like"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [Port("127.0.0.1", 8081), Port("10.0.0.1", 8080), Port("127.0.0.1", 8080, "udp")],
+    ids=str,
+)
+def test_ports_collide_only_where_both_want_the_same_number_address_and_protocol(other: Port) -> None:
+    assert codes(copy("blue", published=(Port("127.0.0.1", 8080),)), copy("green", published=(other,))) == []
+
+
+def test_a_name_that_was_chosen_must_have_the_colour_in_it() -> None:
+    assert codes(copy(fixed_name="shop")) == [Code.CONTAINER_NAME_FIXED]
+    assert codes(copy(fixed_name="shop-blue")) == []
+
+
+# --- compose ---------------------------------------------------------------------------------------------------------
+
+
+def service(colour: str, **fields: object) -> dict[str, object]:
+    labels = {"bluegreen.service": "shop", "bluegreen.colour": colour}
+    return {"image": "shop:1.4.1", "restart": "always", "labels": labels, **fields}
+
+
+def from_compose(make: Any) -> list[Code]:
+    made = {colour: composed(make(colour), f"shop-{colour}") for colour in ("blue", "green")}
+    around = Surroundings(desired=desired(), environment="production")
+    findings = (*check_compose(made, "compose.yaml"), *check(unique(made), around))
+    return [one.code for one in findings]
+
+
+def test_a_compose_file_in_good_order_is_no_finding_in_either_notation() -> None:
+    """Compose 2 writes objects, 1.29 short texts and lists."""
+    new = {
+        "ports": [{"target": 80, "published": "0", "protocol": "tcp"}, {"target": 81}],
+        "volumes": [
+            {"type": "volume", "source": "data", "target": "/data"},
+            {"type": "bind", "source": "/srv", "target": "/srv", "read_only": True},
+            {"type": "bind", "source": "/var/run/docker.sock", "target": "/docker.sock"},
+            {"type": "tmpfs", "target": "/tmp"},
+        ],
+        "networks": {"default": None},
+    }
+    old = {
+        "labels": ["bluegreen.service=shop", "bluegreen.colour=blue"],
+        "ports": ["80", "127.0.0.1::81/tcp"],
+        "volumes": ["data:/data:rw", "/srv:/srv:ro", "/anonymous"],
+    }
+
+    def made(more: Mapping[str, object]) -> Any:
+        def make(colour: str) -> dict[str, object]:
+            body = service(colour, **more)
+            if isinstance(body["labels"], list):
+                body["labels"] = ["bluegreen.service=shop", f"bluegreen.colour={colour}"]
+            return {"services": {"web": body, "cache": {"image": "cache"}}, "volumes": {"data": {}}}
+
+        return make
+
+    assert from_compose(made(new)) == []
+    assert from_compose(made(old)) == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"container_name": "shop"},
+        {"ports": ["8080:80"]},
+        {"ports": [{"target": 80, "published": "8080-8081", "host_ip": "0.0.0.0"}]},
+        {"volumes": ["/srv/data:/data"]},
+        {"volumes": ["shared:/data"]},
+        {"volumes": [{"type": "volume", "source": "shared", "target": "/data"}]},
+        {"restart": "no"},
+        {"image": "shop"},
+        {"labels": {"bluegreen.service": "shop", "bluegreen.color": "blue"}},
+        {"labels": {"bluegreen.sevice": "shop"}},
+    ],
+    ids=str,
+)
+def test_what_will_collide_is_found_before_anything_is_started(fields: dict[str, object]) -> None:
+    def make(colour: str) -> dict[str, object]:
+        return {"services": {"web": service(colour, **fields)}, "volumes": {"shared": {"external": True}}}
+
+    expected = {
+        "container_name": [Code.CONTAINER_NAME_FIXED],
+        "ports": [Code.PORT_COLLIDES],
+        "volumes": [Code.VOLUME_SHARED],
+        "restart": [Code.RESTART_POLICY] * 2,
+        "image": [Code.IMAGE_MOVES] * 2,
+    }
+    (key,) = fields
+    if key != "labels":
+        assert set(from_compose(make)) == set(expected[key])
+    elif "bluegreen.color" in str(fields):
+        assert from_compose(make) == [Code.COMPOSE_COLOUR_FIXED]
+    else:
+        assert from_compose(make) == [Code.COMPOSE_WITHOUT_SERVICE, Code.LABEL_UNKNOWN]
+
+
+def test_a_file_with_both_colours_as_services_is_one_project_whose_volumes_are_shared() -> None:
+    both: dict[str, Any] = {
+        "services": {"shop-blue": service("blue", volumes=["data:/data"]), "shop-green": service("green")},
+        "volumes": {"data": {}},
+    }
+    assert from_compose(lambda _: both) == []
+    both["services"]["shop-green"]["volumes"] = ["data:/data"]
+    assert from_compose(lambda _: both) == [Code.VOLUME_SHARED]
