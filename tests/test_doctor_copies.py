@@ -244,6 +244,12 @@ def test_a_compose_file_in_good_order_is_no_finding_in_either_notation() -> None
     assert from_compose(made(old)) == []
 
 
+@pytest.mark.parametrize("mode", ["host", "bridge", "service:db", "container:db"])
+def test_a_copy_on_a_network_that_is_not_its_own_is_no_finding(mode: str) -> None:
+    assert from_compose(lambda colour: {"services": {"web": service(colour, network_mode=mode)}}) == []
+    assert Code.CONTAINER_IGNORED in from_compose(lambda c: {"services": {"web": service(c, network_mode="none")}})
+
+
 @pytest.mark.parametrize(
     "fields",
     [

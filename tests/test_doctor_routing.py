@@ -151,7 +151,18 @@ def test_the_router_of_the_file_that_the_daemon_writes_is_meant_to_be_there() ->
 
 
 @pytest.mark.parametrize(
-    ("days", "expected"), [(-1, [Code.CERTIFICATE_EXPIRED]), (13, [Code.CERTIFICATE_EXPIRES]), (15, [])]
+    ("whole_days", "left_days", "expected"),
+    [
+        (90, -1, [Code.CERTIFICATE_EXPIRED]),
+        (90, 13, [Code.CERTIFICATE_EXPIRES]),
+        (90, 15, []),
+        (6, 2, []),  # one of those that live for days, which are renewed with a third left
+        (6, 1, [Code.CERTIFICATE_EXPIRES]),
+    ],
 )
-def test_a_certificate_is_told_when_it_is_over_or_soon_will_be(days: int, expected: list[Code]) -> None:
-    assert codes(certificates=(Certificate("shop.example.com", NOW + timedelta(days=days)),)) == expected
+def test_a_certificate_is_told_when_it_is_over_or_soon_will_be(
+    whole_days: int, left_days: int, expected: list[Code]
+) -> None:
+    until = NOW + timedelta(days=left_days)
+    shown = Certificate("shop.example.com", until - timedelta(days=whole_days), until)
+    assert codes(certificates=(shown,)) == expected

@@ -113,6 +113,9 @@ def doctor(
     unknown = sorted(set(ignore) - set(Code))
     if unknown:
         raise click.BadParameter(f"{unknown[0]!r} is no finding; docs/doctor.md has them all", param_hint="--ignore")
+    for url in traefiks:
+        if url != NONE and not url.startswith(("http://", "https://")):
+            raise click.BadParameter(f"{url!r} is no URL: write http://HOST:PORT, or none", param_hint="--traefik")
     options = Options(
         admin=None if daemon.admin == NONE else daemon.connect(),
         desired_state=desired_state,

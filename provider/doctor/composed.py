@@ -5,7 +5,7 @@ from typing import cast
 
 from provider.doctor.copies import COLOURS, Copy, Port
 from provider.doctor.findings import Code, Finding
-from provider.labels import COLOR, COLOUR, SERVICE, Container
+from provider.labels import COLOR, COLOUR, HOST_MODE, SERVICE, Container
 
 Config = Mapping[str, object]
 
@@ -55,8 +55,6 @@ def unique(by_colour: Mapping[str, tuple[Copy, ...]]) -> tuple[Copy, ...]:
 def _copy(config: Config, project: str, name: str, service: Config, labels: Mapping[str, str]) -> Copy:
     container_name = service.get("container_name")
     mode = str(service.get("network_mode") or "")
-    networks = service.get("networks")
-    names = list(networks) if isinstance(networks, dict | list) else ["default"]
     colour = labels.get(COLOUR) or labels.get(COLOR, "")
     return Copy(
         where=f"compose service {name}{f' ({colour})' if colour else ''}",
@@ -67,8 +65,8 @@ def _copy(config: Config, project: str, name: str, service: Config, labels: Mapp
             labels=labels,
             running=True,
             health=None,
-            network_mode=mode,
-            addresses={} if mode else {_name(config, "networks", project, one): ADDRESS for one in names},
+            network_mode=HOST_MODE if mode == HOST_MODE else "",
+            addresses=_networks(config, project, service, mode),
             exposed=(EXPOSED,),
             bindings=(),
         ),
@@ -103,6 +101,15 @@ def _name(config: Config, section: str, project: str, key: str) -> str:
     if isinstance(external, dict):
         return str(external.get("name") or key)
     return key if external else f"{project}_{key}"
+
+
+def _networks(config: Config, project: str, service: Config, mode: str) -> dict[str, str]:
+    """Return the networks by name, each with some address; `bridge`, or whoever's network it shares, is one as well."""
+    if mode:
+        return {} if mode in {HOST_MODE, "none"} else {mode: ADDRESS}
+    written = service.get("networks")
+    names = list(written) if isinstance(written, dict | list) and written else ["default"]
+    return {_name(config, "networks", project, name): ADDRESS for name in names}
 
 
 def _ports(written: object) -> Iterator[Port]:

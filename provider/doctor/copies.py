@@ -212,12 +212,15 @@ def _traefik_labels(copy: Copy, around: Surroundings) -> Iterator[Finding]:
 def _keeping(copy: Copy) -> Iterator[Finding]:
     if copy.restarts is False:
         what = "nothing starts it again after a crash or a restart of the machine"
-        mend = "docker update --restart unless-stopped CONTAINER, and say so where it is started"
+        mend = "docker update --restart unless-stopped CONTAINER, and restart: unless-stopped in a compose file"
         yield Finding(Code.RESTART_POLICY, copy.where, what, mend)
-    tag = (copy.image or "").rpartition("/")[2].partition("@")
-    if copy.image and not tag[1] and tag[0].partition(":")[2] in {"", "latest"}:
+    name, at, _ = (copy.image or "").rpartition("/")[2].partition("@")
+    if copy.image and not at and name.partition(":")[2] in {"", "latest"}:
         what = f"its image {copy.image} is a name that moves: the way back cannot be started again once it has moved"
-        yield Finding(Code.IMAGE_MOVES, copy.where, what, "name a version that stays, such as shop:1.4.2")
+        mend = "name a version that stays, such as shop:1.4.2"
+        if name.endswith(":"):
+            mend = "give what the compose file takes from the environment: -e TAG=1.4.2"
+        yield Finding(Code.IMAGE_MOVES, copy.where, what, mend)
 
 
 def _names_without_colour(copies: list[Copy]) -> Iterator[Finding]:

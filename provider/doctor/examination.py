@@ -22,6 +22,7 @@ from provider.watch import DesiredStateFile
 
 NONE = "none"
 PROBLEMS_SHOWN = 3
+NAMED_MOST = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,10 @@ class _Examination:
         self.findings += findings
         self.unseen += unseen
         if self.daemon is not None:
-            count = len(self.daemon.services["services"]) if isinstance(self.daemon.services["services"], list) else 0
-            self.looked.append(f"daemon {self.daemon.admin} ({self.daemon.services['environment']}, {count} services)")
+            told = self.daemon.services
+            services = [str(one["service"]) for one in standing.rows(told, "services")]
+            names = f"{len(services)} services" if len(services) > NAMED_MOST else ", ".join(services) or "no services"
+            self.looked.append(f"daemon {self.daemon.admin} ({told['environment']}: {names})")
 
     def _files(self) -> None:
         """Find the files: those of the options, and of the daemon's those that are the same ones here."""
@@ -98,8 +101,9 @@ class _Examination:
         uid = self.daemon.number("uid") if self.daemon is not None else None
         self.findings += files.check(seen, None if uid is None else int(uid))
         self.looked += [f"{one.role} {one.path}" for one in seen if one.mode is not None]
-        if (cert := self.paths.get("tls-cert")) is not None and (until := look_files.valid_until(cert)) is not None:
-            self.findings += routing.expiring([(f"tls-cert {cert}", until)], look_files.now())
+        cert = self.paths.get("tls-cert")
+        if cert is not None and (shown := look_files.certificate(cert)) is not None:
+            self.findings += routing.expiring(f"tls-cert {cert}", shown, look_files.now())
 
     def _desired(self) -> None:
         path = self.paths.get("desired-state")
@@ -173,12 +177,12 @@ class _Examination:
         return (str(docker["url"]) if is_here and docker["url"] else None), None
 
     def _containers_of_daemon(self) -> frozenset[str]:
-        services = self.daemon.services["services"] if self.daemon is not None else []
+        told = standing.rows(self.daemon.services, "services") if self.daemon is not None else ()
         servers = [
             server
-            for service in (services if isinstance(services, list) else [])
-            for colour in service["colours"].values()
-            for server in colour["servers"]
+            for service in told
+            for colour in standing.colours(service)
+            for server in standing.rows(colour, "servers")
         ]
         return frozenset(str(server["container"]) for server in servers if server["container"])
 

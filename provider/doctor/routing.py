@@ -1,7 +1,7 @@
 """Checks what a Traefik shows of itself: its settings, entry points, certificates and routers."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -16,7 +16,8 @@ GENERATED = "TRAEFIK DEFAULT CERT"
 OLDEST = (3, 0)
 POLL_SLOW_S, POLL_QUICK_S = 10.0, 2.0
 THROTTLE_LONG_S, THROTTLE_SHORT_S = 5.0, 0.5
-RENEW_BEFORE = timedelta(days=14)
+RENEWED_BEFORE, RENEWED_LEFT = timedelta(days=14), 5
+"""By then, or with a fifth of its time left where that is later, whatever renews a certificate should have done so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,10 @@ class Router:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate by what people know it by, and until when it is valid."""
+    """A certificate by what people know it by, and from when until when it is valid."""
 
     name: str
+    since: datetime
     until: datetime
 
 
@@ -100,19 +102,20 @@ def check(traefik: Traefik, expected: Expected, now: datetime) -> Iterator[Findi
     yield from _default_certificate(traefik, where, expected.desired)
     yield from _broken(traefik)
     yield from _doubled(traefik, expected)
-    yield from expiring(((f"{where}, certificate {one.name}", one.until) for one in traefik.certificates), now)
+    for certificate in traefik.certificates:
+        yield from expiring(f"{where}, certificate {certificate.name}", certificate, now)
 
 
-def expiring(certificates: Iterable[tuple[str, datetime]], now: datetime) -> Iterator[Finding]:
-    """Yield which certificates are over, or soon will be."""
-    for where, until in certificates:
-        day = f"{until:%Y-%m-%d %H:%M} UTC"
-        if until <= now:
-            mend = "renew it; clients that check certificates are turned away meanwhile"
-            yield Finding(Code.CERTIFICATE_EXPIRED, where, f"it was valid until {day}", mend)
-        elif until - now < RENEW_BEFORE:
-            what = f"it is valid until {day}, {(until - now).days} days from now"
-            yield Finding(Code.CERTIFICATE_EXPIRES, where, what, "renew it, and see why that did not happen by itself")
+def expiring(where: str, certificate: Certificate, now: datetime) -> Iterator[Finding]:
+    """Yield whether a certificate is over, or soon will be."""
+    left, whole = certificate.until - now, certificate.until - certificate.since
+    day = f"{certificate.until:%Y-%m-%d %H:%M} UTC"
+    if left <= timedelta():
+        mend = "renew it; clients that check certificates are turned away meanwhile"
+        yield Finding(Code.CERTIFICATE_EXPIRED, where, f"it was valid until {day}", mend)
+    elif left < min(RENEWED_BEFORE, whole / RENEWED_LEFT):
+        what = f"it is valid until {day}, and that is soon"
+        yield Finding(Code.CERTIFICATE_EXPIRES, where, what, "renew it, and see why that did not happen by itself")
 
 
 def _version(traefik: Traefik, where: str) -> Iterator[Finding]:

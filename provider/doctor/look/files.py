@@ -8,6 +8,7 @@ from pathlib import Path
 from cryptography import x509
 
 from provider.doctor.files import STATE, File
+from provider.doctor.routing import Certificate
 from provider.store.directory import MOUNTS, NETWORK, file_system
 
 
@@ -27,13 +28,13 @@ def look(role: str, path: Path) -> File:
     return File(role, str(path), mode, found.st_uid, None, kind, is_network, free_bytes)
 
 
-def valid_until(path: Path) -> datetime | None:
-    """Return until when the first certificate in a file is valid, None where there is none to be read."""
+def certificate(path: Path) -> Certificate | None:
+    """Return the first certificate in a file, None where there is none to be read."""
     try:
-        certificates = x509.load_pem_x509_certificates(path.read_bytes())
+        found = x509.load_pem_x509_certificates(path.read_bytes())[0]
     except (OSError, ValueError):
         return None
-    return min((one.not_valid_after_utc for one in certificates[:1]), default=None)
+    return Certificate(found.subject.rfc4514_string(), found.not_valid_before_utc, found.not_valid_after_utc)
 
 
 def _mode(path: Path) -> int | None:

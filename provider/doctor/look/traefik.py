@@ -75,6 +75,7 @@ class _EntryPoint(_Answer):
 class _Certificate(_Answer):
     common_name: str = Field("", alias="commonName")
     sans: list[str] = []
+    since: datetime = Field(alias="notBefore")
     until: datetime = Field(alias="notAfter")
 
 
@@ -154,7 +155,8 @@ def _router(name: str, body: _Object) -> Router:
 
 
 def _certificate(found: _Certificate) -> Certificate:
-    return Certificate(found.common_name or next(iter(found.sans), "without a name"), found.until.astimezone(UTC))
+    name = found.common_name or next(iter(found.sans), "without a name")
+    return Certificate(name, found.since.astimezone(UTC), found.until.astimezone(UTC))
 
 
 def _static(body: bytes) -> Static:

@@ -1,0 +1,286 @@
+"""The doctor as an operator calls it: a real daemon, Traefik, Docker Engine and compose, in good order and in bad."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from bench.engine import IMAGE, Engine
+from provider import certificate
+from provider.compose import find_command
+from provider.errors import BluegreenError
+from tests.components import missing
+from tests.integration.daemon import StartDaemon
+from tests.integration.test_release import HOST, fixed
+from tests.integration.traefik import DocumentServer, StartBackend, StartTraefik
+from tests.waiting import eventually
+
+SHOP = 'environment: production\nservices:\n  shop: {router: {rule: "Host(`shop.example.com`)"}}\n'
+NOBODY = ("--admin", "none", "--traefik", "none", "--docker", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What the doctor said, as programs read it."""
+
+    code: int
+    told: Mapping[str, Any]
+
+    @property
+    def codes(self) -> list[str]:
+        """Every finding that is worse than an info, the gravest first."""
+        return [one["code"] for one in self.told["findings"] if one["severity"] != "info"]
+
+    def of(self, code: str) -> list[Mapping[str, Any]]:
+        return [one for one in self.told["findings"] if one["code"] == code]
+
+    @property
+    def unseen(self) -> dict[str, str]:
+        return {one["what"]: one["because"] for one in self.told["not_looked_at"]}
+
+
+async def doctor(*arguments: object) -> Sheet:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "provider", "doctor", "--json", *map(str, arguments)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(120):
+        out, err = await process.communicate()
+    assert out, err.decode()
+    assert process.returncode is not None
+    return Sheet(process.returncode, orjson.loads(out))
+
+
+async def test_a_set_up_in_good_order_has_no_finding_worse_than_an_info(
+    start_daemon: StartDaemon, start_traefik: StartTraefik, start_backend: StartBackend
+) -> None:
+    backend = await start_backend("one")
+    daemon = await start_daemon(fixed(backend, None))
+    daemon.state.chmod(0o700)
+    traefik = await start_traefik(daemon.endpoint, poll_interval_s=0.5, entry_point_http={"tls": {}})
+    text = fixed(backend, None, api=traefik.api)
+    daemon.write(text.replace("traefik: {", "traefik: {defaultCertificate: generated, "))
+    await daemon.until("shop", confirmed=True, phase="steady")
+
+    async def look() -> Sheet:
+        found = await doctor("--admin", daemon.admin_url)
+        assert (found.code, found.told["findings"]) == (0, []), found.told
+        return found
+
+    sheet = await eventually(look)
+    assert sheet.unseen == {"Docker": "the daemon was started with --docker none"}
+    assert [one.partition(" ")[0] for one in sheet.told["looked_at"]] == [
+        "daemon",
+        "desired-state",
+        "state-dir",
+        "Traefik",
+    ]
+
+
+async def test_what_a_real_traefik_tells_of_itself_is_judged(
+    start_daemon: StartDaemon, start_traefik: StartTraefik, start_backend: StartBackend, tmp_path: Path
+) -> None:
+    """Its settings, another provider's router that wins, an entry point that is not there, two default certificates."""
+    files = tmp_path / "dynamic"
+    files.mkdir()
+    nearly_over = certificate.make(datetime.now(UTC) - timedelta(hours=9), timedelta(hours=10))
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    cert.write_text(nearly_over.cert_pem)
+    key.write_text(nearly_over.key_pem)
+    rival = {
+        "http": {
+            "routers": {"shop": {"rule": f"Host(`{HOST}`)", "service": "old", "priority": 1000}},
+            "services": {"old": {"loadBalancer": {"servers": [{"url": "http://127.0.0.1:9"}]}}},
+        },
+        "tls": {
+            "certificates": [{"certFile": str(cert), "keyFile": str(key)}],
+            "stores": {"default": {"defaultCertificate": {"certFile": str(cert), "keyFile": str(key)}}},
+        },
+    }
+    (files / "rival.yaml").write_text(json.dumps(rival))
+    backend = await start_backend("one")
+    text = fixed(backend, None)
+    daemon = await start_daemon(f"traefik: {{defaultCertificate: generated}}\n{text}", "--poll-hold", "2s")
+    traefik = await start_traefik(
+        daemon.endpoint,
+        files=files,
+        poll_interval_s=30,
+        poll_timeout_s=1,
+        throttle_s=6,
+        entry_point_http={"tls": {}},
+    )
+    other = text.replace("entryPoints: [web]", "entryPoints: [web, nowhere]")
+    daemon.write(f"traefik: {{defaultCertificate: generated}}\n{other}")
+
+    async def look() -> Sheet:
+        found = await doctor("--admin", daemon.admin_url, "--traefik", traefik.api)
+        assert found.of("router-shadowed"), found.told
+        return found
+
+    sheet = await eventually(look)
+    assert sheet.code == 3
+    assert {
+        *("router-shadowed", "entry-point-missing", "poll-timeout-short"),
+        *("default-certificate-conflict", "certificate-expires", "poll-slow", "throttle-long"),
+    } <= set(sheet.codes)
+    assert "router shop@file" in sheet.of("router-shadowed")[0]["where"]
+    assert "its priority 1000 is above" in sheet.of("router-shadowed")[0]["what"]
+    assert "certificate bluegreen default certificate" in sheet.of("certificate-expires")[0]["where"]
+
+
+async def test_a_traefik_without_our_document_and_one_that_does_not_answer_are_told_apart(
+    start_traefik: StartTraefik, documents: DocumentServer, tmp_path: Path
+) -> None:
+    """P2: what did not answer was not looked at, and that is no pass."""
+    traefik = await start_traefik(documents.url)
+    nobody = f"unix:{tmp_path / 'none'}"
+    sheet = await doctor(
+        "--admin", nobody, "--docker", "none", "--traefik", traefik.api, "--traefik", "http://127.0.0.1:1"
+    )
+    assert (sheet.code, sheet.codes) == (6, ["no-daemon", "no-document-applied", "traefik-unreachable"])
+    assert "default certificate" in " ".join(sheet.unseen)
+    assert "the desired state" in sheet.unseen
+
+
+async def test_the_files_of_a_daemon_are_looked_at_where_it_says_they_are(
+    start_daemon: StartDaemon, start_backend: StartBackend, tmp_path: Path
+) -> None:
+    tokens = tmp_path / "tokens"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "provider", "token", "ann", "--scope", "read"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    line, shown = await process.communicate()
+    tokens.write_bytes(line)
+    tokens.chmod(0o644)
+    daemon = await start_daemon(fixed(await start_backend("one"), None), "--tokens-file", str(tokens))
+    daemon.file.chmod(0o666)
+    daemon.state.chmod(0o755)
+    refused = await doctor("--admin", daemon.admin_url, "--docker", "none")
+    assert (refused.code, refused.codes) == (3, ["daemon-refuses"])
+    token = shown.decode().splitlines()[1].strip()
+    sheet = await doctor("--admin", daemon.admin_url, "--token", token)
+    places = [
+        (one["code"], one["where"])
+        for one in sheet.told["findings"]
+        if one["code"] in {"secret-readable", "file-writable"}
+    ]
+    assert places == [
+        ("secret-readable", f"state-dir {daemon.state}"),
+        ("secret-readable", f"tokens-file {tokens}"),
+        ("file-writable", f"desired-state {daemon.file}"),
+    ]
+    daemon.file.unlink()
+    assert (await doctor("--admin", daemon.admin_url, "--token", token)).of("file-missing")
+    ignored = await doctor(*NOBODY, "--state-dir", daemon.state, "--ignore", "secret-readable")
+    assert (ignored.code, ignored.told["summary"]["ignored"]) == (0, 1)
+
+
+# --- Docker ----------------------------------------------------------------------------------------------------------
+
+
+def make(
+    engine: Engine, name: str, labels: Mapping[str, str], *, start: bool = True, image: str = IMAGE, **host: Any
+) -> None:
+    ports = list(host.get("port_bindings", ())) or None
+    config = engine.api.create_host_config(**host)
+    id_ = engine.api.create_container(image, name=name, labels=dict(labels), ports=ports, host_config=config)["Id"]
+    engine._containers.append(id_)
+    if start:
+        engine.api.start(id_)
+
+
+async def test_containers_that_do_not_go_together_are_found_on_a_real_engine(engine: Engine, tmp_path: Path) -> None:
+    file, data = tmp_path / "production.yaml", tmp_path / "data"
+    file.write_text(SHOP)
+    front, back = engine.network("doctor-front"), engine.network("doctor-back")
+    engine.api.tag(IMAGE, "traefik", "doctor")
+    engine._images.append("traefik:doctor")
+    make(engine, "doctor-edge", {}, image="traefik:doctor", network_mode=front)
+
+    def shop(colour: str, **more: str) -> dict[str, str]:
+        return {"bluegreen.service": "shop", "bluegreen.colour": colour, **more}
+
+    both: dict[str, Any] = {"binds": [f"{data}:/data"], "port_bindings": {80: ("127.0.0.1", 18999)}}
+    make(engine, "doctor-blue", shop("blue"), network_mode=back, **both)
+    make(engine, "doctor-green", shop("green", **{"bluegreen.prot": "80"}), network_mode=front, start=False, **both)
+    make(engine, "doctor-teal", shop("teal"), network_mode=front, restart_policy={"Name": "always"})
+    sheet = await doctor("--admin", "none", "--traefik", "none", "--docker", engine.url, "--desired-state", file)
+    assert sheet.code == 3
+    assert set(sheet.codes) == {
+        *("network-not-shared", "port-collides", "volume-shared", "container-ignored", "label-unknown"),
+        *("no-health-check", "restart-policy"),
+    }
+    (far,) = sheet.of("network-not-shared")
+    assert (far["where"], far["what"]) == (
+        "container doctor-blue",
+        "its address is on the network doctor-back, where Traefik doctor-edge is not (it is on doctor-front)",
+    )
+    assert sheet.of("container-ignored")[0]["where"] == "container doctor-teal"
+    assert sheet.of("volume-shared")[0]["what"].startswith(f"both colours may write to {data}: ")
+    assert sheet.of("label-unknown")[0]["mend"] == "write bluegreen.port"
+    assert {one["where"] for one in sheet.of("restart-policy")} == {"container doctor-blue", "container doctor-green"}
+
+
+async def test_containers_in_good_order_are_no_finding_and_an_engine_that_is_away_is_one(
+    engine: Engine, tmp_path: Path
+) -> None:
+    file = tmp_path / "production.yaml"
+    file.write_text(SHOP)
+    policy: Any = {"Name": "unless-stopped"}
+    for colour in ("blue", "green"):
+        id_ = engine.run(f"doctor-{colour}", "shop", colour, healthcheck=True)
+        engine.api.update_container(id_, restart_policy=policy)
+    alone = ("--admin", "none", "--traefik", "none", "--desired-state", file)
+    sheet = await doctor(*alone, "--docker", engine.url)
+    assert (sheet.code, sheet.codes) == (0, [])
+    assert [one["code"] for one in sheet.told["findings"]] == ["image-moves", "image-moves"]
+    away = await doctor(*alone, "--docker", f"unix://{tmp_path}/none.sock")
+    assert (away.code, away.codes) == (3, ["docker-unreachable"])
+
+
+# --- compose ---------------------------------------------------------------------------------------------------------
+
+COMPOSE = """\
+version: "2.4"
+services:
+  web:
+    image: shop:${TAG}
+    restart: unless-stopped
+    labels:
+      bluegreen.service: shop
+      bluegreen.colour: COLOUR
+    volumes: [data:/data, ./conf:/conf:ro]
+volumes:
+  data: {}
+"""
+
+
+async def test_a_real_compose_tells_what_it_would_start_in_each_colour(tmp_path: Path) -> None:
+    try:
+        find_command()
+    except BluegreenError as error:
+        missing("docker", str(error))
+    file = tmp_path / "compose.yaml"
+
+    async def look(text: str, *more: str) -> Sheet:
+        file.write_text(text)
+        return await doctor(*NOBODY, "-f", file, *more)
+
+    good = COMPOSE.replace("COLOUR", "${BLUEGREEN_COLOUR}")
+    sheet = await look(good, "-e", "TAG=1")
+    assert (sheet.code, sheet.told["findings"]) == (0, [])
+    assert f"HEALTHCHECK of the images in compose file {file}" in sheet.unseen
+    alike = good.replace("  web:\n", "  web:\n    container_name: shop\n    ports: ['8080:80']\n")
+    alike = alike.replace("data: {}", "data: {external: true}")
+    assert (await look(alike, "-e", "TAG=1")).codes == ["container-name-fixed", "port-collides", "volume-shared"]
+    assert (await look(COMPOSE.replace("COLOUR", "blue"), "-e", "TAG=1")).codes == ["compose-colour-fixed"]
+    assert (await look("services: {web: {imagee: shop}}")).codes == ["compose-refused"]

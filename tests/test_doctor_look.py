@@ -1,0 +1,71 @@
+"""What the edges of the doctor make of answers that are not what they should be."""
+
+import io
+import tarfile
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from provider.doctor.look import files, traefik
+from provider.doctor.routing import Static
+from tests.certificates import Authority
+
+
+def dump(name: str, content: bytes) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as archive:
+        entry = tarfile.TarInfo(name)
+        entry.size = len(content)
+        archive.addfile(entry, io.BytesIO(content))
+    return file.getvalue()
+
+
+def test_settings_are_read_from_the_dump_and_those_that_are_not_there_are_not_made_up() -> None:
+    http = '{"pollInterval": "100ms", "pollTimeout": "5s"}'
+    written = f'{{"providers": {{"providersThrottleDuration": "1m0.5s", "http": {http}}}}}'.encode()
+    assert traefik._static(dump("static-config.json", written)) == Static(frozenset(), 60.5, 0.1, 5.0)
+    assert traefik._static(dump("static-config.json", b"{}")) == Static()
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"no archive", dump("other.json", b"{}"), dump("static-config.json", b"no JSON")], ids=len
+)
+def test_a_dump_that_is_none_is_a_value_error(body: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        traefik._static(body)
+
+
+@pytest.mark.parametrize(
+    ("address", "port"),
+    [(":443", 443), ("10.0.0.1:8443/tcp", 8443), ("[::1]:443", 443), (":443/udp", None), ("", None)],
+)
+def test_the_port_of_an_entry_point_is_that_of_tcp(address: str, port: int | None) -> None:
+    assert traefik._port(address) == port
+
+
+async def test_an_url_whose_name_is_not_resolved_is_a_finding() -> None:
+    seen = await traefik.look("http://traefik.invalid:8080")
+    assert seen.traefiks == ()
+    assert "its name is not resolved here" in seen.findings[0].what
+
+
+def test_a_file_is_looked_at_and_what_is_not_there_has_no_mode(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.touch(mode=0o640)
+    tmp_path.chmod(0o750)
+    seen = files.look("tokens-file", file)
+    assert (seen.mode, seen.directory_mode) == (0o640, 0o750)
+    assert files.look("tokens-file", tmp_path / "none").mode is None
+    state = files.look("state-dir", tmp_path)
+    assert state.file_system
+    assert state.free_bytes
+
+
+def test_the_first_certificate_of_a_file_counts_and_none_is_none(tmp_path: Path) -> None:
+    cert, key = Authority(tmp_path).issue("ann", days=3)
+    found = files.certificate(cert)
+    assert found is not None
+    assert (found.name, found.until - found.since) == ("CN=ann", timedelta(days=3))
+    assert files.certificate(key) is None
+    assert files.certificate(tmp_path / "none") is None
