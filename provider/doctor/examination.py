@@ -75,7 +75,7 @@ class _Examination:
         self.unseen += unseen
         if self.daemon is not None:
             told = self.daemon.services
-            services = [str(one["service"]) for one in standing.rows(told, "services")]
+            services = [str(one["service"]) for one in standing.objects(told, "services")]
             names = f"{len(services)} services" if len(services) > NAMED_MOST else ", ".join(services) or "no services"
             self.looked.append(f"daemon {self.daemon.admin} ({told['environment']}: {names})")
 
@@ -177,12 +177,12 @@ class _Examination:
         return (str(docker["url"]) if is_here and docker["url"] else None), None
 
     def _containers_of_daemon(self) -> frozenset[str]:
-        told = standing.rows(self.daemon.services, "services") if self.daemon is not None else ()
+        told = standing.objects(self.daemon.services, "services") if self.daemon is not None else ()
         servers = [
             server
             for service in told
             for colour in standing.colours(service)
-            for server in standing.rows(colour, "servers")
+            for server in standing.objects(colour, "servers")
         ]
         return frozenset(str(server["container"]) for server in servers if server["container"])
 

@@ -83,10 +83,10 @@ def check(daemon: Daemon, *, docker_runs_traefik: str | None = None) -> Iterator
 def _conditions(daemon: Daemon) -> Iterator[Finding]:
     """Name what the daemon complains of itself, a line each; its own words are in the status."""
     told: dict[tuple[str, str], tuple[str, list[str]]] = {}
-    for condition in rows(daemon.services, "conditions"):
+    for condition in objects(daemon.services, "conditions"):
         told[str(condition["code"]), str(condition["message"])] = str(condition["severity"]), []
-    for service in rows(daemon.services, "services"):
-        for condition in rows(service, "conditions"):
+    for service in objects(daemon.services, "services"):
+        for condition in objects(service, "conditions"):
             key = str(condition["code"]), str(condition["message"])
             if key not in told or told[key][1]:
                 told.setdefault(key, (str(condition["severity"]), []))[1].append(str(service["service"]))
@@ -107,10 +107,10 @@ def _loopback(daemon: Daemon, docker_runs_traefik: str | None) -> Iterator[Findi
 
     A server that the daemon finds healthy is proof that it shares that loopback, as with host networking.
     """
-    for service in rows(daemon.services, "services"):
+    for service in objects(daemon.services, "services"):
         urls = []
         for found in colours(service):
-            for server in rows(found, "servers"):
+            for server in objects(found, "servers"):
                 host = urlsplit(str(server["url"])).hostname or ""
                 if server.get("container") is None and is_loopback(host):
                     urls.append((str(server["url"]), server["health"] == "healthy"))
@@ -158,7 +158,7 @@ def _host(address: str) -> str:
     return re.sub(r":\d*$", "", address).strip("[]")
 
 
-def rows(answer: Answer, key: str) -> Iterable[Answer]:
+def objects(answer: Answer, key: str) -> Iterable[Answer]:
     """Return a list of objects in an answer, empty where there is none."""
     found = answer.get(key)
     return cast("Iterable[Answer]", found) if isinstance(found, list) else ()
