@@ -72,6 +72,11 @@ def require(request: web.Request, action: str) -> None:
         raise Denied(403, "scope", f"token {who.actor} has the scope {has}; {action or 'this'} needs {needs}")
 
 
+def actions(who: Caller) -> list[str]:
+    """Return what a caller may do, beside reading."""
+    return [str(action) for action, needed in NEEDS.items() if who.scopes & needed]
+
+
 def guard(tokens: Callable[[], tuple[Token, ...]] | None) -> Middleware:
     """Make the middleware of the admin listener. It sets the caller, or raises Denied; `tokens` are asked each time.
 

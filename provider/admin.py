@@ -6,7 +6,7 @@ from collections.abc import Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from provider import access, report
+from provider import access, console, report
 from provider.about import About
 from provider.controller import Controller
 from provider.feed import Feed
@@ -51,6 +51,7 @@ def admin_app(
     app.router.add_get("/api/v1/services", services)
     app.router.add_get("/api/v1/services/{name}", service)
     add_routes(app, controller, feed or Feed())
+    console.add_routes(app)
     return app
 
 

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -179,6 +179,7 @@ class Daemon:
         for result in Result if settings.notify_urls else ():
             self.metrics.notifications.labels(result)  # from zero on: a rate knows nothing of what begins with 1
         self.controller.on_decision = self._tell
+        self.controller.on_news = self._tell_changed
         self.controller.conditions.on_new = self._tell_condition
         self._settings, self._stored = settings, stored
         self._name = str(settings.desired_state)
@@ -348,6 +349,10 @@ class Daemon:
         notice = notices.of_decision(decision, context) if context is not None else None
         if notice is not None:
             self._notifier.put(notice)
+
+    def _tell_changed(self, groups: Iterable[str]) -> None:
+        members = self.controller.world.members
+        self._feed.change(lambda: (name for key in groups for name in members.get(key, ())))
 
     def _tell_condition(self, condition: Condition) -> None:
         desired = self.controller.world.desired

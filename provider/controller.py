@@ -63,7 +63,10 @@ class _Order:
 
 
 class Controller:
-    """See the module. Every method but the loops and `close` returns at once, on the event loop's thread."""
+    """See the module. Every method but the loops and `close` returns at once, on the event loop's thread.
+
+    `on_decision` hears of every decision that is on disk, `on_news` of the groups of which something else is known.
+    """
 
     def __init__(
         self, store: Store, stored: Stored, metrics: Metrics, *, docker_enabled: bool, terms: str = ""
@@ -74,6 +77,7 @@ class Controller:
         self.publication = self.publisher.publication
         self.world, self.conditions = self.intake.world, self.intake.conditions
         self.on_decision: Callable[[Decision], None] = lambda _: None
+        self.on_news: Callable[[Iterable[str]], None] = lambda _: None
         self._undecided, self._unpublished = self.intake.undecided, self.intake.unpublished
         self._unsaved = self.intake.unsaved
         self._store = store
@@ -149,6 +153,7 @@ class Controller:
                     break
                 if await self._committed({key: plan for key, plan in plans.items() if plan.decisions}):
                     await self._tell(plans, self._take_over(plans), now)
+                    self.on_news(some)
                 else:
                     self._undecided.add(keys)
                     await asyncio.sleep(RETRY_S)
@@ -226,6 +231,7 @@ class Controller:
             if not order.answer.done():
                 order.answer.set_result(done)  # it stands, whatever may come while it is told of
             await self._tell(plans, replaced, now)
+            self.on_news(plans)
         return done
 
     # --- deciding -------------------------------------------------------------------------------------------------

@@ -109,6 +109,7 @@ def describe(bodies: Mapping[Verb, type[BaseModel]], lease: type[BaseModel]) -> 
     """Return the OpenAPI 3.1 description; `bodies` are what the verbs take, `lease` what a deployment takes."""
     service = "/api/v1/services/{name}"
     paths: dict[str, Schema] = {
+        "/api/v1/caller": {"get": _get("Who asks, and what it may do.", "Caller")},
         "/api/v1/daemon": {"get": _get("How the daemon was started, and where.", "Daemon")},
         "/api/v1/services": {"get": _get("How everything stands.", "Overview")},
         service: {"get": _get("How one service stands.", "Service", of_service=True)},
@@ -186,7 +187,8 @@ def _give_back() -> Schema:
 
 def _events() -> Schema:
     return {
-        "summary": "Every decision as it is taken, as server-sent events named `decision`.",
+        "summary": "What is new, as server-sent events: every `decision` as it is taken, and `changed` with the names "
+        "of `services` that may stand otherwise, `null` where these are so many that all should be asked for.",
         "responses": {
             "200": {"description": "The stream.", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
             **_problems("401", "403"),
@@ -332,6 +334,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "conditions": _said("What an operator should know", _list(_ref("Condition"))),
         },
         group=_or_null(_TEXT),
+        rollback_with_force=_said("The way back could be taken with `force`, which waives its health", _FLAG),
         lease=_said("The deployment that holds it, until when", _or_null(_ENTRY)),
         switched=_said("When the active colour last changed", _or_null(_TIME)),
         explanation=_said("What `bluegreen explain` says, a sentence each", _list(_TEXT)),
@@ -346,6 +349,13 @@ SCHEMAS: Mapping[str, Schema] = {
         docker=_said("Whether Docker answers", _ENTRY),
         pollers=_said("Who fetches documents, and whether each has the last one", _list(_POLLER)),
         unnamed=_said("Services that containers name and the file does not", _list(_TEXT)),
+    ),
+    "Caller": _object(
+        {
+            "actor": _said("The name of the token; without tokens whoever the client says it is", _TEXT),
+            "scopes": _list(_TEXT),
+            "may": _said("The verbs it may use, `lease`, and `force`", _list(_TEXT)),
+        }
     ),
     "Daemon": _object(
         {

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, assert_never
 from uuid import uuid4
 
 import orjson
@@ -25,9 +25,9 @@ from provider import access, commands, leases, report
 from provider.commands import Command, Done, Refusal, Refused
 from provider.controller import Act, Controller
 from provider.errors import StoreError
-from provider.feed import Feed
+from provider.feed import Changed, Feed
 from provider.intake import clock
-from provider.model import Colour, Verb
+from provider.model import Colour, Decision, Verb
 from provider.openapi import describe
 from provider.server import problem
 from provider.status import decision_status
@@ -105,6 +105,7 @@ def add_routes(app: web.Application, controller: Controller, feed: Feed) -> None
     app.router.add_delete("/api/v1/services/{name}/lease", _answered(partial(_give_lease_back, controller)))
     app.router.add_get("/api/v1/history", _answered(partial(_history, controller)))
     app.router.add_get("/api/v1/events", partial(_events, feed))
+    app.router.add_get("/api/v1/caller", _caller)
     app.router.add_get("/api/v1/openapi.json", _openapi)
 
 
@@ -185,17 +186,31 @@ async def _history(controller: Controller, request: web.Request) -> web.StreamRe
 
 
 async def _events(feed: Feed, request: web.Request) -> web.StreamResponse:
-    """Send every decision as it is taken, as server-sent events; a comment now and then keeps proxies awake."""
+    """Send what is new as server-sent events; a comment now and then keeps proxies awake."""
     answer = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
     await answer.prepare(request)
-    with feed.listening() as decisions:
-        while (decision := await decisions.next_within(KEEP_ALIVE_S)) is not None or not decisions.is_over:
-            if decision is None:
-                await answer.write(b": still here\n\n")
-            else:
-                data = orjson.dumps(decision_status(decision))
-                await answer.write(b"event: decision\ndata: %b\n\n" % data)
+    with feed.listening() as listener:
+        await answer.write(b": listening\n\n")  # whoever asks how things stand from now on misses nothing
+        while (news := await listener.next_within(KEEP_ALIVE_S)) is not None or not listener.is_over:
+            await answer.write(_event(news))
     return answer
+
+
+def _event(news: Decision | Changed | None) -> bytes:
+    match news:
+        case None:
+            return b": still here\n\n"
+        case Decision():
+            return b"event: decision\ndata: %b\n\n" % orjson.dumps(decision_status(news))
+        case Changed():
+            return b"event: changed\ndata: %b\n\n" % orjson.dumps({"services": news.services})
+        case _:
+            assert_never(news)
+
+
+async def _caller(request: web.Request) -> web.StreamResponse:
+    who = access.caller(request)
+    return json_answer({"actor": who.actor, "scopes": sorted(who.scopes), "may": access.actions(who)})
 
 
 async def _openapi(_: web.Request) -> web.StreamResponse:

@@ -63,6 +63,7 @@ def service_status(standing: Standing, now: Instant) -> dict[str, object]:
         "rollout": _rollout(standing, now),
         "blocking": blocking(snapshot, member, now),
         "rollback": way_back(member, snapshot),
+        "rollback_with_force": not_ready(member, snapshot, waive_health=True) is None,
         "override": _override(member),
         "lease": _lease(member, now),
         "quarantined": _quarantined(standing),

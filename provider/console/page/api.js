@@ -1,0 +1,94 @@
+// The admin API: questions, commands, and the stream of what is new.
+
+const TOKEN = "bluegreen-token";
+const QUIET_S = 40; // the daemon says something at least every 15 s
+const ANSWER_S = 35;
+
+export class Problem extends Error {
+  constructor(status, code, detail) {
+    super(detail);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+export const token = {
+  get: () => sessionStorage.getItem(TOKEN),
+  set: (text) => sessionStorage.setItem(TOKEN, text),
+  forget: () => sessionStorage.removeItem(TOKEN),
+};
+
+// How much later it is at the daemon, in ms; its answers tell whole seconds.
+let aheadMs = 0;
+export const now = () => Date.now() + aheadMs;
+
+function noteClock(answer) {
+  const told = Date.parse(answer.headers.get("Date") ?? "");
+  if (!Number.isNaN(told)) {
+    const found = told + 500 - Date.now();
+    aheadMs = Math.abs(found) > 1500 ? found : 0;
+  }
+}
+
+async function ask(path, options, signal) {
+  const headers = { Accept: "application/json", ...options.headers };
+  const shown = token.get();
+  if (shown) headers.Authorization = `Bearer ${shown}`;
+  const answer = await fetch(path, { ...options, headers, signal, cache: "no-store", credentials: "omit" });
+  noteClock(answer);
+  if (!answer.ok) {
+    const told = await answer.json().catch(() => ({}));
+    throw new Problem(answer.status, told.code ?? "", told.detail ?? `the daemon answers ${answer.status}`);
+  }
+  return answer;
+}
+
+export async function get(path) {
+  const answer = await ask(path, {}, AbortSignal.timeout(ANSWER_S * 1000));
+  return answer.json();
+}
+
+export async function post(path, body) {
+  const options = { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
+  const answer = await ask(path, options, AbortSignal.timeout(ANSWER_S * 1000));
+  return answer.json();
+}
+
+// Calls `hear(event, data)` for each event until the stream ends or says nothing for too long; `begin` once it is there.
+export async function listen(begin, hear, signal) {
+  const quiet = new AbortController();
+  let watchdog;
+  const alive = () => {
+    clearTimeout(watchdog);
+    watchdog = setTimeout(() => quiet.abort(new Error("the daemon says nothing")), QUIET_S * 1000);
+  };
+  alive();
+  signal.addEventListener("abort", () => quiet.abort(), { once: true });
+  try {
+    const answer = await ask("/api/v1/events", { headers: { Accept: "text/event-stream" } }, quiet.signal);
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    begin();
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) throw new Error("the daemon closed the connection");
+      alive();
+      text += value;
+      const events = text.split("\n\n");
+      text = events.pop();
+      for (const event of events) tell(event, hear);
+    }
+  } finally {
+    clearTimeout(watchdog);
+  }
+}
+
+function tell(event, hear) {
+  let name = "message";
+  const data = [];
+  for (const line of event.split("\n")) {
+    if (line.startsWith("event: ")) name = line.slice(7);
+    else if (line.startsWith("data: ")) data.push(line.slice(6));
+  }
+  if (data.length) hear(name, JSON.parse(data.join("\n")));
+}

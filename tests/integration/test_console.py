@@ -1,0 +1,302 @@
+"""The web console as an operator uses it: in a real Chromium, on a real daemon."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Locator, Page, expect
+
+from provider.tokens import Scope, make_token
+from tests.integration.console import LIMIT_MS, chromium, console
+from tests.integration.daemon import FAST_CHECKS, Daemon, StartDaemon
+from tests.integration.traefik import Backend, StartBackend, StartTraefik
+from tests.waiting import eventually
+
+expect.set_options(timeout=LIMIT_MS)
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as found:
+        yield found
+
+
+def shop(blue: Backend, green: Backend | None, *, name: str = "shop", more: str = "") -> str:
+    colours = "".join(
+        f"      {colour}: {{urls: ['{backend.url}'], version: '{version}'}}\n"
+        for colour, backend, version in (("blue", blue, "1.4.1"), ("green", green, "1.4.2"))
+        if backend is not None
+    )
+    return f"""\
+  {name}:
+    router: {{rule: "Host(`{name}.example.com`)", entryPoints: [web]}}
+    settle: 100ms
+    healthCheck: {FAST_CHECKS}
+    servers:
+{colours}{more}"""
+
+
+def file(*services: str) -> str:
+    return "environment: production\nservices:\n" + "".join(services)
+
+
+GATES = """\
+    approval: manual
+    smokeTests: [{name: home, path: /, status: 200}]
+    deadlines: {confirming: 200ms}
+    watch: 10m
+"""
+
+
+def command(page: Page, verb: str) -> Locator:
+    return page.locator(f'.actions [data-verb="{verb}"]')
+
+
+async def do(page: Page, verb: str, reason: str = "") -> None:
+    """Press a command, read what it will do, give the reason, and confirm."""
+    await command(page, verb).click()
+    if reason:
+        await page.locator("#reason").fill(reason)
+    await page.locator(f'[data-confirm="{verb}"]').click()
+
+
+async def test_a_rollout_is_seen_approved_and_rolled_back(
+    browser: Browser, start_daemon: StartDaemon, start_traefik: StartTraefik, start_backend: StartBackend
+) -> None:
+    """P1, P7: with what each command will do, and for the release that was looked at."""
+    blue, green = await start_backend("one"), await start_backend("two")
+    daemon = await start_daemon(file(shop(blue, None, more=GATES)))
+    await start_traefik(daemon.endpoint)
+    await daemon.until("shop", active="blue", phase="steady")
+    async with console(browser, daemon.admin_url) as opened:
+        page = opened.page
+        row = page.locator('.row[data-service="shop"]')
+        await expect(row).to_contain_text("steady")
+        await expect(page.locator("#environment")).to_have_text("production")
+        await expect(page.locator("#pollers-summary")).to_contain_text("1 of 1 pollers current")
+        daemon.write(file(shop(blue, green, more=GATES)))
+        await expect(row).to_contain_text("approval")
+        await expect(row).to_contain_text("waits for approval")
+        await row.locator("a").click()
+        detail = page.locator("#detail")
+        await expect(detail.locator(".phases .now")).to_contain_text("approval")
+        await expect(detail.locator(".phases .now .countdown")).to_contain_text("left")
+        await expect(detail.locator(".gates")).to_contain_text("1 server healthy")
+        await expect(detail.locator(".card.green")).to_contain_text(green.url)
+        await command(page, "approve").click()
+        release = (await daemon.status("shop"))["rollout"]["release"]
+        await expect(page.locator("dialog")).to_contain_text(f"1.4.2 (release {release}) in green is approved")
+        await page.locator('[data-confirm="approve"]').click()
+        await expect(detail.locator("header")).to_contain_text("green active")
+        await expect(detail.locator(".timeline")).to_contain_text("shifted")
+        await expect(detail.locator(".phases .now")).to_contain_text("watching")
+        await do(page, "rollback", "errors after the switch")
+        await expect(detail.locator("header")).to_contain_text("blue active")
+        await expect(detail.locator(".timeline")).to_contain_text("errors after the switch")
+        await expect(detail.locator(".facts")).to_contain_text("Quarantined")
+        await expect(command(page, "rollback")).to_be_disabled()
+        assert opened.complaints == []
+        assert opened.elsewhere == []
+    (left,) = await daemon.history("shop", "rolled-back")
+    assert left["detail"] == "errors after the switch"
+
+
+async def test_a_refused_command_says_why_and_stays_open(
+    browser: Browser, start_daemon: StartDaemon, start_backend: StartBackend
+) -> None:
+    """P1: an approval of a release that is not the candidate any more does not go through."""
+    blue, green = await start_backend("one"), await start_backend("two")
+    daemon = await start_daemon(file(shop(blue, None, more=GATES)))
+    await daemon.until("shop", active="blue", phase="steady")
+    daemon.write(file(shop(blue, green, more=GATES)))
+    await daemon.until("shop", phase="approval")
+    async with console(browser, f"{daemon.admin_url}/#/shop") as opened:
+        page = opened.page
+        await command(page, "approve").click()
+        await expect(page.locator("dialog")).to_be_visible()
+        assert (await daemon.command("shop", "abort"))[0] == 200
+        await page.locator('[data-confirm="approve"]').click()
+        await expect(page.locator(".refusal")).to_contain_text("no rollout of shop waits for an approval")
+        await expect(page.locator("dialog")).to_be_visible()
+        await page.keyboard.press("Escape")
+        await expect(page.locator("dialog")).to_have_count(0)
+
+
+async def test_a_daemon_that_is_lost_is_told_and_regained(
+    browser: Browser, start_daemon: StartDaemon, start_backend: StartBackend
+) -> None:
+    """What is shown is not passed off as how things stand now."""
+    daemon = await start_daemon(file(shop(await start_backend("one"), None)))
+    await daemon.until("shop", active="blue")
+    async with console(browser, f"{daemon.admin_url}/#/shop") as opened:
+        page = opened.page
+        await expect(command(page, "pause")).to_be_enabled()
+        await daemon.kill()
+        await expect(page.locator("#banner")).to_contain_text("The daemon does not answer")
+        await expect(page.locator("#link")).to_have_text("✕ lost")
+        await expect(command(page, "pause")).to_be_disabled()
+        await expect(page.locator('.row[data-service="shop"]')).to_have_count(1)
+        await daemon.start()
+        await expect(page.locator("#link")).to_contain_text("live")
+        await expect(page.locator("#banner")).to_be_hidden()
+        await do(page, "pause", "lunch")
+        await expect(page.locator(".row")).to_contain_text("paused")
+
+
+async def with_tokens(start_daemon: StartDaemon, folder: Path, text: str) -> tuple[Daemon, dict[str, str]]:
+    made = {scope.value: make_token(f"{scope}er", frozenset({scope})) for scope in (Scope.READ, Scope.OPERATE)}
+    tokens = folder / "tokens"
+    tokens.write_text("".join(f"{token.line}\n" for _, token in made.values()))
+    tokens.chmod(0o600)
+    daemon = await start_daemon(text, "--tokens-file", str(tokens))
+    return daemon, {scope: shown for scope, (shown, _) in made.items()}
+
+
+async def test_a_token_is_asked_for_and_one_that_only_reads_sees_why_it_may_do_nothing(
+    browser: Browser, start_daemon: StartDaemon, start_backend: StartBackend, tmp_path: Path
+) -> None:
+    backend = await start_backend("one")
+    daemon, tokens = await with_tokens(start_daemon, tmp_path, file(shop(backend, None)))
+    async with console(browser, f"{daemon.admin_url}/#/shop") as opened:
+        page = opened.page
+        await expect(page.locator("dialog")).to_contain_text("This daemon wants a token")
+        await page.locator("#token").fill("bg_nonsense")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("dialog")).to_contain_text("does not know the token")
+        await page.locator("#token").fill(tokens["read"])
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#who")).to_have_text("reader (read)")
+        await expect(command(page, "pause")).to_be_disabled()
+        assert await command(page, "pause").get_attribute("title") == (
+            "token reader has the scope read, which may not pause"
+        )
+        await page.locator("#who").click()
+        await page.locator("#token").fill(tokens["operate"])
+        await page.keyboard.press("Enter")
+        await expect(command(page, "pause")).to_be_enabled()
+        await do(page, "pause", "lunch")
+        await expect(page.locator(".timeline")).to_contain_text("by operateer")
+        assert not await page.evaluate("localStorage.length")
+
+
+async def test_five_hundred_services_are_filtered_and_walked_through_by_keyboard(
+    browser: Browser, start_daemon: StartDaemon, start_backend: StartBackend
+) -> None:
+    backend = await start_backend("one")
+    names = [f"service-{number:03}" for number in range(500)]
+    calm = "healthCheck: {mode: tcp, interval: 1m}"
+    services = [shop(backend, None, name=name).replace(f"healthCheck: {FAST_CHECKS}", calm) for name in names]
+    daemon = await start_daemon(file(*services))
+    await daemon.until("service-499", active="blue")
+    async with console(browser, daemon.admin_url) as opened:
+        page = opened.page
+        await expect(page.locator(".row")).to_have_count(500)
+        await page.keyboard.press("/")
+        await page.keyboard.type("service-12")
+        await expect(page.locator("#count")).to_have_text("10 of 500 services")
+        await page.keyboard.press("Enter")
+        await page.keyboard.press("j")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#detail h2")).to_have_text("service-121")
+        await page.keyboard.press("k")
+        await page.keyboard.press("Escape")
+        await expect(page.locator("#detail")).to_be_hidden()
+        await page.keyboard.press("4")
+        await expect(page.locator('[data-view="attention"]')).to_have_attribute("aria-pressed", "true")
+        assert opened.complaints == []
+
+
+async def test_a_phone_shows_everything_without_scrolling_sideways(
+    browser: Browser, start_daemon: StartDaemon, start_backend: StartBackend
+) -> None:
+    blue, green = await start_backend("one"), await start_backend("two")
+    daemon = await start_daemon(file(shop(blue, None, more=GATES)))
+    await daemon.until("shop", active="blue")
+    daemon.write(file(shop(blue, green, more=GATES)))
+    await daemon.until("shop", phase="approval")
+    async with console(browser, daemon.admin_url, width=360, height=740) as opened:
+        page = opened.page
+        for place in ("", "#/shop"):
+            await opened.open(f"{daemon.admin_url}/{place}")
+            await expect(page.locator("#detail .timeline" if place else ".row")).to_be_visible()
+            assert await page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+async def test_a_name_is_text_and_never_markup(
+    browser: Browser, start_daemon: StartDaemon, start_backend: StartBackend
+) -> None:
+    """What a container is labelled with comes from whoever built it."""
+    backend = await start_backend("one")
+    evil = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+    daemon = await start_daemon(file(shop(backend, None).replace("1.4.1", evil)))
+    await daemon.until("shop", active="blue")
+    async with console(browser, f"{daemon.admin_url}/#/shop") as opened:
+        await expect(opened.page.locator("#detail .card.blue")).to_contain_text(evil)
+        assert await opened.page.locator("img[src=x]").count() == 0
+        assert opened.complaints == []
+
+
+CONTRASTS = """\
+() => {
+  const luminance = ([r, g, b]) => [r, g, b].map((c) => c / 255)
+    .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const parts = (text) => text.match(/[\\d.]+/g).map(Number);
+  const ground = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const found = parts(getComputedStyle(at).backgroundColor);
+      if (found.length === 3 || found[3] > 0) return found;
+    }
+    return [255, 255, 255];
+  };
+  const poor = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const hasText = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+    if (!hasText || !element.checkVisibility() || element.closest("noscript, :disabled")) continue;
+    const [a, b] = [luminance(parts(getComputedStyle(element).color)), luminance(ground(element))].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < 4.5) poor.push(`${element.className || element.tagName} ${element.textContent.trim().slice(0, 30)}: ${ratio.toFixed(2)}`);
+  }
+  return poor;
+}"""  # noqa: E501
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_every_text_has_the_contrast_of_wcag_aa(
+    browser: Browser, start_daemon: StartDaemon, start_backend: StartBackend, scheme: str
+) -> None:
+    """WCAG 2.2, 1.4.3: 4.5 to 1."""
+    blue, green = await start_backend("one"), await start_backend("two")
+    smoke = "    smokeTests: [{name: home, path: /, status: 418}]\n"
+    moving, failing = shop(blue, None, more=GATES), shop(blue, None, name="search", more=smoke)
+    daemon = await start_daemon(file(moving, failing))
+    await daemon.until("search", active="blue")
+    daemon.write(file(shop(blue, green, more=GATES), shop(blue, green, name="search", more=smoke)))
+    await daemon.until("shop", phase="approval")
+    await daemon.until_event("search", "gates-failed")
+    async with console(browser, daemon.admin_url, scheme=scheme) as opened:
+        page = opened.page
+        for service in ("shop", "search"):
+            await opened.open(f"{daemon.admin_url}/#/{service}")
+            await expect(page.locator("#detail h2")).to_have_text(service)
+            await expect(page.locator(".timeline")).to_be_visible()
+            assert await page.evaluate(CONTRASTS) == []
+        await command(page, "pause").click()
+        assert await page.evaluate(CONTRASTS) == []
+
+
+async def test_a_change_without_a_decision_is_seen_at_once(
+    browser: Browser, start_daemon: StartDaemon, start_backend: StartBackend
+) -> None:
+    """A server that fails shows before the list is asked for again."""
+    backend = await start_backend("one")
+    daemon = await start_daemon(file(shop(backend, None)))
+    await daemon.until("shop", active="blue")
+    async with console(browser, daemon.admin_url) as opened:
+        page = opened.page
+        await expect(page.locator(".row")).to_contain_text("healthy 1 of 1")
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        await backend.stop()
+        await expect(page.locator(".row")).to_contain_text("unhealthy 0 of 1")
+        await eventually(lambda: any(url.endswith("/services/shop") for url in asked))
