@@ -29,7 +29,15 @@ def test_settings_are_read_from_the_dump_and_those_that_are_not_there_are_not_ma
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"no archive", dump("other.json", b"{}"), dump("static-config.json", b"no JSON")], ids=len
+    "body",
+    [
+        b"",
+        b"no archive",
+        dump("other.json", b"{}"),
+        dump("static-config.json", b"no JSON"),
+        dump("static-config.json", b'{"providers": []}'),
+    ],
+    ids=len,
 )
 def test_a_dump_that_is_none_is_a_value_error(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):

@@ -14,8 +14,7 @@ from provider.cli.commands import check_reason
 from provider.cli.completion import service_argument
 from provider.cli.ending import Exit, fail
 from provider.cli.kinds import COLOURS, duration
-from provider.cli.kinds import tags as tags_value
-from provider.cli.options import Daemon, asks_a_daemon
+from provider.cli.options import Daemon, asks_a_daemon, compose_option, tags_option
 
 if TYPE_CHECKING:
     from provider.client import Admin
@@ -44,25 +43,12 @@ class _Signalled(KeyboardInterrupt):
     type=click.Path(path_type=Path),
     help="The compose file, the same for both colours; may be given several times, as to compose.",
 )
-@click.option(
-    "-e",
-    "--env",
-    "tags",
-    multiple=True,
-    callback=tags_value,
-    metavar="NAME=VALUE",
-    help="What the compose file takes from the environment, such as TAG=1.4.2; may be given several times.",
-)
+@tags_option
 @click.option(
     "--project-prefix", "prefix", metavar="NAME", help="Projects are NAME-blue, NAME-green. [default: SERVICE]"
 )
 @click.option("--colour", "--color", "colour", type=COLOURS, help="Of a service that runs nothing yet. [default: blue]")
-@click.option(
-    "--compose",
-    envvar="BLUEGREEN_COMPOSE",
-    metavar="COMMAND",
-    help="How Docker Compose is called. [default: docker compose, or docker-compose where that is installed]",
-)
+@compose_option
 @click.option(
     "--timeout",
     "timeout_s",

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provider.cli.ending import Exit, fail
-from provider.cli.kinds import tags as tags_value
-from provider.cli.options import Daemon, asks_a_daemon, json_option
+from provider.cli.options import Daemon, asks_a_daemon, compose_option, json_option, tags_option
 
 if TYPE_CHECKING:
     from provider.doctor.look.compose import Order
@@ -58,22 +57,14 @@ def _codes(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     type=path,
     help="A compose file, as for deploy; looked at too.",
 )
-@click.option(
-    "-e",
-    "--env",
-    "tags",
-    multiple=True,
-    callback=tags_value,
-    metavar="NAME=VALUE",
-    help="What the compose file takes from the environment; may be given several times.",
-)
+@tags_option
 @click.option(
     "--project-prefix",
     "prefix",
     metavar="NAME",
     help="Projects are NAME-blue, NAME-green. [default: the directory of the compose file]",
 )
-@click.option("--compose", envvar="BLUEGREEN_COMPOSE", metavar="COMMAND", help="How Docker Compose is called.")
+@compose_option
 @click.option(
     "--ignore",
     multiple=True,

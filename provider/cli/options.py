@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from provider.cli.ending import Exit, fail
+from provider.cli.kinds import tags
 
 if TYPE_CHECKING:
     from provider.client import Admin, Refused
@@ -17,6 +18,21 @@ T = TypeVar("T")
 
 USAGE, REFUSED = frozenset({400, 404}), frozenset({401, 403, 409})
 
+tags_option = click.option(
+    "-e",
+    "--env",
+    "tags",
+    multiple=True,
+    callback=tags,
+    metavar="NAME=VALUE",
+    help="What the compose file takes from the environment, such as TAG=1.4.2; may be given several times.",
+)
+compose_option = click.option(
+    "--compose",
+    envvar="BLUEGREEN_COMPOSE",
+    metavar="COMMAND",
+    help="How Docker Compose is called. [default: docker compose, or docker-compose where that is installed]",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

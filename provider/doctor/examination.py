@@ -152,7 +152,7 @@ class _Examination:
             found = await look_docker.look(url, traefik_addresses=addresses, daemon_host=host)
         except DockerUnavailable as failure:
             what = f"it does not answer, so no container was looked at: {failure}"
-            mend = "name the engine with --docker, as an user who may ask it; or --docker none where there is none"
+            mend = "name the engine with --docker, as a user who may ask it; or --docker none where there is none"
             self.findings.append(Finding(Code.DOCKER_UNREACHABLE, f"Docker {url or 'here'}", what, mend))
             return None
         self.looked.append(f"Docker {found.url} ({len(found.copies)} containers of ours among {len(found.ids)})")
@@ -169,12 +169,14 @@ class _Examination:
             return (None, "--docker none") if self.options.docker == NONE else (self.options.docker, None)
         about = self.daemon.about if self.daemon is not None else None
         docker = about.get("docker") if about is not None else None
-        if not isinstance(docker, dict):
-            return None, None
-        if not docker["enabled"]:
-            return None, "the daemon was started with --docker none"
-        is_here = "state-dir" in self.paths
-        return (str(docker["url"]) if is_here and docker["url"] else None), None
+        url = None
+        if isinstance(docker, dict):
+            if not docker["enabled"]:
+                return None, "the daemon was started with --docker none"
+            url = str(docker["url"]) if docker["url"] and "state-dir" in self.paths else None
+        if url is None and not look_docker.is_here():
+            return None, "there is none at its usual place here; name it with --docker"
+        return url, None
 
     def _containers_of_daemon(self) -> frozenset[str]:
         told = standing.objects(self.daemon.services, "services") if self.daemon is not None else ()

@@ -1,8 +1,10 @@
 """Asks a Docker Engine for the copies that it has, running or not, and who else must reach them."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from docker.errors import NotFound
@@ -10,7 +12,7 @@ from docker.errors import NotFound
 from provider.doctor.composed import address, is_special
 from provider.doctor.copies import Copy, Port
 from provider.doctor.findings import Unseen
-from provider.engine import Client, Engine
+from provider.engine import DEFAULT_URL, Client, Engine
 from provider.labels import HOST_MODE, JOINED_MODE, PREFIX, SHORT_ID, Container, container_from
 from provider.listing import Listing
 
@@ -42,6 +44,11 @@ class Docker:
     traefiks: tuple[Peer, ...]
     daemon: Peer | None
     unseen: tuple[Unseen, ...]
+
+
+def is_here() -> bool:
+    """Tell whether there may be an engine where one is looked for when nobody says where."""
+    return bool(os.environ.get("DOCKER_HOST")) or Path(DEFAULT_URL.removeprefix("unix://")).exists()
 
 
 async def look(url: str | None, *, traefik_addresses: frozenset[str], daemon_host: str) -> Docker:

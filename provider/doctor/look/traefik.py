@@ -5,7 +5,6 @@
 
 import asyncio
 import io
-import json
 import ssl
 import tarfile
 from collections.abc import Callable
@@ -81,6 +80,20 @@ class _Certificate(_Answer):
 
 class _Version(_Answer):
     version: str = Field("", alias="Version")
+
+
+class _HttpProvider(_Answer):
+    poll_interval: str | None = Field(None, alias="pollInterval")
+    poll_timeout: str | None = Field(None, alias="pollTimeout")
+
+
+class _Providers(_Answer):
+    throttle: str | None = Field(None, alias="providersThrottleDuration")
+    http: _HttpProvider = _HttpProvider()
+
+
+class _StaticFile(_Answer):
+    providers: _Providers = _Providers()
 
 
 class _Overview(_Answer):
@@ -164,20 +177,19 @@ def _static(body: bytes) -> Static:
     try:
         with tarfile.open(fileobj=io.BytesIO(body), mode="r:gz") as archive:
             file = archive.extractfile(STATIC)
-            written = json.load(file) if file is not None else {}
+            text = file.read() if file is not None else b"{}"
     except (tarfile.TarError, KeyError, OSError, EOFError) as failure:
         raise ValueError(f"no archive with {STATIC}: {failure}") from failure
-    providers = written.get("providers") or {}
-    http = providers.get("http") or {}
+    providers = _StaticFile.model_validate_json(text).providers
     return Static(
-        throttle_s=_seconds(providers.get("providersThrottleDuration")),
-        poll_interval_s=_seconds(http.get("pollInterval")),
-        poll_timeout_s=_seconds(http.get("pollTimeout")),
+        throttle_s=_seconds(providers.throttle),
+        poll_interval_s=_seconds(providers.http.poll_interval),
+        poll_timeout_s=_seconds(providers.http.poll_timeout),
     )
 
 
-def _seconds(written: object) -> float | None:
-    return config.parse_duration(written) if isinstance(written, str) else None
+def _seconds(written: str | None) -> float | None:
+    return config.parse_duration(written) if written is not None else None
 
 
 class _Asked:
