@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+from click.testing import CliRunner
+
 from provider.about import About
 from provider.admin import admin_app
+from provider.cli import main
 from provider.client import Admin
 from provider.doctor.examination import Options, examine
 from provider.doctor.findings import Code, Report
@@ -91,3 +94,31 @@ async def test_the_daemons_clock_is_compared_with_ours(tmp_path: Path) -> None:
     assert Code.CLOCK_SKEW not in [one.code for one in found.findings]
     assert "daemon" in found.looked[0]
     assert "(production: shop)" in found.looked[0]
+
+
+def test_bad_usage_is_told_before_anything_is_asked_and_nothing_looked_at_is_no_pass(tmp_path: Path) -> None:
+    """P2."""
+    nothing = ("--admin", "none", "--docker", "none", "--traefik", "none")
+    for arguments, words in (
+        (nothing, "nothing was looked at"),
+        (("--traefik", "traefik:8080"), "'traefik:8080' is no URL: write http://HOST:PORT, or none"),
+        (("--ignore", "nonsense"), "'nonsense' is no finding"),
+        (("-f", str(tmp_path / "none.yaml")), "none.yaml: there is no such compose file (-f)"),
+    ):
+        done = CliRunner().invoke(main, ["doctor", *arguments])
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert words in done.stderr
+
+
+def test_a_set_up_that_is_looked_at_without_a_daemon_ends_by_what_was_found(tmp_path: Path) -> None:
+    file = tmp_path / "production.yaml"
+    file.write_text(shop())
+    alone = ("doctor", "--docker", "none", "--desired-state", str(file))
+    done = CliRunner().invoke(main, [*alone, "--admin", "none"])
+    assert (done.exit_code, done.stdout.splitlines()[-1]) == (0, "nothing found; 3 not looked at")
+    file.chmod(0o666)
+    done = CliRunner().invoke(main, [*alone, "--admin", "none"])
+    assert (done.exit_code, done.stdout.splitlines()[-1]) == (3, "1 warning; 3 not looked at")
+    assert f"    mend: chmod o-w {file}" in done.stdout
+    done = CliRunner().invoke(main, [*alone, "--admin", f"unix:{tmp_path / 'none'}"])
+    assert (done.exit_code, done.stdout.splitlines()[-1]) == (6, "1 critical, 1 warning; 2 not looked at")

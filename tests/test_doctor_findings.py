@@ -57,7 +57,7 @@ def test_a_report_says_what_to_do_and_what_was_not_looked_at() -> None:
         "",
         "looked at: Traefik a",
         "not looked at: Docker: --docker none",
-        "1 critical, 7 warning, 1 info; 1 not looked at",
+        "1 critical, 7 warnings, 1 info; 1 not looked at",
     ]
     assert drawn(report([], [], [], frozenset())) == "nothing found"
 

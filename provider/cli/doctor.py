@@ -117,6 +117,8 @@ def doctor(
         ignore=frozenset(map(Code, ignore)),
     )
     report = asyncio.run(examine(options))
+    if not report.looked and not report.findings:
+        fail(Exit.USAGE, "bluegreen: nothing was looked at: name a daemon (--admin), a file, a Traefik or an engine")
     if as_json:
         click.echo(json.dumps(sheet.as_json(report), indent=2))
     else:

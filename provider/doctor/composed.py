@@ -123,10 +123,10 @@ def _ports(written: object) -> Iterator[Port]:
         first, _, last = str(published or "").partition("-")
         if first.isdecimal() and int(first):  # without one, the engine picks a free port
             for number in range(int(first), int(last or first) + 1):
-                yield Port(address(str(ip or "")), number, str(protocol or "tcp"))
+                yield Port(host_address(str(ip or "")), number, str(protocol or "tcp"))
 
 
-def address(ip: str) -> str:
+def host_address(ip: str) -> str:
     """Return the address of the host that a port is published on, "" for all of them."""
     plain = ip.strip("[]")
     return "" if plain in {"0.0.0.0", "::"} else plain  # noqa: S104  it is read, nobody listens there

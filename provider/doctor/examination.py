@@ -153,7 +153,7 @@ class _Examination:
         except DockerUnavailable as failure:
             what = f"it does not answer, so no container was looked at: {failure}"
             mend = "name the engine with --docker, as a user who may ask it; or --docker none where there is none"
-            self.findings.append(Finding(Code.DOCKER_UNREACHABLE, f"Docker {url or 'here'}", what, mend))
+            self.findings.append(Finding(Code.DOCKER_UNREACHABLE, f"Docker {look_docker.address(url)}", what, mend))
             return None
         self.looked.append(f"Docker {found.url} ({len(found.copies)} containers of ours among {len(found.ids)})")
         self.unseen += found.unseen

@@ -34,12 +34,14 @@ def as_json(report: Report) -> dict[str, object]:
 
 def summary(report: Report) -> str:
     """Return the last line."""
-    counts = [f"{count} {severity.value}" for severity in GRAVEST_FIRST if (count := report.count(severity))] or [
-        "nothing found"
-    ]
+    counts = [_count(report.count(severity), severity) for severity in GRAVEST_FIRST if report.count(severity)]
     unseen = f"; {len(report.unseen)} not looked at" if report.unseen else ""
     ignored = f"; {report.ignored} ignored" if report.ignored else ""
-    return f"{', '.join(counts)}{ignored}{unseen}"
+    return f"{', '.join(counts) or 'nothing found'}{ignored}{unseen}"
+
+
+def _count(number: int, severity: Severity) -> str:
+    return f"{number} {severity.value}{'' if number == 1 or severity is Severity.CRITICAL else 's'}"
 
 
 def _parts(report: Report) -> Iterator[RenderableType]:
@@ -50,7 +52,7 @@ def _parts(report: Report) -> Iterator[RenderableType]:
     for unseen in report.unseen:
         yield Text(f"not looked at: {unseen.what}: {unseen.because}", style="yellow")
     grave = next((severity for severity in GRAVEST_FIRST[:2] if report.count(severity)), None)
-    yield Text(summary(report), style=STYLES[grave] if grave else "green")
+    yield Text(summary(report), style=STYLES[grave] if grave else "" if report.unseen else "green")
 
 
 def _alike(findings: Iterable[Finding]) -> Iterable[list[Finding]]:

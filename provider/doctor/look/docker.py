@@ -9,7 +9,7 @@ from typing import Any
 
 from docker.errors import NotFound
 
-from provider.doctor.composed import address, is_special
+from provider.doctor.composed import host_address, is_special
 from provider.doctor.copies import Copy, Port
 from provider.doctor.findings import Unseen
 from provider.engine import DEFAULT_URL, Client, Engine
@@ -44,6 +44,11 @@ class Docker:
     traefiks: tuple[Peer, ...]
     daemon: Peer | None
     unseen: tuple[Unseen, ...]
+
+
+def address(url: str | None) -> str:
+    """Return where an engine is, as `Engine` takes it."""
+    return url or os.environ.get("DOCKER_HOST") or DEFAULT_URL
 
 
 def is_here() -> bool:
@@ -116,7 +121,7 @@ def _published(bindings: Mapping[str, Any]) -> list[Port]:
             number = str(place.get("HostPort") or "")
             if number.isdecimal() and int(number):  # without one, the engine picks a free port
                 ip = place.get("HostIp") or ""
-                found.append(Port(address(ip), int(number), target.partition("/")[2] or "tcp"))
+                found.append(Port(host_address(ip), int(number), target.partition("/")[2] or "tcp"))
     return found
 
 
