@@ -113,6 +113,14 @@ def collisions(copies: Iterable[Copy]) -> Iterator[Finding]:
             yield from _between(blue, green)
 
 
+def needs_healthcheck(copy: Copy, desired: Desired | None) -> bool | None:
+    """Tell whether a copy lacks the HEALTHCHECK that its service goes by; None where nobody knows."""
+    service = desired.services.get(copy.service) if desired is not None else None
+    if service is not None and service.health_check.mode in {ProbeMode.HTTP, ProbeMode.TCP}:
+        return False
+    return None if copy.has_healthcheck is None else not copy.has_healthcheck
+
+
 def _one(copy: Copy, around: Surroundings) -> Iterator[Finding]:
     desired = around.desired
     service = desired.services.get(copy.service) if desired is not None else None

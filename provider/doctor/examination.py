@@ -201,7 +201,7 @@ class _Examination:
         self.looked.append(order.name)
         self.findings += composed.check(made, order.name)
         self.findings += copies.check(composed.unique(made), self._around(traefiks, None))
-        if any(copy.has_healthcheck is None for copy in composed.unique(made)):
+        if any(copies.needs_healthcheck(copy, self.desired) is None for copy in composed.unique(made)):
             self._not_seen(
                 f"HEALTHCHECK of the images in {order.name}", "only a container tells whether its image has one"
             )

@@ -271,7 +271,7 @@ async def test_a_real_compose_tells_what_it_would_start_in_each_colour(tmp_path:
         missing("docker", str(error))
     file = tmp_path / "compose.yaml"
 
-    async def look(text: str, *more: str) -> Sheet:
+    async def look(text: str, *more: object) -> Sheet:
         file.write_text(text)
         return await doctor(*NOBODY, "-f", file, *more)
 
@@ -283,4 +283,9 @@ async def test_a_real_compose_tells_what_it_would_start_in_each_colour(tmp_path:
     alike = alike.replace("data: {}", "data: {external: true}")
     assert (await look(alike, "-e", "TAG=1")).codes == ["container-name-fixed", "port-collides", "volume-shared"]
     assert (await look(COMPOSE.replace("COLOUR", "blue"), "-e", "TAG=1")).codes == ["compose-colour-fixed"]
+    probed = tmp_path / "production.yaml"
+    probed.write_text(SHOP.replace("router:", "healthCheck: {mode: http}, router:"))
+    judged = await look(good, "-e", "TAG=1", "--desired-state", probed)
+    assert judged.codes == []
+    assert not any("HEALTHCHECK" in one for one in judged.unseen), "its service does not go by it"
     assert (await look("services: {web: {imagee: shop}}")).codes == ["compose-refused"]

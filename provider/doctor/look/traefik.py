@@ -111,7 +111,8 @@ async def look(url: str) -> Seen:
         async with asyncio.timeout(LIMIT_S):
             addresses = await resolve(parsed.host or "", parsed.port or 80)
     except (OSError, UnicodeError) as failure:  # TimeoutError is one of them
-        cause = str(failure) or f"no answer within {LIMIT_S:g} s"
+        strerror = failure.strerror if isinstance(failure, OSError) else "it is no name of a host"
+        cause = strerror.lower() if strerror else f"no answer within {LIMIT_S:g} s"
         return Seen(findings=(_unreachable(url, f"its name is not resolved here: {cause}"),))
     async with open_session() as session:
         seen = [await _at(Api.at(session, parsed, address), address) for address in addresses]
