@@ -350,7 +350,7 @@ async def test_with_a_certificate_both_listeners_speak_tls_and_a_unix_socket_doe
     trusted = ssl.create_default_context(cafile=str(authority.ca))
     tls: dict[str, str | Path] = {"tls_cert": cert, "tls_key": key}
     async with serving(tmp_path, EMPTY, **tls) as of:
-        assert await answers("http://admin/", of.socket)
+        assert await answers("http://admin/nothing", of.socket)
     of = Running(tmp_path, **tls, admin_listen=f"127.0.0.1:{admin_port}")
     store = Store(of.settings.state_dir)
     of.daemon = app.Daemon(of.settings, store, await store.open())
