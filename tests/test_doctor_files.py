@@ -31,6 +31,7 @@ def test_a_file_that_everybody_can_change_or_replace_is_found() -> None:
 
 def test_a_file_that_is_gone_is_found() -> None:
     assert codes(File("desired-state", "/etc/b.yaml")) == [Code.FILE_MISSING]
+    assert codes(File("write-file", "/etc/traefik/b.yaml")) == [], "it comes with the first document"
 
 
 @pytest.mark.parametrize(

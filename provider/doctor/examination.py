@@ -83,21 +83,23 @@ class _Examination:
         """Find the files: those of the options, and of the daemon's those that are the same ones here."""
         given = {"desired-state": self.options.desired_state, "state-dir": self.options.state_dir}
         self.paths = {role: path for role, path in given.items() if path is not None}
-        hidden = []
+        hidden, gone = [], []
         for row in self.daemon.rows("files") if self.daemon is not None else ():
             role, path = str(row["role"]), Path(str(row["path"]))
             if role in self.paths:
                 continue
-            if row["place"] is None or place(path) == row["place"]:
+            if row["place"] is None:
+                gone.append(files.File(role, str(path)))
+            elif place(path) == row["place"]:
                 self.paths[role] = path
             else:
                 hidden.append(f"{role} {path}")
         if hidden:
             why = "the daemon's are others than those here, or not for you to see: run this where it runs, as its user"
             self._not_seen(f"files: {', '.join(hidden)}", f"{why} (docker exec DAEMON bluegreen doctor)")
-        elif not self.paths:
+        elif not self.paths and not gone:
             self._not_seen("files of a daemon", "none is named: --desired-state, --state-dir")
-        seen = [look_files.look(role, path) for role, path in self.paths.items()]
+        seen = gone + [look_files.look(role, path) for role, path in self.paths.items()]
         uid = self.daemon.number("uid") if self.daemon is not None else None
         self.findings += files.check(seen, None if uid is None else int(uid))
         self.looked += [f"{one.role} {one.path}" for one in seen if one.mode is not None]
@@ -219,7 +221,7 @@ class _Examination:
             observed_interval_s=daemon.interval_s if daemon is not None else None,
             has_document=daemon is None or daemon.services["revision"] is not None,
             is_polled=daemon is None or bool(daemon.services["pollers"]),
-            writes_file="write-file" in self.paths,
+            writes_file=daemon is not None and any(row["role"] == files.WRITTEN for row in daemon.rows("files")),
         )
         for traefik in traefiks:
             self.findings += routing.check(traefik, expected, look_files.now())

@@ -11,6 +11,8 @@ ANYBODY_ELSE = 0o077
 SHORT_BYTES = 64 << 20
 SECRETS = frozenset({"tokens-file", "provider-token-file", "tls-key"})
 STATE = "state-dir"
+WRITTEN = "write-file"
+"""Made by the daemon itself, which complains where it cannot."""
 STICKY = 0o1000
 """On a directory: only its owner may replace a file."""
 
@@ -37,6 +39,8 @@ def check(files: Iterable[File], daemon_uid: int | None) -> Iterator[Finding]:
     for file in files:
         where = f"{file.role} {file.path}"
         if file.mode is None:
+            if file.role == WRITTEN:
+                continue
             what = "it is not there (or not to be seen by you); the daemon goes on with what it knows until it restarts"
             yield Finding(
                 Code.FILE_MISSING, where, what, f"put it back, or start the daemon with another --{file.role}"

@@ -231,19 +231,21 @@ async def test_containers_that_do_not_go_together_are_found_on_a_real_engine(eng
 
 
 async def test_containers_in_good_order_are_no_finding_and_an_engine_that_is_away_is_one(
-    engine: Engine, tmp_path: Path
+    start_daemon: StartDaemon, engine: Engine, tmp_path: Path
 ) -> None:
-    file = tmp_path / "production.yaml"
-    file.write_text(SHOP)
+    """The engine is the one that the daemon follows."""
     policy: Any = {"Name": "unless-stopped"}
     for colour in ("blue", "green"):
-        id_ = engine.run(f"doctor-{colour}", "shop", colour, healthcheck=True)
+        id_ = engine.run(f"doctor-{colour}", "shop", colour, version="1", healthcheck=True)
         engine.api.update_container(id_, restart_policy=policy)
-    alone = ("--admin", "none", "--traefik", "none", "--desired-state", file)
-    sheet = await doctor(*alone, "--docker", engine.url)
-    assert (sheet.code, sheet.codes) == (0, [])
-    assert [one["code"] for one in sheet.told["findings"]] == ["image-moves", "image-moves"]
-    away = await doctor(*alone, "--docker", f"unix://{tmp_path}/none.sock")
+    daemon = await start_daemon(SHOP.replace("router:", "initial: blue, router:"), docker=engine.url)
+    await daemon.until("shop", active="blue")
+    sheet = await doctor("--admin", daemon.admin_url)
+    assert (sheet.code, sheet.codes) == (0, []), sheet.told
+    assert {one["code"] for one in sheet.told["findings"]} == {"no-read-back", "image-moves"}
+    assert f"Docker {engine.url} (2 containers of ours among " in " ".join(sheet.told["looked_at"])
+    assert "the daemon's Docker Engine" not in sheet.unseen
+    away = await doctor("--admin", daemon.admin_url, "--docker", f"unix://{tmp_path}/none.sock")
     assert (away.code, away.codes) == (3, ["docker-unreachable"])
 
 
