@@ -5,13 +5,17 @@ import http.client
 import json
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from provider.errors import AddressError, BluegreenError
 
 TIMEOUT_S = 10.0
+SILENCE_S = 40.0
+"""A stream of events is over when it says nothing for so long: the daemon gives a sign of life every 15 s."""
 ACTOR_HEADER = "X-Bluegreen-Actor"
 
 
@@ -51,7 +55,8 @@ class Admin:
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         self.address = address
-        self._connection = _connection(address, ca, cert, key)
+        self._connect = partial(_connection, address, ca, cert, key)
+        self._connection = self._connect()
         self._connection.timeout = timeout_s
         self._headers: dict[str, str | bytes] = {"Accept": "application/json", ACTOR_HEADER: _login()}
         if token is not None:
@@ -65,6 +70,10 @@ class Admin:
         """Return how one service stands."""
         return self._of_a_daemon(self.get(service_path(name)))
 
+    def standing(self, name: str | None) -> dict[str, object]:
+        """Return how one service stands, or everything."""
+        return self.services() if name is None else self.service(name)
+
     def get(self, path: str) -> dict[str, object]:
         """Return what is at a path of the API."""
         return self._ask("GET", path)
@@ -77,6 +86,31 @@ class Admin:
         """Take away what is at a path of the API; return the answer."""
         return self._ask("DELETE", path, {})
 
+    def events(self) -> Iterator[str]:
+        """Yield the name of each event as it comes, "" as soon as they can come, and "" for every sign of life.
+
+        They have a connection of their own, so another thread may ask meanwhile. Raises NoDaemon at their end, and
+        Refused.
+        """
+        with closing(self._connect()) as connection:
+            connection.timeout = TIMEOUT_S
+            try:
+                connection.connect()
+                connection.sock.settimeout(SILENCE_S)
+                connection.request("GET", "/api/v1/events", headers=self._headers)
+                answer = connection.getresponse()
+                if answer.status != 200:
+                    _content(answer, answer.read())
+                    raise self._no_daemon(f"{answer.status} for its events")
+                yield ""
+                while line := answer.readline():
+                    field, _, value = line.decode(errors="replace").strip().partition(":")
+                    if field in {"event", ""} and line.strip():
+                        yield value.strip() if field else ""
+            except (OSError, http.client.HTTPException) as failure:
+                raise self._unanswered(failure) from failure
+        raise NoDaemon(f"the daemon at {self.address} has ended the stream of its events: it restarts, or was stopped")
+
     def _ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> dict[str, object]:
         connection = self._connection
         sent = None if body is None else json.dumps(body).encode()
@@ -86,15 +120,10 @@ class Admin:
             answer = connection.getresponse()
             text = answer.read()
         except (OSError, http.client.HTTPException) as failure:
-            raise NoDaemon(f"no daemon answers at {self.address} ({failure}): {self._way_out(failure)}") from failure
+            raise self._unanswered(failure) from failure
         finally:
             connection.close()
-        try:
-            content = dict(json.loads(text))
-        except (ValueError, TypeError):
-            content = {}
-        if answer.status >= 400 and "code" in content:
-            raise Refused(answer.status, str(content["code"]), str(content.get("detail")))
+        content = _content(answer, text)
         if answer.status not in {200, 202} or not content:
             raise self._no_daemon(f"{answer.status} {text[:200]!r}")
         return content
@@ -108,6 +137,9 @@ class Admin:
         return NoDaemon(
             f"what answers at {self.address} is no admin listener of a bluegreen daemon, or has failed: {answer}"
         )
+
+    def _unanswered(self, failure: Exception) -> NoDaemon:
+        return NoDaemon(f"no daemon answers at {self.address} ({failure}): {self._way_out(failure)}")
 
     def _way_out(self, failure: Exception) -> str:
         match failure:
@@ -129,6 +161,17 @@ def service_path(name: str, verb: str | None = None) -> str:
     """Return the path of a service in the API, or of a command to it."""
     path = f"/api/v1/services/{quote(name, safe='')}"
     return path if verb is None else f"{path}/{verb}"
+
+
+def _content(answer: http.client.HTTPResponse, text: bytes) -> dict[str, object]:
+    """Return what was answered, {} where it is nothing of a daemon's; raise Refused where it is a problem."""
+    try:
+        content = dict(json.loads(text))
+    except (ValueError, TypeError):
+        content = {}
+    if answer.status >= 400 and "code" in content:
+        raise Refused(answer.status, str(content["code"]), str(content.get("detail")))
+    return content
 
 
 def _connection(address: str, ca: Path | None, cert: Path | None, key: Path | None) -> http.client.HTTPConnection:

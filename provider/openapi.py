@@ -337,6 +337,7 @@ SCHEMAS: Mapping[str, Schema] = {
         rollback_with_force=_said("The way back could be taken with `force`, which waives its health", _FLAG),
         lease=_said("The deployment that holds it, until when", _or_null(_ENTRY)),
         switched=_said("When the active colour last changed", _or_null(_TIME)),
+        pollers=_said("Who fetches documents, and whether each has the last one", _list(_POLLER)),
         explanation=_said("What `bluegreen explain` says, a sentence each", _list(_TEXT)),
     ),
     "Overview": _object(

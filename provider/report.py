@@ -40,11 +40,11 @@ def service(world: World, conditions: Conditions, name: str, now: Instant) -> di
 
 
 def explained(world: World, conditions: Conditions, name: str, now: Instant) -> dict[str, object] | None:
-    """Return the status of one service with sentences that explain it, None where the file has none of that name."""
+    """Return the status of one service with who polls and sentences that explain it, None where there is none."""
     standing = _standing(world, conditions, name)
     if standing is None:
         return None
-    return {**service_status(standing, now), "explanation": explain(standing, now)}
+    return {**service_status(standing, now), "pollers": _pollers(world), "explanation": explain(standing, now)}
 
 
 def _standing(world: World, conditions: Conditions, name: str) -> Standing | None:
@@ -84,18 +84,22 @@ def overview(world: World, conditions: Conditions) -> dict[str, object]:
         "environment": world.desired.environment if world.desired else None,
         "revision": world.revision,
         "docker": {"enabled": world.docker.enabled, "connected": world.docker.connected},
-        "pollers": [
-            {
-                "poller": poller.label,
-                "revision": poller.revision,
-                "current": poller.revision == world.revision,
-                "last_poll": time_status(datetime.fromtimestamp(poller.last_poll_s, UTC)),
-            }
-            for poller in world.pollers
-        ],
+        "pollers": _pollers(world),
         "unnamed": list(world.unnamed),
         "conditions": [condition_status(condition) for condition in conditions],
     }
+
+
+def _pollers(world: World) -> list[dict[str, object]]:
+    return [
+        {
+            "poller": poller.label,
+            "revision": poller.revision,
+            "current": poller.revision == world.revision,
+            "last_poll": time_status(datetime.fromtimestamp(poller.last_poll_s, UTC)),
+        }
+        for poller in world.pollers
+    ]
 
 
 def context(world: World, name: str) -> Context | None:

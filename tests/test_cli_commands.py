@@ -295,26 +295,6 @@ async def test_wait_is_about_the_release_under_way_unless_the_colour_is_named(bl
     assert missing_to({**status, "active": None}, None, Until.STEADY) is not None
 
 
-async def test_status_goes_on_to_be_watched_while_the_daemon_restarts(bluegreen: Bluegreen) -> None:
-    from provider.cli.clients import _outlasting
-    from provider.client import NoDaemon
-
-    answers = iter([dict[str, object](services=[], conditions=[])])
-
-    def look() -> dict[str, object]:
-        try:
-            return dict(next(answers))
-        except StopIteration:
-            raise NoDaemon("no daemon answers at x") from None
-
-    ask = _outlasting(look)
-    assert ask()["conditions"] == []
-    told: Any = ask()["conditions"]
-    assert [one["message"] for one in told] == ["not up to date: no daemon answers at x"]
-    with pytest.raises(NoDaemon):
-        _outlasting(look)()
-
-
 # --- deploy, before it starts anything -------------------------------------------------------------------------------
 
 

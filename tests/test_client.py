@@ -227,3 +227,34 @@ def test_certificates_that_cannot_be_used_are_named(tmp_path: Path) -> None:
         with pytest.raises(Unusable) as refused:
             Admin(address, ca=options.get("ca"), cert=options.get("cert"), key=options.get("key"))
         assert str(refused.value).startswith(words)
+
+
+async def test_events_are_named_as_they_come_and_their_end_is_told() -> None:
+    told = asyncio.Event()
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await answer.prepare(request)
+        await answer.write(b": listening\n\nevent: decision\ndata: {}\n\n")
+        await told.wait()
+        await answer.write(b"event: changed\ndata: {}\n\n")
+        return answer
+
+    app = web.Application()
+    app.router.add_get("/api/v1/events", stream)
+    async with listening(app) as address:
+        events = Admin(address).events()
+        assert [await asyncio.to_thread(next, events) for _ in range(3)] == ["", "", "decision"]
+        told.set()
+        assert await asyncio.to_thread(next, events) == "changed"
+        with pytest.raises(NoDaemon, match="has ended the stream of its events"):
+            await asyncio.to_thread(next, events)
+
+
+async def test_events_that_are_refused_or_are_none_are_told() -> None:
+    refusal = web.json_response({"code": "token-wanted", "detail": "name one"}, status=401)
+    async with listening(recording([], lambda: refusal)) as address:
+        with pytest.raises(Refused, match="name one"):
+            await asyncio.to_thread(next, Admin(address).events())
+    with pytest.raises(NoDaemon, match="no daemon answers at unix:/nowhere"):
+        next(Admin("unix:/nowhere").events())

@@ -13,8 +13,6 @@ from provider.cli.kinds import since as since_value
 from provider.cli.options import Daemon, asks_a_daemon, json_option
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from provider.client import Admin
 
 
@@ -22,22 +20,25 @@ if TYPE_CHECKING:
 @service_argument(required=False)
 @asks_a_daemon
 @json_option
-@click.option("--watch", is_flag=True, help="Draw anew every second until interrupted.")
+@click.option("--watch", is_flag=True, help="Follow it: on a terminal a picture, else a line for each change.")
 def status(daemon: Daemon, service: str | None, as_json: bool, watch: bool) -> None:
-    """Show how the services stand."""
+    """Show how the services stand.
 
-    def look(admin: "Admin") -> dict[str, object]:
-        return admin.service(service) if service else admin.services()
-
+    --watch ends with Ctrl-C, or q; a daemon that is away meanwhile is waited for.
+    """
     if as_json:
-        click.echo(json.dumps(daemon.ask(look), indent=2))
+        if watch:
+            raise click.UsageError("--watch is for people: a program reads GET /api/v1/events, or asks again.")
+        click.echo(json.dumps(daemon.ask(lambda admin: admin.standing(service)), indent=2))
         return
-    from provider import tables
-
     if watch:
-        daemon.ask(lambda admin: tables.watch(_outlasting(lambda: look(admin))))
-    else:
-        tables.show(daemon.ask(look))
+        from provider.terminal.live import watch as follow
+
+        daemon.ask(lambda admin: follow(admin, service))
+        return
+    from provider.terminal import tables
+
+    tables.show(daemon.ask(lambda admin: admin.standing(service)))
 
 
 @click.command()
@@ -50,7 +51,7 @@ def explain(daemon: Daemon, service: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
-    from provider import tables
+    from provider.terminal import tables
 
     tables.say(found)
 
@@ -93,9 +94,9 @@ def history(
     if as_json:
         click.echo(json.dumps(found["history"], indent=2))
         return
-    from provider import tables
+    from provider.terminal.history import show
 
-    tables.show_history(found, verbose=verbose)
+    show(found, verbose=verbose)
 
 
 @click.command()
@@ -119,10 +120,12 @@ def wait(daemon: Daemon, service: str, as_json: bool, active: str | None, until:
     Ends with 0 when it is, 4 when a rollout ended otherwise than switched meanwhile, 5 when the time is over. A daemon
     that restarts meanwhile is waited for, 30 s at most.
     """
-    from provider import following, tables
+    from provider import following
+    from provider.terminal.progress import Progress
+    from provider.terminal.words import standing
 
     def question(admin: "Admin") -> following.Answer:
-        with tables.Progress(quiet=as_json) as progress:
+        with Progress(quiet=as_json) as progress:
             story = following.Story(admin, service, progress.tell)
             story.limit(timeout_s)
             return following.wait(story, active, following.Until(until), progress.tell, progress.show)
@@ -133,23 +136,4 @@ def wait(daemon: Daemon, service: str, as_json: bool, active: str | None, until:
         fail(Exit.OTHERWISE, f"bluegreen: {end}")
     except following.TimedOut as end:
         fail(Exit.TIMED_OUT, f"bluegreen: {end}")
-    click.echo(json.dumps(found, indent=2) if as_json else tables.standing(found))
-
-
-def _outlasting(look: "Callable[[], dict[str, object]]") -> "Callable[[], dict[str, object]]":
-    """Show the last answer on, and that it is the last, while a daemon that has answered does not any more."""
-    from provider.client import NoDaemon, Refused
-
-    last: dict[str, object] = {}
-
-    def answer() -> dict[str, object]:
-        try:
-            last.update(look())
-        except (NoDaemon, Refused) as failure:
-            if not last:
-                raise
-            told = {"code": "no-daemon", "severity": "critical", "message": f"not up to date: {failure}", "since": None}
-            return {**last, "conditions": [told]}
-        return last
-
-    return answer
+    click.echo(json.dumps(found, indent=2) if as_json else standing(found))

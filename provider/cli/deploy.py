@@ -90,14 +90,14 @@ def deploy(
         if not file.is_file():
             fail(Exit.USAGE, f"bluegreen: {file}: there is no such compose file (-f)")
     from provider import compose as docker_compose
-    from provider import tables
     from provider.deploy import Deployment, Order, Withheld
     from provider.following import EndedOtherwise, TimedOut
+    from provider.terminal.progress import Progress
 
     def question(admin: "Admin") -> str:
         command = tuple(shlex.split(compose)) if compose else docker_compose.find_command()
         order = Order(service, command, files, prefix, tags, colour, timeout_s, force, reason)
-        with _signals(), tables.Progress() as progress:
+        with _signals(), Progress() as progress:
             deployment = Deployment(admin, order, progress.tell, progress.show)
             try:
                 return deployment.run()

@@ -96,10 +96,10 @@ def doctor(
     """
     import asyncio
 
-    from provider import tables
     from provider.doctor import sheet
     from provider.doctor.examination import Options, examine
     from provider.doctor.findings import Code
+    from provider.terminal import tables
 
     unknown = sorted(set(ignore) - set(Code))
     if unknown:

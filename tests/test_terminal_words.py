@@ -1,0 +1,32 @@
+"""What an answer of the admin API says."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from provider.terminal import words
+from tests.answers import changed
+
+
+@pytest.mark.parametrize(
+    ("ago", "told"),
+    [
+        (timedelta(seconds=-5), "0s"),
+        (timedelta(seconds=59.5), "59s"),
+        (timedelta(minutes=59.5), "59m"),
+        (timedelta(hours=23.5), "23h"),
+        (timedelta(days=400), "400d"),
+    ],
+)
+def test_an_age_is_told_in_the_largest_unit_that_fits(ago: timedelta, told: str) -> None:
+    assert words.age((datetime.now(UTC) - ago).isoformat()) == told
+
+
+def test_where_a_service_stands_fits_a_line() -> None:
+    assert words.standing(changed()) == "shop: blue is active with release 3f2a91c0 (1.4.1), confirmed, waiting"
+    assert words.standing(changed(active=None)) == "shop: no colour is active yet"
+
+
+def test_what_an_application_answered_cannot_command_the_terminal() -> None:
+    answer = {"colours": [{"cause": "500: \x1b[2J\x07 gone\nnext", "health": None, "count": 2}]}
+    assert words.printable(answer) == {"colours": [{"cause": "500:  [2J  gone next", "health": None, "count": 2}]}
