@@ -1,8 +1,12 @@
 """What a story is, and the steps that all of them are told in: each waits for what it tells, and checks it."""
 
 import asyncio
+import shlex
+import shutil
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from provider.demo.application import Application
 from provider.demo.daemon import Answer, Content
@@ -144,21 +148,33 @@ class Play:
         preview = {"preview": f"curl -H 'Host: {PREVIEW_HOST}' {web}/"} if setting.preview else {}
         first, other = next(iter(setting.services)), Colour(self.status["active"]).other
         is_ready = self.status["rollback"]["ready"]
+        bluegreen = _program()
         again = {"way back": Verb.ROLLBACK} if is_ready else {"try again": Verb.RETRY}
         self.screen.addresses(
-            f"All of it runs on until Ctrl-C. Edit the file (say, active: {other}), and watch.",
+            f"All of it runs on until Ctrl-C. Open the console, edit the file (say, active: {other}), and watch.",
             {
                 **{name: f"curl {web}{path}" for name, path in setting.services.items()},
                 **preview,
                 "file": str(self.stage.file),
-                "status": f"bluegreen status --watch --admin {daemon.admin}",
-                **{lead: f"bluegreen {verb} {first} --admin {daemon.admin}" for lead, verb in again.items()},
+                "console": f"{daemon.admin}/",
+                "status": f"{bluegreen} status --watch --admin {daemon.admin}",
+                **{lead: f"{bluegreen} {verb} {first} --admin {daemon.admin}" for lead, verb in again.items()},
                 "Traefik": f"{traefik.api}/dashboard/",
                 "document": f"{daemon.url}/traefik",
                 "metrics": f"{daemon.url}/metrics",
                 "admin": f"{daemon.admin}/api/v1/services",
             },
         )
+
+
+def _program() -> str:
+    """Return how the command line is called here: the demo is often run from an environment that is not on PATH."""
+    found = shutil.which("bluegreen")
+    if found and Path(found).resolve() == Path(sys.argv[0]).resolve():
+        return "bluegreen"
+    called = Path(sys.argv[0])
+    words = [str(called)] if called.name == "bluegreen" else [sys.executable, "-m", "provider"]
+    return shlex.join(words)
 
 
 @dataclass(frozen=True, slots=True)

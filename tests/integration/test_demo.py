@@ -4,6 +4,7 @@ import asyncio
 import io
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -77,6 +78,12 @@ class Demo:
         assert found, self.text
         return found[1]
 
+    def command(self, name: str) -> list[str]:
+        """Return a command that it printed, to be run as it is."""
+        found = re.search(rf"^  {name} +(.+)$", self.text, re.MULTILINE)
+        assert found, self.text
+        return shlex.split(found[1])
+
     def edit(self, old: str, new: str) -> None:
         """Edit the desired-state file."""
         file = Path(self.address("file"))
@@ -114,6 +121,16 @@ async def start_demo(traefik_binary: Path, tmp_path: Path) -> AsyncIterator[Star
             return demo
 
         yield start
+
+
+async def first_line(command: list[str]) -> str:
+    """Return the first line that a command prints which ends only when it is interrupted; it has to end with 0."""
+    process = await asyncio.create_subprocess_exec(*command, stdin=subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    line = (await process.stdout.readline()).decode().rstrip()
+    process.send_signal(signal.SIGINT)
+    assert await process.wait() == 0
+    return line
 
 
 def processes_with(words: str) -> list[str]:
@@ -274,6 +291,8 @@ async def test_kept_the_demo_stays_until_ctrl_c_and_follows_the_file(start_demo:
         assert await ask("api") == "api version 1 on blue\n"
         for name in ("Traefik", "document", "metrics", "admin"):
             assert await ask(name)
+        assert "<html" in await ask("console")
+        assert "api: blue is active" in await first_line(demo.command("status"))
         demo.edit("active: auto", "active: green")
 
         async def green() -> bool:
