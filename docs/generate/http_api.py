@@ -32,6 +32,7 @@ The admin listener (`--admin-listen`, default `127.0.0.1:8901`, or `unix:PATH`).
 what follows for programs (OpenAPI 3.1); this page is made from it. Times are UTC (RFC 3339); what there is not is
 `null`.
 
+- **`/`** is the [console](../console.md); its page and files want no token, they are the same for everybody.
 - **Who**: with `--tokens-file` every request under `/api/` wants `Authorization: Bearer TOKEN`, and the name of the
   token is the actor in the history. Without it, on loopback or a unix socket, the header `X-Bluegreen-Actor: NAME`
   names the actor.
