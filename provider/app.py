@@ -17,6 +17,7 @@ from aiohttp import web
 from provider import __version__, notices, report, writefile
 from provider.about import About
 from provider.access import Unprotected
+from provider.addresses import split_address
 from provider.admin import admin_app
 from provider.certificate import DefaultCertificate
 from provider.controller import Controller
@@ -24,7 +25,7 @@ from provider.feed import Feed
 from provider.files import FileRefused, FollowedFiles
 from provider.health import HealthChecker
 from provider.intake import clock
-from provider.listening import UNIX, is_local, listen, split_address
+from provider.listening import UNIX, is_local, listen
 from provider.metrics import Metrics
 from provider.model import Condition, ConditionCode, Decision, Severity
 from provider.notify import Notifier, Result

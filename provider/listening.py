@@ -9,7 +9,8 @@ from pathlib import Path
 from aiohttp import web
 
 from provider import exposure
-from provider.errors import AddressError, ListenError
+from provider.addresses import split_address
+from provider.errors import ListenError
 
 UNIX = "unix:"
 
@@ -59,17 +60,3 @@ def _left_behind(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as visitor:
         visitor.settimeout(0)
         return visitor.connect_ex(str(path)) == errno.ECONNREFUSED
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """Split HOST:PORT, [IPV6]:PORT or :PORT (every address).
-
-    Raises:
-        AddressError: the text is none of these.
-    """
-    host, colon, port = address.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise AddressError(
-            f"{address!r} is no address to listen on: write HOST:PORT or [IPV6]:PORT, for --admin-listen also unix:PATH"
-        )
-    return host.removeprefix("[").removesuffix("]"), int(port)

@@ -13,6 +13,7 @@ from provider.cli.daemon import serve
 from provider.cli.deploy import deploy
 from provider.cli.doctor import doctor
 from provider.cli.ending import MEANING
+from provider.cli.healthcheck import healthcheck
 from provider.cli.local import demo, render, schema, token, validate
 
 EXIT_CODES = f"Exit codes: {'; '.join(f'{code:d} {meaning}' for code, meaning in MEANING.items())}."
@@ -27,6 +28,6 @@ def main() -> None:
 for verb in (
     *(serve, status, explain, history, wait, deploy),
     *(approve, abort, rollback, retry, switch, pause, resume),
-    *(validate, render, schema, token, completion, doctor, demo),
+    *(validate, render, schema, token, completion, doctor, healthcheck, demo),
 ):
     main.add_command(verb)
