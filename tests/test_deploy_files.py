@@ -1,0 +1,205 @@
+"""The files under deploy/ that people start: compose files, the unit of systemd, and what they mount."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from provider import config
+from tests.components import missing, program
+
+ROOT = Path(__file__).parent.parent
+DEPLOY = ROOT / "deploy"
+UNIT = DEPLOY / "systemd" / "bluegreen.service"
+STAGING_ENV = dict(line.split("=") for line in (DEPLOY / "staging.env").read_text().splitlines() if line[0] != "#")
+EXPOSURE_AT_MOST = 1.5
+"""Of systemd's 0 (locked up) to 10 (does as it likes)."""
+
+PRODUCTION = ("-p", "bluegreen", "-f", "compose.yaml")
+STAGING = ("-p", "staging", "--env-file", "staging.env", "-f", "compose.yaml", "-f", "compose.staging.yaml")
+
+
+@cache
+def composed(*arguments: str, **environment: str) -> dict[str, Any]:
+    """Return what Docker Compose makes of files, or fail with what it has against them."""
+    command = [program("docker-compose", "docker-compose"), *arguments, "config"]
+    clean = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME"}}
+    done = subprocess.run(command, cwd=DEPLOY, env=clean | environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return dict(yaml.safe_load(done.stdout))
+
+
+def on_loopback(port: str | dict[str, Any]) -> bool:
+    """Tell of a published port, which versions of Compose write in two ways, whether only this host reaches it."""
+    return (port.startswith("127.0.0.1:")) if isinstance(port, str) else port.get("host_ip") == "127.0.0.1"
+
+
+def published(port: str | dict[str, Any]) -> str:
+    return port.split(":")[-2] if isinstance(port, str) else str(port["published"])
+
+
+def allowed_paths() -> str:
+    """Return the expression that the socket proxy holds whole paths against."""
+    command = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["socket-proxy"]["command"]
+    (rule,) = (word.removeprefix("-allowGET=") for word in command if word.startswith("-allow") and "/" in word)
+    return str(rule)
+
+
+# --- compose -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [PRODUCTION, STAGING], ids=["production", "staging"])
+def test_compose_accepts_the_stack_and_everything_in_it_is_locked_up(arguments: tuple[str, ...]) -> None:
+    stack = composed(*arguments, DOCKER_GID="999")
+    assert set(stack["services"]) == {"traefik", "bluegreen", "socket-proxy", "prometheus", "grafana"}
+    for name, service in stack["services"].items():
+        assert service["read_only"], name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["restart"] == "unless-stopped", name
+        assert re.search(r":v?\d", service["image"]), f"{name}: {service['image']} names no version"
+        assert not {"privileged", "pid", "network_mode", "container_name"} & service.keys()
+
+
+def test_only_the_socket_proxy_has_the_socket_and_only_the_daemon_reaches_it() -> None:
+    stack = composed(*PRODUCTION, DOCKER_GID="999")
+    with_socket = {name for name, one in stack["services"].items() if "docker.sock" in str(one.get("volumes"))}
+    assert with_socket == {"socket-proxy"}
+    assert {name for name, one in stack["services"].items() if "engine" in one["networks"]} == {
+        "socket-proxy",
+        "bluegreen",
+    }
+    assert stack["networks"]["engine"]["internal"]
+    assert "ports" not in stack["services"]["socket-proxy"]
+
+
+def test_the_group_of_the_socket_has_to_be_named() -> None:
+    with pytest.raises(AssertionError, match=r"stat -c %g /var/run/docker\.sock"):
+        composed(*PRODUCTION)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/_ping", "/version", "/v1.41/_ping", "/v1.47/version", "/v1.41/events", "/v1.41/containers/json"),
+        *("/containers/json", f"/v1.41/containers/{'0a' * 32}/json"),
+    ],
+)
+def test_the_socket_proxy_lets_through_what_the_daemon_asks(path: str) -> None:
+    assert re.fullmatch(allowed_paths(), path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/containers/create", "/v1.41/containers/0a1b/archive", "/v1.41/containers/0a1b/export", "/v1.41/info"),
+        *(
+            "/containers/0a1b/logs",
+            "/containers/0a1b/top",
+            "/images/json",
+            "/secrets",
+            "/v1.41/containers/json/../../x",
+        ),
+    ],
+)
+def test_the_socket_proxy_lets_nothing_else_through(path: str) -> None:
+    assert not re.fullmatch(allowed_paths(), path)
+
+
+def test_only_traefik_is_open_to_the_outside() -> None:
+    stack = composed(*PRODUCTION, DOCKER_GID="999")
+    opened = {name for name, one in stack["services"].items() for port in one.get("ports", ()) if not on_loopback(port)}
+    assert opened == {"traefik"}
+    assert [published(port) for port in stack["services"]["traefik"]["ports"]] == ["80", "443"]
+
+
+def test_staging_shares_no_port_network_or_secret_with_production() -> None:
+    """Rule 18: the two often share one engine."""
+    production, staging = composed(*PRODUCTION, DOCKER_GID="999"), composed(*STAGING, DOCKER_GID="999")
+    for name, service in staging["services"].items():
+        assert not set(map(str, service.get("ports", ()))) & set(
+            map(str, production["services"][name].get("ports", ()))
+        )
+    for kind, key in (("secrets", "file"), ("networks", "name")):
+        assert not {one.get(key) for one in staging[kind].values() if one.get(key)} & {
+            one.get(key) for one in production[kind].values()
+        }
+    assert staging["services"]["bluegreen"]["environment"]["BLUEGREEN_DESIRED_STATE"] == "/etc/bluegreen/staging.yaml"
+    assert {name for name, one in staging["services"].items() if one.get("profiles")} == {"prometheus", "grafana"}
+
+
+# --- what the compose files mount ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("environment", ["production", "staging"])
+def test_the_desired_state_takes_only_containers_of_its_environment(environment: str) -> None:
+    """Rule 18."""
+    file = DEPLOY / "bluegreen" / f"{environment}.yaml"
+    desired = config.load(file.read_text(), file.name)
+    assert desired.environment == environment
+    assert desired.require_environment_label
+    assert set(desired.services) == {"shop"}
+
+
+def test_traefik_polls_the_daemon_with_the_token_that_compose_puts_in() -> None:
+    text = (DEPLOY / "traefik" / "traefik.yaml").read_text()
+    static = yaml.safe_load(text)
+    stack = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    assert static["providers"]["http"]["endpoint"] == "http://bluegreen:8900/traefik"
+    assert static["providers"]["http"]["headers"] == {"Authorization": "Bearer PROVIDER_TOKEN"}
+    assert text.count("PROVIDER_TOKEN") == 1
+    assert "s|PROVIDER_TOKEN|$$(cat /run/secrets/provider-token)|" in stack["services"]["traefik"]["entrypoint"][-1]
+    desired = config.load((DEPLOY / "bluegreen" / "production.yaml").read_text(), "production.yaml")
+    assert desired.traefik_api == (f"http://traefik{static['entryPoints']['traefik']['address']}",)
+    routers = [router for service in desired.services.values() for router in service.routers]
+    assert [list(json.loads(json.dumps(router.body))["entryPoints"]) for router in routers] == [["websecure"]]
+    assert "websecure" in static["entryPoints"]
+
+
+def test_the_example_application_is_a_project_for_each_colour_that_collides_with_nothing() -> None:
+    arguments = ("-f", "shop/compose.yaml")
+    blue, green = (
+        composed("-p", f"shop-{colour}", *arguments, BLUEGREEN_COLOUR=colour, VERSION="1.4.2")["services"]["app"]
+        for colour in ("blue", "green")
+    )
+    assert blue["labels"] | {"bluegreen.colour": "green"} == green["labels"]
+    assert blue["labels"]["bluegreen.environment"] == "production"
+    assert not {"ports", "container_name", "volumes"} & blue.keys()
+    assert list(blue["networks"]) == ["edge"]
+    staging = composed(*arguments, BLUEGREEN_COLOUR="blue", VERSION="1", ENVIRONMENT=STAGING_ENV["ENVIRONMENT"])
+    assert staging["networks"]["edge"]["name"] == "staging-edge"
+    with pytest.raises(AssertionError, match="set by bluegreen deploy"):
+        composed(*arguments, VERSION="1")
+
+
+# --- systemd -------------------------------------------------------------------------------------------------------
+
+
+def analyze(folder: Path, *arguments: str) -> str:
+    """Let systemd judge the unit, with a program in the place of what an installation puts there."""
+    command = program("systemd", "systemd-analyze")
+    unit = folder / UNIT.name
+    unit.write_text(UNIT.read_text().replace("/opt/bluegreen/bin/bluegreen", "/bin/true"))
+    done = subprocess.run([command, *arguments, str(unit)], capture_output=True, text=True, check=False)
+    said = done.stdout + done.stderr
+    if "Unknown option" in said or "unrecognized option" in said:
+        missing("systemd", f"{shlex.join(arguments)}: too old")
+    assert done.returncode == 0, said
+    return said
+
+
+def test_systemd_has_nothing_against_the_unit(tmp_path: Path) -> None:
+    assert analyze(tmp_path, "verify") == ""
+
+
+def test_the_unit_exposes_the_host_little(tmp_path: Path) -> None:
+    found = re.search(r"Overall exposure level for \S+: ([\d.]+)", analyze(tmp_path, "security", "--offline=true"))
+    assert found
+    assert float(found[1]) <= EXPOSURE_AT_MOST
