@@ -86,6 +86,7 @@ async def test_a_certificate_whose_time_comes_is_renewed_without_a_restart(
 ) -> None:
     backend = await start_backend("one")
     daemon = await start_daemon(file(backend))
+    await eventually(daemon.document)  # a Traefik that polls before there is one says so
     traefik = await start_traefik(daemon.endpoint)
     await until_routed(daemon, traefik.url("web"), "one")
     in_15_s = certificate.make(datetime.now(UTC) - timedelta(seconds=45), timedelta(seconds=90))
