@@ -16,16 +16,19 @@ COMPILE := env -u PIP_CONSTRAINT -u PIP_EXTRA_INDEX_URL -u PIP_FIND_LINKS -u PIP
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check lint bench docs venv lock clean
+.PHONY: help demo test image-test check lint bench docs venv lock clean
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 demo: $(VENV)/demo.stamp ## a blue-green switch through a real Traefik, here and now, in under a minute
 	$(BIN)/bluegreen demo $(ARGS)
 
 test: $(VENV)/dev.stamp ## run all tests
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
+
+image-test: $(VENV)/dev.stamp ## build the image, and take a release through deploy/compose.yaml, in some minutes
+	BLUEGREEN_IMAGE_TEST=yes $(BIN)/python -m pytest -n 0 tests/integration/test_image.py $(ARGS)
 
 check: lint test ## everything that must hold: format, lint, types, import contracts, tests
 

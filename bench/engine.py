@@ -63,7 +63,7 @@ class Engine:
         """Build the application's image, with `more` lines at the end of its Dockerfile; return its id."""
         context = io.BytesIO()
         with tarfile.open(fileobj=context, mode="w") as archive:
-            archive.add(Path(_static_busybox()).resolve(), "busybox")
+            archive.add(Path(static_busybox()).resolve(), "busybox")
             for name, text in (("application", APPLICATION), ("Dockerfile", DOCKERFILE + more)):
                 entry = tarfile.TarInfo(name)
                 entry.size, entry.mode = len(text), 0o755
@@ -274,12 +274,12 @@ class PrivateEngine(Engine):
 
     @staticmethod
     def _busybox(*command: str) -> None:
-        done = subprocess.run([_static_busybox(), *command], capture_output=True, text=True, check=False)
+        done = subprocess.run([static_busybox(), *command], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise Missing(f"{' '.join(command)}: {done.stderr.strip()}")
 
 
-def _static_busybox() -> str:
+def static_busybox() -> str:
     path = program("busybox")
     if subprocess.run(["ldd", path], capture_output=True, check=False).returncode == 0:
         raise Missing(f"{path} is not static: it cannot run alone in an image")
