@@ -11,8 +11,16 @@ from provider.cli import main
 from tests.pages import PAGES, ROOT, blocks, without_blocks
 from tests.pipeline import scripts
 
+STARTS = frozenset("();|&\n")
 LEFT_OUT = "..."
 """Stands for options that are told of elsewhere; a command within a sentence need not have them either."""
+
+
+def begins(earlier: str, before: str) -> bool:
+    """Tell whether a command begins behind these two words; `docker exec` is not the shell's."""
+    if before == "exec":
+        return set(earlier) <= STARTS
+    return set(before) <= STARTS or before in {"if", "!", "then", "do"}
 
 
 def commands_in(text: str) -> Iterator[list[str]]:
@@ -21,7 +29,7 @@ def commands_in(text: str) -> Iterator[list[str]]:
     lexer = shlex.shlex(text, posix=True, punctuation_chars="();<>|&\n")
     lexer.whitespace, lexer.whitespace_split, lexer.commenters = " \t\r", True, ""
     words: list[str] | None = None
-    before = "\n"
+    earlier, before = "", "\n"
     for word in lexer:
         is_punctuation = set(word) <= set("();<>|&\n")
         if is_punctuation and words is not None:
@@ -29,21 +37,40 @@ def commands_in(text: str) -> Iterator[list[str]]:
             words = None
         elif words is not None:
             words.append(word)
-        elif word == "bluegreen" and (set(before) <= set("();|&\n") or before in {"if", "!", "then", "do", "exec"}):
+        elif word == "bluegreen" and begins(earlier, before):
             words = []
-        before = word
+        earlier, before = before, word
     if words is not None:
         yield words
 
 
 def commands_of_a_page(text: str) -> Iterator[list[str]]:
     for block in blocks(text, "console"):
-        for line in block.replace("\\\n", " ").splitlines():
-            if line.startswith("$ "):
-                yield from commands_in(line[2:])
+        for command in typed(block.replace("\\\n", " ").splitlines()):
+            yield from commands_in(command)
     for span in re.findall(r"`(bluegreen\s[^`]+)`", without_blocks(text)):
         for words in commands_in(re.sub(r"[][]", "", " ".join(span.split()))):
             yield [LEFT_OUT, *words]
+
+
+def typed(lines: list[str]) -> Iterator[str]:
+    """Yield what is typed at each prompt; a quotation that is open at the end of a line goes on in the next one."""
+    for number, line in enumerate(lines):
+        if line.startswith("$ "):
+            command = line[2:]
+            for more in lines[number + 1 :]:
+                if not is_open(command):
+                    break
+                command += f"\n{more}"
+            yield command
+
+
+def is_open(command: str) -> bool:
+    try:
+        list(commands_in(command))
+    except ValueError:
+        return True
+    return False
 
 
 def all_commands() -> Iterator[tuple[str, list[str]]]:
