@@ -287,7 +287,10 @@ class Daemon:
             return None
         # Docker's SDK takes a tenth of a start, also of one that does without it.
         from provider.containers import Containers  # noqa: PLC0415
+        from provider.engine import Action  # noqa: PLC0415
 
+        for action in Action:
+            self.metrics.docker_events.labels(action)  # from zero on, likewise
         return Containers(
             self.controller.intake, base_url=settings.docker, docker_host_address=settings.docker_host_address
         )
