@@ -13,8 +13,9 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from provider.names import look_up
 from provider.readback import ReadBack, Reading, api, followers
-from provider.readback.followers import Resolve, resolve
+from provider.readback.followers import Resolve
 from provider.readback.reading import Unusable, read
 from provider.traefik import free_ports
 from tests.answering import self_signed
@@ -54,7 +55,7 @@ class Record:
 
 @asynccontextmanager
 async def reading_back(
-    *urls: str, marker: str | None = MARKER, resolve: Resolve = resolve
+    *urls: str, marker: str | None = MARKER, resolve: Resolve = look_up
 ) -> AsyncIterator[tuple[ReadBack, Record]]:
     """Read back from these URLs as the daemon does; it must end by being cancelled and leave nothing behind."""
     record = Record()
@@ -335,7 +336,7 @@ async def test_a_name_server_that_is_away_takes_only_those_off_the_list_who_do_n
 
 
 async def test_a_real_name_is_resolved_and_one_that_is_none_is_told() -> None:
-    assert "127.0.0.1" in await resolve("localhost", 80)
+    assert "127.0.0.1" in await look_up("localhost", 80)
     async with reading_back("http://.test:8080") as (_, record):
         await eventually(lambda: "is not resolved" in (record.cause("http://.test:8080") or ""))
 

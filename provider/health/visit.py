@@ -21,6 +21,7 @@ from yarl import URL
 
 from provider.durations import written
 from provider.model import HealthCheck, Probe, ProbeMode
+from provider.names import Resolver, look_up
 
 ANSWER_BYTES = 64 * 1024
 """So much of a body is read, and so long may a field of the head be."""
@@ -100,7 +101,7 @@ class Target:
 def open_session() -> aiohttp.ClientSession:
     """Return what requests are made with; it depends on nothing but the checks, and keeps nothing between them."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, force_close=True, use_dns_cache=False),
+        connector=aiohttp.TCPConnector(limit=0, force_close=True, use_dns_cache=False, resolver=Resolver()),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(),
         headers={"User-Agent": "bluegreen", "Accept-Encoding": "identity", "Connection": "close"},
@@ -148,11 +149,7 @@ async def visit(session: aiohttp.ClientSession, target: Target, check: HealthChe
 
 async def _connect(host: str, port: int | None) -> None:
     """Connect to the first address of the host that accepts."""
-    addresses = [host]
-    if ":" not in host:  # an IPv6 address would lose its zone
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        addresses = [str(address[0]) for *_, address in found]
-    *others, last = addresses
+    *others, last = (host,) if ":" in host else await look_up(host, port)  # an IPv6 address would lose its zone
     for address in others:
         with suppress(OSError):  # the refusal of the last one tells
             return await _open(address, port)

@@ -8,6 +8,7 @@ import aiohttp
 from yarl import URL
 
 from provider.health.visit import answer_fault, root
+from provider.names import Resolver
 from provider.readback.reading import PROVIDER, Unusable
 
 MARKER_LIMIT_S = 2.0
@@ -18,7 +19,7 @@ RAW_DATA_BYTES = 256 * 1024 * 1024
 def open_session() -> aiohttp.ClientSession:
     """Return what requests are made with; connections are kept, and no cookie, redirect or cache is."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, use_dns_cache=False),
+        connector=aiohttp.TCPConnector(limit=0, use_dns_cache=False, resolver=Resolver()),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(),
         headers={"User-Agent": "bluegreen", "Accept-Encoding": "identity"},

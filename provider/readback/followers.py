@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import socket
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -12,6 +11,7 @@ from typing import TypeAlias
 import aiohttp
 from yarl import URL
 
+from provider.names import look_up
 from provider.readback.api import Api, explain, open_session
 from provider.readback.reading import Reading, Unusable, read
 
@@ -39,12 +39,6 @@ REST_S = 30.0
 Resolve: TypeAlias = Callable[[str, int], Awaitable[tuple[str, ...]]]
 
 
-async def resolve(host: str, port: int) -> tuple[str, ...]:
-    """Return every address of a host; raises OSError or UnicodeError where there is none."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
-
-
 @dataclass(slots=True)
 class _Wanted:
     """What every Traefik is asked for. `since_mono_s` is when the document came out."""
@@ -68,7 +62,7 @@ class ReadBack:
         *,
         on_reading: Callable[[Reading], None],
         on_gone: Callable[[str], None],
-        resolve: Resolve = resolve,
+        resolve: Resolve = look_up,
     ) -> None:
         self._on_reading, self._on_gone, self._resolve = on_reading, on_gone, resolve
         self._urls: tuple[str, ...] = ()

@@ -21,8 +21,8 @@ from yarl import URL
 from provider import config
 from provider.doctor.findings import Code, Finding, Unseen
 from provider.doctor.routing import Certificate, Router, Static, Traefik
+from provider.names import look_up
 from provider.readback.api import MARKER_LIMIT_S, RAW_DATA_LIMIT_S, Api, explain, open_session
-from provider.readback.followers import resolve
 from provider.readback.reading import MARKER, PROVIDER, Unusable
 
 T = TypeVar("T")
@@ -109,7 +109,7 @@ async def look(url: str) -> Seen:
     parsed = URL(url)
     try:
         async with asyncio.timeout(LIMIT_S):
-            addresses = await resolve(parsed.host or "", parsed.port or 80)
+            addresses = await look_up(parsed.host or "", parsed.port or 80)
     except (OSError, UnicodeError) as failure:  # TimeoutError is one of them
         strerror = failure.strerror if isinstance(failure, OSError) else "it is no name of a host"
         cause = strerror.lower() if strerror else f"no answer within {LIMIT_S:g} s"
