@@ -15,7 +15,7 @@ RULES: list[dict[str, Any]] = [
 DASHBOARD: dict[str, Any] = json.loads((DEPLOY / "grafana" / "dashboards" / "bluegreen.json").read_text())
 PANELS: list[dict[str, Any]] = DASHBOARD["panels"]
 FILLED = {"$environment": ".*", "$service": ".+", "$__rate_interval": "1m", "$__range": "15m"}
-METRIC = re.compile(r"\b(?:bluegreen|traefik)_\w+")
+METRIC = re.compile(r"(?<![\w:])(?:bluegreen|traefik)_\w+(?![\w:])")
 
 
 def fill(query: str) -> str:
