@@ -140,13 +140,14 @@ class Engine:
         self._silence_s = silence_s
 
     async def connect(self) -> Connection:
-        """Ask the engine for its version; raises DockerUnavailable."""
+        """Ask the engine for its version and a sign of life; raises DockerUnavailable."""
         return Connection(await _limited(self._timeout_s, self._client), self._timeout_s)
 
     def _client(self) -> Client:
         timeout_s: Any = self._timeout_s  # an int to the SDK, but requests takes fractions
         client = Client(self.url, tls=self._tls, timeout=timeout_s)
         client.stream_timeout_s = self._silence_s
+        client.ping()  # a proxy that lets everything else through would end each connection at its first quiet moment
         return client
 
 

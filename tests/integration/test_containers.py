@@ -67,8 +67,14 @@ class Seen:
         return server.leaving_mono_s is not None
 
 
+FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
+
+
 class Proxy:
-    """Stands between the daemon and the engine, notes requests, and goes silent the way a dead one does."""
+    """Stands between the daemon and the engine, notes requests, and goes silent the way a dead one does.
+
+    Requests for a path that has `forbidden` in it are answered with 403.
+    """
 
     def __init__(self, target: str, path: Path) -> None:
         self.url = f"unix://{path}"
@@ -79,6 +85,7 @@ class Proxy:
         self._lines: dict[asyncio.StreamReader, list[str]] = {}
         self._muted: set[asyncio.StreamReader] = set()
         self._silent = False
+        self.forbidden: str | None = None
 
     def silence(self, path: str = "") -> None:
         """Pass on nothing more on connections that have asked for this path; without one, on all, new ones too."""
@@ -106,6 +113,9 @@ class Proxy:
                     if source is reader and data.startswith(b"GET "):
                         lines.append(data.split(b" ", 2)[1].decode())
                         self.requests.append(lines[-1])
+                        if self.forbidden is not None and self.forbidden in lines[-1]:
+                            writer.write(FORBIDDEN)
+                            continue
                     if reader not in self._muted:
                         target.write(data)
                         await target.drain()
@@ -457,6 +467,26 @@ async def test_a_dead_proxy_in_between_is_noticed_and_the_servers_stay(engine: E
         assert seen.containers() == {container[:12]}
         proxy.speak()
         await eventually(lambda: seen.connected)
+
+
+async def test_a_proxy_that_forbids_a_sign_of_life_is_told_at_once_and_for_good(engine: Engine, tmp_path: Path) -> None:
+    """It would end each connection at its first quiet moment, and look like an engine that comes and goes."""
+    engine.run("t-blue", "shop", "blue")
+    async with Proxy(engine.url, tmp_path / "proxy") as proxy:
+        proxy.forbidden = "/_ping"
+        seen = Seen()
+        containers = Containers(seen, base_url=proxy.url, ping_s=0.1, backoff_s=0.01, backoff_max_s=0.1)
+        containers.set_scope("production", required=False)
+        task = asyncio.create_task(containers.run())
+        try:
+            await eventually(lambda: sum("/_ping" in asked for asked in proxy.requests) > 3)
+            assert "403" in (seen.cause or "")
+            assert (seen.connected, seen.complete_lists) == (False, 0)
+            proxy.forbidden = None
+            await eventually(lambda: seen.connected)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_an_event_stream_that_dies_in_silence_is_replaced(engine: Engine, tmp_path: Path) -> None:
