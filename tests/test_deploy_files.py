@@ -138,6 +138,32 @@ def test_staging_shares_no_port_network_or_secret_with_production() -> None:
 # --- what the compose files mount ----------------------------------------------------------------------------------
 
 
+def test_everything_that_is_mounted_is_there() -> None:
+    stack = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    sources = [
+        volume.partition(":")[0]
+        for one in stack["services"].values()
+        for volume in one.get("volumes", ())
+        if "./" in volume
+    ]
+    assert {"./bluegreen", "./traefik", "./prometheus", "./grafana/dashboards"} <= set(sources)
+    assert all(any((DEPLOY / source).iterdir()) for source in sources)
+
+
+def test_prometheus_and_grafana_find_their_parts_where_compose_puts_them() -> None:
+    stack = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    scraping = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
+    hosts = {config["static_configs"][0]["targets"][0] for config in scraping}
+    assert hosts == {"bluegreen:8900", "traefik:8080"}
+    files = {config["authorization"]["credentials_file"] for config in scraping if "authorization" in config}
+    assert files == {f"/run/secrets/{name}" for name in stack["prometheus"]["secrets"]}
+    provisioning = DEPLOY / "grafana" / "provisioning"
+    (provider,) = yaml.safe_load((provisioning / "dashboards" / "bluegreen.yml").read_text())["providers"]
+    assert f"./grafana/dashboards:{provider['options']['path']}:ro" in stack["grafana"]["volumes"]
+    (source,) = yaml.safe_load((provisioning / "datasources" / "prometheus.yml").read_text())["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+
+
 @pytest.mark.parametrize("environment", ["production", "staging"])
 def test_the_desired_state_takes_only_containers_of_its_environment(environment: str) -> None:
     """Rule 18."""
