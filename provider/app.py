@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import structlog
 from aiohttp import web
 
-from provider import __version__, notices, report, writefile
+from provider import __version__, notices, report, supervisor, writefile
 from provider.about import About
 from provider.access import Unprotected
 from provider.addresses import split_address
@@ -250,7 +250,9 @@ class Daemon:
             await self._answer(stack, admin, self._settings.admin_listen, cancels=False)
             await stack.enter_async_context(self._tasks)
             running = [self._tasks.create_task(self._supervise(name, loop), name=name) for name, loop in loops.items()]
+            supervisor.tell(supervisor.READY)
             await stop.wait()
+            supervisor.tell(supervisor.STOPPING)
             log.info("stopping")
             self._feed.close()
             self.controller.publication.close()
