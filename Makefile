@@ -25,7 +25,7 @@ demo: $(VENV)/demo.stamp ## a blue-green switch through a real Traefik, here and
 	$(BIN)/bluegreen demo $(ARGS)
 
 test: $(VENV)/dev.stamp ## run all tests
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
+	$(BIN)/python -m pytest -n auto $(ARGS)
 
 image-test: $(VENV)/dev.stamp ## build the image, and take a release through deploy/compose.yaml, in some minutes
 	BLUEGREEN_IMAGE_TEST=yes $(BIN)/python -m pytest -n 0 tests/integration/test_image.py $(ARGS)

@@ -1,16 +1,45 @@
-"""Fixtures for real components live beside the tests that need them; pytest wants them named here."""
+"""Which tests go together and in which order; fixtures for real components are named here, as pytest wants it."""
+
+import os
 
 import pytest
 
 pytest_plugins = [f"tests.integration.{name}" for name in ("daemon", "disk", "engine", "traefik")]
 
 ENGINES = {"engine", "restartable_engine"}
+SHARED = {"told"}
+"""Fixtures that are made once for all tests of a file."""
+WORKERS_MOST = 4
+USUAL_S = {True: 2.0, False: 0.1}
+"""How long a test takes that does not say so: one of real components, and any other."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many workers `-n auto` starts: one more than cores, as tests of real components wait half the time."""
+    return min((os.cpu_count() or 1) + 1, WORKERS_MOST)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what belongs together in one worker: all tests of Docker Engines, and else the tests of a file."""
-    for item in items:
-        fixtures = set(getattr(item, "fixturenames", ()))
-        group = "docker" if fixtures & ENGINES else item.nodeid.partition("::")[0]
+    """Keep what belongs together in one worker, and begin with what takes longest.
+
+    All tests of Docker Engines are one group, and else the tests of a file, but for those that say how long they take
+    (`@pytest.mark.takes(seconds)`): each is a group of its own. A long group that came last would leave the other
+    workers idle; `--no-loadscope-reorder` keeps the order that is made here.
+    """
+    groups = {item: _group(item) for item in items}
+    takes_s: dict[str, float] = {}
+    for item, group in groups.items():
+        said = item.get_closest_marker("takes")
+        usual_s = USUAL_S["integration" in item.path.parts]
+        takes_s[group] = takes_s.get(group, 0.0) + (said.args[0] if said is not None else usual_s)
         item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: -takes_s[groups[item]])
+
+
+def _group(item: pytest.Item) -> str:
+    fixtures = set(getattr(item, "fixturenames", ()))
+    if fixtures & ENGINES:
+        return "docker"
+    is_apart = item.get_closest_marker("takes") is not None and not fixtures & SHARED
+    return item.nodeid if is_apart else item.nodeid.partition("::")[0]

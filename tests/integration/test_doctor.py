@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 
 from bench.engine import IMAGE, Engine
 from provider import certificate
@@ -266,6 +267,7 @@ volumes:
 """
 
 
+@pytest.mark.takes(13)
 async def test_a_real_compose_tells_what_it_would_start_in_each_colour(tmp_path: Path) -> None:
     try:
         find_command()

@@ -158,6 +158,7 @@ async def test_a_start_without_an_acceptable_file_goes_on_with_the_one_accepted_
 # --- first sight ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.takes(12)
 async def test_an_undecided_service_holds_the_first_document_back_until_the_file_decides(
     start_daemon: StartDaemon, start_backend: StartBackend
 ) -> None:
@@ -228,6 +229,7 @@ async def test_a_full_disk_ends_the_first_start(start_daemon: StartDaemon, disk:
     assert "no room left on the disk" in words
 
 
+@pytest.mark.takes(13)
 async def test_a_second_daemon_on_the_same_state_is_told_who_holds_it(
     start_daemon: StartDaemon, start_backend: StartBackend
 ) -> None:

@@ -460,6 +460,7 @@ async def test_kept_alive_clients_move_with_their_next_request(
     assert blue.requests.total() == last
 
 
+@pytest.mark.takes(11)
 async def test_60_switches_under_load_lose_no_request(
     traefik: Traefik, documents: DocumentServer, blue: Backend, green: Backend
 ) -> None:

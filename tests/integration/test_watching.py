@@ -57,6 +57,7 @@ async def test_a_release_that_goes_bad_in_the_watch_is_left_and_only_its_own_req
     assert await daemon.metric("bluegreen_switches_total", service="shop", colour="blue", trigger="watch") == 1
 
 
+@pytest.mark.takes(8)
 async def test_an_outage_that_both_colours_share_rolls_nothing_back(
     start_daemon: StartDaemon, start_traefik: StartTraefik, start_backend: StartBackend
 ) -> None:
@@ -225,6 +226,7 @@ async def test_a_switch_that_traefik_refuses_is_told_in_its_words_and_rolled_bac
     await daemon.until("shop", active="blue", phase="steady", confirmed=True)
 
 
+@pytest.mark.takes(12)
 async def test_a_document_that_traefik_fetched_and_does_not_apply_is_told_and_rolled_back_at_the_deadline(
     start_daemon: StartDaemon, start_traefik: StartTraefik, start_backend: StartBackend
 ) -> None:
