@@ -81,6 +81,7 @@ async def test_traefik_shows_the_certificate_and_the_same_after_a_restart_of_the
     assert not daemon.logged("default certificate renewed")
 
 
+@pytest.mark.takes(12)
 async def test_a_certificate_whose_time_comes_is_renewed_without_a_restart(
     start_daemon: StartDaemon, start_traefik: StartTraefik, start_backend: StartBackend
 ) -> None:
@@ -89,10 +90,10 @@ async def test_a_certificate_whose_time_comes_is_renewed_without_a_restart(
     await eventually(daemon.document)  # a Traefik that polls before there is one says so
     traefik = await start_traefik(daemon.endpoint)
     await until_routed(daemon, traefik.url("web"), "one")
-    in_15_s = certificate.make(datetime.now(UTC) - timedelta(seconds=45), timedelta(seconds=90))
-    certificate.write(daemon.state / FILE, in_15_s)
+    in_8_s = certificate.make(datetime.now(UTC) - timedelta(seconds=52), timedelta(seconds=90))
+    certificate.write(daemon.state / FILE, in_8_s)
     daemon.write(GENERATED + file(backend))
-    before = x509.load_pem_x509_certificate(in_15_s.cert_pem.encode())
+    before = x509.load_pem_x509_certificate(in_8_s.cert_pem.encode())
     async with Load(traefik.url("web"), HOST, clients=2) as load:
         await eventually(lambda: daemon.logged("default certificate renewed"))
         assert kept(daemon) != before

@@ -232,7 +232,7 @@ class Load:
     url: str
     host: str
     clients: int = 8
-    pause_s: float = 0.005
+    pause_s: float = 0.02
     timeout_s: float = 30.0
     answers: Counter[str] = field(default_factory=Counter)
     statuses: Counter[int] = field(default_factory=Counter)
