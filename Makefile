@@ -16,7 +16,7 @@ COMPILE := env -u PIP_CONSTRAINT -u PIP_EXTRA_INDEX_URL -u PIP_FIND_LINKS -u PIP
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test image-test check lint bench docs venv lock clean
+.PHONY: help demo test hunt image-test check lint bench docs venv lock clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -26,6 +26,11 @@ demo: $(VENV)/demo.stamp ## a blue-green switch through a real Traefik, here and
 
 test: $(VENV)/dev.stamp ## run all tests
 	$(BIN)/python -m pytest -n auto $(ARGS)
+
+hunt: $(VENV)/dev.stamp ## look for bugs with other and many more random worlds, stories and kills, for half an hour
+	BLUEGREEN_EXAMPLES=20000 BLUEGREEN_KILLS=300 BLUEGREEN_ROUNDS=200 $(BIN)/python -m pytest -n auto \
+		tests/test_properties.py tests/test_stories.py tests/integration/test_crash.py \
+		tests/integration/test_store_crash.py $(ARGS)
 
 image-test: $(VENV)/dev.stamp ## build the image, and take a release through deploy/compose.yaml, in some minutes
 	BLUEGREEN_IMAGE_TEST=yes $(BIN)/python -m pytest -n 0 tests/integration/test_image.py $(ARGS)

@@ -30,8 +30,8 @@ from provider.reconcile import reconcile, step
 from tests.witness import EARLY_S, Witness, durable, is_held, staying
 from tests.worlds import Traefik, World, group_of, service
 
-# A hunt for bugs takes other examples each time, and as many as this says: BLUEGREEN_EXAMPLES=20000 pytest ...
-EXAMPLES = int(os.environ.get("BLUEGREEN_EXAMPLES", "300"))
+# A hunt for bugs (`make hunt`) takes other examples each time, and as many as this says.
+EXAMPLES = int(os.environ.get("BLUEGREEN_EXAMPLES", "150"))
 DERANDOMIZED = "BLUEGREEN_EXAMPLES" not in os.environ
 
 DOCKER_NAMES = ("pay", "shop")
@@ -699,7 +699,7 @@ def _fixed(colour: Colour, version: str | None) -> ByColour[FixedServers | None]
     return nothing.put(colour, FixedServers((f"http://127.0.0.1/{colour}",), version, version))
 
 
-TestDaemon = Daemon.TestCase
+TestDaemon = pytest.mark.takes(20)(Daemon.TestCase)
 TestDaemon.settings = settings(
     max_examples=EXAMPLES,
     stateful_step_count=40,

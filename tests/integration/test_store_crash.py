@@ -21,7 +21,7 @@ from provider.store import Change, Store, Stored, StoredServers
 from tests.integration.disk import MIB, fill, mount
 
 ROOT = Path(__file__).parents[2]
-ROUNDS = 25
+ROUNDS = int(os.environ.get("BLUEGREEN_ROUNDS", "15"))
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -108,6 +108,7 @@ async def opened(path: Path) -> AsyncIterator[tuple[Store, Stored]]:
         await store.close()
 
 
+@pytest.mark.takes(10)
 async def test_kill_9_at_any_instant_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     """P5, P6. At most the one change under way is there beyond the acknowledged ones, and it is there whole."""
     number = revision = 0
