@@ -82,7 +82,7 @@ def terminal(width: int = 80, height: int = 24) -> Iterator[Terminal]:
 
 @asynccontextmanager
 async def watching(screen: Terminal, admin: str, *arguments: str) -> AsyncIterator[subprocess.Popen[bytes]]:
-    environment = {**os.environ, "BLUEGREEN_ADMIN": admin, "TERM": "xterm-256color"}
+    environment = {**os.environ, "BLUEGREEN_ADMIN": admin, "TERM": "xterm-256color", "COLUMNS": "200"}
     process = subprocess.Popen(  # noqa: ASYNC220  it draws on its own
         (sys.executable, "-m", "provider", "status", "--watch", *arguments),
         stdin=screen.slave,

@@ -13,7 +13,7 @@ from datetime import datetime
 from types import FrameType
 from typing import TypeAlias
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleDimensions, Group
 from rich.live import Live
 from rich.text import Text
 
@@ -99,7 +99,7 @@ def _signals(wake: _Wake, *, is_drawn: bool) -> Iterator[None]:
 
     handlers: dict[signal.Signals, Handler] = {signal.SIGTERM: end, signal.SIGHUP: end}
     if is_drawn:
-        handlers |= {signal.SIGWINCH: wake.ring, signal.SIGTSTP: wake.stop}
+        handlers |= {signal.SIGWINCH: wake.ring, signal.SIGTSTP: wake.stop, signal.SIGINT: signal.default_int_handler}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
@@ -114,11 +114,20 @@ def _is_drawn(screen: Console, source: Source, wake: _Wake) -> bool:
     with _keys() as keys, Live(console=screen, auto_refresh=False, screen=True) as live:
         while not wake.is_stopped():
             now = words.utc_now()
-            lines = picture(source, Size(screen.width, screen.height), now, signs)
+            lines = picture(source, _size(screen), now, signs)
             live.update(Group(*lines), refresh=True)
             if wake.wait(LOOK_S - now.microsecond / 1e6, keys):
                 return False
     return True
+
+
+def _size(screen: Console) -> Size:
+    """Ask the terminal itself: where COLUMNS and LINES are exported, they do not follow it."""
+    with suppress(OSError):
+        found = os.get_terminal_size(sys.stdout.fileno())
+        if found.columns > 0 and found.lines > 0:
+            screen.size = ConsoleDimensions(found.columns, found.lines)
+    return Size(screen.width, screen.height)
 
 
 def picture(source: Source, size: Size, now: datetime, signs: Signs) -> list[Text]:
