@@ -6,6 +6,7 @@ from operator import methodcaller
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck as Check
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -464,7 +465,13 @@ inputs = st.one_of(
 FIRST: tuple[Input, ...] = (*(deploy("r1", BLUE, name) for name in NAMES), World.connect)
 
 
-@settings(max_examples=EXAMPLES, deadline=None, derandomize=DERANDOMIZED, print_blob=True)
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=DERANDOMIZED,
+    print_blob=True,
+    suppress_health_check=[Check.too_slow, Check.filter_too_much],  # on a busy machine; most stories are short
+)
 @given(
     services=st.lists(written, min_size=1, max_size=2),
     has_apis=st.booleans(),
