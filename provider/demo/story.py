@@ -172,7 +172,7 @@ def _program() -> str:
     found = shutil.which("bluegreen")
     if found and Path(found).resolve() == Path(sys.argv[0]).resolve():
         return "bluegreen"
-    called = Path(sys.argv[0])
+    called = Path(sys.argv[0]).absolute()
     words = [str(called)] if called.name == "bluegreen" else [sys.executable, "-m", "provider"]
     return shlex.join(words)
 
