@@ -43,6 +43,7 @@ async def test_a_service_and_all_services_are_told_alike(daemon: Running, client
     status, _, everything = await ask(client, "/api/v1/services")
     assert status == 200
     assert one.pop("explanation")
+    assert one.pop("pollers") == everything["pollers"] == []
     assert everything["services"] == [one]
     assert everything["conditions"] == one["conditions"]
     assert (everything["environment"], everything["revision"]) == ("production", 1)
