@@ -15,8 +15,8 @@ USUAL_S = {True: 2.0, False: 0.1}
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return how many workers `-n auto` starts: one more than cores, as tests of real components wait half the time."""
-    return min((os.cpu_count() or 1) + 1, WORKERS_MOST)
+    """Return how many workers `-n auto` starts: one a core. With one more, tests that wait a minute at most failed."""
+    return min(os.cpu_count() or 1, WORKERS_MOST)
 
 
 @pytest.hookimpl(tryfirst=True)
