@@ -143,6 +143,61 @@ async def test_a_daemon_that_is_lost_is_told_and_regained(
         await expect(page.locator(".row")).to_contain_text("paused")
 
 
+async def test_one_answer_that_fails_leaves_nothing_lost(
+    browser: Browser, start_daemon: StartDaemon, start_backend: StartBackend
+) -> None:
+    """The stream of events is still there then, so it cannot be what brings the page back."""
+    daemon = await start_daemon(file(shop(await start_backend("one"), None)))
+    await daemon.until("shop", active="blue")
+    async with console(browser, daemon.admin_url) as opened:
+        page = opened.page
+        await expect(page.locator("#link")).to_contain_text("live")
+        await page.route("**/api/v1/services", lambda route: route.fulfill(status=500, body="{}"), times=1)
+        await expect(page.locator("#banner")).to_contain_text("the daemon answers 500")
+        await expect(page.locator("#link")).to_contain_text("live")
+        await expect(page.locator("#banner")).to_be_hidden()
+
+
+async def test_a_store_that_fails_takes_the_history_away_and_nothing_else(
+    browser: Browser, start_daemon: StartDaemon, start_backend: StartBackend
+) -> None:
+    """P4: what an operator looks at then is how things stand."""
+    daemon = await start_daemon(file(shop(await start_backend("one"), None)))
+    await daemon.until("shop", active="blue")
+    async with console(browser, daemon.admin_url) as opened:
+        page = opened.page
+        told = '{"status": 503, "code": "store-failing", "detail": "the disk is full"}'
+        await page.route("**/api/v1/history*", lambda route: route.fulfill(status=503, body=told))
+        await opened.open(f"{daemon.admin_url}/#/shop")
+        await expect(page.locator(".history")).to_contain_text("It cannot be read: the disk is full")
+        await expect(page.locator("#detail .card.blue")).to_contain_text("healthy")
+        await expect(page.locator("#link")).to_contain_text("live")
+
+
+async def test_what_somebody_is_about_to_copy_is_not_taken_away_by_seconds_that_pass(
+    browser: Browser, start_daemon: StartDaemon, start_backend: StartBackend
+) -> None:
+    blue, green = await start_backend("one"), await start_backend("two")
+    daemon = await start_daemon(file(shop(blue, None, more=GATES)))
+    await daemon.until("shop", active="blue")
+    daemon.write(file(shop(blue, green, more=GATES)))
+    await daemon.until("shop", phase="approval")
+    async with console(browser, f"{daemon.admin_url}/#/shop") as opened:
+        page = opened.page
+        await expect(page.locator(".timeline")).to_be_visible()
+        before = await page.locator(".explanation").text_content()
+        await page.evaluate("getSelection().selectAllChildren(document.querySelector('.card.green dd.code'))")
+        selected = await page.evaluate("String(getSelection())")
+        assert selected == (await daemon.status("shop"))["colours"]["green"]["release"]
+        async with page.expect_response("**/api/v1/history*"):
+            await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        assert await page.evaluate("String(getSelection())") == selected
+        await page.evaluate("getSelection().removeAllRanges()")
+        await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        await expect(page.locator(".explanation")).not_to_have_text(before or "")
+
+
 async def with_tokens(start_daemon: StartDaemon, folder: Path, text: str) -> tuple[Daemon, dict[str, str]]:
     made = {scope.value: make_token(f"{scope}er", frozenset({scope})) for scope in (Scope.READ, Scope.OPERATE)}
     tokens = folder / "tokens"

@@ -55,14 +55,18 @@ function switches(service) {
   const colour = other(service.active);
   const found = service.colours[colour];
   const refused = !found.servers.length ? `${colour} has no servers` : found.state === "mixed" ? `${colour} is mixed: it runs several releases` : null;
-  if (service.rollout && !isSwitched(service) && service.rollout.candidate === colour) return [{ ...forward(service, colour, found), refused: "a rollout to it is under way already", onlyForce: true }];
+  if (service.rollout && !isSwitched(service) && service.rollout.candidate === colour) return [{ ...forward(service, colour, found), refused: "a rollout to it is under way already" }];
   return [{ ...forward(service, colour, found), refused }];
 }
 
 function forward(service, colour, found) {
+  const isWayBack = service.rollback.to === colour && service.rollback.release === found.release;
+  const gates = service.rollout?.gates.approval.state === "skipped" ? "health and smoke tests" : "health, smoke tests, and approval where it is asked for";
   return {
     verb: "switch", label: `Switch to ${colour}`, hint: `bring ${named(found)} to active`,
-    effect: [`A rollout brings ${named(found)} in ${colour} to active, through its gates: health, smoke tests${service.rollout?.gates.approval.state === "skipped" ? "" : ", approval where it is asked for"}.`,
+    effect: [isWayBack
+      ? `${named(found)} in ${colour} was active before, so its health alone is asked for. What is left is not quarantined: to leave a release that fails, roll back instead.`
+      : `A rollout brings ${named(found)} in ${colour} to active, through its gates: ${gates}.`,
       ...(service.desired !== "auto" && service.desired !== colour ? [`The file says active: ${service.desired}. The switch stands against it as an override.`] : []),
       ...(service.group ? [`What else is wanted in group ${service.group} moves with it.`] : [])],
     body: { colour, release: found.release ?? undefined },

@@ -15,7 +15,7 @@ const HISTORY = 50;
 
 const store = {
   services: new Map(), conditions: [], pollers: [], docker: null, environment: null, revision: null,
-  filter: "", view: "all", visible: [], chosen: null, explanation: null, history: null,
+  filter: "", view: "all", visible: [], chosen: null, explanation: null, history: null, historyFault: null,
   caller: null, lost: null, loaded: false, answeredMs: 0,
 };
 
@@ -85,13 +85,24 @@ async function refreshChosen() {
   if (name === null || !store.services.has(name)) return;
   const path = encodeURIComponent(name);
   try {
-    const [service, history] = await Promise.all([get(`/api/v1/services/${path}`), get(`/api/v1/history?service=${path}&limit=${HISTORY}`)]);
+    const [service, history] = await Promise.all([get(`/api/v1/services/${path}`), historyOf(path)]);
     if (store.chosen !== name) return;
-    store.history = history.history;
+    Object.assign(store, history);
     take(service);
   } catch (error) {
     if (!(error instanceof Problem && error.status === 404)) throw error;
     store.services.delete(name);
+  }
+}
+
+// A store that fails has no history to tell; all else is still so.
+async function historyOf(path) {
+  try {
+    const answer = await get(`/api/v1/history?service=${path}&limit=${HISTORY}`);
+    return { history: answer.history, historyFault: null };
+  } catch (error) {
+    if (error instanceof Problem && error.status === 503) return { historyFault: error.message };
+    throw error;
   }
 }
 
@@ -106,6 +117,14 @@ function failed(error) {
     return;
   }
   lose(error instanceof TypeError ? "There is no connection" : error.message); // what fetch throws differs by browser
+  retry();
+}
+
+// Whatever failed, all is asked for anew over a new stream: what was missed meanwhile is not known.
+function retry() {
+  const wait = RETRY_S[Math.min(attempts++, RETRY_S.length - 1)];
+  clearTimeout(retrying);
+  retrying = setTimeout(connect, wait * 1000 * (0.75 + Math.random() / 2));
 }
 
 function wantToken(problem) {
@@ -122,26 +141,25 @@ function wantToken(problem) {
 
 let stream = null;
 let attempts = 0;
+let retrying;
 
 async function connect() {
+  clearTimeout(retrying);
   stream?.abort();
   const mine = (stream = new AbortController());
   try {
     store.caller = await get("/api/v1/caller");
     await listen(() => begin(mine), hear, mine.signal);
   } catch (error) {
-    if (mine.signal.aborted) return;
-    failed(error);
-    if (error instanceof Problem && error.status === 401) return;
-    const wait = RETRY_S[Math.min(attempts++, RETRY_S.length - 1)];
-    setTimeout(() => { if (stream === mine) connect(); }, wait * 1000 * (0.75 + Math.random() / 2));
+    if (!mine.signal.aborted) failed(error);
   }
 }
 
 function begin(mine) {
-  attempts = 0;
   refresh().then(() => {
-    if (stream === mine) regain();
+    if (stream !== mine) return;
+    attempts = 0;
+    regain();
   }, failed);
 }
 
@@ -173,7 +191,7 @@ function lose(why) {
 }
 
 function regain() {
-  if (store.lost && store.answeredMs && attempts === 0) toast("The daemon answers again");
+  if (store.lost && store.answeredMs) toast("The daemon answers again");
   store.lost = null;
   draw();
 }
@@ -240,7 +258,7 @@ function follow() {
   const name = location.hash.startsWith("#/") ? decodeURIComponent(location.hash.slice(2)) : "";
   const before = store.chosen;
   store.chosen = name || null;
-  if (store.chosen !== before) Object.assign(store, { explanation: null, history: null });
+  if (store.chosen !== before) Object.assign(store, { explanation: null, history: null, historyFault: null });
   draw();
   if (store.chosen !== before && store.chosen !== null) {
     refreshChosen().then(answered, failed);

@@ -5,7 +5,7 @@ import { chip, countdown, state } from "./list.js";
 import { actionsOf } from "./actions.js";
 import { ago, clockTime, COLOURS, healthyOf, isSwitched, ownConditions, PHASES, PHASE_TOLD, role, sign, tone } from "./words.js";
 
-let drawn = "";
+let drawn = { key: "", explanation: "" };
 
 export function drawDetail(store, act) {
   const place = byId("detail");
@@ -13,13 +13,15 @@ export function drawDetail(store, act) {
   document.body.classList.toggle("with-detail", store.chosen !== null);
   if (store.chosen === null) {
     place.hidden = true;
-    drawn = "";
+    drawn = { key: "", explanation: "" };
     return;
   }
   place.hidden = false;
-  const key = JSON.stringify([service, store.explanation, store.history, store.conditions, store.caller, store.lost, store.loaded]);
-  if (key === drawn) return;
-  drawn = key;
+  const { blocking, ...rest } = service ?? {}; // which counts seconds, like the explanation
+  const key = JSON.stringify([rest, store.history, store.historyFault, store.conditions, store.caller, store.lost, store.loaded]);
+  const explanation = JSON.stringify([blocking, store.explanation]);
+  if (key === drawn.key && (explanation === drawn.explanation || isSelecting(place))) return;
+  drawn = { key, explanation };
   const open = [...place.querySelectorAll("details[open][data-key]")].map((each) => each.dataset.key);
   const scroll = place.scrollTop;
   const focused = place.contains(document.activeElement) ? document.activeElement.dataset.verb ?? document.activeElement.className : null;
@@ -27,6 +29,12 @@ export function drawDetail(store, act) {
   for (const key of open) place.querySelector(`details[data-key="${CSS.escape(key)}"]`)?.setAttribute("open", "");
   place.scrollTop = scroll;
   if (focused) (place.querySelector(`[data-verb="${CSS.escape(focused)}"]`) ?? place.querySelector(".close"))?.focus({ preventScroll: true });
+}
+
+// Somebody copies a release id: seconds that pass do not take it from under the mouse.
+function isSelecting(place) {
+  const selection = getSelection();
+  return selection !== null && !selection.isCollapsed && place.contains(selection.anchorNode);
 }
 
 const close = () => el("a", { class: "close", href: "#/", "aria-label": "Close" }, "✕");
@@ -143,7 +151,8 @@ function facts(service) {
 
 function timeline(store) {
   return el("section", { class: "history", "aria-label": "History" }, el("h3", {}, "History"),
-    store.history === null ? el("p", { class: "quiet" }, "Loading…") : store.history.length === 0 ? el("p", { class: "quiet" }, "Nothing was decided yet.")
+    store.historyFault ? el("p", { class: "bad-text words" }, `It cannot be read: ${store.historyFault}`) : null,
+    store.history === null ? store.historyFault ? null : el("p", { class: "quiet" }, "Loading…") : store.history.length === 0 ? el("p", { class: "quiet" }, "Nothing was decided yet.")
       : el("ol", { class: "timeline" }, store.history.map(decision)));
 }
 
