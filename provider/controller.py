@@ -175,13 +175,17 @@ class Controller:
             await asyncio.sleep(SAVE_EVERY_S)
 
     async def keep(self) -> None:
-        """Keep the document in the store for a quick start, once in a while and only when all is at rest."""
+        """Keep the document in the store for a quick start, once in a while and only when all is at rest.
+
+        What was committed leaves the WAL then, too, at rest or not.
+        """
         while True:
             await asyncio.sleep(KEEP_EVERY_S)
             document = self._settled_document() if self._unsaved.is_at_rest else None
-            if document is not None and document is not self._journal.kept:
-                with suppress(StoreError):  # the next save tells of it
+            with suppress(StoreError):  # the next save tells of it
+                if document is not None and document is not self._journal.kept:
                     await self._journal.keep(document, self._terms)
+                await self._store.checkpoint()
 
     async def close(self) -> None:
         """Save what was seen last and let go of the store; call it when the loops have ended."""

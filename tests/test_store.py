@@ -1,7 +1,10 @@
 import asyncio
 import fcntl
 import os
+import random
+import re
 import resource
+import shutil
 import sqlite3
 import stat
 import tempfile
@@ -37,6 +40,8 @@ from provider.model import (
 )
 from provider.render import Document
 from provider.store import Change, Store, Stored, StoredDocument, StoredServers, directory, schema
+from provider.store.counter import SLOT_BYTES, CommitCounter
+from provider.store.schema import COUNTED
 from tests.waiting import eventually
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -189,7 +194,8 @@ async def test_a_new_state_directory_is_empty_and_the_daemons_alone(tmp_path: Pa
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.iterdir()}
     await store.close()
     assert stat.S_IMODE(path.stat().st_mode) == 0o700
-    assert modes == dict.fromkeys(["ballast", "bluegreen.db", "bluegreen.db-shm", "bluegreen.db-wal", "lock"], 0o600)
+    files = ["ballast", "bluegreen.db", "bluegreen.db-shm", "bluegreen.db-wal", "commits", "lock"]
+    assert modes == dict.fromkeys(files, 0o600)
     assert (path / "ballast").stat().st_blocks * 512 >= directory.BALLAST_BYTES
 
 
@@ -468,13 +474,173 @@ async def test_a_damaged_database_is_refused_and_never_started_afresh(
     assert "forgets which colours are active" in words
 
 
-async def test_a_wal_without_its_database_is_refused(tmp_path: Path) -> None:
-    """Rule 13."""
-    async with opened(tmp_path):
-        wal = (tmp_path / "bluegreen.db-wal").read_bytes()
-    (tmp_path / "bluegreen.db").unlink()
-    (tmp_path / "bluegreen.db-wal").write_bytes(wal)
-    assert "is missing, but bluegreen.db-wal beside it holds decisions" in await refusal(tmp_path)
+@pytest.mark.parametrize("left", ["bluegreen.db-wal", "commits", "document", "ballast"])
+async def test_what_belongs_to_a_database_that_is_missing_is_no_fresh_start(tmp_path: Path, left: str) -> None:
+    """Rule 13: never a silent fresh start."""
+    (tmp_path / left).touch()
+    words = await refusal(tmp_path)
+    assert f"is missing, but what belongs to it is here ({left})" in words
+    assert f"or move {left} aside, too, for a fresh start, which forgets which colours are active" in words
+    assert not (tmp_path / "bluegreen.db").exists()
+    (tmp_path / left).unlink()
+    assert await contents(tmp_path) == Stored({}, {}, {}, None, 0)
+
+
+async def _newest_event(path: Path) -> tuple[str | None, str]:
+    """The newest decision of a store, else the words with which it does not open."""
+    try:
+        async with opened(path) as store:
+            return (await events(store))[0], ""
+    except StoreError as refusal:
+        return None, str(refusal)
+
+
+def _damaged_wal(wal: bytes, generator: random.Random) -> bytes | None:
+    match generator.choice(["flipped", "cut", "missing", "zeroed"]):
+        case "flipped":
+            bit = generator.randrange(len(wal) * 8)
+            byte = wal[bit // 8] ^ 1 << bit % 8
+            return wal[: bit // 8] + bytes([byte]) + wal[bit // 8 + 1 :]
+        case "cut":
+            return wal[: generator.randrange(len(wal))]
+        case "zeroed":
+            begin = generator.randrange(len(wal))
+            return wal[:begin] + bytes(min(4096, len(wal) - begin)) + wal[begin + 4096 :]
+        case _:
+            return None
+
+
+@pytest.mark.takes(10)
+@pytest.mark.parametrize("checkpoints", [False, True], ids=["all of its life in the WAL", "with checkpoints"])
+async def test_a_damaged_wal_never_brings_an_older_decision_back(tmp_path: Path, checkpoints: bool) -> None:
+    """Rule 13, P5. SQLite itself starts with what stands before the first damaged frame, without a word."""
+    store, generator = Store(tmp_path / "state"), random.Random(11)
+    await store.open()
+    for number in range(40):
+        await store.commit(switch("shop", GREEN if number % 2 else BLUE, event=str(number)))
+        await store.save_servers({f"shop {number}": StoredServers()})
+        if checkpoints and number % 7 == 0:
+            await store.checkpoint()
+    copies = [tmp_path / str(number) for number in range(110)]
+    for copy in copies:  # as kill -9 leaves it
+        shutil.copytree(tmp_path / "state", copy, ignore=shutil.ignore_patterns("*-shm"))
+    await store.close()
+    refused = 0
+    for copy in copies:
+        wal = copy / "bluegreen.db-wal"
+        damaged = _damaged_wal(wal.read_bytes(), generator)
+        if damaged is None:
+            wal.unlink()
+        else:
+            wal.write_bytes(damaged)
+        newest, refusal = await _newest_event(copy)
+        assert newest in {"39", None}
+        if newest is None:
+            refused += 1
+            assert re.search("has lost decisions that were acknowledged|is damaged", refusal)
+            left = wal.read_bytes() if wal.exists() else b""
+            assert left == (damaged or b""), "what may be restored from is still there"
+    assert refused > 10
+
+
+async def test_what_was_checkpointed_needs_no_wal(tmp_path: Path) -> None:
+    """Rule 13. After kill -9 a whole life used to be in the WAL."""
+    store = Store(tmp_path / "state")
+    await store.open()
+    await store.commit(switch("shop", GREEN))
+    await store.checkpoint()
+    shutil.copytree(tmp_path / "state", tmp_path / "copy", ignore=shutil.ignore_patterns("*-shm", "*-wal"))
+    await store.close()
+    assert (await contents(tmp_path / "copy")).services == {"shop": GREEN}
+
+
+async def test_the_way_out_of_lost_decisions_goes_on_from_the_older_ones(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.commit(switch("shop", BLUE))
+        with another_program(tmp_path) as other:
+            other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        backup = (tmp_path / "bluegreen.db").read_bytes()
+        await store.commit(switch("shop", GREEN))
+    (tmp_path / "bluegreen.db").write_bytes(backup)
+    words = await refusal(tmp_path)
+    assert "remove the file commits beside it" in words
+    (tmp_path / "commits").unlink()
+    assert (await contents(tmp_path)).services == {"shop": BLUE}
+    assert (await contents(tmp_path)).services == {"shop": BLUE}
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 128, b"9" * 200, b"7 commits 00000000\n", b"\xff" * 64])
+async def test_a_count_of_commits_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes) -> None:
+    await contents(tmp_path)
+    (tmp_path / "commits").write_bytes(content)
+    assert "commits: cannot be read, so nobody knows whether bluegreen.db has lost decisions" in await refusal(tmp_path)
+
+
+def test_a_count_that_a_crash_has_torn_leaves_the_one_before_it(tmp_path: Path) -> None:
+    counter = CommitCounter(tmp_path / "commits")
+    for number in range(8, 12):
+        counter.write(number)
+    content = bytearray(counter.path.read_bytes())
+    content[1 * SLOT_BYTES + 3] ^= 1  # 11 is in the second slot
+    counter.path.write_bytes(content)
+    assert counter.read() == 10
+
+
+async def test_a_database_of_an_earlier_version_begins_to_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:COUNTED])
+        await contents(tmp_path)
+    with another_program(tmp_path) as other:
+        other.executescript(f"DROP TABLE commits; PRAGMA user_version = {COUNTED - 1}")
+    (tmp_path / "commits").unlink()
+    async with opened(tmp_path) as store:
+        await store.commit(switch("shop", BLUE))
+    assert CommitCounter(tmp_path / "commits").read() == 2
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o770, 0o722])
+async def test_a_state_directory_that_others_may_change_is_refused(tmp_path: Path, mode: int) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    state.chmod(mode)
+    with pytest.raises(
+        StoreError, match=rf"others than its owner may change what is in it \(mode {mode:04o}\).*chmod 700"
+    ):
+        await contents(state)
+    assert list(state.iterdir()) == []
+
+
+async def test_a_state_directory_that_is_a_symbolic_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    (tmp_path / "state").symlink_to("elsewhere")
+    with pytest.raises(StoreError, match=rf"state: is a symbolic link.*--state-dir {tmp_path}/elsewhere$"):
+        await contents(tmp_path / "state")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the link that systemd makes belongs to root")
+async def test_the_link_that_systemd_makes_to_a_state_directory_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "private" / "bluegreen").mkdir(mode=0o700, parents=True)
+    (tmp_path / "bluegreen").symlink_to("private/bluegreen")
+    assert await contents(tmp_path / "bluegreen") == Stored({}, {}, {}, None, 0)
+
+
+@pytest.mark.parametrize(
+    "name", ["lock", "bluegreen.db", "bluegreen.db-wal", "ballast", "commits", "document", "default-certificate.pem"]
+)
+async def test_a_symbolic_link_in_the_state_directory_is_refused_and_not_written_through(
+    tmp_path: Path, name: str
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    state = tmp_path / "state"
+    state.mkdir(mode=0o700)
+    (state / name).symlink_to(victim)
+    with pytest.raises(StoreError, match=rf"{name}: is a symbolic link; the files of the state are files of this"):
+        await contents(state)
+    assert victim.read_text() == "precious"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Durable state: decisions, the servers last seen, and the desired-state file last read.
 
-The store is SQLite in a directory on a local disk: `bluegreen.db` and its WAL, `lock`, `ballast`, and `document`.
+The store is SQLite in a directory on a local disk: `bluegreen.db` and its WAL, `commits`, `lock`, `ballast`, and
+`document`.
 """
 
 import asyncio
@@ -79,6 +80,10 @@ class Store:
     async def reserve_revision(self, upto: int) -> None:
         """Allow documents up to this revision; never lowers what was reserved."""
         await self._call(self._answer_s, self._database.reserve_revision, upto)
+
+    async def checkpoint(self) -> None:
+        """Move what was committed out of the WAL, so that no damage to it can lose older decisions."""
+        await self._call(self._answer_s, self._database.checkpoint)
 
     async def history(
         self, *, service: str | None = None, since: datetime | None = None, limit: int = 100

@@ -15,8 +15,9 @@ from provider.files import replace_file, sync_directory
 from provider.model import Decision
 from provider.render import Document
 from provider.store import schema
+from provider.store.counter import CommitCounter
 from provider.store.directory import Ballast
-from provider.store.faults import DAMAGED, code_of, fault
+from provider.store.faults import DAMAGED, FRESH_START, LOOK, LOST, code_of, fault, is_out_of_room
 from provider.store.records import (
     DECISIONS,
     GROUPS,
@@ -37,7 +38,6 @@ STRICT_TABLES = (3, 37, 0)
 BUSY_S = 5.0
 # A WAL that is kept at this size is written over in place, which needs no room on a full disk.
 WAL_BYTES = 4 << 20
-OUT_OF_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
 # After these a transaction is surely undone; after others it may still come back from the WAL.
 CLEAN = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
@@ -53,10 +53,12 @@ class Database:
         self._lock = self._path.with_name("lock")
         self._document = self._path.with_name("document")
         self._ballast = Ballast(self._path.with_name("ballast"))
+        self._counter = CommitCounter(self._path.with_name("commits"))
         self._history_limit = history_limit
         self._connection: sqlite3.Connection | None = None
         self._inodes: dict[Path, tuple[int, int]] = {}
         self._unacknowledged: Overwritten | None = None
+        self._is_checkpointed = False
 
     def open(self) -> Stored:
         """Create or check the database, bring its schema up to date, and return what it holds."""
@@ -66,7 +68,9 @@ class Database:
                 f"Python that is built with a newer one, or the container image"
             )
         with self._telling():
-            if not self._path.exists():
+            if self._path.exists():
+                self._with_ballast(self._inspect)
+            else:
                 self._create()
             stored = self._with_ballast(self._connect_and_load)
         self._ballast.fill()
@@ -141,6 +145,13 @@ class Database:
         statement = "UPDATE revision SET reserved = max(reserved, ?)"
         self._write(lambda connection: connection.execute(statement, (upto,)), urgent=True)
 
+    def checkpoint(self) -> None:
+        """Move what was written since the last time out of the WAL into the database, so that no damage can lose it."""
+        if not self._is_checkpointed:
+            with self._telling():
+                self._opened().execute("PRAGMA wal_checkpoint(PASSIVE)")
+            self._is_checkpointed = True
+
     def history(self, service: str | None, since: datetime | None, limit: int) -> tuple[Decision, ...]:
         """Return decisions, newest first."""
         statement = (
@@ -169,10 +180,15 @@ class Database:
 
     def _create(self) -> None:
         """Build a new database beside its place, so that a file in its place is always a whole one."""
-        if self._wal.exists():
+        left = [
+            path.name for path in (self._wal, self._counter.path, self._document, self._ballast.path) if path.exists()
+        ]
+        if left:
+            names = ", ".join(left)
             raise StoreError(
-                f"{self._path}: is missing, but bluegreen.db-wal beside it holds decisions. Put bluegreen.db back; "
-                f"or move bluegreen.db-wal aside too, for a fresh start that has forgotten everything"
+                f"{self._path}: is missing, but what belongs to it is here ({names}): a daemon has decided in this "
+                f"directory before. Put bluegreen.db back, from a backup if need be; or move {names} aside, too, "
+                f"{FRESH_START}"
             )
         new = self._path.with_name("bluegreen.db.new")
         new.unlink(missing_ok=True)
@@ -183,6 +199,25 @@ class Database:
         new.rename(self._path)
         sync_directory(self._path.parent)
 
+    def _inspect(self) -> None:
+        """Refuse a database that is newer than this program, or has lost commits; change nothing.
+
+        A connection that only reads leaves the WAL as it is when it closes. One that writes would remove it, and with
+        it what may be restored from it.
+        """
+        uri = f"{self._path.as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None)) as connection:
+            has = _commits(connection) if self._version(connection) >= schema.COUNTED else 0
+        try:
+            written = self._counter.read()
+        except ValueError:
+            raise StoreError(
+                f"{self._counter.path}: cannot be read, so nobody knows whether bluegreen.db has lost decisions. To go "
+                f"on, {LOOK}, then remove this file"
+            ) from None
+        if written is not None and written > has:
+            raise StoreError(f"{self._path}: {LOST} [it has {has} commits, {written} were written]")
+
     def _connect_and_load(self) -> Stored:
         self.abandon()  # what an attempt without room left open
         connection = self._connect()
@@ -190,6 +225,7 @@ class Database:
         if problems != ["ok"]:
             raise StoreError(f"{self._path}: {DAMAGED} [{'; '.join(problems)}]")
         migrate(connection, self._version(connection))
+        self._counter.restart(_commits(connection))
         # Asks for a write, so that a start on what cannot be written fails here and not at the first decision.
         connection.execute("UPDATE revision SET reserved = reserved")
         desired = connection.execute("SELECT text FROM desired").fetchone()
@@ -248,8 +284,8 @@ class Database:
         """Make an attempt; another one at once, with the ballast freed, where the disk may be full."""
         try:
             return attempt()
-        except sqlite3.Error as error:
-            if code_of(error) not in OUT_OF_ROOM or not self._ballast.free():
+        except (sqlite3.Error, OSError) as error:
+            if not is_out_of_room(error) or not self._ballast.free():
                 raise
         return attempt()
 
@@ -267,9 +303,13 @@ class Database:
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield connection
+            connection.execute("UPDATE commits SET number = number + 1")
+            number = _commits(connection)
             connection.execute("COMMIT")
         finally:
             roll_back(connection)
+        self._is_checkpointed = False
+        self._counter.write(number)
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -300,6 +340,11 @@ class Database:
                     f"{path}: was removed or replaced while the daemon ran. Put the same file back; or restart the "
                     f"daemon, and it goes on from what lies there then"
                 )
+
+
+def _commits(connection: sqlite3.Connection) -> int:
+    (number,) = connection.execute("SELECT number FROM commits").fetchone()
+    return int(number)
 
 
 def _sha256(content: bytes) -> str:

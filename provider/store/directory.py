@@ -5,6 +5,7 @@ import fcntl
 import os
 import re
 import socket
+import stat
 import sys
 from pathlib import Path
 
@@ -21,6 +22,7 @@ NETWORK = re.compile(
     r"smbnetfs|moosefs|mfs|seaweedfs|goofys|nfs)"
 )
 MOUNTS = Path("/proc/self/mountinfo")
+OTHERS_WRITE = 0o022
 BALLAST_BYTES = 1 << 20
 
 log = structlog.get_logger()
@@ -34,11 +36,12 @@ class StateDirectory:
         self._lock: int | None = None
 
     def prepare(self) -> None:
-        """Create the directory where it is missing; refuse a network file system."""
+        """Create the directory where it is missing; refuse one that others can change, and a network file system."""
         try:
             if not self.path.is_dir():
                 self.path.mkdir(mode=0o700, parents=True)
                 sync_directory(self.path.parent)
+            self._refuse_open_to_others()
         except OSError as error:
             raise fault(self.path, error) from error
         kind = file_system(self.path.resolve(), MOUNTS.read_text() if MOUNTS.exists() else "")
@@ -48,11 +51,32 @@ class StateDirectory:
                 f"decision can be lost. Name a --state-dir on a local disk"
             )
 
+    def _refuse_open_to_others(self) -> None:
+        """Refuse what lets somebody else choose which files are written, or change them. Raises OSError."""
+        if self.path.is_symlink() and not _is_made_by_systemd(self.path):
+            raise StoreError(
+                f"{self.path}: is a symbolic link, and whoever may change it decides where the state is. Name what it "
+                f"points to: --state-dir {self.path.resolve()}"
+            )
+        mode = stat.S_IMODE(self.path.stat().st_mode)
+        if mode & OTHERS_WRITE:
+            raise StoreError(
+                f"{self.path}: others than its owner may change what is in it (mode {mode:04o}), and with it what gets "
+                f"the traffic. Make it the daemon's own: chmod 700 {self.path}"
+            )
+        with os.scandir(self.path) as entries:
+            links = sorted(entry.name for entry in entries if entry.is_symlink())
+        if links:
+            raise StoreError(
+                f"{self.path / links[0]}: is a symbolic link; the files of the state are files of this directory. "
+                f"Move the file to its place, or remove the link"
+            )
+
     def try_lock(self) -> bool:
         """Take the lock and write down who holds it; return False while another process does."""
         path = self.path / "lock"
         try:
-            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise fault(path, error) from error
         try:
@@ -92,17 +116,17 @@ class Ballast:
     """Bytes that can be given up, so that a full disk still takes some decisions."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._whole = False
 
     def free(self) -> bool:
         """Give the room up; return False where there was none."""
         self._whole = False
         try:
-            self._path.unlink()
+            self.path.unlink()
         except OSError:
             return False
-        log.warning("disk full: ballast freed", path=str(self._path), bytes=BALLAST_BYTES)
+        log.warning("disk full: ballast freed", path=str(self.path), bytes=BALLAST_BYTES)
         return True
 
     def fill(self) -> None:
@@ -110,19 +134,19 @@ class Ballast:
         if self._whole:
             return
         try:
-            if self._path.exists() and self._path.stat().st_size == BALLAST_BYTES:
+            if self.path.exists() and self.path.stat().st_size == BALLAST_BYTES:
                 self._whole = True
                 return
-            disk = os.statvfs(self._path.parent)
+            disk = os.statvfs(self.path.parent)
             if disk.f_bavail * disk.f_frsize >= 2 * BALLAST_BYTES:
                 self._write()
                 self._whole = True
         except OSError:
             with contextlib.suppress(OSError):
-                self._path.unlink()
+                self.path.unlink()
 
     def _write(self) -> None:
-        file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             os.posix_fallocate(file, 0, BALLAST_BYTES)
             # Random, because a file system that compresses would keep no room for zeros.
@@ -130,6 +154,11 @@ class Ballast:
             os.fsync(file)
         finally:
             os.close(file)
+
+
+def _is_made_by_systemd(path: Path) -> bool:
+    """Tell whether the link is the one that systemd makes for a unit with DynamicUser= (systemd.exec(5))."""
+    return path.lstat().st_uid == 0 and path.resolve() == path.parent.resolve() / "private" / path.name
 
 
 def file_system(path: Path, mountinfo: str) -> str:

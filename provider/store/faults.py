@@ -9,10 +9,20 @@ from provider.errors import StoreError
 NO_ROOM = "no room left on the disk. Make room; until then nothing can be decided"
 NOT_WRITABLE = "cannot be written. Make the file system writable and the directory the daemon's own (0700)"
 HELD = "another program holds a lock on it. Find it with fuser, and end its transaction"
+FRESH_START = (
+    "for a fresh start, which forgets which colours are active, the rollback targets, overrides, quarantines and the "
+    "history: name the colour that has the traffic as `initial` of each service first"
+)
 DAMAGED = (
-    "is damaged. Stop the daemon and restore bluegreen.db from a backup; or move bluegreen.db, bluegreen.db-wal and "
-    "bluegreen.db-shm aside for a fresh start, which forgets which colours are active, the ways back, overrides, "
-    "quarantines and the history: name the colour that has the traffic as `initial` of each service first"
+    "is damaged. Stop the daemon and restore bluegreen.db from a backup; or move all files of the directory aside "
+    f"{FRESH_START}"
+)
+LOOK = "compare the active colours in its table services (sqlite3 shows it) with what has the traffic"
+LOST = (
+    "has lost decisions that were acknowledged: its -wal file is damaged, cut or missing, or bluegreen.db is an older "
+    "copy. Nothing was changed. Put the newest bluegreen.db and bluegreen.db-wal back, together; or, to go on from "
+    f"this older state, {LOOK}, then remove the file commits beside it; or move all files of the directory aside "
+    f"{FRESH_START}"
 )
 DISK = "the disk fails. Look for its errors in the kernel's log (dmesg)"
 REFUSED = "SQLite refuses. Restart the daemon; where that does not help, restore bluegreen.db from a backup"
@@ -42,6 +52,13 @@ BY_CODE = {
 def code_of(error: sqlite3.Error) -> int:
     """Return SQLite's primary result code (https://sqlite.org/rescode.html)."""
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+
+
+def is_out_of_room(error: sqlite3.Error | OSError) -> bool:
+    """Tell whether a full disk may be the cause."""
+    if isinstance(error, OSError):
+        return error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return code_of(error) in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
 
 
 def fault(path: Path, error: sqlite3.Error | OSError) -> StoreError:

@@ -40,7 +40,16 @@ MIGRATIONS = (
         terms TEXT NOT NULL
     ) STRICT;
     """,
+    # Raised by each transaction; `counter.py` keeps the number beside the database.
+    """
+    CREATE TABLE commits (id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL) STRICT;
+    INSERT INTO commits VALUES (1, 0);
+    """,
 )
+
+
+COUNTED = 3
+"""The first version that counts its transactions."""
 
 
 @dataclass(frozen=True, slots=True)
