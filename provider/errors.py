@@ -54,5 +54,9 @@ class AddressError(ListenError):
     """A text that is no address, to listen on or to ask."""
 
 
+class RuleError(BluegreenError):
+    """A text that is no rule of a Traefik router."""
+
+
 class TraefikError(BluegreenError):
     """A Traefik started by us did not come up or cannot be found."""

@@ -314,8 +314,23 @@ REFUSED = {
     "a server twice": (
         one("router: {rule: x}\nservers: {blue: {urls: ['http://a:1', 'http://a:1']}, green: {urls: ['http://a:1/']}}"),
         [
-            "5:43: services.shop.servers.blue.urls[1]: 'http://a:1' is a server of this colour already: each server has one colour",
-            "5:74: services.shop.servers.green.urls[0]: 'http://a:1/' is a server of blue already: each server has one colour",
+            "5:43: services.shop.servers.blue.urls[1]: 'http://a:1' is a server of this colour already, at services.shop.servers.blue.urls.0 (production.yaml:5:29): each server has one colour, and an address of its own",
+            "5:74: services.shop.servers.green.urls[0]: 'http://a:1/' is a server of blue already, at services.shop.servers.blue.urls.0 (production.yaml:5:29): each server has one colour, and an address of its own",
+        ],
+    ),
+    "a server in two spellings": (  # rule 39
+        one("router: {rule: x}\nservers: {blue: {urls: ['http://A']}, green: {urls: ['h2c://a:80/']}}"),
+        [
+            "5:58: services.shop.servers.green.urls[0]: 'h2c://a:80/' is a server of blue already, at services.shop.servers.blue.urls.0 (production.yaml:5:29): each server has one colour, and an address of its own",
+        ],
+    ),
+    "checks of both colours at one port": (  # rule 39
+        one(
+            "router: {rule: x}\nhealthCheck: {port: 9000}\n"
+            "servers: {blue: {urls: ['http://a:1', 'http://b:1']}, green: {urls: ['http://localhost:2', 'http://A:2']}}"
+        ),
+        [
+            "5:25: services.shop.healthCheck.port: sends the checks of both colours to port 9000 of a: what answers there proves neither; remove it, or give each colour a host of its own",
         ],
     ),
     "clashing names": (

@@ -7,6 +7,8 @@ one pass over a file finds everything.
 from collections.abc import Iterator
 from typing import Any
 
+from provider.addresses import Place, place_of
+from provider.config.fields import shown
 from provider.config.messages import Finding
 from provider.config.yaml import KeyPath, Tree
 from provider.model import Colour
@@ -27,7 +29,11 @@ def findings(tree: Tree) -> Iterator[Finding]:
         if ("router" in keys) == ("routers" in keys):
             yield _one_router(("services", name), both="router" in keys)
         if "servers" in keys:
-            yield from _shared_servers(("services", name, "servers"), _mapping(keys["servers"]))
+            yield from _shared_servers(tree, ("services", name, "servers"), _mapping(keys["servers"]))
+        own, common = ("services", name, "healthCheck", "port"), ("defaults", "healthCheck", "port")
+        port = next((path for path in (own, common) if _within(tree.value, *path) is not None), None)
+        if port is not None:
+            yield from _shared_checks(port, _mapping(keys.get("servers")), _within(tree.value, *port))
         if "healthCheck" in keys:
             yield from _http_only(("services", name, "healthCheck"), _mapping(keys["healthCheck"]), default_mode)
         if "smokeTests" in keys:
@@ -49,17 +55,37 @@ def _one_router(path: KeyPath, *, both: bool) -> Finding:
     return Finding(path, "has no router: write router: {rule: Host(`shop.example.com`)}", on_key=True)
 
 
-def _shared_servers(path: KeyPath, servers: dict[str, Any]) -> Iterator[Finding]:
-    seen: dict[str, KeyPath] = {}
-    for colour, keys in servers.items():
-        for index, url in enumerate(_list(_mapping(keys).get("urls"))):
-            here = (*path, colour, "urls", index)
-            server = url.rstrip("/") if isinstance(url, str) else ""
-            if server in seen:
-                where = "this colour" if seen[server][-3] == colour else f"{seen[server][-3]}"
-                yield Finding(here, f"{url!r} is a server of {where} already: each server has one colour")
-            elif server:
-                seen[server] = here
+def _shared_servers(tree: Tree, path: KeyPath, servers: dict[str, Any]) -> Iterator[Finding]:
+    """Rule 39: two servers at one place, however it is spelt, are no evidence for each other."""
+    seen: dict[Place, KeyPath] = {}
+    urls = [
+        ((*path, colour, "urls", index), colour, url)
+        for colour, keys in servers.items()
+        for index, url in enumerate(_list(_mapping(keys).get("urls")))
+    ]
+    for here, colour, url in urls:
+        place = place_of(url) if isinstance(url, str) else None
+        if place is None:
+            continue
+        first = seen.setdefault(place, here)
+        if first is not here:
+            where = "this colour" if first[-3] == colour else f"{first[-3]}"
+            also = f"{'.'.join(map(str, first))} ({tree.place(first)})"
+            message = f"{shown(url)} is a server of {where} already, at {also}: each server has one colour"
+            yield Finding(here, f"{message}, and an address of its own")
+
+
+def _shared_checks(path: KeyPath, servers: dict[str, Any], port: object) -> Iterator[Finding]:
+    """Rule 39 likewise: a port of its own may send the checks of both colours to one place."""
+    if not isinstance(port, int):
+        return
+    hosts = [
+        {place.host for url in _list(_mapping(servers.get(colour)).get("urls")) if (place := place_of(str(url)))}
+        for colour in Colour
+    ]
+    for host in sorted(set.intersection(*hosts)):
+        message = f"sends the checks of both colours to port {port} of {host}: what answers there proves neither"
+        yield Finding(path, f"{message}; remove it, or give each colour a host of its own")
 
 
 def _http_only(path: KeyPath, check: dict[str, Any], default_mode: object) -> Iterator[Finding]:

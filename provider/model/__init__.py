@@ -26,7 +26,6 @@ from provider.model.desired import (
     Router,
     Service,
     SmokeTest,
-    first_host,
 )
 from provider.model.observed import (
     Applied,
@@ -119,6 +118,5 @@ __all__ = [
     "Verb",
     "WayBack",
     "Wish",
-    "first_host",
     "sole",
 ]

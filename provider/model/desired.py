@@ -6,6 +6,7 @@ from hashlib import blake2b
 from math import ceil
 
 from provider.model.words import ByColour, Colour, JsonObject, ProbeMode, Wish
+from provider.rule import first_host
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +105,9 @@ class Service:
 
     @property
     def host(self) -> str | None:
-        """The host that health checks ask for: the one written, else the first host of the first router's rule."""
-        return self.health_check.hostname or first_host(self.routers[0].rule)
+        """The host that health checks ask for: the one written, else the first that a router's rule names."""
+        hosts = (first_host(router.rule) for router in self.routers)
+        return self.health_check.hostname or next(filter(None, hosts), None)
 
     def in_traefik(self, colour: Colour) -> str:
         """Return what Traefik calls the servers of a colour."""
@@ -141,13 +143,3 @@ class Desired:
     traefik_api: tuple[str, ...] = ()
     generate_certificate: bool = False
     pass_through: JsonObject = field(default_factory=dict)
-
-
-def first_host(rule: str) -> str | None:
-    """Return the first host that a Traefik rule names with Host(`...`), None where it names none."""
-    _, found, rest = rule.partition("Host(")
-    quoted = rest.lstrip()[:1]
-    if not found or quoted not in {"`", '"'}:
-        return None
-    host, closed, _ = rest.lstrip()[1:].partition(quoted)
-    return host if closed and host else None

@@ -12,8 +12,11 @@ import orjson
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from provider.errors import RuleError
+from provider.rule import parse
 from provider.traefik import Traefik, free_ports
 from tests.integration.traefik import Backend, DocumentServer, Load, StartBackend, StartTraefik
+from tests.test_rule import REFUSED, RULES
 from tests.waiting import eventually
 
 HOST = "shop.test"
@@ -524,3 +527,25 @@ async def test_traefik_starts_again_on_the_ports_it_had(
         await eventually(traefik.routers)
         assert await ask(traefik) == (200, "blue")
         await traefik.__aexit__(None, None, None)
+
+
+async def test_our_reader_of_rules_accepts_what_traefik_accepts(
+    start_backend: StartBackend, documents: DocumentServer, traefik: Traefik
+) -> None:
+    blue = await start_backend("blue")
+    rules = {f"good-{number}": rule for number, rule in enumerate(RULES)}
+    rules |= {f"bad-{number}": rule for number, rule in enumerate(REFUSED) if rule}
+    rules |= {"fold": "Host(`shop.test`) &&\n  Path(`/`)", "comma": "Host(`shop.test`,)", "number": "Path(1)"}
+    routers: dict[str, object] = {name: {"rule": rule, "service": "shop"} for name, rule in rules.items()}
+    await apply(document({"shop": load_balancer(blue.url)}, routers=routers), documents, traefik)
+    shown = (await traefik.raw_data())["routers"]
+    accepts = {name: shown[f"{name}@http"]["status"] == "enabled" for name in rules}
+    assert accepts == {name: _is_rule(rule) for name, rule in rules.items()}
+
+
+def _is_rule(text: str) -> bool:
+    try:
+        parse(text)
+    except RuleError:
+        return False
+    return True

@@ -1,0 +1,84 @@
+"""Rules as Traefik reads them: tests/integration/test_traefik_facts.py asks a real one about the same texts."""
+
+from dataclasses import replace
+
+import pytest
+
+from provider.errors import RuleError
+from provider.rule import Every, Matcher, Not, Some, first_host, matchers, parse
+from tests.worlds import service
+
+RULES = {
+    "Host(`shop.test`)": "shop.test",
+    "host(`shop.test`)": "shop.test",
+    "HOST(`shop.test`)": "shop.test",
+    'Host("shop.test")': "shop.test",
+    "  Host ( `shop.test` ) ": "shop.test",
+    "Path(`/x`) && ( host(`shop.test`) )": "shop.test",
+    "!Host(`admin.test`) && Host(`shop.test`)": "shop.test",
+    "!(Host(`admin.test`) || Host(`old.test`)) && Host(`shop.test`)": "shop.test",
+    "!!Host(`shop.test`)": "shop.test",
+    "(Host(`admin.test`) || Host(`shop.test`)) && !Host(`ADMIN.test`)": "shop.test",
+    "Host(`shop.test`) && PathPrefix(`/Host(`)": "shop.test",
+    "PathPrefix(`/a`) || Host(`shop.test`) && Method(`GET`)": "shop.test",
+    'Header(`X-A`, `Host("no.test")`) && Host(`shop.test`)': "shop.test",
+    'Host("shop\\u002etest")': "shop.test",
+    "!Host(`admin.test`)": None,
+    "HostRegexp(`^.+\\.shop\\.test$`)": None,
+    "PathPrefix(`/Host`) && Header(`Host(`, `x`)": None,
+    "ClientIP(`10.0.0.0/8`)": None,
+}
+"""Rules that Traefik accepts, and the host that a check asks for."""
+
+REFUSED = (
+    "Host(shop.test)",
+    "Host('shop.test')",
+    "Host(`shop.test`",
+    "Host(`shop.test`) &&",
+    "Host(`shop.test`) Path(`/`)",
+    "Host(`shop.test`) & Path(`/`)",
+    'Host("shop\\.test")',
+    "Host",
+    "",
+)
+"""Texts that Traefik refuses, too."""
+
+
+@pytest.mark.parametrize(("rule", "host"), RULES.items())
+def test_a_check_asks_for_the_first_host_that_the_rule_lets_in(rule: str, host: str | None) -> None:
+    assert first_host(rule) == host
+
+
+@pytest.mark.parametrize("rule", REFUSED)
+def test_what_is_no_rule_is_refused_at_its_column_and_names_no_host(rule: str) -> None:
+    with pytest.raises(RuleError, match=r"^column \d+: "):
+        parse(rule)
+    assert first_host(rule) is None
+
+
+def test_not_binds_tighter_than_and_and_that_tighter_than_or() -> None:
+    names = [Matcher("Path", (letter,), at) for letter, at in zip("abc", (1, 14, 27), strict=True)]
+    rule = parse("!Path(`a`) || Path(`b`) && Path(`c`)")
+    assert rule == Some((Not(names[0]), Every((names[1], names[2]))))
+    assert list(matchers(rule)) == names
+
+
+def test_all_values_of_a_matcher_are_read() -> None:
+    assert parse('Query(`a`, "b\\t\\x41")') == Matcher("Query", ("a", "b\tA"), 0)
+
+
+@pytest.mark.parametrize("text", ["(" * 100_000, "!" * 100_000])
+def test_a_rule_without_end_is_refused_and_not_recursed_into(text: str) -> None:
+    with pytest.raises(RuleError):
+        parse(text)
+
+
+def test_a_rule_may_name_thousands_of_hosts() -> None:
+    rule = " || ".join(f"Host(`h{number}.test`)" for number in range(5_000))
+    assert first_host(f"!Host(`h0.test`) && ({rule})") == "h1.test"
+
+
+def test_a_host_of_a_later_router_is_asked_for_where_the_first_names_none() -> None:
+    shop = service()
+    routers = (replace(shop.routers[0], rule="PathPrefix(`/api`)"), *shop.routers)
+    assert replace(shop, routers=routers).host == "shop.example.com"
