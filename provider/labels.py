@@ -24,6 +24,8 @@ PREFIX = "bluegreen"
 """No label of ours begins otherwise; one that does, and is not known, is a slip of somebody's pen."""
 COMPOSE_CONFIG_HASH = "com.docker.compose.config-hash"
 
+CHOOSE = f"add {NETWORK}=NAME to choose"
+
 SCHEMES = ("http", "https", "h2c")
 HOST_MODE = "host"
 JOINED_MODE = "container:"
@@ -69,7 +71,10 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A container of a service. One that cannot serve has a warning and no server; one that can may have both."""
+    """A container of a service. One that cannot serve has a warning and no server; one that can may have both.
+
+    A warning ends with `: FIX`; `fix` has that part by itself.
+    """
 
     service: str
     container: str
@@ -77,10 +82,15 @@ class Sighting:
     colour: Colour | None = None
     server: Server | None = None
     warning: str | None = None
+    fix: str | None = None
 
 
 class _Unusable(BluegreenError):  # noqa: N818  the word for the container, not for the code
-    """The container cannot serve; the text says which label or setting to change."""
+    """The container cannot serve: what is wrong with it, and which label or setting to change."""
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(f"{what}: {fix}")
+        self.fix = fix
 
 
 def container_from(listed: Mapping[str, Any]) -> Container:
@@ -123,7 +133,7 @@ def sight(container: Container, scope: Scope, host_address: str) -> Sighting | N
         colour = _colour(container.labels)
         url, warning = _url(container, host_address)
     except _Unusable as reason:
-        return Sighting(service, container.id, container.name, warning=f"ignored: {reason}")
+        return Sighting(service, container.id, container.name, warning=f"ignored: {reason}", fix=reason.fix)
     server = Server(
         url=url,
         release=release_id(container),
@@ -131,7 +141,7 @@ def sight(container: Container, scope: Scope, host_address: str) -> Sighting | N
         container=container.id,
         docker_health=container.health,
     )
-    return Sighting(service, container.id, container.name, colour, server, warning)
+    return Sighting(service, container.id, container.name, colour, server, warning, CHOOSE if warning else None)
 
 
 def release_id(container: Container) -> str:
@@ -164,30 +174,30 @@ def _health(listed: Mapping[str, Any]) -> Health | None:
 def _check_scope(labels: Mapping[str, str], scope: Scope) -> None:
     if scope.required and ENVIRONMENT not in labels:
         wanted = f"{ENVIRONMENT}={scope.environment}"
-        raise _Unusable(f"no label {ENVIRONMENT}, which the desired state requires: add {wanted}")
+        raise _Unusable(f"no label {ENVIRONMENT}, which the desired state requires", f"add {wanted}")
     if not labels[SERVICE]:
-        raise _Unusable(f"{SERVICE} is empty: name a service of the desired state")
+        raise _Unusable(f"{SERVICE} is empty", "name a service of the desired state")
 
 
 def _colour(labels: Mapping[str, str]) -> Colour:
     written = {label: labels[label] for label in (COLOUR, COLOR) if label in labels}
     match sorted(set(written.values())):
         case []:
-            raise _Unusable(f"no label {COLOUR}: add {COLOUR}=blue or {COLOUR}=green")
+            raise _Unusable(f"no label {COLOUR}", f"add {COLOUR}=blue or {COLOUR}=green")
         case ["blue"]:
             return Colour.BLUE
         case ["green"]:
             return Colour.GREEN
         case _:
             found = " and ".join(f"{label}={value}" for label, value in written.items())
-            raise _Unusable(f"{found}: the colour must be blue or green")
+            raise _Unusable(found, "the colour must be blue or green")
 
 
 def _url(container: Container, host_address: str) -> tuple[str, str | None]:
     """Return where Traefik reaches the container, and a warning where we had to choose."""
     scheme = container.labels.get(SCHEME, "http")
     if scheme not in SCHEMES:
-        raise _Unusable(f"{SCHEME}={scheme}: the scheme must be one of {', '.join(SCHEMES)}")
+        raise _Unusable(f"{SCHEME}={scheme}", f"the scheme must be one of {', '.join(SCHEMES)}")
     port, warning = _written_port(container.labels), None
     if _uses_bind_port(container.labels):
         binding = _binding(container.bindings, port)
@@ -195,7 +205,7 @@ def _url(container: Container, host_address: str) -> tuple[str, str | None]:
     else:
         port = port or min(container.exposed, default=None)
         if port is None:
-            raise _Unusable(f"it exposes no TCP port: add {PORT}=PORT")
+            raise _Unusable("it exposes no TCP port", f"add {PORT}=PORT")
         address, warning = _address(container, host_address)
     return f"{scheme}://{f'[{address}]' if ':' in address else address}:{port}", warning
 
@@ -205,14 +215,14 @@ def _written_port(labels: Mapping[str, str]) -> int | None:
     if written is None:
         return None
     if not (written.isascii() and written.isdigit() and 0 < int(written) < 65536):
-        raise _Unusable(f"{PORT}={written}: the port must be a number from 1 to 65535")
+        raise _Unusable(f"{PORT}={written}", "the port must be a number from 1 to 65535")
     return int(written)
 
 
 def _uses_bind_port(labels: Mapping[str, str]) -> bool:
     written = labels.get(USE_BIND_PORT, "false")
     if written not in {"true", "false"}:
-        raise _Unusable(f"{USE_BIND_PORT}={written}: it must be true or false")
+        raise _Unusable(f"{USE_BIND_PORT}={written}", "it must be true or false")
     return written == "true"
 
 
@@ -221,7 +231,7 @@ def _binding(bindings: tuple[Binding, ...], port: int | None) -> Binding:
     usable = [binding for binding in bindings if port in {None, binding.private}]
     if not usable:
         fact = "no TCP port is published" if port is None else f"TCP port {port} is not published"
-        raise _Unusable(f"{USE_BIND_PORT}=true, but {fact}: publish it, or remove the label")
+        raise _Unusable(f"{USE_BIND_PORT}=true, but {fact}", "publish it, or remove the label")
     return min(usable, key=lambda b: (b.private, not b.is_wildcard, ":" in b.ip, b))
 
 
@@ -231,17 +241,30 @@ def _address(container: Container, host_address: str) -> tuple[str, str | None]:
     if container.network_mode.startswith(JOINED_MODE):
         other = container.network_mode.removeprefix(JOINED_MODE)[:SHORT_ID]
         raise _Unusable(
-            f"it shares the network of container {other}, which is not running or has no network of its own"
+            f"it shares the network of container {other}, which is not running or has no network of its own",
+            f"start {other}, or attach this container to a network that Traefik reaches",
         )
     addresses, wanted = container.addresses, container.labels.get(NETWORK)
-    names = ", ".join(addresses) or "none"
+    names = ", ".join(addresses)
     if wanted is not None:
         if wanted not in addresses:
-            raise _Unusable(f"{NETWORK}={wanted}: it has no address there; its networks: {names}")
+            raise _Unusable(f"{NETWORK}={wanted}: it has no address there", _another_network(wanted, list(addresses)))
         return addresses[wanted], None
     if not addresses:
-        raise _Unusable("it has no address on any network: attach it to one that Traefik reaches")
+        raise _Unusable("it has no address on any network", "attach it to one that Traefik reaches")
     first = next(iter(addresses))
     if len(addresses) == 1:
         return addresses[first], None
-    return addresses[first], f"it is on the networks {names}; {first} is used: add {NETWORK}=NAME to choose"
+    return addresses[first], f"it is on the networks {names}; {first} is used: {CHOOSE}"
+
+
+def _another_network(wanted: str, names: list[str]) -> str:
+    """Say which network to name instead; Compose puts the project before the name that its file has."""
+    whole = [name for name in names if name.endswith(f"_{wanted}")]
+    if len(whole) == 1:
+        return f"write the whole name as Docker has it: {NETWORK}={whole[0]}"
+    if len(names) == 1:
+        return f"write {NETWORK}={names[0]}, its only network, or attach it to {wanted}"
+    if names:
+        return f"write {NETWORK}= one of its networks ({', '.join(whole or names)}), or attach it to {wanted}"
+    return f"attach it to {wanted}; it has an address on no network"

@@ -127,7 +127,11 @@ def test_a_published_port_is_used_where_the_label_asks_for_it(
         ({"bluegreen.use-bind-port": "yes"}, {}, ["bluegreen.use-bind-port=yes", "true or false"]),
         ({"bluegreen.use-bind-port": "true"}, {}, ["no TCP port is published"]),
         ({"bluegreen.use-bind-port": "true", "bluegreen.port": "80"}, {}, ["TCP port 80 is not published"]),
-        ({"bluegreen.network": "front"}, {}, ["bluegreen.network=front", "its networks: bridge"]),
+        (
+            {"bluegreen.network": "front"},
+            {},
+            ["bluegreen.network=front: it has no address there", "write bluegreen.network=bridge"],
+        ),
         ({}, {"ports": ()}, ["exposes no TCP port", "bluegreen.port=PORT"]),
         ({}, {"networks": {"none": ""}, "mode": "none"}, ["no address"]),
         ({}, {"networks": {}, "mode": "container:abc"}, ["shares the network of container abc"]),

@@ -1,6 +1,7 @@
 """Checks the copies of a service: its containers as they are, or as compose would make them."""
 
 import difflib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ from provider.model import Desired, ProbeMode, Service
 
 COLOURS = ("blue", "green")
 NAME_MEND = "remove container_name, or write it with the colour: container_name: NAME-${BLUEGREEN_COLOUR}"
+PORT_MEND = "publish no port (Traefik reaches the container in its network), or another one for each colour"
 TRAEFIK_ROUTING = ("traefik.http.", "traefik.tcp.", "traefik.udp.")
 
 
@@ -144,13 +146,13 @@ def _as_sighted(copy: Copy, around: Surroundings) -> Iterator[Finding]:
     sighting = sight(copy.container, Scope(around.environment or own, required), around.host_address)
     if sighting is None:
         return
-    told, _, way_out = (sighting.warning or "").removeprefix("ignored: ").rpartition(": ")
+    fix = sighting.fix or "correct its labels or networks"
+    told = (sighting.warning or "").removeprefix("ignored: ").removesuffix(f": {fix}")
     if sighting.server is None:
-        what = f"the daemon does not use it: {told or way_out}"
-        yield Finding(Code.CONTAINER_IGNORED, copy.where, what, way_out if told else "correct its labels or networks")
+        yield Finding(Code.CONTAINER_IGNORED, copy.where, f"the daemon does not use it: {told}", fix)
         return
     if sighting.warning:
-        yield Finding(Code.NETWORK_AMBIGUOUS, copy.where, told, way_out)
+        yield Finding(Code.NETWORK_AMBIGUOUS, copy.where, told, fix)
     yield from _reach(copy, sighting, around)
 
 
@@ -244,21 +246,25 @@ def _names_without_colour(copies: list[Copy]) -> Iterator[Finding]:
 
 
 def _between(blue: list[Copy], green: list[Copy]) -> Iterator[Finding]:
-    where = f"{blue[0].where} and {green[0].where}"
-    for name in sorted({one.fixed_name for one in blue if one.fixed_name} & {one.fixed_name for one in green}):
-        what = f"both colours want the container name {name}: the second cannot be started"
+    """Find what a copy of each colour wants, once however many replicas there are; the two that want it are named."""
+    seen: set[str] = set()
+    for one, other in itertools.product(blue, green):
+        for finding in _pair(one, other):
+            if finding.what not in seen:
+                seen.add(finding.what)
+                yield finding
+
+
+def _pair(one: Copy, other: Copy) -> Iterator[Finding]:
+    where = f"{one.where} and {other.where}"
+    if one.fixed_name is not None and one.fixed_name == other.fixed_name:
+        what = f"both colours want the container name {one.fixed_name}: the second cannot be started"
         yield Finding(Code.CONTAINER_NAME_FIXED, where, what, NAME_MEND)
-    others = {port for one in green for port in one.published}
-    for port in dict.fromkeys(port for one in blue for port in one.published):
-        if any(port.collides_with(other) for other in others):
+    for port in dict.fromkeys(one.published):
+        if any(port.collides_with(wanted) for wanted in other.published):
             what = f"both colours want the port {port} of the host: the second cannot be started"
-            mend = "publish no port (Traefik reaches the container in its network), or another one for each colour"
-            yield Finding(Code.PORT_COLLIDES, where, what, mend)
-    for volume in sorted(_written(blue) & _written(green)):
+            yield Finding(Code.PORT_COLLIDES, where, what, PORT_MEND)
+    for volume in sorted(one.writable & other.writable):
         what = f"both colours may write to {volume}: while they run side by side, two releases change the same data"
         mend = "mount it read-only, or one for each colour; where both releases can share it: --ignore volume-shared"
         yield Finding(Code.VOLUME_SHARED, where, what, mend)
-
-
-def _written(copies: list[Copy]) -> frozenset[str]:
-    return frozenset().union(*[copy.writable for copy in copies])

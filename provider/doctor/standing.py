@@ -12,7 +12,6 @@ from provider.exposure import is_loopback
 from provider.model import Severity
 
 SKEW_S = 2.0
-SHOWN = 200
 Answer = Mapping[str, object]
 
 
@@ -96,10 +95,9 @@ def _conditions(daemon: Daemon) -> Iterator[Finding]:
             continue
         names = f" {', '.join(services[:3])}{f' and {len(services) - 3} more' if len(services) > 3 else ''}"
         where = f"daemon, {code}{names if services else ''}"
-        first, *_ = message.splitlines() or [""]
-        short = first if len(first) <= SHOWN else f"{first[: SHOWN - 3]}..."
+        whole = "; ".join(line.strip() for line in message.splitlines())  # what to do about it stands at its end
         command = f"bluegreen explain {services[0]}" if services else "bluegreen status"
-        yield Finding(kind, where, short, f"{command} says what to do; docs/operations.md has each condition")
+        yield Finding(kind, where, whole, f"{command} says what to do; docs/operations.md has each condition")
 
 
 def _loopback(daemon: Daemon, docker_runs_traefik: str | None) -> Iterator[Finding]:
