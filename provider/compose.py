@@ -1,6 +1,7 @@
 """Runs Docker Compose: finds the command, starts the project of one colour, and says what belongs to it."""
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -10,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from provider.errors import BluegreenError
 
 COLOUR = "BLUEGREEN_COLOUR"
@@ -17,6 +20,9 @@ LOOK_EVERY_S = 1.0
 ANSWER_S = 60.0
 STOP_S = 10.0
 SHORT_ID = 12
+_ID = re.compile("[0-9a-f]{12,}")
+_TOP = re.compile(r"(name|version|services|networks|volumes|configs|secrets|include|models|x-[\w.-]+):|- |\.\.\.\s")
+"""How a line of a rendered compose file begins that is not indented."""
 
 
 class ComposeError(BluegreenError):
@@ -73,11 +79,19 @@ class Project:
     def containers(self) -> frozenset[str]:
         """Return the short ids of the project's containers. Raises ComposeError."""
         listed = self._answer("what compose has started cannot be told", "ps", "-q")
-        return frozenset(line.strip()[:SHORT_ID] for line in listed.splitlines() if line.strip())
+        return frozenset(line.strip()[:SHORT_ID] for line in listed.splitlines() if _ID.fullmatch(line.strip()))
 
-    def config(self) -> str:
-        """Return what compose makes of the files, as YAML. Raises ComposeError with what it has against them."""
-        return self._answer("compose does not accept it", "config")
+    def rendered(self) -> Mapping[str, object]:
+        """Return what compose makes of the files. Raises ComposeError with what it has against them."""
+        said = self._answer("compose does not accept it", "config")
+        try:
+            found = yaml.load(_without_chatter(said), yaml.CSafeLoader)
+        except (yaml.YAMLError, ValueError) as failure:  # ValueError is what it makes of a date such as 2026-02-31
+            raise ComposeError(f"{self.line('config')} answers something that is no YAML: {failure}") from failure
+        if not isinstance(found, dict) or not isinstance(found.get("services"), dict):
+            first = next((line for line in said.splitlines() if line.strip()), "nothing")
+            raise ComposeError(f"{self.line('config')} answers something else than a compose file: {first[:200]}")
+        return found
 
     def _answer(self, failed: str, *arguments: str) -> str:
         try:
@@ -87,6 +101,7 @@ class Project:
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
+                errors="replace",
                 timeout=ANSWER_S,
                 check=True,
             )
@@ -119,6 +134,17 @@ def find_command() -> tuple[str, ...]:
         "neither `docker compose` nor `docker-compose` is installed here: install Docker Compose, or name its command "
         "with --compose (BLUEGREEN_COMPOSE)"
     )
+
+
+def _without_chatter(said: str) -> str:
+    """Return the YAML in what compose, or a script that calls it, has printed: warnings stand before it, or behind."""
+    kept, is_ours = [], False
+    for line in said.splitlines(keepends=True):
+        if not line[0].isspace():
+            is_ours = _TOP.match(line) is not None
+        if is_ours:
+            kept.append(line)
+    return "".join(kept)
 
 
 def _works(command: tuple[str, ...]) -> bool:

@@ -1,6 +1,7 @@
 """How Docker Compose is found and called; what it starts is tested in integration/."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -51,11 +52,48 @@ def test_a_command_is_printed_as_a_shell_takes_it() -> None:
 
 
 def test_the_containers_are_told_by_the_ids_that_status_shows(tmp_path: Path) -> None:
-    program(tmp_path, "compose", f"echo {'a' * 64}; echo; echo {'b' * 64}")
+    program(tmp_path, "compose", f"echo warning: old; echo {'a' * 64}; echo; echo {'b' * 64}")
     assert project(str(tmp_path / "compose")).containers() == {"a" * 12, "b" * 12}
     program(tmp_path, "compose", "echo no engine >&2; exit 1")
     with pytest.raises(ComposeError, match=r"ps -q: no engine"):
         project(str(tmp_path / "compose")).containers()
+
+
+@pytest.mark.parametrize(
+    ("said", "names"),
+    [
+        ("services:\n  web: {image: a}\nversion: '3.7'\n", ["web"]),
+        ("WARNING: The PW variable is not set. Defaulting to a blank string.\nservices:\n  web: {image: a}\n", ["web"]),
+        ('time="2026-01-01" level=warning msg="a: b"\n\n  indented: too\nname: x\nservices:\n  web: {}\n', ["web"]),
+        ("services:\n  web:\n    command: |\n      WARNING: kept\n\n      x\nDone.\n  really\nnetworks: {}\n", ["web"]),
+        ("\x1b[33mWARN\x1b[0m[0000] obsolete: yes\nservices: {}\n", []),
+    ],
+    ids=["plain", "warning", "logfmt", "behind", "coloured"],
+)
+def test_what_compose_prints_around_its_yaml_is_left_out(tmp_path: Path, said: str, names: list[str]) -> None:
+    (tmp_path / "said").write_text(said)
+    program(tmp_path, "compose", f"cat {tmp_path / 'said'}")
+    services = project(str(tmp_path / "compose")).rendered()["services"]
+    assert isinstance(services, dict)
+    assert list(services) == names
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("", "answers something else than a compose file: nothing"),
+        ("no such option: config\n", "answers something else than a compose file: no such option: config"),
+        ("services: [web]\n", "answers something else than a compose file: services: [web]"),
+        ("services:\n  web: {image: a\n", "answers something that is no YAML: "),
+        ("services: {web: {x: 2026-02-31}}\n", "answers something that is no YAML: "),
+    ],
+    ids=["empty", "words", "list", "cut", "date"],
+)
+def test_a_compose_that_renders_no_compose_file_says_so(tmp_path: Path, said: str, told: str) -> None:
+    (tmp_path / "said").write_text(said)
+    program(tmp_path, "compose", f"cat {tmp_path / 'said'}")
+    with pytest.raises(ComposeError, match=re.escape(told)):
+        project(str(tmp_path / "compose")).rendered()
 
 
 def test_a_compose_that_fails_or_is_not_there_says_so(tmp_path: Path) -> None:

@@ -7,13 +7,11 @@ from typing import Any
 import pytest
 
 from provider.config import load
-from provider.doctor.composed import check as check_compose
-from provider.doctor.composed import copies as composed
-from provider.doctor.composed import unique
+from provider.doctor.composed import findings as composed
 from provider.doctor.copies import Copy, Port, Surroundings, check
 from provider.doctor.findings import Code, Finding
 from provider.labels import Container
-from provider.model import Desired
+from provider.model import Desired, Severity
 from tests.running import shop
 
 DOCKER_MODE = shop(blue=None, more="    healthCheck: {mode: docker}\n")
@@ -74,8 +72,8 @@ def test_two_copies_in_good_order_are_no_finding() -> None:
         (
             {"bluegreen.network": "back"},
             Code.CONTAINER_IGNORED,
-            "the daemon does not use it: bluegreen.network=back: it has no address there; its networks",
-            "front",
+            "the daemon does not use it: bluegreen.network=back: it has no address there",
+            "write bluegreen.network=front, its only network, or attach it to back",
         ),
         (
             {"bluegreen.versoin": "1"},
@@ -207,10 +205,13 @@ def service(colour: str, **fields: object) -> dict[str, object]:
 
 
 def from_compose(make: Any) -> list[Code]:
-    made = {colour: composed(make(colour), f"shop-{colour}") for colour in ("blue", "green")}
+    return [one.code for one in judged(make)]
+
+
+def judged(make: Any) -> list[Finding]:
+    rendered = {colour: make(colour) for colour in ("blue", "green")}
     around = Surroundings(desired=desired(), environment="production")
-    findings = (*check_compose(made, "compose.yaml"), *check(unique(made), around))
-    return [one.code for one in findings]
+    return list(composed(rendered, "shop", "compose.yaml", around))
 
 
 def test_a_compose_file_in_good_order_is_no_finding_in_either_notation() -> None:
@@ -236,7 +237,7 @@ def test_a_compose_file_in_good_order_is_no_finding_in_either_notation() -> None
             body = service(colour, **more)
             if isinstance(body["labels"], list):
                 body["labels"] = ["bluegreen.service=shop", f"bluegreen.colour={colour}"]
-            return {"services": {"web": body, "cache": {"image": "cache"}}, "volumes": {"data": {}}}
+            return {"services": {"web": body}, "volumes": {"data": {"name": f"data-{colour}"}}}
 
         return make
 
@@ -286,11 +287,65 @@ def test_what_will_collide_is_found_before_anything_is_started(fields: dict[str,
         assert from_compose(make) == [Code.COMPOSE_WITHOUT_SERVICE, Code.LABEL_UNKNOWN]
 
 
-def test_a_file_with_both_colours_as_services_is_one_project_whose_volumes_are_shared() -> None:
+def test_a_file_with_both_colours_as_services_is_no_file_for_a_deployment_and_shares_its_volumes() -> None:
+    """Rule 17: it would start, or replace, containers in the colour that has the traffic."""
     both: dict[str, Any] = {
         "services": {"shop-blue": service("blue", volumes=["data:/data"]), "shop-green": service("green")},
         "volumes": {"data": {}},
     }
-    assert from_compose(lambda _: both) == []
+    (one,) = judged(lambda _: both)
+    assert (one.code, one.severity) == (Code.COMPOSE_BOTH_COLOURS, Severity.CRITICAL)
+    assert "both colours of shop at once (shop-blue (blue), shop-green (green))" in one.what
     both["services"]["shop-green"]["volumes"] = ["data:/data"]
-    assert from_compose(lambda _: both) == [Code.VOLUME_SHARED]
+    assert from_compose(lambda _: both) == [Code.COMPOSE_BOTH_COLOURS, Code.VOLUME_SHARED]
+
+
+def test_the_compose_service_that_is_at_fault_is_named_and_not_the_first_of_its_service() -> None:
+    def make(colour: str) -> dict[str, object]:
+        worker = service("blue", ports=["9000:9000"], container_name="worker", volumes=["/srv/jobs:/jobs"])
+        return {"services": {"web": service(colour), "worker": worker, "app": service(colour)}}
+
+    (fixed,) = judged(make)
+    assert (fixed.code, fixed.where) == (Code.COMPOSE_COLOUR_FIXED, "compose.yaml, compose service worker")
+
+    def collide(colour: str) -> dict[str, object]:
+        worker = service(colour, ports=["9000:9000"], container_name="worker", volumes=["/srv/jobs:/jobs"])
+        return {"services": {"app": service(colour), "worker": worker}}
+
+    found = judged(collide)
+    assert [one.code for one in found] == [Code.CONTAINER_NAME_FIXED, Code.PORT_COLLIDES, Code.VOLUME_SHARED]
+    assert {one.where for one in found} == {"compose service worker (blue) and compose service worker (green)"}
+
+
+def test_labels_under_deploy_are_told_to_have_no_effect() -> None:
+    lost = {"bluegreen.service": "shop", "bluegreen.colour": "blue", "com.example": "1"}
+
+    def make(colour: str) -> dict[str, object]:
+        return {"services": {"web": {"image": "shop:1", "restart": "always", "deploy": {"labels": lost}}}}
+
+    (one,) = judged(make)
+    assert (one.code, one.severity) == (Code.COMPOSE_DEPLOY_LABELS, Severity.CRITICAL)
+    assert one.what.startswith("bluegreen.colour, bluegreen.service stand under deploy.labels")
+    assert from_compose(lambda c: {"services": {"web": service(c, deploy={"labels": lost})}}) == [], "written in both"
+
+
+@pytest.mark.parametrize(
+    ("networks", "wanted", "fix"),
+    [
+        (("proj_web", "proj_db"), "web", "write the whole name as Docker has it: bluegreen.network=proj_web"),
+        (("a_web", "b_web"), "web", "write bluegreen.network= one of its networks (a_web, b_web), or attach it to web"),
+        (("back", "front"), "edge", "write bluegreen.network= one of its networks (back, front), or attach it to edge"),
+        ((), "edge", "attach it to edge; it has an address on no network"),
+    ],
+)
+def test_a_network_that_a_container_is_not_on_comes_with_whole_advice(
+    networks: tuple[str, ...], wanted: str, fix: str
+) -> None:
+    (one,) = found(copy(networks=networks, labels={"bluegreen.network": wanted}))
+    assert (one.code, one.mend) == (Code.CONTAINER_IGNORED, fix)
+
+
+def test_a_value_with_a_colon_in_it_cuts_no_advice() -> None:
+    (one,) = found(copy(labels={"bluegreen.port": "http: 80"}))
+    assert one.what == "the daemon does not use it: bluegreen.port=http: 80"
+    assert one.mend == "the port must be a number from 1 to 65535"

@@ -195,15 +195,15 @@ class _Examination:
         if order is None:
             return
         try:
-            made = await asyncio.to_thread(look_compose.look, order)
+            rendered = await asyncio.to_thread(look_compose.look, order)
         except ComposeError as failure:
             mend = "settle compose's complaint; what the file takes from the environment is given with -e NAME=VALUE"
             self.findings.append(Finding(Code.COMPOSE_REFUSED, order.name, str(failure).strip(), mend))
             return
         self.looked.append(order.name)
-        self.findings += composed.check(made, order.name)
-        self.findings += copies.check(composed.unique(made), self._around(traefiks, None))
-        if any(copies.needs_healthcheck(copy, self.desired) is None for copy in composed.unique(made)):
+        self.findings += composed.findings(rendered, order.prefix, order.name, self._around(traefiks, None))
+        started = composed.unique(rendered, order.prefix)
+        if any(copies.needs_healthcheck(copy, self.desired) is None for copy in started):
             self._not_seen(
                 f"HEALTHCHECK of the images in {order.name}", "only a container tells whether its image has one"
             )

@@ -69,6 +69,14 @@ class Code(StrEnum):
     COMPOSE_REFUSED = "compose-refused"
     COMPOSE_WITHOUT_SERVICE = "compose-without-service"
     COMPOSE_COLOUR_FIXED = "compose-colour-fixed"
+    COMPOSE_BOTH_COLOURS = "compose-both-colours"
+    COMPOSE_DEPLOY_LABELS = "compose-deploy-labels"
+    DATABASE_PER_COLOUR = "database-per-colour"
+    DATABASE_SHARES_FILES = "database-shares-files"
+    VOLUME_PER_COLOUR = "volume-per-colour"
+    CACHE_PER_COLOUR = "cache-per-colour"
+    COMPANION_PER_COLOUR = "companion-per-colour"
+    NAME_ON_SHARED_NETWORK = "name-on-shared-network"
 
 
 _CRITICAL = frozenset(
@@ -78,14 +86,15 @@ _CRITICAL = frozenset(
         *(Code.HTTP_PROVIDER_MISSING, Code.NO_DOCUMENT_APPLIED, Code.ROUTER_BROKEN, Code.ROUTER_SHADOWED),
         *(Code.ROUTER_TIE, Code.ENTRY_POINT_MISSING, Code.POLL_TIMEOUT_SHORT, Code.NETWORK_NOT_SHARED),
         *(Code.DOCKER_HEALTH_MISSING, Code.CONTAINER_NAME_FIXED, Code.PORT_COLLIDES, Code.COMPOSE_REFUSED),
-        Code.COMPOSE_COLOUR_FIXED,
+        *(Code.COMPOSE_COLOUR_FIXED, Code.COMPOSE_BOTH_COLOURS, Code.COMPOSE_DEPLOY_LABELS),
+        *(Code.DATABASE_PER_COLOUR, Code.DATABASE_SHARES_FILES, Code.VOLUME_PER_COLOUR),
     }
 )
 _INFO = frozenset(
     {
         *(Code.OPEN_IN_CONTAINER, Code.VERSIONS_DIFFER, Code.NO_READ_BACK, Code.ROUTER_DOUBLED),
         *(Code.NO_DEFAULT_CERTIFICATE, Code.POLL_SLOWER_THAN_NEEDED, Code.THROTTLE_LONGER_THAN_NEEDED),
-        *(Code.OTHER_ENVIRONMENT, Code.IMAGE_MOVES),
+        *(Code.OTHER_ENVIRONMENT, Code.IMAGE_MOVES, Code.COMPANION_PER_COLOUR),
     }
 )
 SEVERITIES: Mapping[Code, Severity] = MappingProxyType(

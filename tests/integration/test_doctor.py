@@ -279,14 +279,29 @@ async def test_a_real_compose_tells_what_it_would_start_in_each_colour(tmp_path:
         file.write_text(text)
         return await doctor(*NOBODY, "-f", file, *more)
 
-    good = COMPOSE.replace("COLOUR", "${BLUEGREEN_COLOUR}")
+    own = COMPOSE.replace("COLOUR", "${BLUEGREEN_COLOUR}")
+    (split,) = (await look(own, "-e", "TAG=1")).of("volume-per-colour")
+    assert split["severity"] == "critical"
+    assert "compose service web (shop:1)" in split["where"]
+    assert "data of its own (" in split["what"]
+    good = own.replace("data: {}", "data: {name: 'data-${BLUEGREEN_COLOUR}'}")
     sheet = await look(good, "-e", "TAG=1")
     assert (sheet.code, sheet.told["findings"]) == (0, [])
     assert f"HEALTHCHECK of the images in compose file {file}" in sheet.unseen
     alike = good.replace("  web:\n", "  web:\n    container_name: shop\n    ports: ['8080:80']\n")
-    alike = alike.replace("data: {}", "data: {external: true}")
+    alike = alike.replace("data: {name: 'data-${BLUEGREEN_COLOUR}'}", "data: {external: true}")
     assert (await look(alike, "-e", "TAG=1")).codes == ["container-name-fixed", "port-collides", "volume-shared"]
-    assert (await look(COMPOSE.replace("COLOUR", "blue"), "-e", "TAG=1")).codes == ["compose-colour-fixed"]
+    fixed = good.replace("colour: ${BLUEGREEN_COLOUR}", "colour: blue")
+    assert (await look(fixed, "-e", "TAG=1")).codes == ["compose-colour-fixed"]
+    twins = f"{good}\n".replace(
+        "volumes:\n", "  db: {image: 'postgres:16', volumes: ['dbdata:/d']}\nvolumes:\n  dbdata: {}\n"
+    )
+    (twin,) = (await look(twins, "-e", "TAG=1")).of("database-per-colour")
+    assert twin["where"] == "compose service db (postgres:16)"
+    loud = tmp_path / "loud-compose"
+    loud.write_text(f'#!/bin/sh\necho "WARNING: The PW variable is not set."\nexec {" ".join(find_command())} "$@"\n')
+    loud.chmod(0o755)
+    assert (await look(good, "-e", "TAG=1", "--compose", loud)).codes == []
     probed = tmp_path / "production.yaml"
     probed.write_text(SHOP.replace("router:", "healthCheck: {mode: http}, router:"))
     judged = await look(good, "-e", "TAG=1", "--desired-state", probed)

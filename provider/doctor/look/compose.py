@@ -4,11 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from provider.compose import ComposeError, Project
-from provider.doctor.composed import copies
-from provider.doctor.copies import COLOURS, Copy
+from provider.compose import Project
+from provider.doctor.copies import COLOURS
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +23,9 @@ class Order:
         return f"compose file {', '.join(map(str, self.files))}"
 
 
-def look(order: Order) -> dict[str, tuple[Copy, ...]]:
-    """Return the copies that compose would start, by colour. Raises ComposeError."""
-    found = {}
-    for colour in COLOURS:
-        name = f"{order.prefix}-{colour}"
-        project = Project(order.command, name, order.files, colour, order.tags)
-        config = yaml.safe_load(project.config())
-        if not isinstance(config, dict):
-            raise ComposeError(f"{project.line('config')} answers something else than a compose file")
-        found[colour] = copies(config, name)
-    return found
+def look(order: Order) -> dict[str, Mapping[str, object]]:
+    """Return what compose makes of the files for each colour. Raises ComposeError."""
+    return {
+        colour: Project(order.command, f"{order.prefix}-{colour}", order.files, colour, order.tags).rendered()
+        for colour in COLOURS
+    }

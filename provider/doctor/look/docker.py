@@ -9,9 +9,9 @@ from typing import Any
 
 from docker.errors import NotFound
 
-from provider.doctor.composed import host_address, is_special
 from provider.doctor.copies import Copy, Port
 from provider.doctor.findings import Unseen
+from provider.doctor.rendered import host_address, is_special
 from provider.engine import DEFAULT_URL, Client, Engine
 from provider.labels import HOST_MODE, JOINED_MODE, PREFIX, SHORT_ID, Container, container_from
 from provider.listing import Listing
