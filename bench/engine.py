@@ -91,7 +91,10 @@ class Engine:
         networks: Sequence[str] = (),
         image: str = IMAGE,
         stop_signal: str | None = None,
+        stop_timeout_s: int | None = None,
         drains: bool = False,
+        environment: Mapping[str, str] | None = None,
+        binds: Sequence[str] = (),
     ) -> str:
         """Start a container of the application, which listens on `port`, labelled; return its id.
 
@@ -100,8 +103,8 @@ class Engine:
         may be `container:ID`.
         """
         all_labels = {"bluegreen.service": service, "bluegreen.colour": colour}
-        environment = {"BODY": f"{service} {colour} {version}", "LISTEN": str(port), "DRAIN": "yes" if drains else ""}
-        options: dict[str, Any] = {}
+        settings = {"BODY": f"{service} {colour} {version}", "LISTEN": str(port), "DRAIN": "yes" if drains else ""}
+        options: dict[str, Any] = {"binds": list(binds)}
         if version is not None:
             all_labels["bluegreen.version"] = version
         if port != 80:
@@ -113,20 +116,22 @@ class Engine:
             all_labels["bluegreen.use-bind-port"] = "true"
         if host_port is not None:
             options["network_mode"] = "host"
-            environment["LISTEN"] = f"127.0.0.1:{host_port}"
+            settings["LISTEN"] = f"127.0.0.1:{host_port}"
             all_labels["bluegreen.port"] = str(host_port)
         test = ["CMD", "/bin/busybox", "test", "-e", "/www/healthz"]
-        container = self.api.create_container(
+        check: Any = {"test": test, "interval": SECOND_NS // 4, "timeout": 30 * SECOND_NS, "retries": 1}
+        config: dict[str, Any] = self.api.create_container_config(
             image,
-            name=name,
+            [],
             labels=all_labels | dict(labels or {}),
-            environment=environment,
+            environment=settings | dict(environment or {}),
             ports=[port] if publish else None,
             host_config=self.api.create_host_config(**options),
             stop_signal=stop_signal,
-            healthcheck={"test": test, "interval": SECOND_NS // 4, "timeout": 30 * SECOND_NS, "retries": 1}
-            if healthcheck
-            else None,
+            healthcheck=check if healthcheck else None,
+        )
+        container = self.api.create_container_from_config(  # type: ignore[no-untyped-call]
+            config | {"StopTimeout": stop_timeout_s}, name
         )
         id_ = str(container["Id"])
         self._containers.append(id_)

@@ -20,15 +20,18 @@ import structlog
 from provider.engine import Action, Client, Connection, Engine, Stream
 from provider.errors import DockerUnavailable
 from provider.labels import ENVIRONMENT, SERVICE, SHORT_ID, Scope, Sighting
-from provider.listing import Listing, started_since, stop_signal
-from provider.model import ByColour, Colour, Server
+from provider.listing import Listing, asked_how, signal_number, started_since
+from provider.model import LEAVING_LIMIT_S, ByColour, Colour, Server
 from provider.threads import in_thread
 
 log = structlog.get_logger()
 
 HOST_NAME = "host.docker.internal"
 HOST_NAME_LIMIT_S = 1.0
-LEAVING_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL})
+LEAVING_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGKILL})
+"""Any other signal is a stop only where the container names it as its StopSignal (rule 4): a JVM answers QUIT with a
+dump of its threads, nginx reopens its logs on USR1, and both live on."""
+STOP_TIMEOUT_MORE_S = 10.0
 # The engine tells of a death, a pause or a network before its list shows it, and answers a subscription before that is
 # in force: what was listed at once is listed again after that.
 ECHO_S = 1.0
@@ -59,11 +62,25 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Stop:
-    """A container was asked to stop, or died. Stands until it starts after `engine_ns`, by the engine's clock."""
+    """A container was asked to stop, or died. Stands until it starts after `engine_ns`, by the engine's clock.
+
+    `limit_s` is how long it may take to stop: its StopTimeout and 10 s, or `LEAVING_LIMIT_S` where that is longer.
+    """
 
     asked_mono_s: float
     engine_ns: int
     died: bool = False
+    limit_s: float = LEAVING_LIMIT_S
+
+
+@dataclass(frozen=True, slots=True)
+class _Kill:
+    """A signal that a container was sent, and what is yet to be asked about it."""
+
+    service: str
+    container: str
+    signal: int
+    stop: _Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +127,8 @@ class Containers:
         self._service_of: dict[str, str] = {}
         self._warnings: dict[str, str] = {}
         self._stops: dict[str, _Stop] = {}
-        self._unusual_kills: list[tuple[str, str, int, _Stop]] = []
+        self._unusual_kills: list[_Kill] = []
+        self._usual_kills: list[_Kill] = []
         # An event comes by every stream that is open.
         self._recent: deque[tuple[str, int]] = deque(maxlen=RECENT_EVENTS)
         self._listing = Listing()
@@ -170,6 +188,7 @@ class Containers:
                     stream.check()
                 await self._judge_unusual_kills(connection)
                 await self._list_wanted(connection, host_address)
+                await self._give_time_to_stop(connection)
                 try:
                     async with asyncio.timeout(self._ping_s):
                         await self._wake.wait()
@@ -262,8 +281,10 @@ class Containers:
             stop = self._stops.get(sighting.container)
             if sighting.server is None or sighting.colour is None or (stop and stop.died):
                 continue
-            asked_mono_s = stop.asked_mono_s if stop else None
-            servers[sighting.colour].append(replace(sighting.server, leaving_mono_s=asked_mono_s))
+            server = sighting.server
+            if stop:
+                server = replace(server, leaving_mono_s=stop.asked_mono_s, leaving_limit_s=stop.limit_s)
+            servers[sighting.colour].append(server)
         return ByColour(*(tuple(sorted(servers[colour], key=lambda server: server.key)) for colour in Colour))
 
     # --- events -------------------------------------------------------------------------------------------------------
@@ -285,12 +306,16 @@ class Containers:
         stop = _Stop(time.monotonic(), engine_ns)
         match action:
             case Action.KILL:
-                number = int(attributes.get("signal", "0"))
+                number = signal_number(attributes.get("signal"))
+                if number is None:  # no engine of Docker's leaves it out; a stop shows in the death that follows
+                    return
+                kill = _Kill(service, id_, number, stop)
                 if number in LEAVING_SIGNALS:
-                    self._leave(service, id_, stop)
+                    self._leave(kill)
+                    self._usual_kills.append(kill)
                 else:
-                    self._unusual_kills.append((service, id_, number, stop))
-                    self._wake.set()
+                    self._unusual_kills.append(kill)
+                self._wake.set()
             case Action.DIE:
                 self._stops[id_] = replace(stop, died=True)
                 self._tell(service, self._views.get(service))
@@ -309,19 +334,40 @@ class Containers:
     def _relist_later(self, service: str) -> None:
         asyncio.get_running_loop().call_later(ECHO_S, self.relist, service)
 
-    def _leave(self, service: str, id_: str, stop: _Stop) -> None:
-        if id_ not in self._stops:
-            self._stops[id_] = stop
-            self._tell(service, self._views.get(service))
+    def _leave(self, kill: _Kill) -> None:
+        before = self._stops.get(kill.container)
+        if before is None or not before.died:
+            # Asked again, it has as long again: only the last request says that it should be gone.
+            limit_s = before.limit_s if before else LEAVING_LIMIT_S
+            self._stops[kill.container] = replace(kill.stop, limit_s=limit_s)
+            self._tell(kill.service, self._views.get(kill.service))
 
     async def _judge_unusual_kills(self, connection: Connection) -> None:
-        """Find out whether a signal such as WINCH is the one by which the image wants to be stopped."""
+        """Find out whether a signal such as WINCH is the one by which the container wants to be stopped."""
         while self._unusual_kills:
-            service, id_, number, stop = self._unusual_kills[0]
-            wanted = await connection.ask(stop_signal, id_)
+            kill = self._unusual_kills[0]
+            wanted = await connection.ask(asked_how, kill.container)
             self._unusual_kills.pop(0)
-            if number == wanted:
-                self._leave(service, id_, stop)
+            if kill.signal == wanted.signal:
+                self._leave(kill)
+                self._allow(kill, wanted.timeout_s)
+
+    async def _give_time_to_stop(self, connection: Connection) -> None:
+        """Find out how long containers that were asked to stop may take; most are gone before they are asked about."""
+        while self._usual_kills:
+            kill = self._usual_kills[0]
+            stop = self._stops.get(kill.container)
+            if stop is not None and not stop.died:
+                wanted = await connection.ask(asked_how, kill.container)
+                self._allow(kill, wanted.timeout_s)
+            self._usual_kills.pop(0)
+
+    def _allow(self, kill: _Kill, timeout_s: float | None) -> None:
+        stop = self._stops.get(kill.container)
+        limit_s = max(LEAVING_LIMIT_S, (timeout_s or 0.0) + STOP_TIMEOUT_MORE_S)
+        if stop is not None and not stop.died and limit_s != stop.limit_s:
+            self._stops[kill.container] = replace(stop, limit_s=limit_s)
+            self._tell(kill.service, self._views.get(kill.service))
 
 
 async def _find_host() -> str:

@@ -38,6 +38,7 @@ class Entry:
     `served` are the servers in `fragment`, and `published` those in the last document: before the first one, those that
     the store remembers. `fragment_active` and `shown` are likewise the colour that has traffic there. `checks` are kept
     while the service is confirming or watching. `told` are the codes of the conditions that the log has told of.
+    `stayed` are the containers that were asked to stop and did not, each with when they were asked.
     While `is_stale` the service or Docker's list is newer than what was made of them: `World.refresh` comes first.
     """
 
@@ -58,6 +59,7 @@ class Entry:
     checks: dict[ServerKey, Checks] = field(default_factory=dict)
     smoke: Smoke | None = None
     told: frozenset[str] = frozenset()
+    stayed: dict[str | None, float] = field(default_factory=dict)
     is_stale: bool = True
 
     def member(self, *, applied: tuple[Applied, ...] = (), fetched: bool | None = None) -> Member:
@@ -117,6 +119,8 @@ class Entry:
         before = self.observed[colour]
         if seen is None:
             return False
+        if self.stayed:
+            seen = replace(seen, servers=tuple(self._staying(server) for server in seen.servers))
         same = (
             before.known
             and before.from_docker is seen.from_docker
@@ -130,6 +134,22 @@ class Entry:
                 self.checks[server.key] = Checks(now.mono_s)
         self.observed = self.observed.put(colour, seen)
         return not same or before.servers != seen.servers
+
+    def take_back(self, now: Instant) -> None:
+        """Rule 4: what was asked to stop, and runs and passes its checks when its time is over, was not stopped."""
+        member, servers = self.member(), [server for _, seen in self.observed.items() for server in seen.servers]
+        there = {server.container for server in servers}
+        self.stayed = {container: asked for container, asked in self.stayed.items() if container in there}
+        for server in servers:
+            if _is_over(server, now) and assess(member, server).health is Health.HEALTHY:
+                self.stayed[server.container] = server.leaving_mono_s or 0.0
+        for colour, observed in self.observed.items():
+            self.observe(colour, observed, now)
+
+    def _staying(self, server: Server) -> Server:
+        is_asked = server.leaving_mono_s is not None
+        stays = is_asked and self.stayed.get(server.container) == server.leaving_mono_s
+        return replace(server, leaving_mono_s=None) if stays else server
 
     def check(self, probe: Probe, result: Result, started_mono_s: float) -> bool:
         """Take one health check; tell whether it says anything of the server."""
@@ -150,6 +170,10 @@ class Entry:
             case _:
                 assert_never(result)
         return True
+
+
+def _is_over(server: Server, now: Instant) -> bool:
+    return server.returns_mono_s is not None and now.mono_s >= server.returns_mono_s
 
 
 def _identity(observed: Observed) -> frozenset[tuple[ServerKey, str, bool]]:

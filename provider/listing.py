@@ -3,16 +3,20 @@
 Every function raises what Docker's SDK does.
 """
 
+import re
 import signal
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from docker.errors import NotFound
 
 from provider.engine import Client
 from provider.labels import HOST_MODE, JOINED_MODE, PORT, SERVICE, Container, Scope, Sighting, container_from, sight
+
+SIGNAL_NAME_MOST = 16
+"""The longest name that a signal has, and some: Docker's API takes any text."""
 
 
 class Listing:
@@ -68,21 +72,33 @@ def started_since(client: Client, stopped: Mapping[str, int]) -> frozenset[str]:
     return frozenset(id_ for id_, engine_ns in stopped.items() if _started_ns(client, id_) > engine_ns)
 
 
-def stop_signal(client: Client, id_: str) -> int | None:
-    """Return the number of the signal by which a container's image wants to be stopped; None where it names none."""
-    return signal_number(_config(client, id_).get("StopSignal"))
+class StopSettings(NamedTuple):
+    """By which signal a container wants to be stopped, and how long Docker waits for it; None where it does not say."""
+
+    signal: int | None
+    timeout_s: float | None
 
 
-def signal_number(name: str | None) -> int | None:
-    """Return the number of a signal as an image may write it: SIGWINCH, WINCH, 28, RTMIN+3."""
-    plain = (name or "").upper().removeprefix("SIG")
+def asked_how(client: Client, id_: str) -> StopSettings:
+    """Return how a container is to be asked to stop, as it or its image says."""
+    config = _config(client, id_)
+    timeout_s = config.get("StopTimeout")
+    return StopSettings(
+        signal_number(config.get("StopSignal")), float(timeout_s) if isinstance(timeout_s, int) else None
+    )
+
+
+def signal_number(name: object) -> int | None:
+    """Return the number of a signal as an image or an engine may write it: SIGWINCH, winch, 28, RTMIN+3, RTMAX-1."""
+    plain = str(name).upper().removeprefix("SIG") if isinstance(name, int | str) else ""
+    if not plain.isascii() or len(plain) > SIGNAL_NAME_MOST:
+        return None
     if plain.isdecimal():
         return int(plain)
-    base, _, offset = plain.partition("+")
-    try:
-        return signal.Signals[f"SIG{base}"] + int(offset or 0)
-    except (KeyError, ValueError):
+    found = re.fullmatch(r"([A-Z0-9]+)(?:([+-]\d+))?", plain)
+    if found is None or f"SIG{found[1]}" not in signal.Signals.__members__:
         return None
+    return signal.Signals[f"SIG{found[1]}"] + int(found[2] or 0)
 
 
 def _config(client: Client, id_: str) -> Mapping[str, Any]:

@@ -2,13 +2,13 @@
 
 from sys import maxsize
 
-from provider.model import ByColour, Colour, Desired, Instant, Member, Observed, Server, Service, ServiceState
+from provider.model import ByColour, Colour, Desired, Member, Observed, Server, Service, ServiceState
 from provider.reconcile import first_sight
 from provider.render import Document, assemble, render_pass_through, render_service
 from provider.serving import serve
 
 
-def document(desired: Desired, now: Instant) -> tuple[Document, tuple[str, ...]]:
+def document(desired: Desired) -> tuple[Document, tuple[str, ...]]:
     """Render a file without a daemon; return the document and what had to be assumed, a line each.
 
     Servers that Docker provides are not known here, so their services are rendered with none; a service whose active
@@ -20,7 +20,7 @@ def document(desired: Desired, now: Instant) -> tuple[Document, tuple[str, ...]]
     for name in sorted(desired.services):
         member, lines = _assume(desired.services[name])
         assumed += lines
-        served = serve(member, now)
+        served = serve(member)
         if served is not None:
             fragments.append(render_service(served))
     return assemble(fragments, render_pass_through(desired.pass_through), split_above=maxsize), tuple(assumed)

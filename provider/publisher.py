@@ -101,7 +101,7 @@ class Publisher:
                 if before is not None or health.health is not Health.UNKNOWN:
                     telling.health(name, colour, server, health)
             self._projected.add(name)
-            served = serve(member, now)
+            served = serve(member)
             if served is not None:
                 entry.fragment = render_service(served)
                 entry.fragment_active = entry.state.active

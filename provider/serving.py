@@ -6,11 +6,10 @@ from provider.gates import assess, colour_state
 from provider.model import Colour, ColourState, Health, Instant, Member, Served, Server
 from provider.rollout import weights
 
-LEAVING_LIMIT_S = 60.0
 FIRST_HEALTH_LIMIT_S = 60.0
 
 
-def serve(member: Member, now: Instant) -> Served | None:
+def serve(member: Member) -> Served | None:
     """Return what the document says of a service; None while it is undecided or its servers are unknown."""
     active = member.state.active
     if active is None or not member.observed[active].known:
@@ -20,29 +19,29 @@ def serve(member: Member, now: Instant) -> Served | None:
     return Served(
         service=member.service,
         weights=weights(active),
-        servers={colour: serving(member, colour, now) for colour in shown},
+        servers={colour: serving(member, colour) for colour in shown},
         preview=preview,
     )
 
 
-def serving(member: Member, colour: Colour, now: Instant) -> tuple[Server, ...]:
+def serving(member: Member, colour: Colour) -> tuple[Server, ...]:
     """Choose the servers that take a colour's traffic, ordered by URL.
 
     Rule 3: the healthy ones, and all when none is healthy. One that is published stays until proven unhealthy, and one
     not judged yet joins only where there is nothing else: what is chosen must not change by being published.
-    Rule 4: one that was asked to stop leaves at once, but the last that can serve stays for 60 s at most, and those
-    that left before it do not come back.
+    Rule 4: one that was asked to stop leaves at once, but the last that can serve stays while its container runs, and
+    those that left before it do not come back.
     """
-    for choice in _choices(member, member.observed[colour].servers, now):
+    for choice in _choices(member, member.observed[colour].servers):
         if choice:
             return tuple(sorted({server.url: server for server in choice}.values(), key=lambda server: server.url))
     return ()
 
 
-def _choices(member: Member, observed: tuple[Server, ...], now: Instant) -> Iterator[list[Server]]:
+def _choices(member: Member, observed: tuple[Server, ...]) -> Iterator[list[Server]]:
     staying = [server for server in observed if server.leaving_mono_s is None]
     yield [server for server in staying if _able(member, server)]
-    lingering = [server for server in observed if _lingers(server, now)]
+    lingering = [server for server in observed if server.leaving_mono_s is not None]
     yield _last([server for server in lingering if _able(member, server)], member)
     yield [server for server in staying if _unhealthy(member, server)]
     yield staying
@@ -51,10 +50,9 @@ def _choices(member: Member, observed: tuple[Server, ...], now: Instant) -> Iter
 
 
 def wake_mono_s(member: Member, now: Instant) -> float | None:
-    """Return when time alone changes what is served: a leaving server's grace ends."""
-    active = member.state.active
-    servers = member.observed[active].servers if active else ()
-    ends = [server.leaving_mono_s + LEAVING_LIMIT_S for server in servers if server.leaving_mono_s is not None]
+    """Return when time alone changes what is served: a server that was asked to stop still runs then, and returns."""
+    servers = [server for _, observed in member.observed.items() for server in observed.servers]
+    ends = [server.returns_mono_s for server in servers if server.returns_mono_s is not None]
     return min((end for end in ends if end > now.mono_s), default=None)
 
 
@@ -96,7 +94,3 @@ def _able(member: Member, server: Server) -> bool:
 
 def _unhealthy(member: Member, server: Server) -> bool:
     return assess(member, server).health is Health.UNHEALTHY
-
-
-def _lingers(server: Server, now: Instant) -> bool:
-    return server.leaving_mono_s is not None and now.mono_s < server.leaving_mono_s + LEAVING_LIMIT_S

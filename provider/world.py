@@ -119,6 +119,8 @@ class World:
             entry = self.entries[name]
             if entry.is_stale:
                 self._observe(entry, now)
+            if any(server.leaving_mono_s is not None for _, seen in entry.observed.items() for server in seen.servers):
+                entry.take_back(now)
 
     def list_docker(self, services: Mapping[str, ByColour[tuple[Server, ...]]], listed_mono_s: float) -> set[str]:
         """Take Docker's complete list; return the groups that it may change.

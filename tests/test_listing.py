@@ -13,10 +13,18 @@ from provider.listing import signal_number
         ("SIGWINCH", signal.SIGWINCH),
         ("winch", signal.SIGWINCH),
         ("28", 28),
+        (15, signal.SIGTERM),
         ("SIGRTMIN+3", signal.SIGRTMIN + 3),
+        ("rtmax-2", signal.SIGRTMAX - 2),
         (None, None),
+        ("", None),
         ("SIGNONSENSE", None),
+        ("TERM+", None),
+        ("²", None),
+        ("9" * 5000, None),
+        ([], None),
     ],
 )
-def test_a_stop_signal_is_understood_as_images_write_it(written: str | None, number: int | None) -> None:
+def test_a_signal_is_understood_as_images_and_engines_write_it(written: object, number: int | None) -> None:
+    """Whatever an engine says: a number that cannot be read must not end the reading of its events."""
     assert signal_number(written) == number

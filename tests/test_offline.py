@@ -4,7 +4,6 @@ import orjson
 import pytest
 
 from provider import config, offline
-from tests.worlds import at
 
 BOTH = "servers: {blue: {urls: ['http://127.0.0.1:1']}, green: {urls: ['http://127.0.0.1:2']}}"
 ONLY_GREEN = "servers: {green: {urls: ['http://127.0.0.1:2']}}"
@@ -13,7 +12,7 @@ ONLY_GREEN = "servers: {green: {urls: ['http://127.0.0.1:2']}}"
 def rendered(fields: str) -> tuple[list[str], tuple[str, ...]]:
     """Return the services of the document, and the assumptions."""
     text = f"environment: test\nservices:\n  shop: {{router: {{rule: 'Host(`shop`)'}}, {fields}}}\n"
-    document, assumed = offline.document(config.load(text, "test.yaml"), at())
+    document, assumed = offline.document(config.load(text, "test.yaml"))
     return sorted(orjson.loads(document.body)["http"]["services"]), assumed
 
 
@@ -54,6 +53,6 @@ environment: test
 traefik: {{defaultCertificate: generated}}
 services: {{shop: {{router: {{rule: 'Host(`shop`)'}}, {ONLY_GREEN}}}}}
 """
-    document, assumed = offline.document(config.load(text, "test.yaml"), at())
+    document, assumed = offline.document(config.load(text, "test.yaml"))
     assert orjson.loads(document.body).keys() == {"http"}
     assert assumed == ("traefik: the default certificate is kept by the daemon that generates it; none is shown",)

@@ -25,14 +25,14 @@ from provider.render import (
 from provider.rollout import weights
 from provider.traefik import find_binary
 from tests.components import missing
-from tests.worlds import BLUE, GREEN, at, server, service
+from tests.worlds import BLUE, GREEN, server, service
 
 FOLDER = Path(__file__).with_name("golden")
 GOLDEN = sorted(FOLDER.glob("*.yaml"))
 
 
 def golden(file: Path) -> Document:
-    document, _ = offline.document(config.load(file.read_text(), file.name), at())
+    document, _ = offline.document(config.load(file.read_text(), file.name))
     return document
 
 

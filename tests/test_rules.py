@@ -223,7 +223,7 @@ def test_rule_3_servers_of_the_last_document_stay_after_a_restart_until_proven_u
     player.world.restart(mono_s=5.0)
     of = player.world.snapshot("service shop").members[0]
     assert gates.assess(of, of.observed[BLUE].servers[0]).health is Health.UNKNOWN
-    served = serving.serve(of, player.world.now)
+    served = serving.serve(of)
     assert served is not None
     assert len(served.servers[BLUE]) == 1
 
@@ -231,7 +231,7 @@ def test_rule_3_servers_of_the_last_document_stay_after_a_restart_until_proven_u
 # --- 4 --------------------------------------------------------------------------------------------------------------
 
 
-def test_rule_4_a_leaving_server_goes_at_once_and_the_last_one_stays_for_a_minute_at_most() -> None:
+def test_rule_4_a_leaving_server_goes_at_once_and_the_last_one_stays_while_it_runs() -> None:
     """Rule 4; what Docker says of leaving is in tests/integration/test_containers.py."""
     player = after(*BLUE_RUNS, methodcaller("start", "shop", BLUE, "r1"))
     world = player.world
@@ -243,6 +243,10 @@ def test_rule_4_a_leaving_server_goes_at_once_and_the_last_one_stays_for_a_minut
         assert [one.url for one in world.served["shop"].servers[BLUE]] == [last.url]
     player.rest(61.0)
     player.decide()
+    assert [one.url for one in world.served["shop"].servers[BLUE]] == [last.url], "it runs, and there is no other"
+    world.containers["shop", BLUE] = ()
+    world.notice("shop", BLUE)
+    player.rest(0.0)
     assert world.served["shop"].servers[BLUE] == ()
     assert state(player).active is BLUE, "the colour keeps its place"
 

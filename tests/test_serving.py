@@ -16,13 +16,13 @@ def leaving(one: Server, since_mono_s: float = 990.0) -> Server:
     return replace(one, leaving_mono_s=since_mono_s)
 
 
-def chosen(of: Member, mono_s: float = 1000.0) -> tuple[Server, ...]:
-    served = serving.serve(of, at(mono_s))
+def chosen(of: Member) -> tuple[Server, ...]:
+    served = serving.serve(of)
     assert served is not None
     assert served.weights == ((BLUE, 100),)
     assert served.servers.keys() == {BLUE}
     again = replace(of, published=frozenset(one.key for one in served.servers[BLUE]))
-    assert serving.serving(again, BLUE, at(mono_s)) == served.servers[BLUE], "published, the choice must stand (P12)"
+    assert serving.serving(again, BLUE) == served.servers[BLUE], "published, the choice must stand (P12)"
     return served.servers[BLUE]
 
 
@@ -73,14 +73,19 @@ def test_a_server_that_left_does_not_come_back_when_the_last_one_is_asked_to_sto
     assert chosen(member(blue=runs(leaving(A)), published=(B,))) == (leaving(A),), "better than nothing (P4)"
 
 
-def test_a_server_being_stopped_stays_for_its_grace_at_most() -> None:
-    """Rule 4: 60 s at most."""
+def test_the_last_server_being_stopped_stays_while_its_container_runs() -> None:
+    """Rule 4: a signal that the process survives must not end in 503; when its time is over, it may return."""
     last = leaving(A, since_mono_s=1000.0)
     of = member(blue=runs(last))
     assert serving.wake_mono_s(of, at(1000.0)) == 1060.0
-    assert chosen(of, 1059.9) == (last,)
-    assert chosen(of, 1060.0) == ()
     assert serving.wake_mono_s(of, at(1060.0)) is None
+    assert chosen(of) == (last,)
+
+
+def test_a_server_with_a_longer_stop_timeout_has_longer_to_stop() -> None:
+    """Rule 4: its StopTimeout plus 10 s where that is longer; a standby is looked at as well."""
+    slow = replace(leaving(C, since_mono_s=1000.0), leaving_limit_s=310.0)
+    assert serving.wake_mono_s(member(green=runs(slow)), at(1000.0)) == 1310.0
 
 
 def test_an_unhealthy_server_is_better_than_an_unhealthy_one_being_stopped() -> None:
@@ -110,7 +115,7 @@ def test_servers_are_ordered_by_their_address() -> None:
 @pytest.mark.parametrize("of", [member(active=None, blue=runs(A)), member(blue=Observed())])
 def test_an_undecided_service_or_one_with_unknown_servers_is_not_served(of: Member) -> None:
     """Rule 1: before the first complete list Docker's servers are unknown, not none."""
-    assert serving.serve(of, at()) is None
+    assert serving.serve(of) is None
 
 
 def test_a_container_that_docker_finds_unhealthy_is_left_out() -> None:
@@ -123,8 +128,8 @@ def test_a_container_that_docker_finds_unhealthy_is_left_out() -> None:
 SEEN = service(preview=Router("shop-preview", "Host(`preview.shop.example.com`)", {}))
 
 
-def previewed(of: Member, mono_s: float = 1000.0) -> tuple[Server, ...] | None:
-    served = serving.serve(of, at(mono_s))
+def previewed(of: Member) -> tuple[Server, ...] | None:
+    served = serving.serve(of)
     assert served is not None
     assert served.weights == ((BLUE, 100),), "a preview takes no traffic"
     assert served.servers.keys() == ({BLUE, GREEN} if served.preview else {BLUE})
@@ -140,7 +145,7 @@ def test_the_preview_leads_to_the_standby_once_it_is_healthy() -> None:
 
 def test_the_preview_follows_the_standby() -> None:
     of = member(SEEN, active=GREEN, blue=runs(A), green=runs(C))
-    served = serving.serve(of, at())
+    served = serving.serve(of)
     assert served is not None
     assert (served.weights, served.preview, served.servers[BLUE]) == (((GREEN, 100),), BLUE, (A,))
 
@@ -163,8 +168,8 @@ def test_there_is_no_preview_of_a_standby_that_is_not_healthy(of: Member) -> Non
 
 def test_the_preview_changes_nothing_of_what_has_traffic() -> None:
     """P12."""
-    with_preview = serving.serve(member(SEEN, blue=runs(A, B), green=runs(C)), at())
-    without = serving.serve(member(blue=runs(A, B), green=runs(C)), at())
+    with_preview = serving.serve(member(SEEN, blue=runs(A, B), green=runs(C)))
+    without = serving.serve(member(blue=runs(A, B), green=runs(C)))
     assert with_preview is not None
     assert without is not None
     assert with_preview.servers[BLUE] == without.servers[BLUE] == (A, B)

@@ -252,6 +252,26 @@ def test_the_set_is_dated_anew_when_other_servers_are_in_it(after: Server, is_ne
     assert (of.entries["shop"].observed.blue.changed_mono_s == 1005.0) is is_new_set
 
 
+@pytest.mark.parametrize("health", [Health.HEALTHY, Health.UNHEALTHY])
+def test_what_was_asked_to_stop_and_still_passes_its_checks_when_its_time_is_over_returns(health: Health) -> None:
+    """Rule 4: it handled the signal and lives on. One that fails its checks is on its way out, however slowly."""
+    asked = replace(TWO, leaving_mono_s=1000.0)
+    of = world(service())
+    listed(of, blue=(ONE,), green=(asked,))
+    [wanted] = [one for one in of.entries["shop"].probes if one.colour is GREEN]
+    of.judge(wanted, ServerHealth(health, None, EPOCH))
+    of.refresh("shop", at(1059.9))
+    assert not of.entries["shop"].observed.green.staying
+    of.refresh("shop", at(1060.0))
+    returned = of.entries["shop"].observed.green
+    assert (returned.staying == (TWO,)) is (health is Health.HEALTHY)
+    assert (returned.changed_mono_s == 1060.0) is (health is Health.HEALTHY), "the gate's settle begins with it"
+    of.list_service("shop", ByColour((ONE,), (asked,)), 1061.0, at(1061.0))
+    assert (of.entries["shop"].observed.green.staying == (TWO,)) is (health is Health.HEALTHY), "the list knows no end"
+    of.list_service("shop", ByColour((ONE,), (replace(TWO, leaving_mono_s=1070.0),)), 1070.0, at(1070.0))
+    assert not of.entries["shop"].observed.green.staying, "asked once more, it leaves once more"
+
+
 def test_services_of_labels_that_the_file_does_not_name_are_known_until_they_are_gone() -> None:
     of = world(service())
     of.list_docker({"web": ByColour((ONE,), ()), "shop": ByColour((), ())}, 1000.0)

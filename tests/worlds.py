@@ -498,7 +498,7 @@ class World:
         """Publish what is to be served now."""
         members = [each for key in self.group_keys() for each in self.snapshot(key).members]
         before = self.served
-        self.served = {each.service.name: now for each in members if (now := serving.serve(each, self.now))}
+        self.served = {each.service.name: now for each in members if (now := serving.serve(each))}
         for name, of in self.served.items():
             self.published[name] = frozenset(each.key for servers in of.servers.values() for each in servers)
             self.shown[name] = self.states[name].active

@@ -64,12 +64,11 @@ def render(file: Path) -> None:
     Servers that Docker provides are not known without a daemon, and are left out.
     """
     from provider import offline
-    from provider.intake import clock
 
     desired, problems = _load(file)
     if desired is None:
         fail(Exit.USAGE, "\n".join(str(one["text"]) for one in problems))
-    document, assumed = offline.document(desired, clock())
+    document, assumed = offline.document(desired)
     for line in assumed:
         click.echo(f"note: {line}", err=True)
     click.echo(json.dumps(json.loads(document.body), indent=2))
@@ -169,9 +168,8 @@ def _judged(desired: "Desired", binary: str) -> tuple[tuple[str, ...], tuple[str
 
     from provider import judge, offline, traefik
     from provider.errors import BluegreenError
-    from provider.intake import clock
 
-    document, assumed = offline.document(desired, clock())
+    document, assumed = offline.document(desired)
     try:
         found = asyncio.run(judge.judge(document.body, binary=traefik.find_binary(binary)))
     except BluegreenError as error:

@@ -28,6 +28,7 @@ from provider.model.desired import (
     SmokeTest,
 )
 from provider.model.observed import (
+    LEAVING_LIMIT_S,
     Applied,
     Checks,
     Observed,
@@ -67,6 +68,7 @@ from provider.model.words import (
 )
 
 __all__ = [
+    "LEAVING_LIMIT_S",
     "Applied",
     "Approval",
     "ByColour",

@@ -7,6 +7,9 @@ from typing import NamedTuple
 from provider.model.desired import HealthCheck, SmokeTest
 from provider.model.words import Colour, Health, sole
 
+LEAVING_LIMIT_S = 60.0
+"""So long a server that was asked to stop may take at least; one that still passes its checks then was not stopped."""
+
 
 class ServerKey(NamedTuple):
     """Tells one server of a colour from another: the same address is another server in another container or release."""
@@ -20,7 +23,8 @@ class ServerKey(NamedTuple):
 class Server:
     """One backend of a colour. `docker_health` is None where the container has no HEALTHCHECK.
 
-    `leaving_mono_s` is when the container was asked to stop, None while nobody asked.
+    `leaving_mono_s` is when the container was asked to stop, None while nobody asked; `leaving_limit_s` is how long it
+    may take. One that still runs and passes its checks then was not stopped (rule 4).
     """
 
     url: str
@@ -29,6 +33,12 @@ class Server:
     container: str | None = None
     docker_health: Health | None = None
     leaving_mono_s: float | None = None
+    leaving_limit_s: float = LEAVING_LIMIT_S
+
+    @property
+    def returns_mono_s(self) -> float | None:
+        """When it comes back if it runs and passes its checks; None while nobody asked it to stop."""
+        return None if self.leaving_mono_s is None else self.leaving_mono_s + self.leaving_limit_s
 
     @property
     def key(self) -> ServerKey:

@@ -93,7 +93,8 @@ class Rows(Generic[T]):
             ) from error
 
 
-PROCESS_BOUND = {"__all__": {"colours": {colour: {"__all__": {"leaving_mono_s"}} for colour in ("blue", "green")}}}
+OF_THE_PROCESS = {"leaving_mono_s", "leaving_limit_s"}
+PROCESS_BOUND = {"__all__": {"colours": {colour: {"__all__": OF_THE_PROCESS} for colour in ("blue", "green")}}}
 ROW = ConfigDict(extra="forbid")
 SERVICES = Rows("services", TypeAdapter(list[ServiceState], config=ROW))
 GROUPS = Rows("groups", TypeAdapter(list[GroupState], config=ROW))

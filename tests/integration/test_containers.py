@@ -230,7 +230,7 @@ async def test_a_dead_container_stays_gone_while_the_engine_still_lists_it(engin
         assert {server.container for deaths, now in seen.history if deaths for server in now.blue} == {staying[:12]}
 
 
-@pytest.mark.parametrize("name", ["QUIT", "KILL", "USR1"])
+@pytest.mark.parametrize("name", ["INT", "KILL", "USR1"])
 async def test_a_container_asked_to_stop_leaves(engine: Engine, name: str) -> None:
     """Rule 4. USR1 is the stop signal of this container."""
     container = engine.run("t-leaving", "shop", "blue", stop_signal="SIGUSR1")
@@ -240,18 +240,28 @@ async def test_a_container_asked_to_stop_leaves(engine: Engine, name: str) -> No
 
 
 async def test_signals_that_do_not_ask_to_stop_are_no_reason_to_leave(engine: Engine) -> None:
-    """Rule 4."""
-    container = engine.run("t-reloading", "shop", "blue")
+    """Rule 4: whatever its spelling, and QUIT too, which a JVM answers with a dump of its threads."""
+    container = engine.run("t-reloading", "shop", "blue", drains=True)
     async with following(engine.url) as (_, seen):
-        for name in ("HUP", "USR1", "WINCH"):
+        signals = ("HUP", "USR1", "SIGUSR2", "WINCH", "28", "RTMIN+3", "SIGQUIT")
+        for name in signals:
             await asyncio.to_thread(engine.api.kill, container, signal=name)
-        await asyncio.to_thread(engine.api.kill, container, signal="QUIT")
-        await eventually(lambda: seen.events["kill"] == 4)
+        await eventually(lambda: seen.events["kill"] == len(signals))
+        await asyncio.to_thread(engine.api.kill, container, signal="INT")
         await eventually(lambda: seen.leaving(container))
+        assert not any(server.leaving_mono_s for _, colours in seen.history[:-1] for server in colours.blue)
         asked_mono_s = seen.blue()[0].leaving_mono_s
-        await asyncio.to_thread(engine.api.kill, container, signal="QUIT")
-        await eventually(lambda: seen.events["kill"] == 5)
-        assert seen.blue()[0].leaving_mono_s == asked_mono_s
+        assert asked_mono_s is not None
+        await asyncio.to_thread(engine.api.kill, container, signal="INT")
+        await eventually(lambda: (seen.blue()[0].leaving_mono_s or 0.0) > asked_mono_s), "it has as long again"
+
+
+async def test_a_container_with_a_long_stop_timeout_has_as_long_to_stop(engine: Engine) -> None:
+    """Rule 4: its StopTimeout plus 10 s."""
+    container = engine.run("t-draining", "shop", "blue", stop_timeout_s=300, drains=True)
+    async with following(engine.url) as (_, seen):
+        await asyncio.to_thread(engine.api.kill, container, signal="INT")
+        await eventually(lambda: seen.leaving(container) and seen.blue()[0].leaving_limit_s == 310.0)
 
 
 async def test_a_reload_signal_leaves_the_server_in_place(engine: Engine) -> None:
@@ -270,7 +280,7 @@ async def test_a_restart_ends_leaving_and_keeps_the_release(engine: Engine) -> N
     container = engine.run("t-restarted", "shop", "blue", version="1")
     async with following(engine.url) as (_, seen):
         release = seen.blue()[0].release
-        await asyncio.to_thread(engine.api.kill, container, signal="QUIT")
+        await asyncio.to_thread(engine.api.kill, container, signal="INT")
         await eventually(lambda: seen.leaving(container))
         await asyncio.to_thread(engine.api.restart, container)
         await eventually(lambda: seen.blue() and not seen.leaving(container))
@@ -506,7 +516,7 @@ async def test_a_start_that_nobody_saw_ends_leaving_with_the_next_complete_list(
     """Rule 4."""
     container = engine.run("t-blue", "shop", "blue", labels={"bluegreen.environment": "production"})
     async with Proxy(engine.url, tmp_path / "proxy") as proxy, following(proxy.url) as (containers, seen):
-        await asyncio.to_thread(engine.api.kill, container, signal="QUIT")
+        await asyncio.to_thread(engine.api.kill, container, signal="INT")
         await eventually(lambda: seen.leaving(container))
         proxy.silence("/events")
         await asyncio.to_thread(engine.api.restart, container)
@@ -524,7 +534,7 @@ async def test_no_event_falls_between_two_subscriptions_or_counts_twice(engine: 
         while seen.complete_lists < 12:
             await asyncio.to_thread(engine.api.kill, container, signal="HUP")
             sent += 1
-        await asyncio.to_thread(engine.api.kill, container, signal="QUIT")
+        await asyncio.to_thread(engine.api.kill, container, signal="INT")
         await eventually(lambda: seen.leaving(container))
         await eventually(lambda: seen.events["kill"] == sent + 1)
 
