@@ -182,6 +182,7 @@ class Daemon:
         self.controller.on_decision = self._tell
         self.controller.on_news = self._tell_changed
         self.controller.conditions.on_new = self._tell_condition
+        self.controller.publisher.on_condition = self._tell_service_condition
         self._settings, self._stored = settings, stored
         self._name = str(settings.desired_state)
         self._certificate = DefaultCertificate(
@@ -360,11 +361,20 @@ class Daemon:
         members = self.controller.world.members
         self._feed.change(lambda: (name for key in groups for name in members.get(key, ())))
 
-    def _tell_condition(self, condition: Condition) -> None:
-        desired = self.controller.world.desired
-        notice = notices.of_condition(condition, desired.environment if desired else self._name)
+    def _tell_condition(self, condition: Condition, is_reworded: bool) -> None:
+        notice = notices.of_condition(condition, self._environment, is_reworded=is_reworded)
         if notice is not None:
             self._notifier.put(notice)
+
+    def _tell_service_condition(self, service: str, condition: Condition) -> None:
+        notice = notices.of_service_condition(condition, service, self._environment)
+        if notice is not None:
+            self._notifier.put(notice)
+
+    @property
+    def _environment(self) -> str:
+        desired = self.controller.world.desired
+        return desired.environment if desired else self._name
 
     async def _answer(
         self, stack: AsyncExitStack, application: web.Application, address: str, *, cancels: bool

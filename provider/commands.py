@@ -117,15 +117,15 @@ def _switch(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refused:
 def _begin(snapshot: Snapshot, member: Member, wanted: Candidate, given: Command, now: Instant) -> Done:
     told: tuple[Decision, ...] = ()
     if snapshot.state.rollout is not None:
-        snapshot, told = advance(
-            snapshot, Event.SUPERSEDED, now, f"{given.actor} asked for {wanted.colour}", actor=given.actor
-        )
+        because = f": {given.reason}" if given.reason else ""
+        superseded = f"{given.actor} asked for {wanted.colour}{because}"
+        snapshot, told = advance(snapshot, Event.SUPERSEDED, now, superseded, actor=given.actor)
     others = _others(snapshot, member, wanted, forced=given.force)
     moving = tuple(sorted([wanted, *others]))
     for one in moving:
         snapshot = _against_file(_cleared(snapshot, one), one, given, now)
     forced = given.reason if given.force else None
-    begun, more = begin(snapshot, moving, Trigger.COMMAND, now, actor=given.actor, forced=forced)
+    begun, more = begin(snapshot, moving, Trigger.COMMAND, now, actor=given.actor, forced=forced, reason=given.reason)
     number = begun.state.rollout.id if begun.state.rollout else ""
     return Done(begun, (*told, *more), f"rollout {number} to {wanted.colour} has begun", pending=True)
 
@@ -246,9 +246,9 @@ def _roll_back(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refus
         return Done(snapshot, (), f"release {given.leaving} of {given.service} is not active any more", already=True)
     moving = wayback.together(snapshot, given.service) or (member,)
     for one in moving:
-        reason = wayback.not_ready(one, snapshot, waive_health=given.force)
+        reason = wayback.not_ready(one, snapshot.state, waive_health=given.force)
         if reason is not None:
-            more = "" if given.force or wayback.not_ready(one, snapshot, waive_health=True) else _FORCE[given.verb]
+            more = _in_place_of(one, snapshot, given)
             return Refused(Refusal.NOT_READY, f"{one.service.name} has no way back: {reason}{more}")
     told: Taken = wayback.roll_back(
         snapshot,
@@ -261,6 +261,16 @@ def _roll_back(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refus
     changed, decisions = told
     back = member_of(changed, given.service).state.active
     return Done(changed, decisions, f"{back} of {given.service} is active again")
+
+
+def _in_place_of(member: Member, snapshot: Snapshot, given: Command) -> str:
+    """Name what works in place of a rollback that is refused."""
+    if not given.force and wayback.not_ready(member, snapshot.state, waive_health=True) is None:
+        return _FORCE[given.verb]
+    instead, active = wayback.command_now(member, snapshot.state), member.state.active
+    if instead is None or active is None:
+        return ""
+    return f"; {active.other} runs release {member.observed[active.other].release}, healthy: to switch to it, {instead}"
 
 
 # --- in between -----------------------------------------------------------------------------------------------------

@@ -7,10 +7,13 @@ from provider.model import Condition, ConditionCode, Severity
 
 
 class Conditions:
-    """The standing conditions, one a code, in the order in which they arose; `on_new` hears of what they say anew."""
+    """The standing conditions, one a code, in the order in which they arose; `on_new` hears of what is new in them.
+
+    It gets the condition, and whether it stood before with other words.
+    """
 
     def __init__(self) -> None:
-        self.on_new: Callable[[Condition], None] = lambda _: None
+        self.on_new: Callable[[Condition, bool], None] = lambda _condition, _is_reworded: None
         self._standing: dict[ConditionCode, Condition] = {}
 
     def put(self, code: ConditionCode, severity: Severity, message: str, now_utc: datetime) -> bool:
@@ -19,7 +22,7 @@ class Conditions:
         self._standing[code] = Condition(code, severity, message, before.since_utc if before else now_utc)
         is_new = before is None or before.message != message
         if is_new:
-            self.on_new(self._standing[code])
+            self.on_new(self._standing[code], before is not None)
         return is_new
 
     def clear(self, code: ConditionCode) -> bool:

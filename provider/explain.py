@@ -7,7 +7,7 @@ from provider.gates import colour_state
 from provider.model import Colour, Gate, Instant, Member, Phase, Rollout, Snapshot
 from provider.status import Standing, blocking
 from provider.wanted import candidate_of, gates_of
-from provider.wayback import not_ready
+from provider.wayback import command_now, not_ready
 
 NEXT = {
     Phase.WAITING: "when it is healthy, its smoke tests are made",
@@ -40,7 +40,7 @@ def explain(standing: Standing, now: Instant) -> list[str]:
         lines.append(f"It waits: {why}.")
     elif under_way is None:
         lines.append("Nothing is under way, and nothing is wanted that is not there.")
-    lines.append(_way_back(member, snapshot))
+    lines.append(_rollback(member, snapshot))
     lease = member.state.lease
     if lease is not None and now.utc < lease.until_utc:
         lines.append(f"{lease.holder} deploys it, until {_clock(lease.until_utc)} at most.")
@@ -95,12 +95,13 @@ def _rollout(snapshot: Snapshot, member: Member, under_way: Rollout, now: Instan
     return lines
 
 
-def _way_back(member: Member, snapshot: Snapshot) -> str:
-    reason, back = not_ready(member, snapshot), member.state.way_back
-    if reason is not None:
-        return f"There is no way back now: {reason}."
-    to = f"release {back.release} in {back.colour}" if back else ""
-    return f"The way back is ready, to {to}: bluegreen rollback {member.service.name}"
+def _rollback(member: Member, snapshot: Snapshot) -> str:
+    reason, back = not_ready(member, snapshot.state), member.state.way_back
+    command = command_now(member, snapshot.state)
+    if reason is None and back is not None:
+        return f"The way back is ready, to release {back.release} in {back.colour}: {command}"
+    instead = f" To give the other colour the traffic all the same: {command}" if command else ""
+    return f"There is no way back now: {reason}.{instead}"
 
 
 def _because(reason: str | None) -> str:

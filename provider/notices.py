@@ -30,6 +30,10 @@ class NoticeKind(StrEnum):
     WAY_BACK_LOST = "way-back-lost"
     NOBODY_POLLS = "nobody-polls"
     DESIRED_STATE_REFUSED = "desired-state-refused"
+    STORE_FAILING = "store-failing"
+    DOCKER_AWAY = "docker-away"
+    NO_SERVERS = "no-servers"
+    NONE_HEALTHY = "none-healthy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +55,14 @@ class Context:
     """What a decision does not say itself: how its service stands once it is taken.
 
     `versions` are those that the colours run, `active` is the colour with traffic, `group` are the names of all
-    services that have their rollouts together.
+    services that have their rollouts together. `made_room` says that the rollback target is gone as in any release.
     """
 
     environment: str
     versions: Mapping[Colour, str | None]
     active: Colour | None
     group: tuple[str, ...]
+    made_room: bool = False
 
 
 Way: TypeAlias = tuple[str, str]
@@ -67,30 +72,55 @@ Way: TypeAlias = tuple[str, str]
 def of_decision(decision: Decision, context: Context) -> Notice | None:
     """Say what a decision that is on disk means to people; None for one that nobody needs to be told of."""
     kind = _kind(decision)
-    if kind is None:
+    if kind is None or (kind is NoticeKind.WAY_BACK_LOST and context.made_room):
         return None
     told = _Told(decision, context, kind)
     return Notice(decision.service, kind, told.severity, told.title, told.body)
 
 
-def of_condition(condition: Condition, environment: str) -> Notice | None:
-    """Say what a condition of the whole daemon means to people; None for one that nobody is notified of."""
+def of_condition(condition: Condition, environment: str, *, is_reworded: bool = False) -> Notice | None:
+    """Say what a condition of the whole daemon means to people; None for one that nobody is notified of.
+
+    One that stood before and `is_reworded` is news only where it is about another edit of the file.
+    """
     kind = _CONDITIONS.get(condition.code)
-    if kind is None:
+    if kind is None or (is_reworded and kind is not NoticeKind.DESIRED_STATE_REFUSED):
         return None
     what, ways = _CONDITION_TEXTS[kind]
     lines = (_cut(condition.message, LINE_MOST * 3), "", *_ways(ways))
     return Notice(None, kind, condition.severity, _line(f"{what} ({environment})"), "\n".join(lines))
 
 
-_CONDITIONS = {kind.value: kind for kind in (NoticeKind.NOBODY_POLLS, NoticeKind.DESIRED_STATE_REFUSED)}
+def of_service_condition(condition: Condition, service: str, environment: str) -> Notice | None:
+    """Say what a condition of one service means to people; None for one that nobody is notified of."""
+    what = _SERVICE_CONDITIONS.get(condition.code)
+    if what is None:
+        return None
+    body = (_cut(condition.message, LINE_MOST * 3), "", *_ways((("See", _command("explain", service)),)))
+    title = _line(f"{service}: {what} ({environment})")
+    return Notice(service, NoticeKind(condition.code), condition.severity, title, "\n".join(body))
+
+
+_SERVICE_CONDITIONS = {
+    NoticeKind.NO_SERVERS.value: "no servers, requests are answered with 503",
+    NoticeKind.NONE_HEALTHY.value: "none of its servers is healthy",
+}
 _CONDITION_TEXTS: Mapping[NoticeKind, tuple[str, tuple[Way, ...]]] = {
+    NoticeKind.STORE_FAILING: (
+        "the store fails: nothing can be decided, what is served goes on",
+        (("See", "bluegreen status"),),
+    ),
+    NoticeKind.DOCKER_AWAY: (
+        "Docker does not answer: the last known servers are served, no release is switched to",
+        (("See", "bluegreen status"),),
+    ),
     NoticeKind.NOBODY_POLLS: ("no Traefik polls: what is decided is not applied", (("See", "bluegreen status"),)),
     NoticeKind.DESIRED_STATE_REFUSED: (
         "the desired state was refused, what ran before keeps running",
         (("Check an edit", "bluegreen validate FILE"), ("See", "bluegreen status")),
     ),
 }
+_CONDITIONS = {kind.value: kind for kind in _CONDITION_TEXTS}
 _EVENTS = {
     "begun": NoticeKind.ROLLOUT_STARTED,
     "approval-wanted": NoticeKind.APPROVAL_WANTED,
@@ -172,7 +202,14 @@ class _Told:
                 return f"{self._colour} -> {self._other} rolled back"
             case NoticeKind.WAY_BACK_LOST:
                 return f"the way back to {self._colour} is lost" if self._decision.colour else "the way back is lost"
-            case NoticeKind.NOBODY_POLLS | NoticeKind.DESIRED_STATE_REFUSED:
+            case (
+                NoticeKind.NOBODY_POLLS
+                | NoticeKind.DESIRED_STATE_REFUSED
+                | NoticeKind.STORE_FAILING
+                | NoticeKind.DOCKER_AWAY
+                | NoticeKind.NO_SERVERS
+                | NoticeKind.NONE_HEALTHY
+            ):
                 raise AssertionError(f"{self._kind} is told of a condition, not of a decision")
             case _:
                 assert_never(self._kind)

@@ -37,7 +37,15 @@ HANGING_MOST = 3
 PENDING_MOST = 10
 BODY_MOST = 8000
 WHOLE_DAEMON = ""
-IMPORTANT = frozenset({NoticeKind.APPROVAL_WANTED, NoticeKind.ROLLED_BACK, NoticeKind.SWITCHED})
+IMPORTANT = frozenset(
+    {
+        NoticeKind.APPROVAL_WANTED,
+        NoticeKind.ROLLED_BACK,
+        NoticeKind.SWITCHED,
+        NoticeKind.NO_SERVERS,
+        NoticeKind.NONE_HEALTHY,
+    }
+)
 
 
 class NotifyError(BluegreenError):

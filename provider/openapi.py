@@ -248,6 +248,7 @@ _WAY_BACK: Schema = _object(
         "to": _or_null(_one_of(Colour)),
         "release": _or_null(_TEXT),
         "reason": _said("Why it could not", _or_null(_TEXT)),
+        "command": _said("What gives the traffic to the other colour as things stand", _or_null(_TEXT)),
     }
 )
 _OVERRIDE: Schema = _object({"colour": _one_of(Colour), "reason": _TEXT, "actor": _or_null(_TEXT), "since": _TIME})

@@ -16,7 +16,7 @@ from provider.edit import group_key
 from provider.intake import Intake, clock
 from provider.journal import Journal
 from provider.metrics import Metrics
-from provider.model import Health, Instant, Probe
+from provider.model import Condition, GroupState, Health, Instant, Probe
 from provider.publication import Publication, Published
 from provider.render import Document, compose, render_service
 from provider.serving import first_document_waits_for, serve, wake_mono_s
@@ -35,7 +35,8 @@ class Publisher:
     """The half of the controller that makes documents; `journalled` does a work of the journal's, and tells operators.
 
     `has_begun` once a document of our own making was the first; one that was found in the store may come before it.
-    `replaced` are the retired services in whose place all is decided.
+    `replaced` are the retired services in whose place all is decided. `on_condition` hears of each condition of a
+    service that came.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Publisher:
         self._intake, self._world = intake, intake.world
         self._journal, self._metrics, self._journalled = journal, metrics, journalled
         self.publication = Publication()
+        self.on_condition: Callable[[str, Condition], None] = lambda _service, _condition: None
         self.has_begun = False
         self.replaced: dict[str, Entry] | None = None
         self._started = clock()
@@ -111,7 +113,8 @@ class Publisher:
                     self._counted.add(key)  # the health gate counts them
             self._composition.put(name, entry.fragment)
             if self.has_begun:
-                telling.conditions(entry)
+                for condition in telling.conditions(entry, self._world.groups.get(key, GroupState())):
+                    self.on_condition(name, condition)
             wake = wake_mono_s(member, now)
             if wake is not None:
                 self._intake.unpublished.add_at(key, wake)

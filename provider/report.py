@@ -16,13 +16,14 @@ from provider.edit import group_key
 from provider.entry import Entry
 from provider.explain import explain
 from provider.metrics import ServiceReading
-from provider.model import Colour, Health, Instant, Member, ServerHealth, ServerKey, Snapshot
+from provider.model import Colour, GroupState, Health, Instant, Member, ServerHealth, ServerKey, Snapshot
 from provider.notices import Context
 from provider.rollout import weights
 from provider.status import Standing, condition_status, desired_colour, phase_of, service_status, time_status, way_back
 from provider.turns import Turn
 from provider.wanted import candidate_of, candidates, member_of, quarantine
 from provider.watching import unconfirmed
+from provider.wayback import made_room
 from provider.world import World
 
 PIECE_BYTES = 64 * 1024
@@ -111,7 +112,14 @@ def context(world: World, name: str) -> Context | None:
         colour: next((server.version for server in observed.servers if server.version), None)
         for colour, observed in entry.observed.items()
     }
-    return Context(world.desired.environment, versions, entry.state.active, world.members[group_key(entry.service)])
+    key = group_key(entry.service)
+    return Context(
+        world.desired.environment,
+        versions,
+        entry.state.active,
+        world.members[key],
+        made_room=made_room(entry.member(), world.groups.get(key, GroupState())),
+    )
 
 
 async def _in_turns(world: World) -> AsyncIterator[str]:
@@ -182,7 +190,7 @@ def _reading(
         rollback_ready=bool(way_back(member, snapshot)["ready"]),
         confirmed=unconfirmed(member) is None,
         override_since_s=override.since_utc.timestamp() if override else None,
-        way_back_lost=back is not None and back.lost is not None,
+        way_back_lost=back is not None and back.lost is not None and not made_room(member, snapshot.state),
         quarantined=_is_quarantined(snapshot, member),
         servers=servers,
         last_switch_s=member.state.switched_utc.timestamp() if member.state.switched_utc else None,

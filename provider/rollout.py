@@ -160,11 +160,16 @@ def begin(
 
 
 def advance(
-    state: GroupState, event: Event, limits: Limits, now: Instant, reason: str | None = None
+    state: GroupState,
+    event: Event,
+    limits: Limits,
+    now: Instant,
+    reason: str | None = None,
+    actor: str | None = None,
 ) -> tuple[GroupState, Outcome | None]:
     """Take the step that an event leads to; return the new state and, where the rollout ended, its outcome.
 
-    `reason` is kept with what is put into quarantine.
+    `reason` and the `actor` of a command are kept with what is put into quarantine.
     A candidate whose gates come and go has no more time than another: `waiting` goes on with what it had left.
 
     Raises:
@@ -177,7 +182,7 @@ def advance(
         return replace(state, rollout=_entered(_left(state.rollout, now), step.to, limits, now)), None
     quarantined = state.quarantined
     if step.quarantines:
-        failed = Quarantine(state.rollout.candidates, step.outcome, state.rollout.id, now.utc, reason)
+        failed = Quarantine(state.rollout.candidates, step.outcome, state.rollout.id, now.utc, reason, actor)
         quarantined = _with_failed(state, failed)
     return replace(state, rollout=None, quarantined=quarantined), step.outcome
 

@@ -13,6 +13,7 @@ from provider.model import (
     Decision,
     Gate,
     GateState,
+    GroupState,
     Health,
     Instant,
     Member,
@@ -25,7 +26,7 @@ from provider.model import (
 )
 from provider.wanted import candidate_of, candidates, gates_of, held_by, holding_up, is_held, quarantine
 from provider.watching import failing, unconfirmed
-from provider.wayback import not_ready
+from provider.wayback import command_now, lost, made_room, not_ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def service_status(standing: Standing, now: Instant) -> dict[str, object]:
     member, snapshot = standing.member, standing.snapshot
     active = member.state.active
     shares = dict(rollout.weights(active)) if active else {}
-    own = service_conditions(member, standing.health, standing.since_utc)
+    own = service_conditions(member, snapshot.state, standing.health, standing.since_utc)
     conditions = (*standing.conditions, *own)
     return {
         "service": member.service.name,
@@ -63,7 +64,7 @@ def service_status(standing: Standing, now: Instant) -> dict[str, object]:
         "rollout": _rollout(standing, now),
         "blocking": blocking(snapshot, member, now),
         "rollback": way_back(member, snapshot),
-        "rollback_with_force": not_ready(member, snapshot, waive_health=True) is None,
+        "rollback_with_force": not_ready(member, snapshot.state, waive_health=True) is None,
         "override": _override(member),
         "lease": _lease(member, now),
         "quarantined": _quarantined(standing),
@@ -139,12 +140,13 @@ def blocking(snapshot: Snapshot, member: Member, now: Instant) -> str | None:
 def way_back(member: Member, snapshot: Snapshot) -> dict[str, object]:
     """Say whether the way back could be taken now, and if not, why (rule 9)."""
     back = member.state.way_back
-    reason = not_ready(member, snapshot)
+    reason = not_ready(member, snapshot.state)
     return {
         "ready": reason is None,
         "to": back.colour if back else None,
         "release": back.release if back else None,
         "reason": reason,
+        "command": command_now(member, snapshot.state),
     }
 
 
@@ -155,7 +157,7 @@ def _awaited(snapshot: Snapshot, member: Member, now: Instant) -> str | None:
         return holding_up(snapshot, now)
     bad = failing(member)
     if bad is not None:
-        reason = not_ready(member, snapshot)
+        reason = not_ready(member, snapshot.state)
         kept = f"it stays, for there is no way back: {reason}" if reason else "the way back has yet to pass its checks"
         if under_way.forced is not None and reason is None:
             kept = f"it was forced, so it stays until somebody says: bluegreen rollback {member.service.name}"
@@ -209,7 +211,7 @@ def _undecided(member: Member) -> str:
 
 
 def service_conditions(
-    member: Member, health: Mapping[ServerKey, ServerHealth], since_utc: datetime
+    member: Member, group: GroupState, health: Mapping[ServerKey, ServerHealth], since_utc: datetime
 ) -> tuple[Condition, ...]:
     """Return what an operator should know of one service; `since_utc` is when the daemon first saw it."""
     found = []
@@ -217,39 +219,44 @@ def service_conditions(
     if active is None:
         found.append(Condition("undecided", Severity.WARNING, _undecided(member), since_utc))
     elif member.observed[active].known:
-        found += _unserved(member, health, active)
+        found += _unserved(member, group, health, active)
     if replaced is not None:
         instead = f" instead of {replaced.before}" if replaced.before else ""
         message = f"{active} was replaced in place: it runs {replaced.release}{instead}"
         found.append(Condition("replaced", Severity.WARNING, message, replaced.since_utc))
     back, override = member.state.way_back, member.state.override
     if back is not None and back.lost is not None:
-        message = f"the way back to release {back.release} in {back.colour} is lost: {back.lost}"
-        found.append(Condition("way-back-lost", Severity.WARNING, message, None))
+        why = lost(member, group) or back.lost  # what stands in its place may be another thing by now
+        severity = Severity.INFO if made_room(member, group) else Severity.WARNING
+        message = f"the way back to release {back.release} in {back.colour} is lost: {why}"
+        found.append(Condition("way-back-lost", severity, message, None))
     if override is not None and (told := _overridden(member)):
         found.append(Condition("override", Severity.INFO, told, override.since_utc))
     return tuple(found)
 
 
-def _unserved(member: Member, health: Mapping[ServerKey, ServerHealth], active: Colour) -> Iterable[Condition]:
+def _unserved(
+    member: Member, group: GroupState, health: Mapping[ServerKey, ServerHealth], active: Colour
+) -> Iterable[Condition]:
     servers = member.observed[active].servers
     known = [health[server.key] for server in servers if server.key in health]
     if not servers:
-        message = f"{active} is active and has no servers: requests are answered with 503; start one{_way_out(member)}"
+        message = (
+            f"{active} is active and has no servers: requests are answered with 503; start one{_way_out(member, group)}"
+        )
         yield Condition("no-servers", Severity.CRITICAL, message, None)
     elif known and all(found.health is Health.UNHEALTHY for found in known):
         message = (
             f"{active} is active and none of its {len(servers)} servers is healthy; all are served: {known[0].cause}"
-            f"{_way_out(member)}"
+            f"{_way_out(member, group)}"
         )
         yield Condition("none-healthy", Severity.CRITICAL, message, max(found.since_utc for found in known))
 
 
-def _way_out(member: Member) -> str:
-    """Print the command that takes the way back, where there is one (rule 8)."""
-    back = member.state.way_back
-    can_go = back is not None and back.lost is None and member.state.override is None  # then it was left by one
-    return f"; to go back: bluegreen rollback {member.service.name}" if can_go else ""
+def _way_out(member: Member, group: GroupState) -> str:
+    """Print the command that works now, where there is one (rule 8)."""
+    command = command_now(member, group)
+    return f"; to go back: {command}" if command else ""
 
 
 def _colour(standing: Standing, colour: Colour) -> dict[str, object]:

@@ -33,12 +33,13 @@ def begin(
     *,
     actor: str | None = None,
     forced: str | None = None,
+    reason: str | None = None,
 ) -> Taken:
-    """Begin a rollout of these candidates; `forced` is the reason for which `actor` waives their gates."""
+    """Begin a rollout of these candidates, for a `reason`; `forced` is the one for which `actor` waives their gates."""
     state = rollout.begin(
         snapshot.state, wanted, names(snapshot), trigger, limits(snapshot), now, actor=actor, forced=forced
     )
-    detail = f"gates waived: {forced}" if forced else None
+    detail = f"gates waived: {forced}" if forced else reason
     return replace(snapshot, state=state), rows(state.rollout, Event.BEGUN, rollout.phase(state), now, detail=detail)
 
 
@@ -54,7 +55,7 @@ def advance(
 ) -> Taken:
     """Take the group's rollout one step on; `actor` and `trigger` are the rollout's own where none are given."""
     before = snapshot.state.rollout
-    state, outcome = rollout.advance(snapshot.state, event, limits(snapshot), now, detail)
+    state, outcome = rollout.advance(snapshot.state, event, limits(snapshot), now, detail, actor)
     return replace(snapshot, state=state), rows(
         before,
         event,

@@ -1,15 +1,22 @@
 """Tells the log of each change, in one line."""
 
+from operator import attrgetter
+
 import structlog
 
 from provider.entry import Entry
-from provider.model import Colour, Decision, Health, Outcome, Server, ServerHealth, Severity
+from provider.model import Colour, Condition, Decision, GroupState, Health, Outcome, Server, ServerHealth, Severity
 from provider.status import service_conditions
 
 log = structlog.get_logger("bluegreen")
 
 FAILURES = frozenset({Outcome.EXPIRED, Outcome.ABORTED, Outcome.ROLLED_BACK})
 TOLD_AS_DECISIONS = frozenset({"replaced", "undecided"})
+_LEVELS = {
+    Severity.INFO: attrgetter("info"),
+    Severity.WARNING: attrgetter("warning"),
+    Severity.CRITICAL: attrgetter("critical"),
+}
 TOLD = ("colour", "release", "rollout", "phase", "outcome", "trigger", "actor", "detail")
 
 
@@ -29,14 +36,15 @@ def health(service: str, colour: Colour, server: Server, found: ServerHealth) ->
         told.info(f"server {found.health}", **({"cause": found.cause} if found.cause else {}))
 
 
-def conditions(entry: Entry) -> None:
-    """Tell of each condition that came or went, but for those that a decision tells of."""
-    standing = service_conditions(entry.member(), entry.health, entry.since_utc)
+def conditions(entry: Entry, group: GroupState) -> tuple[Condition, ...]:
+    """Tell of each condition that came or went, but for those that a decision tells of; return those that came."""
+    standing = service_conditions(entry.member(), group, entry.health, entry.since_utc)
     found = {condition.code: condition for condition in standing if condition.code not in TOLD_AS_DECISIONS}
     told = log.bind(service=entry.service.name)
-    for code in found.keys() - entry.told:
-        level = told.critical if found[code].severity is Severity.CRITICAL else told.warning
-        level(code, message=found[code].message)
+    came = tuple(found[code] for code in sorted(found.keys() - entry.told))
+    for condition in came:
+        _LEVELS[condition.severity](told)(condition.code, message=condition.message)
     for code in entry.told - found.keys():
         told.info(f"no longer {code}")
     entry.told = frozenset(found)
+    return came

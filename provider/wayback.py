@@ -8,8 +8,10 @@ from provider import rollout
 from provider.gates import assess, colour_state
 from provider.model import (
     Candidate,
+    Colour,
     ColourState,
     Decision,
+    GroupState,
     Health,
     Instant,
     Member,
@@ -25,21 +27,51 @@ from provider.rollout import Event
 from provider.steps import Taken, advance, switch, with_state
 from provider.wanted import member_of
 
+_TOOK_BACK = {Outcome.ROLLED_BACK: "rolled back", Outcome.ABORTED: "aborted"}
 
-def not_ready(member: Member, snapshot: Snapshot, *, waive_health: bool = False) -> str | None:
-    """Say why the way back cannot be taken now; None when it can. Identity is never waived (rule 9)."""
+
+def not_ready(member: Member, group: GroupState, *, waive_health: bool = False) -> str | None:
+    """Say why the rollback target cannot be taken now; None when it can. Identity is never waived (rule 9)."""
     back, active = member.state.way_back, member.state.active
     if back is None or active is None:
         standby = active.other if active else "the standby"
         return f"{standby} has not been active"
     if (gone := _not_there(member, back)) is not None:
         return gone
-    if _is_quarantined(member, back, snapshot):
-        return f"release {back.release} in {back.colour} is quarantined: it was left because it failed"
-    return None if waive_health else _not_healthy(member, back)
+    if (failed := _quarantine(member, back, group)) is not None:
+        return f"release {back.release} in {back.colour} is quarantined: {why_quarantined(failed)}"
+    return None if waive_health else _not_healthy(member, back.colour)
 
 
-def lost(member: Member, snapshot: Snapshot) -> str | None:
+def why_quarantined(failed: Quarantine) -> str:
+    """Say how a release came to be kept out: what somebody took back by hand has not failed by that."""
+    by = f" by {failed.actor}" if failed.actor else ""
+    because = "" if failed.reason in {None, f"{_TOOK_BACK.get(failed.outcome)}{by}"} else f" ({failed.reason})"
+    of = f" of rollout {failed.rollout}" if failed.rollout else ""
+    match failed.outcome:
+        case Outcome.ROLLED_BACK | Outcome.ABORTED if failed.actor:
+            return f"it was {_TOOK_BACK[failed.outcome]}{by}{because}"
+        case Outcome.ROLLED_BACK:
+            return f"it failed and was rolled back{because}"
+        case _:
+            return f"the end{of} was {failed.outcome}{because}"
+
+
+def command_now(member: Member, group: GroupState) -> str | None:
+    """Return the command that gives the traffic to the other colour as things stand; None where none should."""
+    name, active = member.service.name, member.state.active
+    if active is None:
+        return None
+    if not_ready(member, group) is None:
+        return f"bluegreen rollback {name}"
+    if not_ready(member, group, waive_health=True) is None:
+        return f"bluegreen rollback {name} --force --reason WHY"
+    observed = member.observed[active.other]
+    stands = observed.known and observed.staying and observed.release is not None
+    return f"bluegreen switch {name} {active.other}" if stands and not _not_healthy(member, active.other) else None
+
+
+def lost(member: Member, group: GroupState) -> str | None:
     """Say why the way back is lost by what is surely known; None while it is there, or nothing is known (P2).
 
     A release that was itself rolled back is no way that could be lost.
@@ -47,18 +79,25 @@ def lost(member: Member, snapshot: Snapshot) -> str | None:
     back = member.state.way_back
     if back is None or not member.observed[back.colour].known:
         return None
-    if _is_quarantined(member, back, snapshot):
+    if _quarantine(member, back, group) is not None:
         return None
     gone = _not_there(member, back)
     if gone is None and colour_state(member, back.colour) is ColourState.UNHEALTHY:
-        return _not_healthy(member, back)
+        return _not_healthy(member, back.colour)
     return gone
+
+
+def made_room(member: Member, group: GroupState) -> bool:
+    """Tell whether the rollback target is gone as in any release: stopped after its watch, or for the next release."""
+    back, under_way = member.state.way_back, group.rollout
+    is_watched = under_way is not None and under_way.is_switched
+    return back is not None and not is_watched and _not_there(member, back) is not None
 
 
 def is_found_again(member: Member) -> bool:
     """Tell whether a way back that was lost could be taken again."""
     back = member.state.way_back
-    return back is not None and _not_there(member, back) is None and _not_healthy(member, back) is None
+    return back is not None and _not_there(member, back) is None and _not_healthy(member, back.colour) is None
 
 
 def together(snapshot: Snapshot, service: str) -> tuple[Member, ...]:
@@ -101,7 +140,7 @@ def roll_back(
             snapshot, Event.ROLLED_BACK, now, reason, evidence=evidence, actor=actor, trigger=trigger
         )
         if not set(leaving) <= set(under_way.candidates):  # replaced in place since the switch: that failed as well
-            as_well = Quarantine(leaving, Outcome.ROLLED_BACK, under_way.id, now.utc, reason)
+            as_well = Quarantine(leaving, Outcome.ROLLED_BACK, under_way.id, now.utc, reason, actor)
             state = rollout.put_aside(snapshot.state, as_well)
             snapshot = replace(snapshot, state=state)
     else:
@@ -109,8 +148,8 @@ def roll_back(
         if concerned:
             snapshot, told = advance(snapshot, Event.SUPERSEDED, now, f"rolled back: {reason}", actor=actor)
         failed = next((member.state.way_back.rollout for member in moving if member.state.way_back), None) or ""
-        state = rollout.put_aside(snapshot.state, Quarantine(leaving, Outcome.ROLLED_BACK, failed, now.utc, reason))
-        snapshot = replace(snapshot, state=state)
+        put_aside = Quarantine(leaving, Outcome.ROLLED_BACK, failed, now.utc, reason, actor)
+        snapshot = replace(snapshot, state=rollout.put_aside(snapshot.state, put_aside))
         told += tuple(
             Decision(
                 now.utc,
@@ -154,9 +193,8 @@ def _leaving(member: Member) -> Candidate:
     return Candidate(member.service.name, active, release)
 
 
-def _is_quarantined(member: Member, back: WayBack, snapshot: Snapshot) -> bool:
-    one = Candidate(member.service.name, back.colour, back.release)
-    return rollout.quarantine_of(snapshot.state, (one,)) is not None
+def _quarantine(member: Member, back: WayBack, group: GroupState) -> Quarantine | None:
+    return rollout.quarantine_of(group, (Candidate(member.service.name, back.colour, back.release),))
 
 
 def _moved(member: Member) -> tuple[str | None, datetime | None]:
@@ -178,11 +216,9 @@ def _not_there(member: Member, back: WayBack) -> str | None:
     return None
 
 
-def _not_healthy(member: Member, back: WayBack) -> str | None:
-    for server in member.observed[back.colour].staying:
+def _not_healthy(member: Member, colour: Colour) -> str | None:
+    for server in member.observed[colour].staying:
         found = assess(member, server)
         if found.health is not Health.HEALTHY:
-            return (
-                f"{back.colour} is {colour_state(member, back.colour)}: {server.url} is {found.health} ({found.cause})"
-            )
+            return f"{colour} is {colour_state(member, colour)}: {server.url} is {found.health} ({found.cause})"
     return None

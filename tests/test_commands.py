@@ -519,8 +519,28 @@ def test_a_second_rollback_that_names_nothing_is_refused_and_not_a_way_forward()
     answer = refused(first.snapshot, Verb.ROLLBACK)
     assert answer == Refused(
         Refusal.NOT_READY,
-        "shop has no way back: release r2 in green is quarantined: it was left because it failed",
+        "shop has no way back: release r2 in green is quarantined: it was rolled back by ann; green runs release r2, "
+        "healthy: to switch to it, bluegreen switch shop green",
     )
+
+
+def test_what_was_rolled_back_by_hand_is_one_switch_away_when_the_other_colour_fails_too() -> None:
+    """Rules 8 and 9. In an outage a refusal names the command that works, and that one takes the traffic at once."""
+    first = done(group(Phase.STEADY, moved()), Verb.ROLLBACK, reason="incident")
+    answer = refused(first.snapshot, Verb.ROLLBACK, force=True, reason="blue is down, too")
+    assert "is quarantined: it was rolled back by ann (incident); green runs release r2, healthy" in answer.detail
+    assert answer.detail.endswith("bluegreen switch shop green")
+    plan = followed(done(first.snapshot, Verb.SWITCH, colour=GREEN, reason="blue is down, too"))
+    assert plan.group.rollout is not None
+    assert plan.group.rollout.phase is Phase.SHIFTING, "of the way back only its present health is asked"
+    assert [row.detail for row in plan.decisions if row.event == "begun"] == ["blue is down, too"]
+
+
+def test_the_reason_of_a_switch_stands_in_the_history() -> None:
+    answer = done(group(Phase.STEADY), Verb.SWITCH, colour=GREEN, reason="the fix for orders")
+    assert [(row.event, row.actor, row.detail) for row in answer.decisions] == [("begun", ANN, "the fix for orders")]
+    instead = done(group(Phase.WAITING), Verb.SWITCH, colour=GREEN, force=True, reason="it burns")
+    assert [row.detail for row in instead.decisions] == ["ann asked for green: it burns", "gates waived: it burns"]
 
 
 NO_WAY_BACK = {
@@ -542,7 +562,8 @@ def test_rollback_is_refused_where_the_way_back_is_not_that_release(case: str, f
     """Rule 9: force waives health, never identity."""
     of, reason = NO_WAY_BACK[case]
     answer = refused(snapshot(of), Verb.ROLLBACK, force=force, reason="it burns")
-    assert answer == Refused(Refusal.NOT_READY, f"shop has no way back: {reason}")
+    assert answer.code is Refusal.NOT_READY
+    assert answer.detail.partition(";")[0] == f"shop has no way back: {reason}"
 
 
 @pytest.mark.parametrize(
@@ -585,7 +606,10 @@ def test_rollback_while_the_next_release_waits_needs_the_way_back_to_be_there(ph
     of = group(Phase.STEADY, moved(blue=runs(server(3, "r3"))))
     waiting = group(phase, *of.members)
     answer = refused(waiting, Verb.ROLLBACK, leaving="r2")
-    assert answer.detail == "shop has no way back: blue runs r3, not r1"
+    assert answer.detail == (
+        "shop has no way back: blue runs r3, not r1; blue runs release r3, healthy: to switch to it, bluegreen switch "
+        "shop blue"
+    )
 
 
 def test_rollback_supersedes_a_rollout_that_had_yet_to_switch() -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 from provider.model import Colour, Condition, Decision, Outcome, Severity, Trigger
-from provider.notices import Context, Notice, NoticeKind, of_condition, of_decision
+from provider.notices import Context, Notice, NoticeKind, of_condition, of_decision, of_service_condition
 
 NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 CONTEXT = Context("production", {Colour.BLUE: "1.4.1", Colour.GREEN: "1.4.2"}, Colour.BLUE, ("shop",))
@@ -23,6 +23,54 @@ def decided(event: str, *, outcome: Outcome | None = None, detail: str | None = 
         trigger=Trigger.DOCKER,
         detail=detail,
     )
+
+
+CONDITIONS = [
+    ("nobody-polls", "no Traefik polls: what is decided is not applied (production)"),
+    ("store-failing", "the store fails: nothing can be decided, what is served goes on (production)"),
+    (
+        "docker-away",
+        "Docker does not answer: the last known servers are served, no release is switched to (production)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("code", "title"), CONDITIONS)
+def test_an_outage_of_the_daemons_surroundings_is_told_once(code: str, title: str) -> None:
+    notice = of_condition(Condition(code, Severity.CRITICAL, "because", NOW), "production")
+    assert notice is not None
+    assert (notice.service, notice.kind, notice.severity, notice.title) == (None, code, Severity.CRITICAL, title)
+    assert notice.body.startswith("because\n")
+    assert of_condition(Condition(code, Severity.CRITICAL, "still", NOW), "production", is_reworded=True) is None
+
+
+def test_each_edit_that_is_refused_is_told() -> None:
+    refused = Condition("desired-state-refused", Severity.WARNING, "shop.yaml:3", NOW)
+    assert of_condition(refused, "production", is_reworded=True) is not None
+
+
+@pytest.mark.parametrize(
+    ("code", "title"),
+    [
+        ("no-servers", "shop: no servers, requests are answered with 503 (production)"),
+        ("none-healthy", "shop: none of its servers is healthy (production)"),
+    ],
+)
+def test_an_outage_of_a_service_is_told_with_the_command_that_works(code: str, title: str) -> None:
+    """Rule 8."""
+    down = Condition(code, Severity.CRITICAL, "blue is down; to go back: bluegreen switch shop green", NOW)
+    notice = of_service_condition(down, "shop", "production")
+    assert notice is not None
+    assert (notice.service, notice.kind, notice.severity, notice.title) == ("shop", code, Severity.CRITICAL, title)
+    assert notice.body.endswith("bluegreen switch shop green\n\nSee: bluegreen explain shop")
+    assert of_service_condition(replace(down, code="override"), "shop", "production") is None
+
+
+def test_an_ordinary_release_does_not_begin_with_a_warning() -> None:
+    """Its first container takes the place of the release before, which is the rollback target."""
+    lost = decided("way-back-lost", detail="green runs r3, not r1")
+    assert of_decision(lost, replace(CONTEXT, made_room=True)) is None
+    assert told(lost).severity is Severity.WARNING
 
 
 def told(decision: Decision, context: Context = CONTEXT) -> Notice:

@@ -249,5 +249,8 @@ async def test_an_override_is_told_with_its_date_and_a_lost_way_back_with_its_lo
     (_, there) = await readings.read(NOW)
     assert (there.override_since_s, there.way_back_lost) == (EPOCH.timestamp(), False)
     shop.state = replace(shop.state, way_back=replace(back, lost="green has no servers any more"))
+    (_, stopped) = await readings.read(NOW)
+    assert not stopped.way_back_lost, "that is how a release goes"
+    of.groups["shop"] = GroupState(rollout=rollout(Phase.WATCHING, 1100.0))
     (_, lost) = await readings.read(NOW)
     assert lost.way_back_lost

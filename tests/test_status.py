@@ -170,7 +170,8 @@ def test_a_service_at_rest_has_nulls_and_nothing_blocks_it() -> None:
     answer = told(snapshot(member(blue=runs(OLD))))
     assert (answer["phase"], answer["rollout"], answer["blocking"], answer["conditions"]) == ("steady", None, None, [])
     assert answer["colours"]["green"] == {"release": None, "version": None, "state": "empty", "servers": []}
-    assert answer["rollback"] == {"ready": False, "to": None, "release": None, "reason": "green has not been active"}
+    nowhere = {"ready": False, "to": None, "release": None, "reason": "green has not been active", "command": None}
+    assert answer["rollback"] == nowhere
     assert answer["revision"] == 42
 
 
@@ -217,23 +218,30 @@ def test_a_quarantined_release_is_told_with_what_tries_it_again(wish: Wish) -> N
 
 
 @pytest.mark.parametrize(
-    ("of", "reason"),
+    ("of", "reason", "command"),
     [
-        (moved(), None),
-        (moved(blue=runs()), "blue has no servers any more"),
-        (moved(blue=runs(server(3, "r3"))), "blue runs r3, not r1"),
-        (moved(health={OLD: Health.UNHEALTHY}), "blue is unhealthy: http://10.0.0.1:80 is unhealthy (refused)"),
+        (moved(), None, "bluegreen rollback shop"),
+        (moved(blue=runs()), "blue has no servers any more", None),
+        (moved(blue=runs(server(3, "r3"))), "blue runs r3, not r1", "bluegreen switch shop blue"),
+        (
+            moved(health={OLD: Health.UNHEALTHY}),
+            "blue is unhealthy: http://10.0.0.1:80 is unhealthy (refused)",
+            "bluegreen rollback shop --force --reason WHY",
+        ),
     ],
 )
-def test_the_way_back_is_told_with_the_reason_why_it_is_not_ready(of: Member, reason: str | None) -> None:
-    """Rule 9; the cases are in test_wayback.py."""
-    assert way_back(of, snapshot(of)) == {"ready": reason is None, "to": BLUE, "release": "r1", "reason": reason}
+def test_the_way_back_is_told_with_the_reason_why_it_is_not_ready(
+    of: Member, reason: str | None, command: str | None
+) -> None:
+    """Rules 8 and 9; the cases are in test_wayback.py."""
+    told = {"ready": reason is None, "to": BLUE, "release": "r1", "reason": reason, "command": command}
+    assert way_back(of, snapshot(of)) == told
 
 
 def test_a_way_back_that_was_quarantined_is_not_ready() -> None:
     """Rule 9."""
     failed = GroupState(quarantined=(Quarantine((candidate("r1", BLUE),), Outcome.EXPIRED, "r1", EPOCH),))
-    reason = "release r1 in blue is quarantined: it was left because it failed"
+    reason = "release r1 in blue is quarantined: the end of rollout r1 was expired"
     assert way_back(moved(), snapshot(moved(), state=failed))["reason"] == reason
 
 
@@ -390,10 +398,25 @@ def test_a_paused_service_is_told_so() -> None:
 
 def test_a_way_back_that_is_lost_is_warned_of() -> None:
     """Rule 8: nobody should learn of it when it is needed."""
-    lost = with_state(moved(blue=runs()), way_back=WayBack(BLUE, "r1", "r1", "blue has no servers any more"))
-    assert codes(lost) == {
-        "way-back-lost": "warning: the way back to release r1 in blue is lost: blue has no servers any more"
+    sick = with_state(moved(health={OLD: Health.UNHEALTHY}), way_back=WayBack(BLUE, "r1", "r1", "blue is unhealthy"))
+    assert codes(sick)["way-back-lost"].startswith("warning: the way back to release r1 in blue is lost: blue is unhe")
+    gone = with_state(moved(blue=runs()), way_back=WayBack(BLUE, "r1", "r1", "blue has no servers any more"))
+    watched = replace(group(Phase.WATCHING), members=(gone,))
+    assert codes_of(watched)["way-back-lost"].startswith("warning: ")
+
+
+def test_a_way_back_that_made_room_for_the_next_release_is_no_warning() -> None:
+    """Rule 8. That is how a release goes: its old colour is stopped after the watch, and used again by the next one."""
+    stopped = with_state(moved(blue=runs()), way_back=WayBack(BLUE, "r1", "r1", "blue has no servers any more"))
+    assert codes(stopped) == {
+        "way-back-lost": "info: the way back to release r1 in blue is lost: blue has no servers any more"
     }
+
+
+def test_a_way_back_that_is_lost_is_told_as_it_is_now() -> None:
+    """What was found when it was lost may be over: blue ran two releases while one took the other's place."""
+    lost = with_state(moved(blue=runs(server(3, "r3"))), way_back=WayBack(BLUE, "r1", "r1", "blue runs r1, r3, not r1"))
+    assert codes(lost)["way-back-lost"].endswith("is lost: blue runs r3, not r1")
 
 
 def test_an_active_colour_that_fails_after_its_watch_prints_the_command_that_goes_back() -> None:
@@ -402,8 +425,11 @@ def test_an_active_colour_that_fails_after_its_watch_prints_the_command_that_goe
     assert codes(sick)["none-healthy"].endswith("refused; to go back: bluegreen rollback shop")
     gone = moved(green=runs())
     assert codes(gone)["no-servers"].endswith("start one; to go back: bluegreen rollback shop")
-    nowhere = with_state(sick, way_back=WayBack(BLUE, "r1", "r1", "blue has no servers any more"))
+    nowhere = with_state(moved(blue=runs(), health={NEW: Health.UNHEALTHY}))
     assert codes(nowhere)["none-healthy"].endswith("refused")
+    taken_back = Quarantine((candidate("r1", BLUE),), Outcome.ROLLED_BACK, "r1", EPOCH, "incident", "ann")
+    by_hand = snapshot(sick, state=GroupState(quarantined=(taken_back,)))
+    assert codes_of(by_hand)["none-healthy"].endswith("refused; to go back: bluegreen switch shop blue")
 
 
 def test_a_decision_is_told_with_its_evidence() -> None:
@@ -425,7 +451,11 @@ def test_a_decision_is_told_with_its_evidence() -> None:
 
 
 def codes(of: Member) -> dict[str, str]:
-    return {one["code"]: f"{one['severity']}: {one['message']}" for one in told(snapshot(of))["conditions"]}
+    return codes_of(snapshot(of))
+
+
+def codes_of(of: Snapshot) -> dict[str, str]:
+    return {one["code"]: f"{one['severity']}: {one['message']}" for one in told(of)["conditions"]}
 
 
 def test_an_active_colour_that_serves_nobody_well_is_critical() -> None:

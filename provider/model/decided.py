@@ -76,7 +76,7 @@ class Rollout:
 class Quarantine:
     """A set of candidates whose rollout failed; neither it nor a part of it is tried again by itself.
 
-    `reason` says why it failed, where that is known.
+    `reason` says why it failed, where that is known; `actor` who took it back, None where nobody did so by hand.
     """
 
     candidates: tuple[Candidate, ...]
@@ -84,6 +84,7 @@ class Quarantine:
     rollout: str
     since_utc: datetime
     reason: str | None = None
+    actor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

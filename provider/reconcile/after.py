@@ -99,7 +99,7 @@ def wakes_mono_s(snapshot: Snapshot, now: Instant) -> list[float]:
 def _take_back(snapshot: Snapshot, under_way: Rollout, reason: str, now: Instant) -> Taken | None:
     """Go back with all that moved, or with none: where one way is not ready, staying is the lesser evil (rule 11)."""
     moved = _moved(snapshot, under_way)
-    if any(wayback.not_ready(member, snapshot) for member in moved):
+    if any(wayback.not_ready(member, snapshot.state) for member in moved):
         return None
     return wayback.roll_back(snapshot, moved, now, reason, trigger=Trigger.WATCH, actor=None)
 

@@ -147,12 +147,12 @@ def record_running(snapshot: Snapshot, now: Instant) -> Taken | None:
 
 
 def follow_way_back(snapshot: Snapshot, now: Instant) -> Taken | None:
-    """Say when the way back is lost, and when it is there again; what is not known changes nothing."""
+    """Say when the rollback target is lost, and when it is there again; what is not known changes nothing."""
     for member in snapshot.members:
         back = member.state.way_back
         if back is None:
             continue
-        reason = wayback.lost(member, snapshot)
+        reason = wayback.lost(member, snapshot.state)
         if (reason is None) is (back.lost is None) or (reason is None and not wayback.is_found_again(member)):
             continue
         row = Decision(

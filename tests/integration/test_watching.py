@@ -105,12 +105,20 @@ async def test_stopping_the_old_colour_takes_the_way_back_and_says_so(
         phase = "watching" if in_the_watch else "steady"
         before = await daemon.until("shop", phase=phase, active="green")
         way_back = before["rollback"]["release"]
-        assert before["rollback"] == {"ready": True, "to": "blue", "release": way_back, "reason": None}
+        command = "bluegreen rollback shop"
+        assert before["rollback"] == {
+            "ready": True,
+            "to": "blue",
+            "release": way_back,
+            "reason": None,
+            "command": command,
+        }
         await asyncio.to_thread(engine.api.stop, blue, timeout=0)
         lost = await daemon.until_event("shop", "way-back-lost", colour="blue", release=way_back)
         status = await daemon.until("shop", phase=phase, active="green")
         (condition,) = [one for one in status["conditions"] if one["code"] == "way-back-lost"]
         assert condition["message"] == f"the way back to release {way_back} in blue is lost: {lost['detail']}"
+        assert condition["severity"] == ("warning" if in_the_watch else "info")
         assert not status["rollback"]["ready"]
         for force in (False, True):
             code, problem = await daemon.command("shop", "rollback", force=force, reason="3 a.m.")
