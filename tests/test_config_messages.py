@@ -81,13 +81,13 @@ REFUSED = {
         ],
     ),
     "numbers that JSON cannot hold": (
-        "environment: x\nservices: {}\nhttp: {middlewares: {m: {a: .inf, b: -.Inf, c: .nan, d: 1e999, e: 9223372036854775808}}}",
+        "environment: x\nservices: {}\nhttp: {middlewares: {m: {plugin: {p: {a: .inf, b: -.Inf, c: .nan, d: 1e999, e: 9223372036854775808}}}}}",
         [
-            "3:29: http.middlewares.m.a: .inf is no number that JSON can hold: put it in quotes if it is text",
-            "3:38: http.middlewares.m.b: -.Inf is no number that JSON can hold: put it in quotes if it is text",
-            "3:48: http.middlewares.m.c: .nan is no number that JSON can hold: put it in quotes if it is text",
-            "3:57: http.middlewares.m.d: 1e999 is too large a number: put it in quotes if it is text",
-            "3:67: http.middlewares.m.e: 9223372036854775808 is no 64-bit number: put it in quotes if it is text",
+            "3:42: http.middlewares.m.plugin.p.a: .inf is no number that JSON can hold: put it in quotes if it is text",
+            "3:51: http.middlewares.m.plugin.p.b: -.Inf is no number that JSON can hold: put it in quotes if it is text",
+            "3:61: http.middlewares.m.plugin.p.c: .nan is no number that JSON can hold: put it in quotes if it is text",
+            "3:70: http.middlewares.m.plugin.p.d: 1e999 is too large a number: put it in quotes if it is text",
+            "3:80: http.middlewares.m.plugin.p.e: 9223372036854775808 is no 64-bit number: put it in quotes if it is text",
         ],
     ),
     "duplicate keys": (
@@ -180,8 +180,8 @@ REFUSED = {
             router:
               rule: x
               service: shop
-              entrypoints: [web]
-              middlewares: compress
+              entrypoint: [web]
+              middlewares: {compress: {}}
               priority: 1.5
               tls:
               observability: {}
@@ -189,8 +189,8 @@ REFUSED = {
             """),
         [
             "6:7: services.shop.router.service: a router's service is made by the daemon from the name of the service: remove this key",
-            "7:7: services.shop.router.entrypoints: unknown key (did you mean 'entryPoints'?)",
-            "8:20: services.shop.router.middlewares: must be a list, not 'compress'",
+            "7:7: services.shop.router.entrypoint: unknown key (did you mean 'entryPoints'?)",
+            "8:20: services.shop.router.middlewares: must be a list, not a mapping",
             "9:17: services.shop.router.priority: must be a whole number, not 1.5",
             "10:11: services.shop.router.tls: has no value: write one ({} for an empty mapping), or remove the key",
             "11:22: services.shop.router.observability: is empty, which Traefik refuses here: write a key into it or remove it",
@@ -203,25 +203,25 @@ REFUSED = {
             loadBalancer:
               servers: []
               healthCheck: {path: /}
-              passHostHeader: 'true'
+              passHostHeader: 'yes'
               strategy: random
-              responseForwarding: {flushInterval: 5}
+              responseForwarding: {flushInterval: 1.5}
               passiveHealthCheck: {}
-            sticky: {cookie: {name: 5, httponly: true, maxAge: 1.5}}
+            sticky: {cookie: {name: 5.0, httponlyy: true, maxAge: 1.5}}
             """),
         [
             "6:7: services.shop.loadBalancer.servers: servers come from Docker's labels or from 'servers' of the service: remove this key",
             "7:7: services.shop.loadBalancer.healthCheck: health is checked by the daemon, since Traefik forgets its own results at every change: use 'healthCheck' of the service",
-            "8:23: services.shop.loadBalancer.passHostHeader: must be true or false, not 'true'",
+            "8:23: services.shop.loadBalancer.passHostHeader: must be true or false, not 'yes'",
             "9:17: services.shop.loadBalancer.strategy: must be 'wrr', 'p2c', 'hrw' or 'leasttime', not 'random'",
             (
-                "10:43: services.shop.loadBalancer.responseForwarding.flushInterval: must be a string, not 5: put it in"
-                ' quotes ("5")'
+                "10:43: services.shop.loadBalancer.responseForwarding.flushInterval: must be a string, not 1.5: put it in"
+                ' quotes ("1.5")'
             ),
             "11:27: services.shop.loadBalancer.passiveHealthCheck: is empty, which Traefik refuses here: write a key into it or remove it",
-            '12:29: services.shop.sticky.cookie.name: must be a string, not 5: put it in quotes ("5")',
-            "12:32: services.shop.sticky.cookie.httponly: unknown key (did you mean 'httpOnly'?)",
-            "12:56: services.shop.sticky.cookie.maxAge: must be a whole number, not 1.5",
+            '12:29: services.shop.sticky.cookie.name: must be a string, not 5.0: put it in quotes ("5.0")',
+            "12:34: services.shop.sticky.cookie.httponlyy: unknown key (did you mean 'httpOnly'?)",
+            "12:59: services.shop.sticky.cookie.maxAge: must be a whole number, not 1.5",
         ],
     ),
     "keys of a service": (
@@ -342,7 +342,7 @@ REFUSED = {
               shop-preview: {router: {rule: c}}
               other: {routers: {shop: {rule: d}}}
             http:
-              services: {shop-green: {loadBalancer: {}}}
+              services: {shop-green: {loadBalancer: {servers: []}}}
               routers: {other-preview: {rule: e}}
             """),
         [
@@ -374,18 +374,18 @@ REFUSED = {
         dedent("""\
             environment: x
             services: {}
-            http: {services: {a: {weighted: {services: [{name: b, weight: 0}, {name: c, weight: 0.5}]}}}}
+            http: {services: {a: {weighted: {services: [{name: b, weight: 0}, {name: c, Weight: "0"}]}}}}
             tcp: {services: {a: {weighted: {services: [{name: b, weight: -1}]}}}}
-            udp: {services: {a: {weighted: {services: [{name: b, weight: "1"}]}}}}
+            udp: {services: {a: {weighted: {services: [{name: b, weight: "-2"}]}}}}
             """),
         [
             f"{place}.services.a.weighted.services[{index}].weight: must be a whole number from 1 on, not {weight}:"
             " Traefik mistreats any other weight, so leave out a service that gets no traffic"
             for place, index, weight in (
                 ("3:63: http", 0, "0"),
-                ("3:85: http", 1, "0.5"),
+                ("3:85: http", 1, "0"),
                 ("4:62: tcp", 0, "-1"),
-                ("5:62: udp", 0, "1"),
+                ("5:62: udp", 0, "-2"),
             )
         ],
     ),

@@ -11,6 +11,7 @@ from docs.generate.markdown import capitalised, code, link, sentence, table
 from docs.generate.markdown import page as whole
 from provider import config
 from provider.config import fields
+from provider.config.traefik_types import PREFIX
 
 Schema = Mapping[str, Any]
 
@@ -24,7 +25,9 @@ whole files with comments. [`config/desired-state.schema.json`](../../config/des
 complete and check the keys; `bluegreen schema` prints it.
 
 - A **duration** is written as in Go: `300ms`, `5s`, `1m30s`, `2h`. A number without a unit is refused.
-- An **unknown key** is refused, with the one that may have been meant.
+- An **unknown key** is refused, with the one that may have been meant. So it is within Traefik's own objects, of which
+  every key and type of Traefik 3.0 to 3.7 is known: one wrong key there, and Traefik would refuse the whole document.
+  Keys there may be written in any case, and values as Traefik converts them (`tls: true`, `"8"` for a number).
 - A **name** has no `@`, `/` or white space and does not begin with `bluegreen-`.
 - Where the default is empty the key has none, or its meaning says what holds without it."""
 RULES = """\
@@ -34,6 +37,11 @@ RULES = """\
   nothing of that name under `http`.
 - What is passed through does not refer to services that the daemon makes: give the service a further router instead.
 - `traefik.defaultCertificate: generated` and `tls.stores.default` exclude each other: Traefik has one default store.
+- A cookie of `sticky` has another name than that of `loadBalancer.sticky`: one would overwrite the other.
+- Nothing replaces variables: `${DOMAIN}`, `{{ env "DOMAIN" }}` in a rule, a host, a URL or a name, and `$$` in `users`
+  are refused. `${1}` in a replacement and the `$` of a regular expression are Traefik's.
+- What `traefik.unchecked` names is passed on as it stands, such as `http.middlewares.compress`; only the rules of this
+  section hold for it.
 - Weights under `http.services` and `tcp.services` are whole numbers from 1 on: Traefik mistreats any other.
 - A server stands in one colour only. Smoke tests of a service have different names.
 - The keys of an HTTP request have no meaning for a health check with `mode: tcp` or `docker`.
@@ -96,9 +104,14 @@ def _objects(schema: Schema) -> Iterator[tuple[str, str, Schema]]:
 def _object_in(value: Schema) -> tuple[str, str]:
     """Return the object that a value is or holds, and what its path has after the key."""
     for holder, more in ((value, ""), (value.get("items", {}), "[]"), (_named(value), ".NAME")):
-        if "$ref" in holder:
+        if "$ref" in holder and not _is_traefiks(holder):
             return holder["$ref"].rpartition("/")[2], more
     return "", ""
+
+
+def _is_traefiks(value: Schema) -> bool:
+    """Tell whether an object is Traefik's whole, which its own documentation describes."""
+    return str(value["$ref"]).rpartition("/")[2].startswith(PREFIX) and not value["$ref"].endswith("/TraefikKeys")
 
 
 def _named(value: Schema) -> Schema:
@@ -138,6 +151,8 @@ def _type(value: Schema, titles: Mapping[str, str]) -> str:
     kind = KINDS.get(json.dumps({key: part for key, part in value.items() if key not in SAID}, sort_keys=True))
     if kind:
         return kind
+    if "$ref" in value and _is_traefiks(value):
+        return "object of Traefik's"
     if "$ref" in value:
         return link("object", titles[value["$ref"].rpartition("/")[2]])
     if "enum" in value:

@@ -7,19 +7,20 @@ from typing import cast
 
 from pydantic import ValidationError
 
-from provider.config import build, messages, rules, yaml
+from provider.config import build, messages, passed, rules, texts, yaml
 from provider.config.build import fixed_release
 from provider.config.fields import parse_duration
+from provider.config.messages import Finding
 from provider.config.schema import FILE, File
 from provider.config.schema import json_schema as schema
-from provider.config.yaml import MAX_BYTES
-from provider.errors import DesiredStateError
+from provider.config.yaml import MAX_BYTES, KeyPath
+from provider.errors import DesiredStateError, Problem
 from provider.model import Desired
 from provider.turns import uncollected
 
 SERVICES_AT_ONCE = 100
 
-__all__ = ["MAX_BYTES", "fixed_release", "load", "parse_duration", "schema"]
+__all__ = ["MAX_BYTES", "fixed_release", "load", "load_accepted", "parse_duration", "schema"]
 
 
 def load(text: str, file: str) -> Desired:
@@ -28,21 +29,82 @@ def load(text: str, file: str) -> Desired:
     Takes half a second of processor time for 10,000 services: call it in a thread where an event loop is running.
     Raises DesiredStateError with everything that is wrong, in the order of the file.
     """
+    return _load(text, file, was_accepted=False)[0]
+
+
+def load_accepted(text: str, file: str) -> tuple[Desired, tuple[Problem, ...]]:
+    """Return the desired state of a text that was accepted once, and what newer rules would refuse it for (rule 13).
+
+    What is wrong in an object of Traefik's is passed on as it stands, as it was before. Raises DesiredStateError where
+    the daemon's own keys are not understood.
+    """
+    return _load(text, file, was_accepted=True)
+
+
+def _load(text: str, file: str, *, was_accepted: bool) -> tuple[Desired, tuple[Problem, ...]]:
     with _collector_at_rest():
         tree = yaml.read(text, file)
-        found = list(rules.findings(tree))
-        validated, errors = _validate(tree.value)
+        value, found = passed.as_traefik_reads(tree.value)
+        unchecked, unknown = _unchecked(value)
+        checked = _without(value, unchecked)
+        found += [*unknown, *rules.findings(value, tree), *texts.findings(checked)]
+        validated, errors = _validate(checked)
         for error in errors:
             found.extend(messages.findings(error, tree))
         problems = {
             *tree.problems,
             *(tree.problem(tree.offset(path, of_key=on_key), path, message) for path, message, on_key in found),
         }
-        if problems:
+        while was_accepted and (wrong := _wrong_in_traefiks(errors) - unchecked):
+            unchecked |= wrong  # what is around it may be wrong without it, as an empty object is
+            validated, errors = _validate(_without(value, unchecked))
+        if problems and (errors or not was_accepted):
             raise DesiredStateError(tuple(sorted(problems)))
+        for path in unchecked:
+            passed.put_back(validated, path, passed.at(value, path))
         desired = build.desired(validated, tree)
         tree.free()
-        return desired
+        return desired, tuple(sorted(problems))
+
+
+def _unchecked(value: object) -> tuple[set[KeyPath], list[Finding]]:
+    """Return where the parts are that the file has unchecked, and what is wrong with the names that it gives them."""
+    traefik = value.get("traefik") if isinstance(value, dict) else None
+    names = traefik.get("unchecked") if isinstance(traefik, dict) else None
+    paths, findings = set[KeyPath](), list[Finding]()
+    for index, name in enumerate(names if isinstance(names, list) else ()):
+        path = passed.find(value, name) if isinstance(name, str) else None
+        if path is not None and passed.is_inside(path):
+            paths.add(path)
+        elif isinstance(name, str):
+            message = (
+                f"{name!r} is no part of an object of Traefik's in this file: write one such as http.middlewares.NAME"
+            )
+            findings.append(Finding(("traefik", "unchecked", index), message))
+    return paths, findings
+
+
+def _wrong_in_traefiks(errors: list[ValidationError]) -> set[KeyPath]:
+    """Return the parts of Traefik's objects that do not validate."""
+    found = set[KeyPath]()
+    for error in errors:
+        for detail in error.errors(include_url=False, include_input=False, include_context=False):
+            path = detail["loc"]
+            numbers = (index for index, part in enumerate(path) if isinstance(part, int))
+            path = path[: next(numbers, len(path))]  # of a list all goes unchecked
+            if passed.is_inside(path):
+                found.add(path)
+    return found
+
+
+def _without(value: object, paths: set[KeyPath]) -> object:
+    """Return a value without these parts. One within another goes with it."""
+    for path in list(paths):
+        if any(path[:length] in paths for length in range(1, len(path))):
+            paths.discard(path)
+    for path in paths:
+        value = passed.without(value, path)
+    return value
 
 
 def _validate(value: object) -> tuple[File, list[ValidationError]]:

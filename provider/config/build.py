@@ -77,7 +77,10 @@ def _service(
 
 
 def _router(name: str, common: Mapping[str, object], body: RouterObject) -> Router:
-    return Router(name, body["rule"], {**common, **body})
+    merged = {**common, **body}
+    if merged.get("tls") is False:  # takes that of the defaults away
+        del merged["tls"]
+    return Router(name, body["rule"], merged)
 
 
 def _fixed(keys: FixedColour | None, path: tuple[str, ...], tree: Tree) -> FixedServers | None:

@@ -21,6 +21,7 @@ _UNIT_NS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 
 _NUMBER = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
 _DURATION = rf"(?:{_NUMBER}(?:ns|us|µs|μs|ms|s|m|h))+"
 _DURATION_PART = re.compile(rf"({_NUMBER})([a-zµμ]+)")
+_VARIABLE = re.compile(r"\$\{[A-Za-z_][^}]*\}?|\{\{.*?(?:\}\}|$)", re.DOTALL)
 _PORT = r"(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 _AUTHORITY = rf"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?\])(?::{_PORT})?"
 
@@ -56,6 +57,12 @@ def shown(value: object) -> str:
     return str(value)
 
 
+def variable(text: str) -> str | None:
+    """Return the first `${NAME}` or `{{ ... }}` of a text, which something else than this daemon would replace."""
+    found = _VARIABLE.search(text)
+    return found[0] if found else None
+
+
 @dataclass(frozen=True, slots=True)
 class Matches:
     """Constrains a string to a pattern that JavaScript's expressions share; `rule` follows the value in the message."""
@@ -69,7 +76,9 @@ class Matches:
         def check(text: str) -> str:
             if matches(text):
                 return text
-            raise wrong(f"{shown(text)} {self.rule}")
+            found = variable(text)
+            hint = f" ({found!r} stays as it is: nothing replaces variables in this file)" if found else ""
+            raise wrong(f"{shown(text)} {self.rule}{hint}")
 
         return core_schema.no_info_after_validator_function(check, handler(source))
 

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from provider.config.fields import shown
 from provider.config.schema import json_schema
 from provider.config.yaml import KeyPath, Tree
+from provider.model.traefik_schema import FIRST, LAST
 
 _WANTED = {
     "string_type": "a string",
@@ -21,6 +22,13 @@ _WANTED = {
     "list_type": "a list",
     "dict_type": "a mapping",
 }
+
+
+_OF_TRAEFIK = (
+    f", for which Traefik {'.'.join(map(str, FIRST))} to {'.'.join(map(str, LAST))} refuses the whole document; a newer"
+    " Traefik's key goes into traefik.unchecked"
+)
+KNOWN_TOLD = 14
 
 
 class Finding(NamedTuple):
@@ -38,7 +46,9 @@ def findings(error: ValidationError, tree: Tree) -> Iterator[Finding]:
         path = detail["loc"]
         match detail["type"]:
             case "extra_forbidden":
-                yield Finding(path, _unknown_key(str(path[-1]), _at(schema, path[:-1])), on_key=True)
+                message = _unknown_key(str(path[-1]), _at(schema, path[:-1]))
+                way_out = _OF_TRAEFIK if path[0] in {"http", "tcp", "udp", "tls"} and len(path) > 2 else ""
+                yield Finding(path, message + way_out, on_key=True)
             case "missing":
                 yield Finding(path, _missing(_at(schema, path)), on_key=True)
             case "refused_key":
@@ -56,7 +66,10 @@ def suggestion(word: str, known: list[str]) -> str:
     """Return ` (did you mean 'x'?)`, or what is known where nothing is near."""
     folded = {name.lower(): name for name in known}
     near = get_close_matches(word.lower(), folded, n=1)
-    return f" (did you mean {folded[near[0]]!r}?)" if near else f" (known here: {', '.join(known)})"
+    if near:
+        return f" (did you mean {folded[near[0]]!r}?)"
+    more = f" and {len(known) - KNOWN_TOLD} more" if len(known) > KNOWN_TOLD else ""
+    return f" (known here: {', '.join(known[:KNOWN_TOLD])}{more})"
 
 
 def _unknown_key(key: str, parent: Mapping[str, Any]) -> str:

@@ -1,15 +1,17 @@
 """Traefik's own objects within a service, for validation and for the JSON Schema that editors read.
 
-Their fields are those of Traefik 3.7 (pkg/config/dynamic/http_config.go): an unknown one, a wrong type or an empty
-object in the wrong place makes Traefik refuse the whole document, so they are refused here.
+Their fields are those of `model.traefik_schema`, which a test holds them against, with narrower types and with what an
+editor says of each. An unknown one, a wrong type or an empty object in the wrong place makes Traefik refuse the whole
+document, so they are refused here.
 """
 
 from typing import Annotated, Literal, Required
 
-from pydantic import AfterValidator, ConfigDict, Field, with_config
+from pydantic import AfterValidator, ConfigDict, Field, WrapValidator, with_config
 from typing_extensions import TypedDict  # pydantic takes typing's own only from Python 3.12 on
 
 from provider.config.fields import Rule, Text, TraefikDuration, doc, not_empty, refused
+from provider.config.traefik_types import off
 
 STRICT = ConfigDict(strict=True, extra="forbid")
 
@@ -19,7 +21,8 @@ _NO_HEALTH_CHECK = refused(
     "health is checked by the daemon, since Traefik forgets its own results at every change: use 'healthCheck' of the"
     " service"
 )
-_Filled = AfterValidator(not_empty)
+Filled = AfterValidator(not_empty)
+_MayBeOff = WrapValidator(off)
 
 
 @with_config(STRICT)
@@ -75,8 +78,8 @@ class RouterKeys(TypedDict, total=False):
             example=100,
         ),
     ]
-    tls: Annotated[RouterTls, doc("TLS, and whose certificate; `{}` is TLS with the defaults.", example={})]
-    observability: Annotated[Observability, _Filled, doc("What Traefik records of the router's requests.")]
+    tls: Annotated[RouterTls, _MayBeOff, doc("TLS, and whose certificate; `{}` is TLS with the defaults.", example={})]
+    observability: Annotated[Observability, Filled, doc("What Traefik records of the router's requests.")]
     parentRefs: Annotated[list[Text], doc("Routers that requests pass before they come to this one.")]
     ruleSyntax: Annotated[Literal["v2", "v3"], doc("The version of Traefik that the rule is written for.")]
     service: Annotated[object, *_NO_SERVICE]
@@ -108,7 +111,7 @@ class Cookie(TypedDict, total=False):
 class Sticky(TypedDict, total=False):
     """Traefik's sticky object."""
 
-    cookie: Annotated[Cookie, doc("The cookie.", example={"name": "shop", "secure": True})]
+    cookie: Annotated[Cookie, _MayBeOff, doc("The cookie.", example={"name": "shop", "secure": True})]
 
 
 @with_config(STRICT)
@@ -132,9 +135,9 @@ class LoadBalancer(TypedDict, total=False):
 
     passHostHeader: Annotated[bool, doc("Whether servers get the Host of the client; Traefik's default is true.")]
     strategy: Annotated[Literal["wrr", "p2c", "hrw", "leasttime"], doc("Which server of a colour gets a request.")]
-    sticky: Annotated[Sticky, doc("Keeps a client at one server of a colour.")]
+    sticky: Annotated[Sticky, _MayBeOff, doc("Keeps a client at one server of a colour.")]
     serversTransport: Annotated[Text, doc("A transport by its name, for TLS to the servers.", example="internal@file")]
-    responseForwarding: Annotated[ResponseForwarding, _Filled, doc("How responses are handed on.")]
-    passiveHealthCheck: Annotated[PassiveHealthCheck, _Filled, doc("Leaves out servers whose requests fail.")]
+    responseForwarding: Annotated[ResponseForwarding, Filled, doc("How responses are handed on.")]
+    passiveHealthCheck: Annotated[PassiveHealthCheck, Filled, doc("Leaves out servers whose requests fail.")]
     servers: Annotated[object, *_NO_SERVERS]
     healthCheck: Annotated[object, *_NO_HEALTH_CHECK]

@@ -18,10 +18,13 @@ HTTP_KEYS = frozenset(
 )
 
 
-def findings(tree: Tree) -> Iterator[Finding]:
-    """Yield what is wrong between the parts of a file."""
-    services = _mapping(_within(tree.value, "services"))
-    default_check = _mapping(_within(tree.value, "defaults", "healthCheck"))
+_COOKIE = ("cookie", "name")
+
+
+def findings(value: object, tree: Tree) -> Iterator[Finding]:
+    """Yield what is wrong between the parts of a file, in its value as Traefik reads it; `tree` has the places."""
+    services = _mapping(_within(value, "services"))
+    default_check = _mapping(_within(value, "defaults", "healthCheck"))
     default_mode = default_check.get("mode")
     for name, keys in services.items():
         if not isinstance(keys, dict):
@@ -39,14 +42,16 @@ def findings(tree: Tree) -> Iterator[Finding]:
         if "smokeTests" in keys:
             yield from _same_tests(("services", name, "smokeTests"), keys["smokeTests"])
     yield from _http_only(("defaults", "healthCheck"), default_check, None)
-    yield from _same_tests(("defaults", "smokeTests"), _within(tree.value, "defaults", "smokeTests"))
-    yield from _one_default_store(tree)
-    owners = _Owners(tree)
+    yield from _same_tests(("defaults", "smokeTests"), _within(value, "defaults", "smokeTests"))
+    yield from _one_default_store(value, tree)
+    yield from _same_cookie(value)
+    owners = _Owners(value, tree)
     yield from owners.clashes(services)
     for section in ("http", "tcp", "udp"):
-        passed = _mapping(_within(tree.value, section, "services"))
+        passed = _mapping(_within(value, section, "services"))
         yield from _weights((section, "services"), passed)
-    yield from owners.references(_mapping(_within(tree.value, "http")))
+        yield from _same_cookie_passed((section, "services"), passed)
+    yield from owners.references(_mapping(_within(value, "http")))
 
 
 def _one_router(path: KeyPath, *, both: bool) -> Finding:
@@ -106,9 +111,9 @@ def _same_tests(path: KeyPath, tests: object) -> Iterator[Finding]:
         names.add(name if isinstance(name, str) else None)
 
 
-def _one_default_store(tree: Tree) -> Iterator[Finding]:
+def _one_default_store(value: object, tree: Tree) -> Iterator[Finding]:
     path, store = ("traefik", "defaultCertificate"), ("tls", "stores", "default")
-    if _within(tree.value, *path) == "generated" and "default" in _mapping(_within(tree.value, *store[:-1])):
+    if _within(value, *path) == "generated" and "default" in _mapping(_within(value, *store[:-1])):
         message = f"'generated' clashes with {'.'.join(store)} ({tree.place(store)}): Traefik has one default store"
         yield Finding(path, f"{message}; remove that one, or write 'none' here")
 
@@ -118,17 +123,52 @@ def _weights(path: KeyPath, services: dict[str, Any]) -> Iterator[Finding]:
         for kind in ("weighted", "highestRandomWeight"):
             for index, child in enumerate(_list(_within(service, kind, "services"))):
                 weight = _mapping(child).get("weight", 1)
-                if isinstance(weight, bool) or not isinstance(weight, int) or weight < 1:
+                if isinstance(weight, int) and weight < 1:
                     message = f"must be a whole number from 1 on, not {weight}: Traefik mistreats any other weight"
                     way_out = ", so leave out a service that gets no traffic"
                     yield Finding((*path, name, kind, "services", index, "weight"), message + way_out)
 
 
+def _same_cookie(value: object) -> Iterator[Finding]:
+    """Yield where a colour and a server of it would be kept by one cookie."""
+    defaults = _mapping(_within(value, "defaults"))
+    yield from _one_cookie(("defaults",), defaults, {})
+    services = _mapping(_within(value, "services"))
+    for name, keys in services.items():
+        if isinstance(keys, dict) and ("sticky" in keys or "loadBalancer" in keys):
+            yield from _one_cookie(("services", name), keys, defaults)
+
+
+def _one_cookie(path: KeyPath, keys: dict[str, Any], defaults: dict[str, Any]) -> Iterator[Finding]:
+    sticky = keys if "sticky" in keys else defaults
+    balancer = keys if "sticky" in _mapping(keys.get("loadBalancer")) else defaults
+    name = _within(sticky, "sticky", *_COOKIE)
+    if name and name == _within(balancer, "loadBalancer", "sticky", *_COOKIE):
+        where = ("loadBalancer", "sticky") if balancer is keys else ("sticky",)
+        yield Finding((*path, *where, *_COOKIE), _two_cookies(name, "'sticky' and of 'loadBalancer.sticky'"))
+
+
+def _same_cookie_passed(path: KeyPath, services: dict[str, Any]) -> Iterator[Finding]:
+    for name, service in services.items():
+        cookie = _within(service, "weighted", "sticky", *_COOKIE)
+        for child in _list(_within(service, "weighted", "services")) if cookie else ():
+            of_child = str(_within(child, "name")).removesuffix("@http")
+            if _within(services, of_child, "loadBalancer", "sticky", *_COOKIE) == cookie:
+                here = (*path, of_child, "loadBalancer", "sticky", *_COOKIE)
+                yield Finding(here, _two_cookies(cookie, f"{name!r} and of its child {of_child!r}"))
+
+
+def _two_cookies(name: object, owners: str) -> str:
+    return (
+        f"{name!r} is the cookie of {owners}: each overwrites the other's, so no client stays; give each its own name"
+    )
+
+
 class _Owners:
     """Who has which name in Traefik's `http.services` and `http.routers`."""
 
-    def __init__(self, tree: Tree) -> None:
-        self.tree = tree
+    def __init__(self, value: object, tree: Tree) -> None:
+        self.value, self.tree = value, tree
         self.owners: dict[str, dict[str, KeyPath]] = {"service": {}, "router": {}}
 
     def clashes(self, services: dict[str, Any]) -> Iterator[Finding]:
@@ -144,7 +184,7 @@ class _Owners:
                 for router in _mapping(routers):
                     yield from self._take("router", [router], (*owner, "routers", router))
         for kind in ("service", "router"):
-            for name in _mapping(_within(self.tree.value, "http", f"{kind}s")):
+            for name in _mapping(_within(self.value, "http", f"{kind}s")):
                 yield from self._take(kind, [name], ("http", f"{kind}s", name))
 
     def _take(self, kind: str, names: list[str], owner: KeyPath) -> Iterator[Finding]:

@@ -1,6 +1,6 @@
 """The shape of the desired-state file, for validation and for the JSON Schema that editors read."""
 
-from typing import Annotated, Literal, Required, TypeAlias
+from typing import Annotated, Literal, Required
 
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, with_config
 from pydantic.json_schema import GenerateJsonSchema
@@ -28,7 +28,9 @@ from provider.config.fields import (
     refused,
     wrong,
 )
-from provider.config.objects import STRICT, LoadBalancer, RouterKeys, RouterObject, Sticky
+from provider.config.objects import STRICT, Filled, LoadBalancer, RouterKeys, RouterObject, Sticky
+from provider.config.traefik_types import Table
+from provider.model.traefik_schema import sections as tables
 
 _NOT_A_DEFAULT = refused("no default: every service would get the same, so write it in each service")
 
@@ -139,7 +141,7 @@ class ServiceKeys(TypedDict, total=False):
     group: Annotated[Name, doc("Services of one group switch together, in one document.", example="storefront")]
     hold: Annotated[bool, doc("true stops forward rollouts; rollback stays possible.", default=False)]
     loadBalancer: Annotated[LoadBalancer, doc("How Traefik treats the servers, in both colours.")]
-    sticky: Annotated[Sticky, doc("Keeps a client at its colour, on the weighted service.")]
+    sticky: Annotated[Sticky, Filled, doc("Keeps a client at its colour, on the weighted service.")]
     minServers: Annotated[
         Count, doc("Healthy servers a release needs; as many as the active colour has where not written.", example=2)
     ]
@@ -193,45 +195,72 @@ class DefaultsObject(ServiceKeys, total=False):
 
 # --- the file ------------------------------------------------------------------------------------------------------
 
-Objects: TypeAlias = dict[PassedName, dict[str, object]]
-
 
 @with_config(STRICT)
 class HttpSection(TypedDict, total=False):
     """Further configuration for Traefik, passed through."""
 
-    routers: Annotated[Objects, doc("HTTP routers by their names.")]
-    services: Annotated[Objects, doc("HTTP services by their names.")]
-    middlewares: Annotated[dict[MiddlewareName, dict[str, object]], doc("HTTP middlewares by their names.")]
-    serversTransports: Annotated[Objects, doc("Transports to servers by their names.")]
-    models: Annotated[Objects, doc("Models of entry points by their names.")]
+    routers: Annotated[dict[PassedName, Annotated[object, Table(tables.ROUTER)]], doc("HTTP routers by their names.")]
+    services: Annotated[
+        dict[PassedName, Annotated[object, Table(tables.SERVICE)]], doc("HTTP services by their names.")
+    ]
+    middlewares: Annotated[
+        dict[MiddlewareName, Annotated[object, Table(tables.MIDDLEWARE)]], doc("HTTP middlewares by their names.")
+    ]
+    serversTransports: Annotated[
+        dict[PassedName, Annotated[object, Table(tables.SERVERS_TRANSPORT)]],
+        doc("Transports to servers by their names."),
+    ]
+    models: Annotated[
+        dict[PassedName, Annotated[object, Table(tables.MODEL)]], doc("Models of entry points by their names.")
+    ]
 
 
 @with_config(STRICT)
 class TcpSection(TypedDict, total=False):
     """Further configuration for Traefik, passed through."""
 
-    routers: Annotated[Objects, doc("TCP routers by their names.")]
-    services: Annotated[Objects, doc("TCP services by their names.")]
-    middlewares: Annotated[Objects, doc("TCP middlewares by their names.")]
-    serversTransports: Annotated[Objects, doc("Transports to servers by their names.")]
+    routers: Annotated[
+        dict[PassedName, Annotated[object, Table(tables.TCP_ROUTER)]], doc("TCP routers by their names.")
+    ]
+    services: Annotated[
+        dict[PassedName, Annotated[object, Table(tables.TCP_SERVICE)]], doc("TCP services by their names.")
+    ]
+    middlewares: Annotated[
+        dict[PassedName, Annotated[object, Table(tables.TCP_MIDDLEWARE)]], doc("TCP middlewares by their names.")
+    ]
+    serversTransports: Annotated[
+        dict[PassedName, Annotated[object, Table(tables.TCP_SERVERS_TRANSPORT)]],
+        doc("Transports to servers by their names."),
+    ]
 
 
 @with_config(STRICT)
 class UdpSection(TypedDict, total=False):
     """Further configuration for Traefik, passed through."""
 
-    routers: Annotated[Objects, doc("UDP routers by their names.")]
-    services: Annotated[Objects, doc("UDP services by their names.")]
+    routers: Annotated[
+        dict[PassedName, Annotated[object, Table(tables.UDP_ROUTER)]], doc("UDP routers by their names.")
+    ]
+    services: Annotated[
+        dict[PassedName, Annotated[object, Table(tables.UDP_SERVICE)]], doc("UDP services by their names.")
+    ]
 
 
 @with_config(STRICT)
 class TlsSection(TypedDict, total=False):
     """Further configuration for Traefik, passed through."""
 
-    certificates: Annotated[list[dict[str, object]], doc("Certificates, as files of Traefik's or inline.")]
-    options: Annotated[Objects, doc("TLS options by their names.")]
-    stores: Annotated[Objects, doc("Stores of certificates by their names; Traefik knows `default` only.")]
+    certificates: Annotated[
+        list[Annotated[object, Table(tables.CERT_AND_STORES)]], doc("Certificates, as files of Traefik's or inline.")
+    ]
+    options: Annotated[
+        dict[PassedName, Annotated[object, Table(tables.TLS_OPTIONS)]], doc("TLS options by their names.")
+    ]
+    stores: Annotated[
+        dict[PassedName, Annotated[object, Table(tables.TLS_STORE)]],
+        doc("Stores of certificates by their names; Traefik knows `default` only."),
+    ]
 
 
 @with_config(STRICT)
@@ -245,6 +274,14 @@ class TraefikKeys(TypedDict, total=False):
             "generated: the daemon makes a self-signed certificate, which spares Traefik an RSA key (45 ms) at every "
             "change. It is shown for hosts without one of their own. Only one provider of a Traefik may define it.",
             default="none",
+        ),
+    ]
+    unchecked: Annotated[
+        list[Text],
+        doc(
+            "Parts of Traefik's objects that are passed on unchecked, by their dotted paths: for what only a Traefik "
+            "has that is newer than this daemon.",
+            example=["http.middlewares.compress"],
         ),
     ]
 

@@ -14,6 +14,7 @@ from typing import Any, NoReturn, TypeAlias
 import yaml
 
 from provider.errors import DesiredStateError, Problem
+from provider.model.traefik_schema import fold
 from provider.turns import free
 
 MAX_BYTES = 5 * 1024 * 1024
@@ -80,13 +81,15 @@ class Tree:
         key_at = value_at = 0
         for part in path:
             _, key_offsets, value_offsets = self.places.get(id(value), (None, [], []))
-            if isinstance(value, dict) and part in value:
-                index = self._index(value)[str(part)]
+            if isinstance(value, dict) and (written := _as_written(value, part)) is not None:
+                index = self._index(value)[written]
+                value = value[written]
             elif isinstance(value, list) and isinstance(part, int) and part < len(value):
                 index = part
+                value = value[part]
             else:
                 return key_at
-            value, key_at, value_at = value[part], key_offsets[index], value_offsets[index]
+            key_at, value_at = key_offsets[index], value_offsets[index]
         return key_at if of_key else value_at
 
     def _index(self, mapping: dict[str, object]) -> dict[str, int]:
@@ -99,6 +102,13 @@ class Tree:
     def written(self, path: KeyPath) -> str | None:
         """Return the text of a number, boolean or null as it stands in the file, None for anything else."""
         return self.scalars.get(self.offset(path, of_key=False))
+
+
+def _as_written(mapping: dict[str, object], key: str | int) -> str | None:
+    """Return how a mapping has a key, which Traefik reads in any case; None where it has none."""
+    if isinstance(key, int) or key in mapping:
+        return None if isinstance(key, int) else key
+    return next((name for name in mapping if fold(name) == fold(key)), None)
 
 
 def dotted(path: KeyPath) -> str:

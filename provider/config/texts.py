@@ -1,0 +1,160 @@
+"""What no text in a document may hold: variables that nobody replaces, and what Traefik's YAML refuses (rule 41).
+
+Values are copied here from labels of Compose (`${DOMAIN}`, `$$`) and from files of Traefik's (`{{ env "DOMAIN" }}`),
+where something replaces variables. A `$` of a regular expression and the `${1}` of a replacement are Traefik's own.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+
+from provider.config import passed
+from provider.config.fields import variable
+from provider.config.messages import Finding
+from provider.model.traefik_schema import Anything, Kind, Many, Named, Scalar, Struct
+
+LONGEST_KEY = 1024
+"""So many characters a key may have in JSON, with its quotes: yaml.v3 does not take a longer one for a key."""
+LONGEST_NAME = 1000
+"""The same for a name to which the daemon appends a colour or `-preview`."""
+
+_UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
+"""What yaml.v3 calls control characters, and those that no rule, name or header has."""
+_BARE = re.compile(r"\$[A-Za-z_(]\w*\)?|%[A-Za-z_]\w*%|<[^<>]*>|[{}$]")
+"""What a host never has, and what a variable looks like: `$DOMAIN`, `%DOMAIN%`, `<domain>`."""
+_AUTHORITY = re.compile(r"(?:[A-Za-z0-9+.-]+://)?([^/?#]*)")
+_HOSTS = re.compile(r"\bHost(?:SNI|Header)?\s*\(((?:[^()`\"]|`[^`]*`|\"(?:[^\"\\]|\\.)*\")*)\)", re.IGNORECASE)
+_QUOTED = re.compile(r"`([^`]*)`|\"((?:[^\"\\]|\\.)*)\"")
+
+
+def findings(value: object) -> list[Finding]:
+    """Return what is wrong with the texts in a file's value, which is `passed.as_traefik_reads`."""
+    reader = _Reader()
+    for path, kind, found in passed.kinds_of(value):
+        reader.at = list(path)
+        reader.look(kind, found)
+    if isinstance(value, dict):
+        reader.own(value)
+    return reader.findings
+
+
+class _Reader:
+    """Collects findings. `at` is the path to what is looked at: a tuple each would take longer than the looking."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self.at: list[str | int] = []
+
+    def own(self, value: dict[str, object]) -> None:
+        """Look at those of the daemon's own keys in which a variable would be taken for a word."""
+        self.at = ["environment"]
+        self.look(Scalar.TEXT, value.get("environment"))
+        services = value.get("services")
+        for name, keys in services.items() if isinstance(services, dict) else ():
+            self.at = ["services", name]
+            self._key(name, LONGEST_NAME)
+            check, tests = (keys.get("healthCheck"), keys.get("smokeTests")) if isinstance(keys, dict) else (None, None)
+            if isinstance(check, dict):
+                self.at = ["services", name, "healthCheck", "path"]
+                self.look(Scalar.TEXT, check.get("path"))
+            for index, test in enumerate(tests if isinstance(tests, list) else ()):
+                if isinstance(test, dict):
+                    self.at = ["services", name, "smokeTests", index, "path"]
+                    self.look(Scalar.TEXT, test.get("path"))
+
+    def look(self, kind: Kind, value: object) -> None:
+        """Look at a value of a kind and at everything within it."""
+        if isinstance(value, str):
+            if isinstance(kind, Scalar):
+                self._text(kind, value)
+        elif isinstance(value, dict):
+            if isinstance(kind, Struct):
+                fields = kind.fields
+                for key, inner in value.items():
+                    if key in fields:
+                        self.at.append(key)
+                        self.look(fields[key].kind, inner)
+                        self.at.pop()
+            elif isinstance(kind, Named):
+                for key, inner in value.items():
+                    self.at.append(key)
+                    self._key(key, LONGEST_KEY)
+                    self.look(kind.value, inner)
+                    self.at.pop()
+            elif isinstance(kind, Anything):
+                self._free(value, depth=0)
+        elif isinstance(value, list) and isinstance(kind, Many):
+            for index, inner in enumerate(value):
+                self.at.append(index)
+                self.look(kind.item, inner)
+                self.at.pop()
+
+    def _text(self, kind: Scalar, value: str) -> None:
+        self._readable(value)
+        found = None
+        if kind is not Scalar.FREE and ("$" in value or "{{" in value):
+            found = variable(value)
+        if found is None and kind is Scalar.USER and "$$" in value:
+            why = "nothing replaces it here, so no password would fit; write one '$'"
+            self._found(f"has '$$', which is Compose's '$': {why}")
+        elif found is None and kind is Scalar.HOST:
+            authority = _AUTHORITY.match(value)
+            found = _in_host(authority[1]) if authority else None
+        elif found is None and kind is Scalar.RULE:
+            found = next(filter(None, map(_in_host, _hosts(value))), None)
+        if found is not None:
+            self._found(f"has {found!r}, and nothing replaces variables in this file: write the value itself")
+
+    def _readable(self, text: str, *, of_key: bool = False) -> None:
+        found = None if text.isprintable() else _UNREADABLE.search(text)
+        if found is not None:
+            name = f"U+{ord(found[0]):04X}"
+            self._found(f"has the control character {name}, for which Traefik refuses the document: remove it", of_key)
+
+    def _key(self, name: str, most: int) -> None:
+        self._readable(name, of_key=True)
+        if len(name) > most // 6 and len(json.dumps(name, ensure_ascii=False)) > most:
+            why = "Traefik refuses a document with such a key: shorten it"
+            self._found(f"is longer than {most} characters, and {why}", of_key=True)
+
+    def _free(self, value: object, depth: int) -> None:
+        """Look at what a plugin reads: Traefik's decoder stumbles over some lists, and over a key with no character."""
+        if isinstance(value, str):
+            self._readable(value)
+        elif isinstance(value, dict):
+            for key, inner in value.items():
+                self.at.append(key)
+                self._key(key, LONGEST_KEY)
+                if not key and depth:
+                    self._found("is a key with no character, which Traefik refuses here", of_key=True)
+                self._free(inner, depth + 1)
+                self.at.pop()
+        elif isinstance(value, list):
+            self._items(value)
+            for index, item in enumerate(value):
+                self.at.append(index)
+                self._free(item, depth + 1)
+                self.at.pop()
+
+    def _items(self, items: list[object]) -> None:
+        kinds = {type(item) for item in items}
+        if kinds & {list, type(None)}:
+            self._found(
+                "has a list or nothing as an item, which Traefik refuses here: write texts, numbers or mappings"
+            )
+        elif bool in kinds and kinds & {int, float} and not kinds & {str, dict}:
+            self._found("has both numbers and booleans, which Traefik refuses in one list: put them in quotes")
+
+    def _found(self, message: str, of_key: bool = False) -> None:
+        self.findings.append(Finding(tuple(self.at), message, of_key))
+
+
+def _hosts(rule: str) -> Iterator[str]:
+    for matcher in _HOSTS.finditer(rule):
+        for quoted in _QUOTED.finditer(matcher[1]):
+            yield quoted[1] or quoted[2] or ""
+
+
+def _in_host(host: str) -> str | None:
+    found = None if host.isalnum() else _BARE.search(host)
+    return found[0] if found else None
