@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,11 +10,11 @@ from pathlib import Path
 from provider import __version__
 from provider.model import Instant
 from provider.status import time_status
+from provider.text import without_userinfo
 from provider.world import World
 
 IN_A_CONTAINER = (Path("/.dockerenv"), Path("/run/.containerenv"))
 """Docker and Podman put these there."""
-_PASSWORD = re.compile(r"//[^/@]*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class About:
             "poll_hold_s": self.poll_hold_s,
             "docker": {
                 "enabled": self.docker_enabled,
-                "url": _PASSWORD.sub("//", docker) if docker else None,
+                "url": without_userinfo(docker) if docker else None,
                 "host_address": self.docker_host_address,
             },
             "traefik": list(desired.traefik_api) if desired else [],

@@ -159,7 +159,7 @@ class Admin:
 
 def service_path(name: str, verb: str | None = None) -> str:
     """Return the path of a service in the API, or of a command to it."""
-    path = f"/api/v1/services/{quote(name, safe='')}"
+    path = f"/api/v1/services/{quote(name, safe='', errors='surrogateescape')}"
     return path if verb is None else f"{path}/{verb}"
 
 

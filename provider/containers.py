@@ -19,9 +19,10 @@ import structlog
 
 from provider.engine import Action, Client, Connection, Engine, Stream
 from provider.errors import DockerUnavailable
-from provider.labels import ENVIRONMENT, SERVICE, SHORT_ID, Scope, Sighting
+from provider.labels import ENVIRONMENT, SERVICE, SHORT_ID, UNREADABLE, Scope, Sighting
 from provider.listing import Listing, asked_how, signal_number, started_since
 from provider.model import LEAVING_LIMIT_S, ByColour, Colour, Server
+from provider.text import NAME_MOST, clean, one_line
 from provider.threads import in_thread
 
 log = structlog.get_logger()
@@ -35,6 +36,7 @@ STOP_TIMEOUT_MORE_S = 10.0
 # The engine tells of a death, a pause or a network before its list shows it, and answers a subscription before that is
 # in force: what was listed at once is listed again after that.
 ECHO_S = 1.0
+CAUSE_MOST = 300
 RECENT_EVENTS = 256
 
 
@@ -132,6 +134,7 @@ class Containers:
         # An event comes by every stream that is open.
         self._recent: deque[tuple[str, int]] = deque(maxlen=RECENT_EVENTS)
         self._listing = Listing()
+        self._has_odd_events = False
 
     def set_scope(self, environment: str, *, required: bool) -> None:
         """Count only this environment's containers; those that name none count too unless a label is `required`."""
@@ -157,11 +160,11 @@ class Containers:
                 cause = str(away)
             except Exception as bug:
                 log.exception("following Docker failed unexpectedly")
-                cause = f"unexpected {type(bug).__name__}: {bug}"
+                cause = one_line(f"unexpected {type(bug).__name__}: {bug}", CAUSE_MOST)
             longest_s = min(self._backoff_max_s, self._backoff_s * 2.0**self._failures)
             delay_s = longest_s * random.uniform(0.5, 1.0)  # noqa: S311  jitter is no secret
             self._failures = min(self._failures + 1, 32)
-            cause = f"{self._engine.url}: {cause}; next attempt in {delay_s:.1f} s"
+            cause = f"{self._engine.shown_url}: {cause}; next attempt in {delay_s:.1f} s"
             self._sink.docker_connected(connected=False, cause=cause)
             await asyncio.sleep(delay_s)
 
@@ -289,11 +292,20 @@ class Containers:
 
     # --- events -------------------------------------------------------------------------------------------------------
 
-    def _on_event(self, raw: dict[str, Any]) -> None:
+    def _on_event(self, raw: Any) -> None:
+        """Take an event; one that is built otherwise than Docker's says nothing that a list does not."""
+        try:
+            self._take_event(raw)
+        except UNREADABLE as mistake:
+            if not self._has_odd_events:
+                self._has_odd_events = True
+                log.warning("an event of Docker's cannot be read", kind=type(mistake).__name__)
+
+    def _take_event(self, raw: Any) -> None:
         action = Action(raw["Action"].partition(":")[0])
         attributes = raw["Actor"]["Attributes"]
         id_ = (attributes["container"] if raw["Type"] == "network" else raw["Actor"]["ID"])[:SHORT_ID]
-        service = attributes.get(SERVICE) or self._service_of.get(id_)
+        service = clean(attributes.get(SERVICE) or "", NAME_MOST) or self._service_of.get(id_)
         elsewhere = self._scope and attributes.get(ENVIRONMENT, self._scope.environment) != self._scope.environment
         event = (id_, raw["timeNano"])
         if service is None or elsewhere or event in self._recent:

@@ -14,6 +14,7 @@ from docker.errors import DockerException
 from docker.utils import kwargs_from_env, parse_host
 
 from provider.errors import DockerUnavailable
+from provider.text import one_line, without_userinfo
 from provider.threads import in_thread
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 DEFAULT_URL = "unix:///var/run/docker.sock"
+CAUSE_MOST = 300
 SCHEMES = ("unix://", "tcp://", "http://", "https://")
 
 
@@ -70,7 +72,7 @@ class Stream:
                 for event in events:
                     loop.call_soon_threadsafe(on_event, event)
             except (OSError, ValueError, DockerException, urllib3.exceptions.HTTPError) as error:
-                return f"the event stream broke: {error}"
+                return f"the event stream broke: {_told(error)}"
             return "the event stream ended"
 
         self._events = events
@@ -131,10 +133,11 @@ class Engine:
             self._tls = environment.get("tls", False)
             parse_host(self.url, tls=bool(self._tls))
         except DockerException as error:
-            raise DockerUnavailable(f"Docker cannot be used with these settings: {error}") from error
+            raise DockerUnavailable(f"Docker cannot be used with these settings: {_told(error)}") from error
+        self.shown_url = without_userinfo(self.url)
         if not self.url.startswith(SCHEMES):
             raise DockerUnavailable(
-                f"Docker cannot be used at {self.url}: write unix:///PATH/docker.sock or tcp://HOST:PORT"
+                f"Docker cannot be used at {self.shown_url}: write unix:///PATH/docker.sock or tcp://HOST:PORT"
             )
         self._timeout_s = timeout_s
         self._silence_s = silence_s
@@ -162,7 +165,7 @@ async def _limited(timeout_s: float, question: Callable[[], T]) -> T:
         system = _system_error(error)
         if isinstance(system, TimeoutError):
             raise silence from error
-        raise DockerUnavailable(_words(system) if system else str(error)) from error
+        raise DockerUnavailable(_words(system) if system else _told(error)) from error
 
 
 def _system_error(error: BaseException) -> OSError | None:
@@ -179,3 +182,8 @@ def _words(error: OSError) -> str:
     if error.errno == errno.EACCES:
         return "permission denied (the socket belongs to a group, usually docker: add this user to it)"
     return str(error.strerror).lower()
+
+
+def _told(error: Exception) -> str:
+    """Return what an engine or the SDK says, fit for a line and without the password of a URL."""
+    return without_userinfo(one_line(error, CAUSE_MOST))

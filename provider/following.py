@@ -111,7 +111,8 @@ class Story:
         time.sleep(max(0.0, min(LOOK_EVERY_S, left_s)))
 
     def _rows(self, **query: object) -> list[Answer]:
-        asked = urlencode({"service": self.service} | {key: value for key, value in query.items() if value is not None})
+        query = {"service": self.service} | {key: value for key, value in query.items() if value is not None}
+        asked = urlencode(query, errors="surrogateescape")
         found: Any = self._admin.get(f"/api/v1/history?{asked}")
         rows: list[Answer] = found["history"]
         return rows

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from provider.errors import BluegreenError
 from provider.model import Colour, Health, Server
+from provider.text import NAME_MOST, clean
 
 SERVICE = "bluegreen.service"
 COLOUR = "bluegreen.colour"
@@ -30,6 +31,11 @@ SCHEMES = ("http", "https", "h2c")
 HOST_MODE = "host"
 JOINED_MODE = "container:"
 SHORT_ID = 12
+PORT_DIGITS = 20
+SHOWN_MOST = 80
+"""So many characters of a label's value are quoted."""
+UNREADABLE = (AttributeError, KeyError, IndexError, TypeError, ValueError, RecursionError)
+"""What reading an engine's answer raises where it is built otherwise than Docker's are."""
 
 
 class Binding(NamedTuple):
@@ -94,29 +100,46 @@ class _Unusable(BluegreenError):  # noqa: N818  the word for the container, not 
 
 
 def container_from(listed: Mapping[str, Any]) -> Container:
-    """Read one entry of the engine's `GET /containers/json`."""
+    """Read one entry of the engine's `GET /containers/json`. Raises one of UNREADABLE for what is none."""
     ports = [port for port in listed.get("Ports") or () if port.get("Type") == "tcp"]
     networks = (listed.get("NetworkSettings") or {}).get("Networks") or {}
+    id_ = clean(listed["Id"][:SHORT_ID])
     return Container(
-        id=listed["Id"][:SHORT_ID],
-        name=(listed.get("Names") or [listed["Id"][:SHORT_ID]])[0].lstrip("/"),
-        image_id=listed["ImageID"],
-        labels=listed.get("Labels") or {},
+        id=id_,
+        name=clean((listed.get("Names") or [id_])[0].lstrip("/"), NAME_MOST),
+        image_id=clean(listed["ImageID"], NAME_MOST),
+        labels={clean(name, NAME_MOST): clean(value) for name, value in (listed.get("Labels") or {}).items()},
         running=listed.get("State") in {"running", "paused"},
         health=_health(listed),
-        network_mode=(listed.get("HostConfig") or {}).get("NetworkMode") or "",
+        network_mode=clean((listed.get("HostConfig") or {}).get("NetworkMode") or "", NAME_MOST),
         addresses={
-            name: address
+            clean(name, NAME_MOST): clean(address, NAME_MOST)
             for name, network in sorted(networks.items())
             if (address := network.get("IPAddress") or network.get("GlobalIPv6Address"))
         },
-        exposed=tuple(sorted({port["PrivatePort"] for port in ports})),
+        exposed=tuple(sorted({_listed_port(port["PrivatePort"]) for port in ports})),
         bindings=tuple(
-            Binding(port["PrivatePort"], port.get("IP") or "", port["PublicPort"])
+            Binding(
+                _listed_port(port["PrivatePort"]),
+                clean(port.get("IP") or "", NAME_MOST),
+                _listed_port(port["PublicPort"]),
+            )
             for port in ports
             if port.get("PublicPort")
         ),
     )
+
+
+def unreadable(listed: object) -> Sighting:
+    """Return what is known of an entry of the engine's list that cannot be read: it is no server, and says so."""
+    known = listed if isinstance(listed, dict) else {}
+    labels = known.get("Labels")
+    service = labels.get(SERVICE) if isinstance(labels, dict) else None
+    id_ = clean(known.get("Id", "?"), SHORT_ID)
+    names = known.get("Names")
+    name = names[0].lstrip("/") if isinstance(names, list) and names and isinstance(names[0], str) else id_
+    told = "ignored: the engine describes it in a way that cannot be read: is this a Docker Engine?"
+    return Sighting(clean(service or "", NAME_MOST), id_, clean(name, NAME_MOST), warning=told)
 
 
 def sight(container: Container, scope: Scope, host_address: str) -> Sighting | None:
@@ -149,6 +172,13 @@ def release_id(container: Container) -> str:
     labels = container.labels
     parts = [container.image_id, labels.get(VERSION), labels.get(COMPOSE_CONFIG_HASH)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
+
+
+def _listed_port(port: object) -> int:
+    """Return a port as the engine lists it; raise ValueError for what is none."""
+    if not isinstance(port, int) or not 0 <= port < 65536:
+        raise ValueError("a port that is none")
+    return port
 
 
 def _health(listed: Mapping[str, Any]) -> Health | None:
@@ -189,7 +219,7 @@ def _colour(labels: Mapping[str, str]) -> Colour:
         case ["green"]:
             return Colour.GREEN
         case _:
-            found = " and ".join(f"{label}={value}" for label, value in written.items())
+            found = " and ".join(f"{label}={clean(value, SHOWN_MOST)}" for label, value in written.items())
             raise _Unusable(found, "the colour must be blue or green")
 
 
@@ -197,7 +227,7 @@ def _url(container: Container, host_address: str) -> tuple[str, str | None]:
     """Return where Traefik reaches the container, and a warning where we had to choose."""
     scheme = container.labels.get(SCHEME, "http")
     if scheme not in SCHEMES:
-        raise _Unusable(f"{SCHEME}={scheme}", f"the scheme must be one of {', '.join(SCHEMES)}")
+        raise _Unusable(f"{SCHEME}={clean(scheme, SHOWN_MOST)}", f"the scheme must be one of {', '.join(SCHEMES)}")
     port, warning = _written_port(container.labels), None
     if _uses_bind_port(container.labels):
         binding = _binding(container.bindings, port)
@@ -214,15 +244,17 @@ def _written_port(labels: Mapping[str, str]) -> int | None:
     written = labels.get(PORT)
     if written is None:
         return None
-    if not (written.isascii() and written.isdigit() and 0 < int(written) < 65536):
-        raise _Unusable(f"{PORT}={written}", "the port must be a number from 1 to 65535")
-    return int(written)
+    # Python refuses to read an integer of thousands of digits, and that would concern every container.
+    port = int(written) if written.isascii() and written.isdigit() and len(written) <= PORT_DIGITS else 0
+    if not 0 < port < 65536:
+        raise _Unusable(f"{PORT}={clean(written, SHOWN_MOST)}", "the port must be a number from 1 to 65535")
+    return port
 
 
 def _uses_bind_port(labels: Mapping[str, str]) -> bool:
     written = labels.get(USE_BIND_PORT, "false")
     if written not in {"true", "false"}:
-        raise _Unusable(f"{USE_BIND_PORT}={written}", "it must be true or false")
+        raise _Unusable(f"{USE_BIND_PORT}={clean(written, SHOWN_MOST)}", "it must be true or false")
     return written == "true"
 
 
@@ -248,7 +280,10 @@ def _address(container: Container, host_address: str) -> tuple[str, str | None]:
     names = ", ".join(addresses)
     if wanted is not None:
         if wanted not in addresses:
-            raise _Unusable(f"{NETWORK}={wanted}: it has no address there", _another_network(wanted, list(addresses)))
+            raise _Unusable(
+                f"{NETWORK}={clean(wanted, SHOWN_MOST)}: it has no address there",
+                _another_network(clean(wanted, SHOWN_MOST), list(addresses)),
+            )
         return addresses[wanted], None
     if not addresses:
         raise _Unusable("it has no address on any network", "attach it to one that Traefik reaches")

@@ -13,8 +13,22 @@ from typing import Any, NamedTuple
 from docker.errors import NotFound
 
 from provider.engine import Client
-from provider.labels import HOST_MODE, JOINED_MODE, PORT, SERVICE, Container, Scope, Sighting, container_from, sight
+from provider.errors import DockerUnavailable
+from provider.labels import (
+    HOST_MODE,
+    JOINED_MODE,
+    PORT,
+    SERVICE,
+    UNREADABLE,
+    Container,
+    Scope,
+    Sighting,
+    container_from,
+    sight,
+    unreadable,
+)
 
+STOP_MOST_S = 10**9
 SIGNAL_NAME_MOST = 16
 """The longest name that a signal has, and some: Docker's API takes any text."""
 
@@ -39,10 +53,17 @@ class Listing:
             del self._exposed[id_]
 
     def _labelled(self, client: Client, label: str, scope: Scope, host_address: str) -> tuple[Sighting, ...]:
-        listed = map(container_from, client.containers(filters={"label": [label]}))
-        containers = (self.completed(client, container) for container in listed if container.running)
-        sightings = (sight(container, scope, host_address) for container in containers)
+        listed = client.containers(filters={"label": [label]})
+        sightings = (self._sighting(client, one, scope, host_address) for one in entries(listed))
         return tuple(sorted(filter(None, sightings), key=lambda sighting: sighting.name))
+
+    def _sighting(self, client: Client, listed: Any, scope: Scope, host_address: str) -> Sighting | None:
+        """Read one entry; what is wrong with it concerns this one container, and no other."""
+        try:
+            container = container_from(listed)
+            return sight(self.completed(client, container), scope, host_address) if container.running else None
+        except UNREADABLE:
+            return unreadable(listed)
 
     def completed(self, client: Client, container: Container) -> Container:
         """Add what the list does not say of a container that has no network of its own."""
@@ -51,7 +72,7 @@ class Listing:
             container = replace(container, exposed=self._exposed_ports(client, container.id))
         if joined:
             other = container.network_mode.removeprefix(JOINED_MODE)
-            for owner in map(container_from, client.containers(filters={"id": [other]})):
+            for owner in map(container_from, entries(client.containers(filters={"id": [other]}))):
                 container = replace(
                     container,
                     network_mode=owner.network_mode,
@@ -65,6 +86,13 @@ class Listing:
             ports = (port.partition("/") for port in _config(client, id_).get("ExposedPorts") or {})
             self._exposed[id_] = tuple(sorted(int(number) for number, _, kind in ports if kind == "tcp"))
         return self._exposed[id_]
+
+
+def entries(listed: object) -> list[Any]:
+    """Return the entries of an engine's list. Raises DockerUnavailable for an answer that is no list."""
+    if not isinstance(listed, list):
+        raise DockerUnavailable("it answers /containers/json with something else than a list: is this a Docker Engine?")
+    return listed
 
 
 def started_since(client: Client, stopped: Mapping[str, int]) -> frozenset[str]:
@@ -84,7 +112,8 @@ def asked_how(client: Client, id_: str) -> StopSettings:
     config = _config(client, id_)
     timeout_s = config.get("StopTimeout")
     return StopSettings(
-        signal_number(config.get("StopSignal")), float(timeout_s) if isinstance(timeout_s, int) else None
+        signal_number(config.get("StopSignal")),
+        float(timeout_s) if isinstance(timeout_s, int) and 0 <= timeout_s < STOP_MOST_S else None,
     )
 
 
@@ -104,16 +133,16 @@ def signal_number(name: object) -> int | None:
 def _config(client: Client, id_: str) -> Mapping[str, Any]:
     """Return the `Config` of a container, empty for one that is gone."""
     try:
-        config: Mapping[str, Any] = client.inspect_container(id_)["Config"]
-    except NotFound:
+        config = client.inspect_container(id_)["Config"]
+    except (NotFound, *UNREADABLE):
         return {}
-    return config
+    return config if isinstance(config, dict) else {}
 
 
 def _started_ns(client: Client, id_: str) -> int:
     """Return when a container was last started, by the engine's clock; 0 for one that is gone."""
     try:
         started = datetime.fromisoformat(client.inspect_container(id_)["State"]["StartedAt"])
-    except NotFound:
+        return int(started.timestamp() * 1e9)
+    except (NotFound, OverflowError, *UNREADABLE):
         return 0
-    return int(started.timestamp() * 1e9)

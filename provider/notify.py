@@ -23,8 +23,10 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import structlog
 
 from provider.errors import BluegreenError
+from provider.files import FileRefused, read_text
 from provider.model import Instant, Severity
 from provider.notices import Notice, NoticeKind
+from provider.text import escaped, one_line
 
 if TYPE_CHECKING:
     from apprise import Apprise, AppriseResult, NotifyType
@@ -36,6 +38,7 @@ PAUSES_S = (5.0, 30.0)
 HANGING_MOST = 3
 PENDING_MOST = 10
 BODY_MOST = 8000
+CAUSE_MOST = 300
 WHOLE_DAEMON = ""
 IMPORTANT = frozenset(
     {
@@ -84,10 +87,9 @@ def read_urls(path: Path) -> tuple[str, ...]:
         NotifyError: the file cannot be read or holds no URL, Apprise does not understand a line, or is not installed.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as failure:
-        cause = failure.strerror if isinstance(failure, OSError) else "it is no UTF-8 text"
-        raise NotifyError(f"--notify-file {path} cannot be read: {cause}") from failure
+        lines = read_text(path).splitlines()
+    except FileRefused as refusal:
+        raise NotifyError(f"--notify-file {refusal}") from refusal
     urls = {number: line.strip() for number, line in enumerate(lines, 1)}
     urls = {number: url for number, url in urls.items() if url and not url.startswith("#")}
     if not urls:
@@ -201,7 +203,7 @@ def _message(mine: list[_Pending], dropped: int) -> Message:
     head = max(reversed(mine), key=lambda pending: list(Severity).index(pending.notice.severity)).notice
     more = [pending for pending in mine if pending.notice is not head]
     if not more and not dropped:
-        return Message(head.severity, head.title, head.body)
+        return Message(head.severity, escaped(head.title), escaped(head.body, keep="\n"))
     since = f"{mine[0].at.utc:%H:%M} UTC"
     lines = [head.body, "", f"{len(more) + dropped} more since {since}:"]
     for pending in more:
@@ -212,7 +214,7 @@ def _message(mine: list[_Pending], dropped: int) -> Message:
         lines.append(f"and {dropped} that are left out here: bluegreen history")
     body = "\n".join(lines)
     cut = body if len(body) <= BODY_MOST else f"{body[:BODY_MOST]}..."
-    return Message(head.severity, f"{head.title}, and {len(more) + dropped} more", cut)
+    return Message(head.severity, escaped(f"{head.title}, and {len(more) + dropped} more"), escaped(cut, keep="\n"))
 
 
 # --- how it is sent ------------------------------------------------------------------------------------------------
@@ -245,7 +247,7 @@ class _Sender:
         cause = told[-1] if told else "Apprise could not send it, and does not say why"
         for secret in self._secrets:
             cause = cause.replace(secret, "****")
-        return cause
+        return one_line(cause, CAUSE_MOST)
 
 
 def _sender(url: str, place: str) -> _Sender:

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Annotated, TypeVar, assert_never
 from uuid import uuid4
 
-import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from pydantic import (
@@ -31,6 +30,7 @@ from provider.model import Colour, Decision, Verb
 from provider.openapi import describe
 from provider.server import problem
 from provider.status import decision_status
+from provider.text import clean
 
 T = TypeVar("T")
 B = TypeVar("B", bound="Body")
@@ -181,7 +181,8 @@ async def _history(controller: Controller, request: web.Request) -> web.StreamRe
         raise _Bad(f"history takes service, since and limit, not {', '.join(sorted(unknown))}")
     since = _query(request, "since", _SINCE, "a date such as 2026-01-01T00:00:00Z")
     limit = _query(request, "limit", _LIMIT, f"a number from 1 to {HISTORY_MOST}")
-    found = await controller.history(request.query.get("service"), since, limit or 100)
+    service = request.query.get("service")
+    found = await controller.history(None if service is None else clean(service), since, limit or 100)
     return json_answer({"history": [decision_status(decision) for decision in found]})
 
 
@@ -201,9 +202,9 @@ def _event(news: Decision | Changed | None) -> bytes:
         case None:
             return b": still here\n\n"
         case Decision():
-            return b"event: decision\ndata: %b\n\n" % orjson.dumps(decision_status(news))
+            return b"event: decision\ndata: %b\n\n" % report.json(decision_status(news))
         case Changed():
-            return b"event: changed\ndata: %b\n\n" % orjson.dumps({"services": news.services})
+            return b"event: changed\ndata: %b\n\n" % report.json({"services": news.services})
         case _:
             assert_never(news)
 

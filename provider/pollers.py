@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from provider.model import Instant
+from provider.text import NAME_MOST, one_line
 
 LABELS_MOST = 64
 OTHER = "other"
@@ -95,7 +96,8 @@ class Pollers:
             connection = self._connections[id(transport)] = Connection(transport, address, has_ticker)
         else:
             connection.gaps_s.append(now.mono_s - connection.asked_mono_s)
-        connection.name, connection.last_poll_s, connection.asked_mono_s = name or None, now.utc.timestamp(), now.mono_s
+        connection.name = one_line(name or "", NAME_MOST) or None
+        connection.last_poll_s, connection.asked_mono_s = now.utc.timestamp(), now.mono_s
         connection.polls += 1
         connection.received = connection.revision
         return connection

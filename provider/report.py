@@ -20,6 +20,7 @@ from provider.model import Colour, GroupState, Health, Instant, Member, ServerHe
 from provider.notices import Context
 from provider.rollout import weights
 from provider.status import Standing, condition_status, desired_colour, phase_of, service_status, time_status, way_back
+from provider.text import whole
 from provider.turns import Turn
 from provider.wanted import candidate_of, candidates, member_of, quarantine
 from provider.watching import unconfirmed
@@ -31,7 +32,10 @@ PIECE_BYTES = 64 * 1024
 
 def json(answer: object) -> bytes:
     """Write an answer of the admin API."""
-    return orjson.dumps(answer, option=orjson.OPT_NON_STR_KEYS)
+    try:
+        return orjson.dumps(answer, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:  # a lone surrogate that slipped in costs its text a character, and nobody the answer
+        return orjson.dumps(whole(answer), option=orjson.OPT_NON_STR_KEYS)
 
 
 def service(world: World, conditions: Conditions, name: str, now: Instant) -> dict[str, object] | None:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from typing import get_args
 
-import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
@@ -21,7 +20,7 @@ from provider.metrics import Metrics
 from provider.model import ConditionCode
 from provider.pollers import Connection
 from provider.publication import Published
-from provider.report import Readings
+from provider.report import Readings, json
 from provider.tokens import Token
 
 JSON, YAML = "application/json", "application/yaml"
@@ -61,7 +60,7 @@ def provider_app(
 
 def problem(status: int, code: str, detail: str) -> web.Response:
     """Answer with an error as `application/problem+json` (RFC 9457); `code` is stable, `detail` is for people."""
-    body = orjson.dumps({"type": "about:blank", "status": status, "code": code, "detail": detail})
+    body = json({"type": "about:blank", "status": status, "code": code, "detail": detail})
     return web.Response(status=status, body=body, content_type="application/problem+json")
 
 

@@ -11,6 +11,8 @@ import resource
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from encodings import normalize_encoding
+from encodings.aliases import aliases
 
 import aiohttp
 import structlog
@@ -19,6 +21,7 @@ from provider.durations import written
 from provider.health.checker import Spawn
 from provider.health.visit import Finding, Result, Target, ask, explain_request, open_session, root
 from provider.model import Smoke, SmokeResult, SmokeRun, SmokeTest
+from provider.text import struck
 
 AT_ONCE = 8
 """So many servers of one run are asked at once."""
@@ -31,6 +34,15 @@ BODY_BYTES = 1024 * 1024
 """So much of an answer's body is read."""
 EXCERPT_CHARACTERS = 200
 QUOTED_CHARACTERS = 80
+CHARSETS = frozenset(
+    {"utf_8", "ascii", "latin_1", "utf_16", "utf_16_le", "utf_16_be", "utf_32", "utf_32_le", "utf_32_be", "koi8_r"}
+    | {"koi8_u", "shift_jis", "euc_jp", "iso2022_jp", "euc_kr", "gb2312", "gbk", "gb18030", "big5", "mac_roman"}
+    | {f"iso8859_{number}" for number in (*range(2, 12), *range(13, 17))}
+    | {"cp874", "cp866", *(f"cp{number}" for number in range(1250, 1259))}
+)
+"""The charsets that answers are read in, by Python's names for them: each takes time in proportion to the answer."""
+INTEGER_DIGITS = 400
+"""A longer integer in an answer is read as a floating-point number, as JavaScript does with all of them."""
 
 log = structlog.get_logger()
 
@@ -232,7 +244,7 @@ class Answer:
         if not test.json:
             return None
         try:
-            document = json.loads(self.text.removeprefix("\ufeff"))
+            document = json.loads(self.text.removeprefix("\ufeff"), parse_int=_integer)
         except (ValueError, RecursionError):
             return f"the answer is no JSON ({_cited(self.kind, test) or 'without a Content-Type'}){self._why_not(test)}"
         return next((cause for path, wanted in test.json if (cause := _differs(document, path, wanted, test))), None)
@@ -266,10 +278,13 @@ async def _hear(session: aiohttp.ClientSession, target: Target, test: SmokeTest,
 
 
 def _decoded(body: bytes, charset: str | None) -> str:
-    try:
-        return body.decode(charset or "utf-8", errors="replace")
-    except (LookupError, ValueError):  # no such charset, or none for text
-        return body.decode(errors="replace")
+    """Return a body as text; of a charset that is not among those that the web uses, as UTF-8.
+
+    Python's other codecs are no charsets: punycode takes minutes for a megabyte, in which nobody is answered.
+    """
+    written = normalize_encoding((charset or "utf-8")[:QUOTED_CHARACTERS]).lower()
+    name = aliases.get(written, written)  # and no look-up of Python's: it keeps every name that it was asked for
+    return body.decode(name if name in CHARSETS else "utf-8", errors="replace")
 
 
 def explain(error: Exception, answer: Answer, server: str, test: SmokeTest, *, late_s: float) -> Finding | None:
@@ -348,15 +363,15 @@ def _same(found: object, wanted: object) -> bool:
     return not isinstance(found, bool) and found == wanted
 
 
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= INTEGER_DIGITS else float(digits)
+
+
 def _written(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
-
-_NO_SECRETS = frozenset({"accept", "accept-encoding", "accept-language", "content-type", "host", "user-agent"})
-_SECRET_CHARACTERS = 8
-"""A shorter part of a header is no secret, and would be found in many an answer that does not quote it."""
 
 
 def _short(text: str) -> str:
@@ -365,9 +380,5 @@ def _short(text: str) -> str:
 
 def _cited(text: str, test: SmokeTest, length: int = QUOTED_CHARACTERS) -> str:
     """Return the beginning of what a server said, fit for a line, without the test's headers where it quotes them."""
-    values = [value for name, value in test.headers if name.lower() not in _NO_SECRETS]
-    parts = {part for value in values for part in (value.strip(), *re.split(r"[\s,;=]+", value))}
-    for part in sorted(parts, key=len, reverse=True):
-        if len(part) >= _SECRET_CHARACTERS:
-            text = text.replace(part, "***")
+    text = struck(text, test.headers)
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in " ".join(text.split())[:length])

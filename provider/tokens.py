@@ -147,7 +147,7 @@ def _token(words: list[str], above: list[Token]) -> Token:
     name, scopes, hashed = words
     _check_name(name)
     known = {scope.value for scope in Scope}
-    unknown = [repr(one) for one in scopes.split(",") if one not in known]
+    unknown = [_quoted(one) for one in scopes.split(",") if one not in known]
     if unknown:
         raise ValueError(f"{name}: {', '.join(unknown)} is no scope: write {', '.join(Scope)}, a comma between several")
     written = _HASH.fullmatch(hashed)
@@ -170,7 +170,12 @@ def _check_name(name: str) -> None:
         if name.startswith(PREFIX):
             raise ValueError(f"{PREFIX}... is a token and no name")  # which is nothing for the log
         rule = f"write letters, digits and . _ @ -, a letter or digit first, {LONGEST_NAME} characters at most"
-        raise ValueError(f"{name!r} is no name: {rule}")
+        raise ValueError(f"{_quoted(name)} is no name: {rule}")
+
+
+def _quoted(word: str) -> str:
+    """Quote a word that may stand in the wrong place of a line, unless it could be a token or its hash."""
+    return repr(word) if len(word) < SHORTEST_TOKEN and not word.startswith(PREFIX) else "a word that may be a secret"
 
 
 def _look_who_else_can_read(path: Path) -> None:

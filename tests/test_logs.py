@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 import logging, sys
 import structlog
@@ -26,12 +28,21 @@ except ValueError as error:
     log.error("bug", exc_info=error)
     logging.getLogger("aiohttp.server").exception("Error handling %s", "request")
 logging.getLogger("aiohttp.access").info("never shown")
+if sys.argv[2:]:
+    hostile = "\\x1b[2J\\u202e\\ud800\\n12:00:00 [info] forged\\x9b" + "x" * 100_000
+    log.warning("containers", **{"name\\x1b[1m": hostile}, several=[hostile, {"key\\x1b[1m": hostile}])
+    log.warning("at tcp://me:hunter2@host:2375")
+    try:
+        raise ValueError(hostile)
+    except ValueError:
+        log.exception("failed")
+    logging.getLogger("docker").warning("its words: %s", hostile)
 """
 
 
-def written(form: str) -> list[str]:
+def written(*arguments: str) -> list[str]:
     """Return what a process logs that is no terminal."""
-    done = subprocess.run([sys.executable, "-c", SCRIPT, form], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True, check=True)
     assert done.stdout == ""
     return done.stderr.splitlines()
 
@@ -55,11 +66,25 @@ def test_for_people_a_line_a_change_and_tracebacks_as_python_prints_them() -> No
     lines = written("text")
     assert "server healthy" in lines[0]
     assert lines[0].endswith("colour=blue service=shop")
-    assert lines.count("ValueError: made up") == 3
-    assert lines.count("Traceback (most recent call last):") == 3
+    assert lines.count("  ValueError: made up") == 3
+    assert lines.count("  Traceback (most recent call last):") == 3
 
 
 def test_a_traceback_does_not_tell_the_values_of_variables() -> None:
     """They may be passwords out of the file."""
     for form in ("json", "text"):
         assert not [line for line in written(form) if "hunter2" in line and "password =" not in line]
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_nothing_of_others_commands_the_terminal_forges_a_line_or_fills_the_disk(form: str) -> None:
+    """Rule of the outputs: escaped once, where it leaves. A service can be named, and answer, as anybody likes."""
+    lines = written(form, "hostile")
+    text = "\n".join(lines)
+    assert not [letter for letter in text if not letter.isprintable() and letter != "\n"]
+    assert "\\x1b[2J" in text or "\\u001b[2J" in text
+    assert not [line for line in lines if line.startswith("12:00:00 [info] forged")]
+    assert len(text) < 200_000
+    assert "hunter2@" not in text
+    if form == "json":
+        assert [json.loads(line) for line in lines]

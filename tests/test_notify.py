@@ -425,7 +425,7 @@ def test_a_file_holds_one_url_a_line(tmp_path: Path) -> None:
     [
         (b"# ops\njson://127.0.0.1/\nslakc://hunter2\n", ":3: Apprise does not understand the slakc:// URL"),
         (b"# nobody yet\n", "holds no URL"),
-        (b"json://\xff\xfe", "it is no UTF-8 text"),
+        (b"json://\xff\xfe", "is no text in UTF-8"),
         (None, "No such file or directory"),
     ],
 )

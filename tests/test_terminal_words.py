@@ -29,4 +29,6 @@ def test_where_a_service_stands_fits_a_line() -> None:
 
 def test_what_an_application_answered_cannot_command_the_terminal() -> None:
     answer = {"colours": [{"cause": "500: \x1b[2J\x07 gone\nnext", "health": None, "count": 2}]}
-    assert words.printable(answer) == {"colours": [{"cause": "500:  [2J  gone next", "health": None, "count": 2}]}
+    assert words.printable(answer) == {
+        "colours": [{"cause": "500: \\x1b[2J\\x07 gone next", "health": None, "count": 2}]
+    }

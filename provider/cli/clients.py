@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provider.cli.completion import service_argument
-from provider.cli.ending import Exit, fail
+from provider.cli.ending import Exit, fail, say
 from provider.cli.kinds import COLOURS, duration
 from provider.cli.kinds import since as since_value
 from provider.cli.options import Daemon, asks_a_daemon, json_option
@@ -29,7 +29,7 @@ def status(daemon: Daemon, service: str | None, as_json: bool, watch: bool) -> N
     if as_json:
         if watch:
             raise click.UsageError("--watch is for people: a program reads GET /api/v1/events, or asks again.")
-        click.echo(json.dumps(daemon.ask(lambda admin: admin.standing(service)), indent=2))
+        say(json.dumps(daemon.ask(lambda admin: admin.standing(service)), indent=2))
         return
     if watch:
         from provider.terminal.live import watch as follow
@@ -49,7 +49,7 @@ def explain(daemon: Daemon, service: str, as_json: bool) -> None:
     """Say in words where a service stands, and what happens next."""
     found = daemon.ask(lambda admin: admin.service(service))
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        say(json.dumps(found, indent=2))
         return
     from provider.terminal import tables
 
@@ -82,7 +82,7 @@ def history(
     from urllib.parse import urlencode
 
     asked = {"service": service, "since": since.isoformat() if since else None, "limit": limit}
-    query = urlencode({name: value for name, value in asked.items() if value is not None})
+    query = urlencode({name: value for name, value in asked.items() if value is not None}, errors="surrogateescape")
 
     def look(admin: "Admin") -> dict[str, object]:
         answer = admin.get(f"/api/v1/history?{query}")
@@ -92,7 +92,7 @@ def history(
 
     found = daemon.ask(look)
     if as_json:
-        click.echo(json.dumps(found["history"], indent=2))
+        say(json.dumps(found["history"], indent=2))
         return
     from provider.terminal.history import show
 
@@ -136,4 +136,4 @@ def wait(daemon: Daemon, service: str, as_json: bool, active: str | None, until:
         fail(Exit.OTHERWISE, f"bluegreen: {end}")
     except following.TimedOut as end:
         fail(Exit.TIMED_OUT, f"bluegreen: {end}")
-    click.echo(json.dumps(found, indent=2) if as_json else standing(found))
+    say(json.dumps(found, indent=2) if as_json else standing(found))

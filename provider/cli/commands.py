@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provider.cli.completion import service_argument
+from provider.cli.ending import say
 from provider.cli.kinds import COLOURS
 from provider.cli.options import Daemon, asks_a_daemon
 
@@ -133,7 +134,7 @@ def _ask(daemon: Daemon, service: str, verb: str, body: "Callable[[Admin], dict[
     status = done["status"]
     if verb in FORWARD and isinstance(status, dict) and status.get("rollout"):
         told += f"; to follow it: {shlex.join(['bluegreen', 'wait', service])}"
-    click.echo(told)
+    say(told)
 
 
 def _active_release(admin: "Admin", service: str) -> str | None:

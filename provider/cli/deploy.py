@@ -12,7 +12,7 @@ import click
 
 from provider.cli.commands import check_reason
 from provider.cli.completion import service_argument
-from provider.cli.ending import Exit, fail
+from provider.cli.ending import Exit, fail, say
 from provider.cli.kinds import COLOURS, duration
 from provider.cli.options import Daemon, asks_a_daemon, compose_option, tags_option
 
@@ -115,7 +115,7 @@ def deploy(
         fail(Exit.OTHERWISE, f"bluegreen: {error}")
     except TimedOut as error:
         fail(Exit.TIMED_OUT, f"bluegreen: {error}; the rollout goes on: {shlex.join(['bluegreen', 'wait', service])}")
-    click.echo(told)
+    say(told)
 
 
 @contextmanager
@@ -138,5 +138,5 @@ def _signals() -> Iterator[None]:
 
 def _interrupted(interrupt: KeyboardInterrupt, left: str) -> NoReturn:
     number = interrupt.number if isinstance(interrupt, _Signalled) else signal.SIGINT
-    click.echo(f"bluegreen: interrupted: {left}", err=True)
+    say(f"bluegreen: interrupted: {left}", err=True)
     raise SystemExit(INTERRUPTED + number)

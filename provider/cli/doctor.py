@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provider.cli.ending import Exit, fail
+from provider.cli.ending import Exit, fail, say
 from provider.cli.options import Daemon, asks_a_daemon, compose_option, json_option, tags_option
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def doctor(
     if not report.looked and not report.findings:
         fail(Exit.USAGE, "bluegreen: nothing was looked at: name a daemon (--admin), a file, a Traefik or an engine")
     if as_json:
-        click.echo(json.dumps(sheet.as_json(report), indent=2))
+        say(json.dumps(sheet.as_json(report), indent=2))
     else:
         tables.write(sheet.draw(report))
     if any(one.code is Code.NO_DAEMON for one in report.findings):

@@ -33,7 +33,14 @@ MEANING: Mapping[Exit, str] = MappingProxyType(
 )
 
 
+def say(message: str, *, err: bool = False) -> None:
+    """Print lines for people: what a terminal obeys is written out, whoever it came from."""
+    from provider.text import escaped
+
+    click.echo(escaped(message, keep="\n"), err=err)
+
+
 def fail(code: Exit, message: str) -> NoReturn:
     """Say what went wrong, and end."""
-    click.echo(message, err=True)
+    say(message, err=True)
     raise SystemExit(code)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from provider.cli.ending import Exit, fail
+from provider.cli.ending import Exit, fail, say
 
 
 @click.command()
@@ -64,4 +64,4 @@ def healthcheck(listen: str, ready: bool, timeout_s: float, tls_cert: Path | Non
         fail(Exit.USAGE, f"bluegreen: {error}")
     except alive.NotAlive as error:
         fail(Exit.UNEXPECTED, f"bluegreen: {error}")
-    click.echo(said)
+    say(said)

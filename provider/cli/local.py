@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provider.cli.ending import Exit, fail
+from provider.cli.ending import Exit, fail, say
 from provider.cli.options import json_option
 
 if TYPE_CHECKING:
@@ -42,18 +42,18 @@ def validate(file: Path | None, as_json: bool, traefik: str | None) -> None:
         errors, notes = _judged(desired, traefik)
     if as_json:
         complaint = {"valid": not (problems or errors), "problems": problems, "traefik": errors, "notes": notes}
-        click.echo(json.dumps(complaint, indent=2))
+        say(json.dumps(complaint, indent=2))
     else:
         for line in (*(str(one["text"]) for one in problems), *(f"Traefik: {line}" for line in errors)):
-            click.echo(line, err=True)
+            say(line, err=True)
         for line in notes:
-            click.echo(f"note: {line}", err=True)
+            say(f"note: {line}", err=True)
     if problems or errors:
         raise SystemExit(Exit.USAGE)
     if not as_json and desired is not None:
         judged = ", and Traefik accepts it" if traefik is not None else ""
         count = len(desired.services)
-        click.echo(f"{file}: valid: {desired.environment}, {count} service{'' if count == 1 else 's'}{judged}")
+        say(f"{file}: valid: {desired.environment}, {count} service{'' if count == 1 else 's'}{judged}")
 
 
 @click.command()
@@ -70,8 +70,8 @@ def render(file: Path) -> None:
         fail(Exit.USAGE, "\n".join(str(one["text"]) for one in problems))
     document, assumed = offline.document(desired)
     for line in assumed:
-        click.echo(f"note: {line}", err=True)
-    click.echo(json.dumps(json.loads(document.body), indent=2))
+        say(f"note: {line}", err=True)
+    say(json.dumps(json.loads(document.body), indent=2))
 
 
 @click.command()
@@ -79,7 +79,7 @@ def schema() -> None:
     """Print the JSON Schema of the desired-state file, for editors."""
     from provider import config
 
-    click.echo(json.dumps(config.schema(), indent=2))
+    say(json.dumps(config.schema(), indent=2))
 
 
 @click.command()
@@ -110,10 +110,10 @@ def token(name: str, scopes: tuple[str, ...]) -> None:
         text, made = make_token(name, frozenset(map(Scope, scopes)))
     except ValueError as rule:
         raise click.BadParameter(str(rule), param_hint="NAME") from rule
-    click.echo(f"The token of {name}, to be kept secret and not shown again (--token, BLUEGREEN_TOKEN):", err=True)
-    click.echo(f"  {text}", err=True)
-    click.echo("Its line for the tokens file:", err=True)
-    click.echo(made.line)
+    say(f"The token of {name}, to be kept secret and not shown again (--token, BLUEGREEN_TOKEN):", err=True)
+    say(f"  {text}", err=True)
+    say("Its line for the tokens file:", err=True)
+    say(made.line)
 
 
 @click.command()

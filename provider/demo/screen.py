@@ -17,6 +17,7 @@ from provider.demo.application import Application
 from provider.demo.load import Load
 from provider.demo.stage import Stage
 from provider.model import Colour, ColourState
+from provider.text import escaped
 
 WIDTH = 80
 FRAME_S = 0.125
@@ -38,7 +39,7 @@ class Screen:
     """Standard output, 80 columns of it at most; plain lines without control characters where it is no terminal."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False, force_terminal=sys.stdout.isatty())
+        self._console = Console(highlight=False, markup=False, emoji=False, force_terminal=sys.stdout.isatty())
         self._begun_s = asyncio.get_running_loop().time()
 
     @property
@@ -55,7 +56,7 @@ class Screen:
         elapsed = f"{asyncio.get_running_loop().time() - self._begun_s:5.1f} s"
         indent = " " * INDENT
         lines = textwrap.wrap(text, max(self.width - INDENT, INDENT), break_long_words=False, break_on_hyphens=False)
-        told = f"\n{indent}".join(lines)
+        told = f"\n{indent}".join(map(escaped, lines))
         self._console.print(Text.assemble((elapsed, "dim"), (f"  {lead:<10}", "bold"), f"{told}\n"), soft_wrap=True)
 
     def addresses(self, lead: str, rows: Mapping[str, str]) -> None:
@@ -74,7 +75,7 @@ class Screen:
         for one in applications:
             self._console.print(f"{load.answers[one.text]:9,} x {one.text}")
         for cause, count in load.failures.most_common(CAUSES_SHOWN):
-            self._console.print(Text(f"{count:9,} x {cause}", style="red"), soft_wrap=True)
+            self._console.print(Text(escaped(f"{count:9,} x {cause}"), style="red"), soft_wrap=True)
         self._console.print(f"The slowest answer took {load.slowest_s * 1000:,.0f} ms.")
 
     async def live(self, display: "Display") -> None:
@@ -161,7 +162,7 @@ class Display:
         named = self._stage.named.get((service, colour))
         prefix = f"{service} " if len(self._stage.setting.services) > 1 else ""
         yield Text.assemble(prefix, (colour, f"bold {colour}"))
-        yield found.get("version") or "-"
+        yield escaped(found.get("version") or "-")
         yield Text(state, style=STYLES.get(state, "dim"))
         yield f"{status.get('weights', {}).get(colour, 0)} %"
         yield f"{self._stage.applied.get(service, {}).get(colour, 0)} %"
@@ -178,6 +179,6 @@ class Display:
         status = self._stage.status
         told = Text(f"phase {status.get('phase', '-')}, document revision {status.get('revision', '-')}\n")
         messages = [condition["message"] for condition in status.get("conditions", ())]
-        told.append(" ".join((status.get("blocking") or next(iter(messages), "")).split()), style="yellow")
+        told.append(escaped(" ".join((status.get("blocking") or next(iter(messages), "")).split())), style="yellow")
         told.no_wrap, told.overflow = True, "ellipsis"
         return told

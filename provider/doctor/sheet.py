@@ -9,6 +9,7 @@ from rich.text import Text
 
 from provider.doctor.findings import GRAVEST_FIRST, Finding, Report
 from provider.model import Severity
+from provider.text import escaped
 
 PLACES_SHOWN = 5
 STYLES = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
@@ -48,9 +49,9 @@ def _parts(report: Report) -> Iterator[RenderableType]:
     for same in _alike(report.findings):
         yield from _found(same)
     for one in report.looked:
-        yield Text(f"looked at: {one}", style="dim")
+        yield Text(escaped(f"looked at: {one}"), style="dim")
     for unseen in report.unseen:
-        yield Text(f"not looked at: {unseen.what}: {unseen.because}", style="yellow")
+        yield Text(escaped(f"not looked at: {unseen.what}: {unseen.because}", keep="\n"), style="yellow")
     grave = next((severity for severity in GRAVEST_FIRST[:2] if report.count(severity)), None)
     yield Text(summary(report), style=STYLES[grave] if grave else "" if report.unseen else "green")
 
@@ -67,8 +68,8 @@ def _found(same: list[Finding]) -> Iterator[RenderableType]:
     first, places = same[0], [one.where for one in same]
     more = f" and {len(places) - PLACES_SHOWN} more" if len(places) > PLACES_SHOWN else ""
     head = Text(f"{first.severity.value.upper():<8}  {first.code.value}  ", style=STYLES[first.severity])
-    head.append(f"{', '.join(places[:PLACES_SHOWN])}{more}", style="bold")
+    head.append(escaped(f"{', '.join(places[:PLACES_SHOWN])}{more}"), style="bold")
     yield head
-    yield Padding(Text(first.what), (0, 0, 0, 4))
-    yield Padding(Text.assemble(("mend: ", "green"), first.mend), (0, 0, 0, 4))
+    yield Padding(Text(escaped(first.what, keep="\n")), (0, 0, 0, 4))
+    yield Padding(Text.assemble(("mend: ", "green"), escaped(first.mend, keep="\n")), (0, 0, 0, 4))
     yield Text()

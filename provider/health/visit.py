@@ -22,10 +22,12 @@ from yarl import URL
 from provider.durations import written
 from provider.model import HealthCheck, Probe, ProbeMode
 from provider.names import Resolver, look_up
+from provider.text import one_line, struck
 
 ANSWER_BYTES = 64 * 1024
 """So much of a body is read, and so long may a field of the head be."""
 MAX_REDIRECTS = 10
+CAUSE_CHARACTERS = 300
 TOLERABLE_DELAY = 0.25
 """The part of its timeout by which a check may notice its deadline late before a timeout is our own fault."""
 
@@ -205,8 +207,9 @@ _KINDS = {
 
 
 def explain(error: Exception, probe: Probe, *, late_s: float) -> Finding | None:
-    """Tell what stopped a check, as `explain_request` does of any request."""
-    return explain_request(error, server=probe.key.url, timeout_s=probe.check.timeout_s, late_s=late_s)
+    """Tell what stopped a check, as `explain_request` does of any request; without the check's headers in it."""
+    found = explain_request(error, server=probe.key.url, timeout_s=probe.check.timeout_s, late_s=late_s)
+    return found and Finding(found.result, struck(found.cause or "", probe.check.headers) or None)
 
 
 def root(error: Exception) -> Exception:
@@ -259,4 +262,4 @@ def explain_request(error: Exception, *, server: str, timeout_s: float, late_s: 
         case _:
             lost = next((words for kind, words in _KINDS.items() if isinstance(error, kind)), None)
             cause = answer_fault(error) or lost
-    return Finding(Result.FAIL, cause) if cause else None
+    return Finding(Result.FAIL, one_line(cause, CAUSE_CHARACTERS)) if cause else None

@@ -10,6 +10,7 @@ from yarl import URL
 from provider.health.visit import answer_fault, root
 from provider.names import Resolver
 from provider.readback.reading import PROVIDER, Unusable
+from provider.text import one_line, without_userinfo
 
 MARKER_LIMIT_S = 2.0
 RAW_DATA_LIMIT_S = 10.0
@@ -91,8 +92,9 @@ def _refusal(answer: aiohttp.ClientResponse, path: str, body: bytearray) -> str:
     if answer.status in {401, 403}:
         return f"the API is closed to this daemon ({what}): give it a way in without a password, on a private address"
     if "Location" in answer.headers:
-        return f"it redirects to {answer.headers['Location'][:200]} ({what}): write the address that answers itself"
-    words = " ".join(body[:200].decode(errors="replace").split())
+        place = one_line(answer.headers["Location"], 200)
+        return f"it redirects to {place} ({what}): write the address that answers itself"
+    words = one_line(body, 200)
     return f"{what}: {words}" if words else what
 
 
@@ -103,4 +105,4 @@ def explain(error: Exception) -> str:
         return told
     if isinstance(error, OSError) and error.errno is not None:
         return strerror(error.errno).lower()
-    return str(error) or type(error).__name__
+    return without_userinfo(one_line(error, 300)) or type(error).__name__

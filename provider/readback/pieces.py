@@ -8,7 +8,15 @@ import json
 import re
 from collections.abc import Iterator
 
-_DECODER = json.JSONDecoder()
+INTEGER_DIGITS = 20
+"""An integer of more digits is none of Traefik's, and costs the one object that has it its number, not the answer."""
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= INTEGER_DIGITS else float(digits)
+
+
+_DECODER = json.JSONDecoder(parse_int=_integer)
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias, TypeGuard
 
 from provider.readback import pieces
+from provider.text import NAME_MOST, clean, one_line
 from provider.traefik import RAW_DATA_SECTIONS
 from provider.turns import free, uncollected
 
@@ -14,6 +15,10 @@ PROVIDER = "@http"
 READ = ("entryPoints", "error", "rule", "service", "status", "weighted")
 """All else of an object is let go of at once."""
 MIDDLEWARES = frozenset({"middlewares", "tcpMiddlewares"})
+
+WORDS_MOST, WORD_MOST = 5, 300
+"""So many complaints about one object are kept, and so many characters of each."""
+CHILDREN_MOST = 100
 
 Objects: TypeAlias = list[tuple[str, dict[str, object]]]
 
@@ -63,7 +68,7 @@ def _read(raw_data: bytearray, traefik: str, wanted: str | None) -> Reading:
 def _ours(members: Iterable[tuple[str, object]]) -> Objects:
     """Return what matters of the objects of provider http, by name; a form that Traefik does not have is none."""
     return [
-        (key.removesuffix(PROVIDER), {field: body[field] for field in READ if field in body})
+        (clean(key.removesuffix(PROVIDER), NAME_MOST), {field: body[field] for field in READ if field in body})
         for key, body in members
         if key.endswith(PROVIDER) and _is_object(body)
     ]
@@ -118,10 +123,11 @@ def _errors(sections: Mapping[str, Objects]) -> dict[str, tuple[str, ...]]:
     return errors
 
 
-def _words(body: Mapping[str, object]) -> list[object]:
+def _words(body: Mapping[str, object]) -> list[str]:
+    """Return what Traefik says against an object, made fit for a line: it may quote what anybody wrote."""
     words = body.get("error")
     if isinstance(words, list) and words:
-        return words
+        return [one_line(word, WORD_MOST) for word in words[:WORDS_MOST]]
     return ["status disabled"] if body.get("status") == "disabled" else []
 
 
@@ -129,12 +135,12 @@ def _weights(services: Objects) -> Iterator[tuple[str, tuple[tuple[str, int], ..
     for name, body in services:
         match body.get("weighted"):
             case {"services": [*children]}:
-                yield name, tuple(_child(child) for child in children if _is_object(child))
+                yield name, tuple(_child(child) for child in children[:CHILDREN_MOST] if _is_object(child))
 
 
 def _child(child: Mapping[str, object]) -> tuple[str, int]:
     weight = child.get("weight", 1)
-    return str(child.get("name")).removesuffix(PROVIDER), weight if isinstance(weight, int) else 1
+    return clean(child.get("name"), NAME_MOST).removesuffix(PROVIDER), weight if isinstance(weight, int) else 1
 
 
 def _is_object(value: object) -> TypeGuard[dict[str, object]]:

@@ -6,7 +6,6 @@ import os
 import re
 import socket
 import stat
-import sys
 from pathlib import Path
 
 import structlog
@@ -24,6 +23,9 @@ NETWORK = re.compile(
 MOUNTS = Path("/proc/self/mountinfo")
 OTHERS_WRITE = 0o022
 BALLAST_BYTES = 1 << 20
+HOLDER_BYTES = 1024
+_HOLDER = re.compile(r"pid \d+ on [A-Za-z0-9._-]+")
+"""Older versions wrote their command line behind it, which is nobody's business."""
 
 log = structlog.get_logger()
 
@@ -92,7 +94,8 @@ class StateDirectory:
             os.close(lock)
             return False
         self._lock = lock
-        holder = f"pid {os.getpid()} on {socket.gethostname()}: {' '.join(sys.argv)}\n".encode(errors="replace")
+        # Not the command line: it may hold tokens and the URLs of notifications.
+        holder = f"pid {os.getpid()} on {socket.gethostname()}\n".encode(errors="replace")
         with contextlib.suppress(OSError):  # a full disk; the lock holds without its label
             os.pwrite(lock, holder, 0)
             os.ftruncate(lock, len(holder))
@@ -101,9 +104,11 @@ class StateDirectory:
     def holder(self) -> str:
         """Return who wrote itself into the lock file."""
         try:
-            return (self.path / "lock").read_text(errors="replace").strip() or "an unknown process"
+            with (self.path / "lock").open("rb") as file:
+                written = _HOLDER.match(file.read(HOLDER_BYTES).decode(errors="replace"))
         except OSError:
-            return "an unknown process"
+            written = None
+        return written[0] if written is not None else "an unknown process"
 
     def unlock(self) -> None:
         """Let another daemon take the directory."""

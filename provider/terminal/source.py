@@ -58,7 +58,7 @@ class Source:
         asked = {"limit": HISTORY_ROWS} | ({} if self.service is None else {"service": self.service})
         self._wants_history = False
         try:
-            rows: Any = self._admin.get(f"/api/v1/history?{urlencode(asked)}")["history"]
+            rows: Any = self._admin.get(f"/api/v1/history?{urlencode(asked, errors='surrogateescape')}")["history"]
         except (NoDaemon, Refused):
             self._wants_history = True
             return None

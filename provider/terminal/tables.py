@@ -21,7 +21,7 @@ def show(answer: Answer) -> None:
 
 def say(answer: Answer) -> None:
     """Print the sentences that explain where a service stands."""
-    write(Group(*(Text(line) for line in answer["explanation"])))
+    write(Group(*(Text(line) for line in printable(answer["explanation"]))))
 
 
 def draw(answer: Answer) -> RenderableType:

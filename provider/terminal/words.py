@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from rich.text import Text
 
 from provider.durations import spoken
+from provider.text import escaped
 
 Answer: TypeAlias = Mapping[str, Any]
 
@@ -14,6 +15,7 @@ STATE_STYLES = {"healthy": "green", "unhealthy": "red", "mixed": "yellow", "star
 GATE_STYLES = {"passed": "green", "failed": "red", "running": "yellow", "pending": "yellow", "skipped": "dim"}
 OUTCOME_STYLES = {"switched": "green", "superseded": "dim"}
 SEVERITY_STYLES = {"info": "dim", "warning": "yellow", "critical": "bold red"}
+_LINES = frozenset("\t\n\r\f\v")
 
 
 def utc_now() -> datetime:
@@ -22,12 +24,12 @@ def utc_now() -> datetime:
 
 
 def printable(value: Any) -> Any:
-    """Return an answer without characters that a terminal obeys: what an application answered is in it, too."""
+    """Return an answer in which what a terminal obeys is written out, and every text is one line."""
     match value:
         case str():
-            return value if value.isprintable() else "".join(one if one.isprintable() else " " for one in value)
+            return value if value.isprintable() else escaped("".join(" " if one in _LINES else one for one in value))
         case dict():
-            return {key: printable(each) for key, each in value.items()}
+            return {printable(key): printable(each) for key, each in value.items()}
         case list():
             return [printable(each) for each in value]
         case _:
