@@ -7,30 +7,37 @@ from provider.model import Condition, ConditionCode, Severity
 
 
 class Conditions:
-    """The standing conditions, one a code, in the order in which they arose; `on_new` hears of what is new in them.
+    """The standing conditions in the order in which they arose; `on_new` hears of what is new in them.
 
-    It gets the condition, and whether it stood before with other words.
+    There is one a code, or one for each `subject` of it. `on_new` gets the condition, and whether it stood before with
+    other words.
     """
 
     def __init__(self) -> None:
         self.on_new: Callable[[Condition, bool], None] = lambda _condition, _is_reworded: None
-        self._standing: dict[ConditionCode, Condition] = {}
+        self._standing: dict[tuple[ConditionCode, str], Condition] = {}
 
-    def put(self, code: ConditionCode, severity: Severity, message: str, now_utc: datetime) -> bool:
+    def put(
+        self, code: ConditionCode, severity: Severity, message: str, now_utc: datetime, *, subject: str = ""
+    ) -> bool:
         """Raise a condition, or reword one that stands and keep its date; tell whether it says anything new."""
-        before = self._standing.get(code)
-        self._standing[code] = Condition(code, severity, message, before.since_utc if before else now_utc)
+        before = self._standing.get((code, subject))
+        condition = Condition(code, severity, message, before.since_utc if before else now_utc)
+        self._standing[code, subject] = condition
         is_new = before is None or before.message != message
         if is_new:
-            self.on_new(self._standing[code], before is not None)
+            self.on_new(condition, before is not None)
         return is_new
 
     def clear(self, code: ConditionCode) -> bool:
-        """Take a condition away; tell whether it stood."""
-        return self._standing.pop(code, None) is not None
+        """Take the conditions of a code away; tell whether one stood."""
+        standing = [key for key in self._standing if key[0] == code]
+        for key in standing:
+            del self._standing[key]
+        return bool(standing)
 
     def __contains__(self, code: ConditionCode) -> bool:
-        return code in self._standing
+        return any(standing == code for standing, _ in self._standing)
 
     def __iter__(self) -> Iterator[Condition]:
         return iter(tuple(self._standing.values()))

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from provider.certificate import Certificate, with_certificate
 from provider.conditions import Conditions
 from provider.durations import written
 from provider.edit import Edit
-from provider.errors import DesiredStateError
+from provider.errors import DesiredStateError, Problem
 from provider.health import Result
 from provider.journal import Journal
 from provider.metrics import Metrics
@@ -38,6 +38,7 @@ from provider.world import World
 log = structlog.get_logger("bluegreen")
 
 PROBLEMS_TOLD = 10
+OUTDATED_TOLD = 20
 LOOK_EVERY_S = 2.0
 QUIET_S = 30.0
 TRAEFIK_CODES: tuple[ConditionCode, ...] = ("traefik-away", "not-applied", "traefik-errors")
@@ -130,10 +131,23 @@ class Intake:
         self.set_aside = set()
         self.conditions.clear("internal-error")
         self.conditions.clear("desired-state-refused")
+        self.conditions.clear("desired-state-outdated")
         self._tell_unnamed()
         self._metrics.reload_success.set(1)
         self._metrics.reload_timestamp.set(now.utc.timestamp())
         log.info("desired state loaded", environment=desired.environment, services=len(desired.services))
+
+    def desired_outdated(self, problems: Sequence[Problem]) -> None:
+        """Say of each place that only newer rules find wrong that it is served as it was (rule 13)."""
+        now = clock().utc
+        why = "an older version accepted this, so it is served as it was; any new edit is refused until it is corrected"
+        for problem in problems[:OUTDATED_TOLD]:
+            message = f"{problem} ({why})"
+            if self.conditions.put("desired-state-outdated", Severity.WARNING, message, now, subject=str(problem)):
+                log.warning("newer rules refuse what is loaded", problem=str(problem))
+        if len(problems) > OUTDATED_TOLD:
+            more = f"and {len(problems) - OUTDATED_TOLD} more: bluegreen validate shows them all"
+            self.conditions.put("desired-state-outdated", Severity.WARNING, more, now)
 
     def desired_refused(self, error: DesiredStateError) -> None:
         """Keep what runs and say what is wrong with the file (P11)."""

@@ -57,17 +57,27 @@ class Reload:
         self._accepted: str | None = None
 
     async def first(self, accepted_last: str | None) -> None:
-        """Load the file as it is now, else the text that was accepted last; raise DesiredStateError without either."""
-        refusal = None
+        """Load the file as it is now, else the text that was accepted last; raise DesiredStateError without either.
+
+        What only newer rules find wrong with the text that was accepted is told, and it is loaded (rule 13):
+        an upgrade takes no daemon down.
+        """
+        refusal: DesiredStateError | None = None
+        outdated: tuple[Problem, ...] = ()
+        text: str | None = None
         try:
             text = self._file.read()
             edited = await self._load(text, self._name)
         except DesiredStateError as error:
             if accepted_last is None:
                 raise
-            refusal, text = error.with_traceback(None), accepted_last  # else it would hold the whole tree of the file
-            edited = await self._load(text, f"{self._name} (as accepted last)")
+            if text != accepted_last:
+                refusal = error.with_traceback(None)  # else it would hold the whole tree of the file
+            name = self._name if text == accepted_last else f"{self._name} (as accepted last)"
+            edited, outdated = await self._load_accepted(accepted_last, name)
+            text = accepted_last
         await self._accept(edited, text)
+        self._intake.desired_outdated(outdated)
         if refusal is not None:
             self._intake.desired_refused(refusal)
 
@@ -105,8 +115,22 @@ class Reload:
             raise DesiredStateError(problems)
         return edited
 
+    async def _load_accepted(self, text: str, name: str) -> tuple[Edit, tuple[Problem, ...]]:
+        """Read a text that was accepted once; return with it what newer rules would refuse it for."""
+
+        def look() -> tuple[Edit, tuple[Problem, ...], tuple[Problem, ...]]:
+            desired, outdated = config.load_accepted(text, name)
+            return *self._fits(desired, name), outdated
+
+        edited, problems, outdated = await asyncio.to_thread(look)
+        if problems:
+            raise DesiredStateError(problems)
+        return edited, outdated
+
     def _look_at(self, text: str, name: str) -> tuple[Edit, tuple[Problem, ...]]:
-        desired = config.load(text, name)
+        return self._fits(config.load(text, name), name)
+
+    def _fits(self, desired: Desired, name: str) -> tuple[Edit, tuple[Problem, ...]]:
         return edit(self._intake.world.desired, desired), tuple(self._surroundings.problems(desired, name))
 
     async def _accept(self, edited: Edit, text: str) -> None:

@@ -144,6 +144,64 @@ async def test_a_start_on_a_broken_file_takes_the_one_that_was_accepted_last(tmp
         await eventually(lambda: not of.daemon.controller.world.entries)
 
 
+OUTDATED = (
+    EMPTY
+    + """\
+http:
+  routers: {docs: {rule: "Host(`${DOMAIN}`)", service: docs}}
+  middlewares: {sec: {headers: {frameDenyy: true}}}
+"""
+)
+
+
+@pytest.mark.parametrize("is_file_there", [True, False])
+async def test_a_text_that_only_newer_rules_refuse_is_loaded_with_a_condition_for_each(
+    tmp_path: Path, is_file_there: bool
+) -> None:
+    """Rule 13: an upgrade takes no running daemon down; new rules refuse new texts."""
+    async with serving(tmp_path, EMPTY) as of:
+        await eventually(of.daemon.controller._settled_document)
+        state_dir = of.settings.state_dir
+    store = Store(state_dir)
+    await store.open()
+    await store.save_desired(OUTDATED)
+    await store.close()
+
+    async with serving(tmp_path, OUTDATED if is_file_there else "services: nonsense\n") as of:
+        conditions = of.daemon.controller.conditions
+        await eventually(of.daemon.controller._settled_document)
+        served = (await of.get("/traefik"))[1]
+        assert "frameDenyy" in served
+        assert "${DOMAIN}" in served
+        told = [one.message for one in conditions if one.code == "desired-state-outdated"]
+        assert len(told) == 2
+        assert "http.routers.docs.rule: has '${DOMAIN}'" in told[0]
+        assert "http.middlewares.sec.headers.frameDenyy: unknown key (did you mean 'frameDeny'?)" in told[1]
+        assert all("an older version accepted this" in message for message in told)
+        assert ("desired-state-refused" in conditions) is not is_file_there
+
+        of.write(OUTDATED + "udp: {services: {}}\n")
+        await eventually(
+            lambda: any(
+                "udp" in one.message or "frameDenyy" in one.message
+                for one in conditions
+                if one.code == "desired-state-refused"
+            )
+        )
+        assert "desired-state-outdated" in conditions
+        of.write(EMPTY)
+        await eventually(
+            lambda: not {"desired-state-refused", "desired-state-outdated"} & {one.code for one in conditions}
+        )
+
+
+async def test_a_text_that_newer_rules_refuse_is_refused_at_a_first_start(tmp_path: Path) -> None:
+    """Rule 13."""
+    with pytest.raises(DesiredStateError, match="frameDenyy"):
+        async with serving(tmp_path, OUTDATED):
+            pass
+
+
 async def test_a_loop_that_fails_is_started_again_and_what_is_served_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,3 +36,14 @@ def test_conditions_may_come_and_go_while_they_are_read() -> None:
     conditions.put("containers", Severity.INFO, "a", EPOCH)
     conditions.put("hold-left", Severity.INFO, "b", EPOCH)
     assert [one.code for one in conditions if conditions.clear("hold-left") or True] == ["containers", "hold-left"]
+
+
+def test_a_code_may_have_a_condition_for_each_subject_and_they_go_together() -> None:
+    conditions = Conditions()
+    assert conditions.put("desired-state-outdated", Severity.WARNING, "a", EPOCH, subject="one")
+    assert conditions.put("desired-state-outdated", Severity.WARNING, "b", LATER, subject="two")
+    assert not conditions.put("desired-state-outdated", Severity.WARNING, "a", LATER, subject="one")
+    assert [(one.message, one.since_utc) for one in conditions] == [("a", EPOCH), ("b", LATER)]
+    assert "desired-state-outdated" in conditions
+    assert conditions.clear("desired-state-outdated")
+    assert list(conditions) == []

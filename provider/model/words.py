@@ -136,6 +136,7 @@ ConditionCode: TypeAlias = Literal[
     "certificate-refused",
     "containers",
     "default-certificate-failing",
+    "desired-state-outdated",
     "desired-state-refused",
     "docker-away",
     "hold-left",
