@@ -4,10 +4,11 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from provider.config import passed
 from provider.config.objects import RouterObject
 from provider.config.rules import HTTP_KEYS
 from provider.config.schema import File, FixedColour, ServiceObject
-from provider.config.yaml import Tree
+from provider.config.yaml import Tree, dotted
 from provider.model import (
     ByColour,
     Colour,
@@ -21,6 +22,7 @@ from provider.model import (
     SmokeTest,
     Wish,
 )
+from provider.model.traefik_schema import later_keys
 
 _MERGED = ("healthCheck", "deadlines", "loadBalancer")
 _HEALTH_CHECK = {
@@ -44,6 +46,9 @@ def desired(file: File, tree: Tree) -> Desired:
         traefik_api=tuple(file.get("traefik", {}).get("api", ())),
         generate_certificate=file.get("traefik", {}).get("defaultCertificate") == "generated",
         pass_through=_pass_through(file),
+        later_keys=tuple(
+            key for path, kind, found in passed.kinds_of(file) for key in later_keys(kind, found, dotted(path))
+        ),
     )
 
 

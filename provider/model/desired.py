@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from math import ceil
 
+from provider.model.traefik_schema import Later
 from provider.model.words import ByColour, Colour, JsonObject, ProbeMode, Wish
 from provider.rule import first_host
 
@@ -134,7 +135,8 @@ class Service:
 class Desired:
     """A whole desired-state file, validated. `pass_through` has the non-empty ones of http, tcp, udp and tls.
 
-    With `generate_certificate` the daemon puts a default certificate of its own into the document.
+    With `generate_certificate` the daemon puts a default certificate of its own into the document. `later_keys` are
+    those of Traefik's that not every version from 3.0 on knows.
     """
 
     environment: str
@@ -143,3 +145,4 @@ class Desired:
     traefik_api: tuple[str, ...] = ()
     generate_certificate: bool = False
     pass_through: JsonObject = field(default_factory=dict)
+    later_keys: tuple[Later, ...] = ()

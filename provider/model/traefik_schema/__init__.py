@@ -21,6 +21,7 @@ from provider.model.traefik_schema.kinds import (
     fold,
 )
 from provider.model.traefik_schema.sections import DOCUMENT, HTTP, LOAD_BALANCER, ROUTER, STICKY, TCP, TLS, UDP
+from provider.model.traefik_schema.versions import Later, later_keys, parse_version, unknown_to
 
 __all__ = [
     "DOCUMENT",
@@ -37,10 +38,14 @@ __all__ = [
     "Anything",
     "Field",
     "Kind",
+    "Later",
     "Many",
     "Named",
     "Scalar",
     "Struct",
     "Version",
     "fold",
+    "later_keys",
+    "parse_version",
+    "unknown_to",
 ]
