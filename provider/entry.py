@@ -62,7 +62,9 @@ class Entry:
     stayed: dict[str | None, float] = field(default_factory=dict)
     is_stale: bool = True
 
-    def member(self, *, applied: tuple[Applied, ...] = (), fetched: bool | None = None) -> Member:
+    def member(
+        self, *, applied: tuple[Applied, ...] = (), fetched: bool | None = None, given: bool | None = None
+    ) -> Member:
         """Return the frozen view of this entry that the core works on."""
         return Member(
             service=self.service,
@@ -75,6 +77,7 @@ class Entry:
             smoke=self.smoke,
             applied=applied,
             fetched=fetched,
+            given=given,
         )
 
     def adopt_probes(self) -> bool:

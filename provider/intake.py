@@ -41,7 +41,7 @@ PROBLEMS_TOLD = 10
 OUTDATED_TOLD = 20
 LOOK_EVERY_S = 2.0
 QUIET_S = 30.0
-TRAEFIK_CODES: tuple[ConditionCode, ...] = ("traefik-away", "not-applied", "traefik-errors")
+TRAEFIK_CODES: tuple[ConditionCode, ...] = ("traefik-away", "traefik-unproven", "not-applied", "traefik-errors")
 
 
 class Prober(Protocol):
@@ -122,7 +122,7 @@ class Intake:
                 self.prober.set_probes(gone, frozenset())
         self._journal.text = text
         self.unsaved.add(())
-        self.world.traefiks.expect(desired.traefik_api)
+        self.world.traefiks.expect(desired.traefik_api, desired.environment)
         if self.reader is not None:
             self.reader.set_apis(desired.traefik_api)
         if self.lister is not None:
@@ -242,13 +242,13 @@ class Intake:
 
     def traefik_read(self, reading: Reading) -> None:
         """Take what one Traefik shows."""
-        if self.world.traefiks.read(reading, clock().mono_s):
+        if self.world.read(reading, clock().mono_s):
             self.undecided.add_some(self.world.switched)
             self.tell_traefiks()
 
     def traefik_gone(self, traefik: str) -> None:
         """Forget a Traefik whose address is gone."""
-        self.world.traefiks.gone(traefik)
+        self.world.traefik_gone(traefik)
         self.undecided.add_some(self.world.switched)
         self.tell_traefiks()
 
@@ -260,7 +260,7 @@ class Intake:
         received = pollers.received(transport)
         connection = pollers.asked(transport, address, name, now, has_ticker=has_ticker)
         if connection.polls <= 2 or connection.received != received:  # it counts as a poller now, or has another one
-            self.undecided.add_some(self.world.polled(now.mono_s))
+            self.undecided.add_some(self.world.switched)
         return connection
 
     def hold_s(self, connection: Connection, revision: int, limit_s: float) -> float:
@@ -269,10 +269,16 @@ class Intake:
 
     def answered(self, connection: Connection, revision: int, *, was_held: bool) -> None:
         """Note which document a poll is answered with."""
-        connection.revision = revision
-        if not was_held and connection.received != revision:
-            connection.received = revision
-            self.undecided.add_some(self.world.polled(clock().mono_s))
+        received = connection.received
+        self.world.pollers.answered(connection, revision, clock(), was_held=was_held)
+        if connection.received != received:
+            self.undecided.add_some(self.world.switched)
+
+    def gave(self, revision: int) -> None:
+        """Note that somebody was given a document, a poller or not: only then can a Traefik have it from here."""
+        if revision == self.world.revision and not self.world.traefiks.is_given:
+            self.world.traefiks.is_given = True
+            self.undecided.add_some(self.world.switched)
 
     def left(self, connection: Connection, held_s: float) -> None:
         """Note that a client went away while its poll was held: it is not held again for a while."""
@@ -313,7 +319,7 @@ class Intake:
     def tell_traefiks(self) -> None:
         """Follow what operators should know of the Traefiks."""
         now = clock()
-        found = self.world.traefiks.conditions(now.mono_s, fetched=self.world.fetched().by_traefiks)
+        found = self.world.traefiks.conditions(now.mono_s, given=self.world.fetched().given is True)
         standing = {condition.code: condition for condition in found}
         for code in TRAEFIK_CODES:
             condition = standing.get(code)
@@ -334,7 +340,7 @@ class Intake:
         passed = desired.pass_through
         if desired.generate_certificate and self._certificate is not None:
             passed = with_certificate(passed, self._certificate)
-        return render_pass_through(passed)
+        return render_pass_through(passed, desired.environment)
 
     def _tell_unnamed(self) -> None:
         unnamed = ", ".join(self.world.unnamed)

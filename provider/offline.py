@@ -23,7 +23,8 @@ def document(desired: Desired) -> tuple[Document, tuple[str, ...]]:
         served = serve(member)
         if served is not None:
             fragments.append(render_service(served))
-    return assemble(fragments, render_pass_through(desired.pass_through), split_above=maxsize), tuple(assumed)
+    extra = render_pass_through(desired.pass_through, desired.environment)
+    return assemble(fragments, extra, split_above=maxsize), tuple(assumed)
 
 
 def _assume(service: Service) -> tuple[Member, list[str]]:

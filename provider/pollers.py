@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 
 from provider.model import Instant
@@ -14,6 +14,10 @@ OTHER = "other"
 NOT_HELD_S = 600.0
 """So long the polls of one that went away during a hold are answered at once."""
 GAPS_KEPT = 8
+GIVEN_MOST = 256
+"""So many connections that were given one document are remembered."""
+QUIET_S, QUIET = 10.0, 3.0
+"""A connection has fallen silent when another one of its label polled so much later: in seconds, or in intervals."""
 BEFORE_NEXT_S, BEFORE_NEXT = 0.02, 0.02
 """A hold ends so long before the next poll is due: in seconds, or as a share of the interval where that is more."""
 
@@ -35,7 +39,8 @@ class Poller:
 class Connection:
     """One connection that polls; `revision` is that of the document it was given last, 0 before the first.
 
-    `received` is what it surely has: an answer after a hold may go to a machine that is gone, until it polls again.
+    `received` is what it surely has, since `received_mono_s`: an answer after a hold may go to a machine that is gone,
+    until it polls again. `before` is the document that it was given before the last one; both may be the same.
     `has_ticker` tells that it polls as Traefik does, `gaps_s` how long its last polls came after each other.
     """
 
@@ -45,7 +50,9 @@ class Connection:
     name: str | None = None
     polls: int = 0
     revision: int = 0
+    before: int = 0
     received: int = 0
+    received_mono_s: float = 0.0
     last_poll_s: float = 0.0
     asked_mono_s: float = 0.0
     gaps_s: deque[float] = field(default_factory=lambda: deque(maxlen=GAPS_KEPT))
@@ -59,6 +66,22 @@ class Connection:
     def who(self) -> str:
         """What it calls itself, else its address."""
         return self.name or self.address
+
+    def give(self, revision: int, now: Instant, *, was_held: bool) -> None:
+        """Note the document that a poll is answered with."""
+        self.before, self.revision = self.revision, revision
+        if not was_held:
+            self.receive(now)
+
+    def receive(self, now: Instant) -> None:
+        """Note that it has the document that it was given last."""
+        if self.received != self.revision:
+            self.received, self.received_mono_s = self.revision, now.mono_s
+
+    @property
+    def quiet_s(self) -> float:
+        """Return after how long without a poll it counts no more, where others of its label poll."""
+        return max(QUIET_S, QUIET * max(self.gaps_s, default=0.0))
 
     @property
     def patience_s(self) -> float:
@@ -78,6 +101,8 @@ class Pollers:
     """The open connections that poll, and until when (monotonic) who left a hold is not held."""
 
     _connections: dict[int, Connection] = field(default_factory=dict)
+    _given: list[Connection] = field(default_factory=list)
+    _given_revision: int = 0
     _hasty: dict[str, float] = field(default_factory=dict)
 
     def asked(
@@ -99,8 +124,30 @@ class Pollers:
         connection.name = one_line(name or "", NAME_MOST) or None
         connection.last_poll_s, connection.asked_mono_s = now.utc.timestamp(), now.mono_s
         connection.polls += 1
-        connection.received = connection.revision
+        connection.receive(now)
         return connection
+
+    def answered(self, connection: Connection, revision: int, now: Instant, *, was_held: bool) -> None:
+        """Note which document a poll is answered with."""
+        connection.give(revision, now, was_held=was_held)
+        if revision > self._given_revision:
+            self._given_revision, self._given = revision, []
+        if revision == self._given_revision and connection not in self._given[-GIVEN_MOST:]:
+            self._given = [*self._given[-GIVEN_MOST:], connection]
+
+    def given(self, revision: int) -> tuple[Connection, ...]:
+        """Return who was given a document, also over connections closed since; none where they are too many."""
+        is_known = revision == self._given_revision and len(self._given) <= GIVEN_MOST
+        return tuple(self._given) if is_known else ()
+
+    def polling(self) -> tuple[Connection, ...]:
+        """Return the connections of all pollers, of those behind one address each; without those that fell silent."""
+        self._forget_closed()
+        found = [connection for connection in self._connections.values() if connection.is_poller]
+        latest: dict[str, float] = {}
+        for one in found:
+            latest[one.who] = max(one.asked_mono_s, latest.get(one.who, one.asked_mono_s))
+        return tuple(one for one in found if latest[one.who] - one.asked_mono_s <= one.quiet_s)
 
     def received(self, transport: asyncio.BaseTransport) -> int:
         """Return the revision that the other end of a connection surely has, 0 where it never polled."""
@@ -124,15 +171,16 @@ class Pollers:
         return [who for who, until_s in self._hasty.items() if until_s > now.mono_s]
 
     def __iter__(self) -> Iterator[Poller]:
-        """Iterate over the pollers there are now, one a label; the newest poll speaks for a label."""
-        self._forget_closed()
-        latest: dict[str, Poller] = {}
+        """Iterate over the pollers there are now, one a label: of several, the oldest revision."""
+        told: dict[str, Poller] = {}
         # In the order in which they came, so that a label stays with whom it was given to.
-        for one in (connection for connection in self._connections.values() if connection.is_poller):
-            label = one.who if one.who in latest or len(latest) < LABELS_MOST else OTHER
-            if label not in latest or latest[label].last_poll_s <= one.last_poll_s:
-                latest[label] = Poller(label, one.received, one.last_poll_s, min(one.gaps_s, default=None))
-        return iter(latest.values())
+        for one in self.polling():
+            label = one.who if one.who in told or len(told) < LABELS_MOST else OTHER
+            found = Poller(label, one.received, one.last_poll_s, min(one.gaps_s, default=None))
+            before = told.get(label, found)
+            newest = max(before, found, key=lambda poller: poller.last_poll_s)
+            told[label] = replace(newest, revision=min(before.revision, found.revision))
+        return iter(told.values())
 
     def _over(self, transport: asyncio.BaseTransport) -> Connection | None:
         """Find the connection of a transport; another one may stand at the same place in memory by now."""

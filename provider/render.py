@@ -53,7 +53,7 @@ class Block:
 class PassThrough:
     """The file's own Traefik configuration, rendered once a reload: members of our sections, and whole other ones.
 
-    `has_routers` tells whether it sends any traffic anywhere by itself.
+    `has_routers` tells whether it sends any traffic anywhere by itself. `environment` is what the marker names.
     """
 
     middlewares: tuple[Members, ...]
@@ -63,6 +63,7 @@ class PassThrough:
     top: bytes
     has_routers: bool
     digest: bytes
+    environment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +95,14 @@ def render_service(served: Served) -> Fragment:
     return Fragment(routers, rendered, _digest((routers.json, rendered.json)))
 
 
-def render_pass_through(pass_through: JsonObject) -> PassThrough:
+def render_pass_through(pass_through: JsonObject, environment: str = "") -> PassThrough:
     """Render the sections http, tcp, udp and tls of the file; ours within http are kept apart to be joined."""
     http = pass_through.get("http")
     rest = dict(http) if isinstance(http, dict) else {}
     middlewares, routers, services = ours = [rest.pop(name, {}) for name in ("middlewares", "routers", "services")]
     http_rest = _members(rest).json
     top = _members({name: body for name, body in pass_through.items() if name != "http"}).json
-    digest = _digest((*[_members(section).json for section in ours], http_rest, top))
+    digest = _digest((*[_members(section).json for section in ours], http_rest, top, environment.encode()))
     has_routers = any(isinstance(section, Mapping) and section.get("routers") for section in pass_through.values())
     return PassThrough(
         *(_in_blocks(middlewares), _in_blocks(routers), _in_blocks(services)),
@@ -109,6 +110,7 @@ def render_pass_through(pass_through: JsonObject) -> PassThrough:
         top=top,
         has_routers=has_routers,
         digest=digest,
+        environment=environment,
     )
 
 
@@ -130,12 +132,16 @@ def assemble(fragments: Sequence[Fragment], extra: PassThrough, *, split_above: 
 def compose(blocks: Sequence[Block], extra: PassThrough, *, split_above: int = SPLIT_ABOVE) -> Document:
     """Join blocks into one document.
 
-    The marker is named by a hash over the hashes of all parts: equal parts, equal name. It holds what Traefik needs to
-    accept a middleware, and is used by no router.
+    The marker is named by a hash over the hashes of all parts and the environment, so that two daemons do not take each
+    other's documents for their own: equal parts, equal name. It holds what Traefik needs to accept a middleware, and is
+    used by no router.
     """
     digest = _digest((extra.digest, b"".join([block.digests for block in blocks]))).hex()
     marker = f"bluegreen-{digest[:12]}"
-    body = {"headers": {"customResponseHeaders": {"X-Bluegreen-Document": digest[:12]}}}
+    told = {"X-Bluegreen-Document": digest[:12]}
+    if extra.environment:
+        told["X-Bluegreen-Environment"] = extra.environment
+    body = {"headers": {"customResponseHeaders": told}}
     sections = {
         "middlewares": [*extra.middlewares, _members({marker: body})],
         "routers": [*extra.routers, *[block.routers for block in blocks]],

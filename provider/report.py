@@ -153,7 +153,7 @@ class Readings:
                 snapshot = self._world.snapshot(group_key(entry.service), fetched)
                 reading = _reading(snapshot, member_of(snapshot, name), entry.health, now)
             else:
-                applied = self._world.traefiks.applied(entry.service, None)
+                applied = self._world.traefiks.applied(entry.service)
                 is_confirmed = unconfirmed(entry.member(applied=applied, fetched=fetched.by_pollers)) is None
                 reading = reading if reading.confirmed is is_confirmed else replace(reading, confirmed=is_confirmed)
             known[name] = (parts, reading)

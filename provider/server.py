@@ -101,6 +101,8 @@ def _document(controller: Controller, metrics: Metrics, hold_s: float) -> Handle
             return problem(503, "no-document", not_ready(controller))
         if request.method == "GET" and request.transport is not None and request.query.get("hold") != "0":
             published = await _polled(controller, request, request.transport, published, hold_s)
+        if request.method == "GET":
+            controller.intake.gave(published.revision)
         metrics.polls.labels("200").inc()
         headers = {"ETag": published.document.etag, "X-Bluegreen-Revision": str(published.revision)}
         media_type = JSON if published.document.is_json else YAML

@@ -1,6 +1,7 @@
 """What every Traefik shows of the document: whom it was read back from, what is missing, what they complain of."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from provider.model import Applied, Condition, Service, Severity
 from provider.readback import Reading
@@ -10,47 +11,102 @@ PATIENCE_S = 10.0
 APPLYING_S = 5.0
 """So long a Traefik may take to apply what it fetched: its throttle of 2 s, and a large document."""
 ERRORS_TOLD = 5
+OURS_MOST = 1000
+"""So many documents are known again by their markers."""
+NOBODY: Mapping[str, float] = {}
+
+
+class News(NamedTuple):
+    """What a reading brings: anything new, and a Traefik that began to show the last document, surely had from us.
+
+    `is_another` tells that another process of Traefik answers there than before.
+    """
+
+    is_new: bool
+    began: bool = False
+    is_another: bool = False
+
+
+class Shown(NamedTuple):
+    """The document of ours that a Traefik showed last, by its marker, and the process that did."""
+
+    marker: str
+    instance: str | None
 
 
 class Traefiks:
-    """The last reading of each Traefik, beside the marker of the last document."""
+    """The last reading of each Traefik, beside the marker of the last document.
+
+    Only who has shown a document of ours is evidence of anything: an API may be another daemon's Traefik, or several
+    by turns. `is_given` tells that somebody was given the last document at all.
+    """
 
     def __init__(self) -> None:
         self.marker: str | None = None
         self.apis: tuple[str, ...] = ()
+        self.environment = ""
+        self.is_given = False
+        self._revision = 0
         self._since_mono_s = 0.0
         self._readings: dict[str, Reading] = {}
         self._read_mono_s: dict[str, float] = {}
+        self._shown: dict[str, Shown] = {}
+        self._ours: dict[str, int] = {}
 
-    def published(self, marker: str, now_mono_s: float) -> None:
+    def remember(self, marker: str) -> None:
+        """Know a document that an earlier process has published."""
+        self._ours.setdefault(marker, 0)
+
+    def published(self, marker: str, now_mono_s: float, revision: int = 0) -> None:
         """Expect another document from now on."""
         if marker != self.marker:
             self.marker, self._since_mono_s = marker, now_mono_s
+        if revision != self._revision:
+            self._revision, self.is_given = revision, False
+        self._ours.setdefault(marker, revision)
+        if len(self._ours) > OURS_MOST:
+            kept = {marker, *(shown.marker for shown in self._shown.values())}
+            self._ours.pop(next((one for one in self._ours if one not in kept), marker))
 
-    def read(self, reading: Reading, now_mono_s: float) -> bool:
-        """Take a reading; tell whether it says anything new."""
-        before = self._readings.get(reading.traefik)
-        self._readings[reading.traefik] = reading
-        self._read_mono_s[reading.traefik] = now_mono_s
-        return before != reading
+    def read(self, reading: Reading, now_mono_s: float) -> News:
+        """Take a reading; tell what it brings."""
+        name = reading.traefik
+        before, self._readings[name] = self._readings.get(name), reading
+        self._read_mono_s[name] = now_mono_s
+        if reading.cause is not None:
+            return News(before != reading)
+        shown = self._shown.get(name)
+        is_another = shown is not None and shown.instance != reading.instance
+        if is_another:
+            shown = None
+        if reading.marker is None or reading.marker not in self._ours or self.doubt(reading) is not None:
+            return News(before != reading, is_another=is_another)
+        self._shown[name] = Shown(reading.marker, reading.instance)
+        is_first = shown is None or shown.marker != reading.marker
+        # Without another document shown before, an earlier process, or an earlier time of the same, may have given it.
+        began = is_first and (shown is not None or self._ours[reading.marker] == self._revision)
+        is_current = reading.marker == self.marker
+        return News(before != reading, began=began and is_current, is_another=is_another)
 
     def gone(self, traefik: str) -> None:
         """Forget an address that is no Traefik any more."""
         self._readings.pop(traefik, None)
         self._read_mono_s.pop(traefik, None)
+        self._shown.pop(traefik, None)
 
-    def expect(self, apis: tuple[str, ...]) -> None:
+    def expect(self, apis: tuple[str, ...], environment: str = "") -> None:
         """Take the addresses of the file; what was read at others is forgotten by `gone`."""
-        self.apis = apis
+        self.apis, self.environment = apis, environment
         if not apis:
             self._readings.clear()
             self._read_mono_s.clear()
+            self._shown.clear()
 
-    def applied(self, service: Service, fetched_mono_s: float | None) -> tuple[Applied, ...]:
+    def applied(self, service: Service, fetched_mono_s: Mapping[str, float] = NOBODY) -> tuple[Applied, ...]:
         """Return what each Traefik shows of a service; an API that was never read answers nothing yet.
 
-        `fetched_mono_s` is since when every poller has the last document. What was read before is of another one, and
-        what was read right after the fetch may be of the one before: applying takes its time.
+        `fetched_mono_s` is since when each Traefik surely has the last document. What was read before is of another
+        one, and what was read right after the fetch may be of the one before: applying takes its time.
         """
         if not self._readings:
             return tuple(Applied(api, answers=False) for api in self.apis)
@@ -61,39 +117,81 @@ class Traefiks:
                 traefik=reading.traefik,
                 answers=reading.cause is None,
                 is_current=self._is_current(reading),
-                has_fetched=(
-                    fetched_mono_s is not None and self._read_mono_s[reading.traefik] >= fetched_mono_s + APPLYING_S
-                ),
+                has_fetched=self._has_fetched(reading, fetched_mono_s),
                 weights=reading.weights.get(service.name),
                 errors=tuple(error for name in names for error in reading.errors.get(name, ())),
+                doubt=self.doubt(reading),
+                is_ours=reading.traefik in self._shown,
             )
-            for reading in self._readings.values()
+            for reading in self._each()
         )
 
-    @property
-    def answering(self) -> int:
-        """How many Traefiks answer."""
-        return sum(reading.cause is None for reading in self._readings.values())
+    def showing(self) -> dict[str, tuple[str, float]]:
+        """Return the document of ours that each Traefik shows, and when that was read, of those that answer."""
+        return {
+            name: (reading.marker, self._read_mono_s[name])
+            for name, reading in self._readings.items()
+            if reading.cause is None and reading.marker in self._ours and self.doubt(reading) is None
+        }
 
-    def conditions(self, now_mono_s: float, *, fetched: bool) -> Iterator[Condition]:
-        """Return what operators should know of the Traefiks at this moment."""
+    def doubt(self, reading: Reading) -> str | None:
+        """Say why what an address shows is no evidence; None where it may be."""
+        if reading.cause is not None:
+            return None
+        if reading.is_shared:
+            return "answers for several Traefiks by turns (a load balancer?): name the address of each"
+        if reading.marker is None or reading.marker in self._ours:
+            return None
+        if reading.environment not in {None, self.environment}:
+            return f"shows documents of another daemon, of environment {reading.environment}"
+        return f"shows a document that this daemon does not know ({reading.marker}): of another daemon, or an old one"
+
+    def conditions(self, now_mono_s: float, *, given: bool) -> Iterator[Condition]:
+        """Return what operators should know of the Traefiks at this moment; every poller was `given` the document."""
         away = [f"{one.traefik} ({one.cause})" for one in self._readings.values() if one.cause is not None]
         if away:
             message = f"the API of Traefik does not answer, so nothing there is confirmed: {', '.join(sorted(away))}"
             yield Condition("traefik-away", Severity.WARNING, message, None)
         late = now_mono_s >= self._since_mono_s + PATIENCE_S
-        stale = [one for one in self._readings.values() if one.cause is None and one.marker != self.marker]
+        doubts = [f"{one.traefik} {why}" for one in self._readings.values() if (why := self.doubt(one)) is not None]
+        if doubts and late:
+            message = f"traefik.api names what proves nothing, neither for a switch nor against it: {'; '.join(doubts)}"
+            yield Condition("traefik-unproven", Severity.WARNING, message, None)
+        stale = [
+            one
+            for one in self._readings.values()
+            if one.cause is None and one.marker != self.marker and self.doubt(one) is None
+        ]
         if stale and late:
             names = ", ".join(sorted(f"{one.traefik} (shows {one.marker or 'no document of ours'})" for one in stale))
-            why = "although every poller has fetched it; its log says why" if fetched else "and may not have fetched it"
+            why = "although every poller was given it; its log says why" if given else "and may not have fetched it"
             message = f"Traefik has not applied the last document, {self.marker}, {why}: {names}"
             yield Condition("not-applied", Severity.CRITICAL, message, None)
-        errors = sorted({error for one in self._readings.values() for each in one.errors.values() for error in each})
+        ours = [one for one in self._readings.values() if self.doubt(one) is None]
+        errors = sorted({error for one in ours for each in one.errors.values() for error in each})
         if errors:
             more = f"; and {len(errors) - ERRORS_TOLD} more" if len(errors) > ERRORS_TOLD else ""
             message = f"Traefik says: {'; '.join(errors[:ERRORS_TOLD])}{more}"
             yield Condition("traefik-errors", Severity.CRITICAL, message, None)
 
+    def _each(self) -> Iterator[Reading]:
+        """Yield a reading of each Traefik: one that has several addresses is one."""
+        seen = set()
+        for reading in self._readings.values():
+            if reading.instance is None or reading.cause is not None or reading.instance not in seen:
+                yield reading
+            if reading.cause is None:
+                seen.add(reading.instance)
+
     def _is_current(self, reading: Reading) -> bool:
+        """Tell whether the last document is shown: read since, and by somebody who can have it from us."""
         is_fresh = self._read_mono_s[reading.traefik] >= self._since_mono_s
-        return reading.cause is None and reading.marker == self.marker and is_fresh
+        is_shown = reading.cause is None and reading.marker == self.marker and self.doubt(reading) is None
+        return is_shown and is_fresh and self.is_given
+
+    def _has_fetched(self, reading: Reading, fetched_mono_s: Mapping[str, float]) -> bool:
+        since_mono_s = fetched_mono_s.get(reading.traefik)
+        has_shown = reading.traefik in self._shown and self.doubt(reading) is None
+        return (
+            has_shown and since_mono_s is not None and self._read_mono_s[reading.traefik] >= since_mono_s + APPLYING_S
+        )

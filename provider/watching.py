@@ -36,13 +36,19 @@ def unconfirmed(member: Member) -> str | None:
         if member.fetched is None:
             return "nobody polls the document"
         return None if member.fetched else "a poller has not fetched the document yet"
-    for one in member.applied:
-        if not one.answers:
-            return f"the API of Traefik at {one.traefik} does not answer"
-        if not one.is_current:
-            return f"Traefik at {one.traefik} has not applied the document yet"
-        if one.weights != _expected(member):
-            return f"Traefik at {one.traefik} shows other weights: {_told(one)}"
+    return next((why for one in member.applied if (why := missing(member, one)) is not None), None)
+
+
+def missing(member: Member, one: Applied) -> str | None:
+    """Say what is missing to know that one Traefik applied the weights that were decided; None when it did."""
+    if not one.answers:
+        return f"the API of Traefik at {one.traefik} does not answer"
+    if one.doubt is not None:
+        return f"{one.traefik} {one.doubt}"
+    if not one.is_current:
+        return f"Traefik at {one.traefik} has not applied the document yet"
+    if one.weights != _expected(member):
+        return f"Traefik at {one.traefik} shows other weights: {_told(one)}"
     return None
 
 

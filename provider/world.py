@@ -7,6 +7,7 @@ from typing import NamedTuple
 from provider import rollout
 from provider.edit import Edit, group_key, key_of
 from provider.entry import Entry
+from provider.evidence import Evidence
 from provider.health import Result
 from provider.model import (
     ByColour,
@@ -15,6 +16,7 @@ from provider.model import (
     FixedServers,
     GroupState,
     Instant,
+    Member,
     Observed,
     Phase,
     Plan,
@@ -27,6 +29,7 @@ from provider.model import (
     Snapshot,
 )
 from provider.pollers import Pollers
+from provider.readback import Reading
 from provider.store import Stored, StoredServers
 from provider.traefiks import Traefiks
 from provider.wanted import limits
@@ -47,11 +50,16 @@ class DockerView:
 
 
 class Fetched(NamedTuple):
-    """Who has the document of a revision: every poller (None where nobody polls), surely every Traefik that answers."""
+    """Who has the document of a revision: every poller (None where nobody polls), and since when which Traefik surely.
+
+    `given` tells whether every poller was given it, be it that it is still on its way; None where some were, and False
+    where nobody at all was.
+    """
 
     revision: int | None
     by_pollers: bool | None
-    by_traefiks: bool
+    by_traefik: Mapping[str, float]
+    given: bool | None
 
 
 class World:
@@ -70,8 +78,8 @@ class World:
         self.retired: dict[str, Entry] = {}
         self.pollers = Pollers()
         self.traefiks = Traefiks()
+        self.evidence = Evidence(self.pollers)
         self.revision: int | None = None
-        self.fetched_mono_s: float | None = None
         self.states: dict[str, ServiceState] = dict(stored.services)
         self.groups: dict[str, GroupState] = dict(stored.groups)
         self.with_rollout: set[str] = set()
@@ -177,29 +185,32 @@ class World:
         entry.smoke = smoke
         return {group_key(entry.service)}
 
-    def polled(self, now_mono_s: float) -> set[str]:
-        """Note that a document was fetched; return the groups that may be confirmed by it."""
-        if not self.fetched().by_pollers:
-            self.fetched_mono_s = None
-        elif self.fetched_mono_s is None:
-            self.fetched_mono_s = now_mono_s
-        return self.switched
+    def read(self, reading: Reading, now_mono_s: float) -> bool:
+        """Take what a Traefik shows; tell whether it says anything new."""
+        news = self.traefiks.read(reading, now_mono_s)
+        if news.is_another:
+            self.evidence.forget(reading.traefik)
+        if news.began:
+            self.evidence.began_to_show(reading.traefik, self.revision or 0)
+        return news.is_new
+
+    def traefik_gone(self, traefik: str) -> None:
+        """Forget a Traefik whose address is gone."""
+        self.traefiks.gone(traefik)
+        self.evidence.forget(traefik)
 
     def published(self, revision: int, marker: str, now_mono_s: float) -> None:
         """Expect another document to be fetched and applied from now on."""
-        self.revision, self.fetched_mono_s = revision, None
-        self.traefiks.published(marker, now_mono_s)
+        self.revision = revision
+        self.traefiks.published(marker, now_mono_s, revision)
 
     def fetched(self) -> Fetched:
-        """Tell who has the last document.
-
-        A Traefik whose API answers need not poll us. Who polls is not told by name, so there must be a poller for each.
-        """
-        revisions = [poller.revision for poller in self.pollers]
-        if not revisions:
-            return Fetched(self.revision, None, by_traefiks=False)
-        by_pollers = min(revisions) >= (self.revision or 0)
-        return Fetched(self.revision, by_pollers, by_pollers and len(revisions) >= self.traefiks.answering)
+        """Tell who has the last document. A Traefik whose API answers need not poll us; who polls may be anybody."""
+        revision, polling = self.revision or 0, self.pollers.polling()
+        by_pollers = min(one.received for one in polling) >= revision if polling else None
+        is_given = bool(polling) and all(one.revision >= revision for one in polling)
+        given = True if is_given else None if self.traefiks.is_given else False
+        return Fetched(self.revision, by_pollers, self.evidence.fetched_mono_s(revision), given)
 
     def snapshot(self, key: str, fetched: Fetched | None = None) -> Snapshot:
         """Return the frozen world of one group as it was last refreshed; without members when the file has it no more.
@@ -209,10 +220,8 @@ class World:
         """
         if fetched is None or fetched.revision != self.revision:
             fetched = self.fetched()
-        fetched_mono_s = self.fetched_mono_s if fetched.by_traefiks else None
         members = tuple(
-            entry.member(fetched=fetched.by_pollers, applied=self.traefiks.applied(entry.service, fetched_mono_s))
-            for entry in (self.entries[name] for name in self.members.get(key, ()))
+            self._member(entry, fetched) for entry in (self.entries[name] for name in self.members.get(key, ()))
         )
         state = self.groups.get(key, GroupState())
         was = state.rollout.members if state.rollout else ()
@@ -225,6 +234,10 @@ class World:
             left={name: self.groups[before] for name, before in was_in.items() if before in self.groups},
             gone=frozenset(name for name in was if name in self.entries and name not in self.members.get(key, ())),
         )
+
+    def _member(self, entry: Entry, fetched: Fetched) -> Member:
+        applied = self.traefiks.applied(entry.service, fetched.by_traefik)
+        return entry.member(fetched=fetched.by_pollers, given=fetched.given, applied=applied)
 
     def adopt(self, key: str, plan: Plan) -> None:
         """Take over what was decided, once it is committed."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from provider.model import Instant
-from provider.pollers import LABELS_MOST, NOT_HELD_S, OTHER, Poller, Pollers
+from provider.pollers import GIVEN_MOST, LABELS_MOST, NOT_HELD_S, OTHER, Poller, Pollers
 from provider.pollers import Connection as Polling
 
 LIMIT_S = 4.0
@@ -62,11 +62,49 @@ def test_closing_forgets_a_poller() -> None:
     assert list(pollers) == []
 
 
-def test_of_several_connections_under_one_label_the_newest_poll_speaks() -> None:
+@pytest.mark.parametrize("name", ["edge", None], ids=["one name", "one address"])
+def test_of_several_pollers_with_one_label_the_one_that_lags_speaks(name: str | None) -> None:
+    """Rule 16, P2: two Traefiks behind one NAT or proxy are two, and one that has a document proves nothing of both."""
     pollers = Pollers()
-    poll(pollers, Connection(), "10.0.0.1", "edge", 7, 105.0)
-    poll(pollers, Connection(), "10.0.0.2", "edge", 6, 100.0)
-    assert list(pollers) == [Poller("edge", 7, 105.0)]
+    fast, slow = Connection(), Connection()
+    for _ in range(2):
+        poll(pollers, slow, "10.0.0.1", name, 6, 100.0)
+        poll(pollers, fast, "10.0.0.1", name, 7, 105.0)
+    assert list(pollers) == [Poller(name or "10.0.0.1", 6, 105.0)]
+    assert {one.received for one in pollers.polling()} == {6, 7}
+
+
+def test_a_connection_that_fell_silent_beside_another_of_its_label_counts_no_more() -> None:
+    """A machine that is gone keeps its connection for half a minute, and has come back over another one."""
+    pollers = Pollers()
+    old, new = Connection(), Connection()
+    for now_s in (100.0, 105.0):
+        poll(pollers, old, "10.0.0.1", None, 6, now_s)
+    for now_s in (115.0, 120.0):
+        poll(pollers, new, "10.0.0.1", None, 7, now_s)
+    assert list(pollers) == [Poller("10.0.0.1", 6, 120.0)]
+    poll(pollers, new, "10.0.0.1", None, 7, 121.0)
+    assert list(pollers) == [Poller("10.0.0.1", 7, 121.0)]
+
+
+def test_who_was_given_a_document_is_known_also_when_its_connection_is_closed() -> None:
+    pollers, one = Pollers(), Connection()
+    first = pollers.asked(one, "10.0.0.1", None, at(100.0))
+    pollers.answered(first, 7, at(100.0), was_held=False)
+    one.close()
+    other = pollers.asked(Connection(), "10.0.0.2", None, at(101.0))
+    pollers.answered(other, 7, at(101.0), was_held=True)
+    assert pollers.given(7) == (first, other)
+    pollers.answered(other, 8, at(102.0), was_held=True)
+    assert (pollers.given(7), pollers.given(8)) == ((), (other,))
+
+
+def test_who_was_given_a_document_is_not_told_where_these_are_too_many() -> None:
+    """P2: the Traefik that is meant may be among those that were let go of."""
+    pollers = Pollers()
+    for _ in range(GIVEN_MOST + 10):
+        pollers.answered(pollers.asked(Connection(), "10.0.0.1", None, at(100.0)), 7, at(100.0), was_held=False)
+    assert pollers.given(7) == ()
 
 
 def test_beyond_the_limit_all_are_others_and_a_label_stays_with_whom_it_was_given_to() -> None:

@@ -82,7 +82,7 @@ def raw_data(*markers: str, **sections: Mapping[str, object]) -> dict[str, objec
 class Api(Endpoint):
     """Speaks the API's shapes: `shown` are its markers.
 
-    `answers` replace what it says to a question ("marker" or "rawdata"), and a `hanging` one gets none.
+    `answers` replace what it says to a question ("marker", "version" or "rawdata"), and a `hanging` one gets none.
     """
 
     def __init__(self, *shown: str) -> None:
@@ -99,7 +99,7 @@ class Api(Endpoint):
         await super().stop()
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        kind = "marker" if "/middlewares/" in request.path else "rawdata"
+        kind = "marker" if "/middlewares/" in request.path else request.path.rpartition("/")[2]
         self.asked[kind] += 1
         self.hosts.add(request.headers["Host"])
         if kind in self.hanging:
@@ -108,6 +108,8 @@ class Api(Endpoint):
             return self.answers[kind](request)
         if kind == "rawdata":
             return web.json_response(raw_data(*self.shown))
+        if kind == "version":
+            return web.Response(status=404)
         shows = request.path.endswith(tuple(f"/{marker}@http" for marker in self.shown))
         return web.json_response({}, status=200 if shows else 404)
 

@@ -19,42 +19,45 @@ def reading(traefik: str = ONE, marker: str | None = NEW, **fields: object) -> R
 def published(*readings: Reading, at: float = 101.0) -> Traefiks:
     """Publish NEW at 100 s, and read at another moment."""
     traefiks = Traefiks()
-    traefiks.expect(("http://traefik:8080",))
-    traefiks.published(NEW, 100.0)
+    traefiks.expect(("http://traefik:8080",), "production")
+    traefiks.published(OLD, 90.0, 1)
+    traefiks.published(NEW, 100.0, 2)
+    traefiks.is_given = True
     for each in readings:
         traefiks.read(each, at)
     return traefiks
 
 
-def codes(traefiks: Traefiks, now_mono_s: float, *, fetched: bool = True) -> dict[str, str]:
-    return {each.code: each.message for each in traefiks.conditions(now_mono_s, fetched=fetched)}
+def codes(traefiks: Traefiks, now_mono_s: float, *, given: bool = True) -> dict[str, str]:
+    return {each.code: each.message for each in traefiks.conditions(now_mono_s, given=given)}
 
 
 def test_a_traefik_that_was_never_read_answers_nothing() -> None:
     """P2: an address in the file is no confirmation."""
-    assert published().applied(SHOP, 100.0) == (Applied("http://traefik:8080", answers=False),)
+    assert published().applied(SHOP) == (Applied("http://traefik:8080", answers=False),)
     nobody = Traefiks()
     nobody.published(NEW, 100.0)
-    assert nobody.applied(SHOP, 100.0) == ()
+    assert nobody.applied(SHOP) == ()
 
 
 def test_what_a_traefik_shows_is_current_only_if_it_was_read_after_the_document_came_out() -> None:
     """Rule 15: the same document may come again, and what was read then says nothing of now."""
     traefiks = published(reading())
-    assert [one.is_current for one in traefiks.applied(SHOP, None)] == [True]
-    traefiks.published(OLD, 110.0)
-    assert [one.is_current for one in traefiks.applied(SHOP, None)] == [False]
-    traefiks.published(NEW, 120.0)
-    assert [one.is_current for one in traefiks.applied(SHOP, None)] == [False]
+    assert [one.is_current for one in traefiks.applied(SHOP)] == [True]
+    traefiks.published(OLD, 110.0, 3)
+    assert [one.is_current for one in traefiks.applied(SHOP)] == [False]
+    traefiks.published(NEW, 120.0, 4)
+    traefiks.is_given = True
+    assert [one.is_current for one in traefiks.applied(SHOP)] == [False]
     traefiks.read(reading(), 121.0)
-    assert [one.is_current for one in traefiks.applied(SHOP, None)] == [True]
+    assert [one.is_current for one in traefiks.applied(SHOP)] == [True]
 
 
 def test_a_document_published_again_is_the_same_document() -> None:
     """P12."""
     traefiks = published(reading())
-    traefiks.published(NEW, 130.0)
-    assert [one.is_current for one in traefiks.applied(SHOP, None)] == [True]
+    traefiks.published(NEW, 130.0, 2)
+    assert [one.is_current for one in traefiks.applied(SHOP)] == [True]
 
 
 def test_who_was_read_right_after_the_fetch_may_be_applying_still() -> None:
@@ -65,13 +68,14 @@ def test_who_was_read_right_after_the_fetch_may_be_applying_still() -> None:
         (102.0, 102.0 + APPLYING_S - 0.1, False),
         (102.0, 102.0 + APPLYING_S, True),
     ):
-        (one,) = published(stale, at=read_mono_s).applied(SHOP, fetched_mono_s)
+        since = {} if fetched_mono_s is None else {ONE: fetched_mono_s}
+        (one,) = published(stale, at=read_mono_s).applied(SHOP, since)
         assert (one.has_fetched, one.is_current) == (wanted, False)
 
 
 def test_a_traefik_that_does_not_answer_shows_nothing() -> None:
     away = Reading(ONE, None, "connection refused", {}, {})
-    assert published(away).applied(SHOP, 100.0) == (Applied(ONE, answers=False, has_fetched=False),)
+    assert published(away).applied(SHOP) == (Applied(ONE, answers=False, has_fetched=False),)
 
 
 def test_errors_are_those_of_the_services_own_routers_and_services() -> None:
@@ -81,7 +85,7 @@ def test_errors_are_those_of_the_services_own_routers_and_services() -> None:
         "shop-blue": ("service shop-blue: bad",),
         "pay": ("router pay: no",),
     }
-    (one,) = published(reading(errors=complaints)).applied(SHOP, None)
+    (one,) = published(reading(errors=complaints)).applied(SHOP)
     assert one.errors == ("router shop: middleware nope does not exist", "service shop-blue: bad")
 
 
@@ -89,17 +93,16 @@ def test_an_address_that_was_not_read_yet_keeps_a_switch_unconfirmed() -> None:
     """P2: two are named, one was read."""
     traefiks = published(reading())
     traefiks.expect(("http://a:8080", "http://b:8080"))
-    assert [one.answers for one in traefiks.applied(SHOP, None)] == [False, True]
-    assert traefiks.answering == 1
+    assert [one.answers for one in traefiks.applied(SHOP)] == [False, True]
 
 
 def test_a_reading_tells_whether_it_says_anything_new() -> None:
     traefiks = published()
-    assert traefiks.read(reading(), 101.0)
-    assert not traefiks.read(reading(), 102.0)
-    assert traefiks.read(reading(weights={}), 103.0)
+    assert traefiks.read(reading(), 101.0).is_new
+    assert not traefiks.read(reading(), 102.0).is_new
+    assert traefiks.read(reading(weights={}), 103.0).is_new
     traefiks.gone(ONE)
-    assert traefiks.applied(SHOP, None) == (Applied("http://traefik:8080", answers=False),)
+    assert traefiks.applied(SHOP) == (Applied("http://traefik:8080", answers=False),)
 
 
 def test_a_document_that_is_fetched_and_not_shown_is_told_once_it_is_late() -> None:
@@ -108,7 +111,7 @@ def test_a_document_that_is_fetched_and_not_shown_is_told_once_it_is_late() -> N
     told = codes(traefiks, 100.0 + PATIENCE_S)["not-applied"]
     assert f"{ONE} (shows {OLD})" in told
     assert "its log says why" in told
-    assert "may not have fetched it" in codes(traefiks, 200.0, fetched=False)["not-applied"]
+    assert "may not have fetched it" in codes(traefiks, 200.0, given=False)["not-applied"]
 
 
 def test_silence_and_complaints_of_a_traefik_are_told_in_its_words() -> None:
@@ -117,9 +120,82 @@ def test_silence_and_complaints_of_a_traefik_are_told_in_its_words() -> None:
     told = codes(traefiks, 200.0)
     assert told["traefik-away"].endswith(f"{TWO} (connection refused)")
     assert told["traefik-errors"].endswith("; and 2 more")
-    assert {each.severity for each in traefiks.conditions(200.0, fetched=True)} == {
+    assert {each.severity for each in traefiks.conditions(200.0, given=True)} == {
         Severity.WARNING,
         Severity.CRITICAL,
     }
     traefiks.expect(())
     assert codes(traefiks, 200.0) == {}
+
+
+# --- whose evidence it is ------------------------------------------------------------------------------------------
+
+
+def news(traefiks: Traefiks, shown: Reading) -> tuple[bool, bool]:
+    found = traefiks.read(shown, 101.0)
+    return found.began, found.is_another
+
+
+def test_what_another_daemons_traefik_shows_is_no_evidence_and_is_told() -> None:
+    """Rule 7: staging's API, named by mistake, shows old weights and complaints that are none of ours."""
+    staging = reading(marker="bluegreen-0000000000ff", environment="staging", errors={"shop": ("router shop: bad",)})
+    traefiks = published(staging)
+    (one,) = traefiks.applied(SHOP, {ONE: 101.0 - APPLYING_S})
+    assert (one.is_current, one.has_fetched, one.is_ours) == (False, False, False)
+    assert one.doubt == "shows documents of another daemon, of environment staging"
+    assert codes(traefiks, 100.0 + PATIENCE_S).keys() == {"traefik-unproven"}
+    assert f"{ONE} {one.doubt}" in codes(traefiks, 100.0 + PATIENCE_S)["traefik-unproven"]
+
+
+def test_a_document_that_this_daemon_never_published_is_no_evidence_either() -> None:
+    traefiks = published(reading(marker="bluegreen-0000000000ff", environment="production"))
+    (one,) = traefiks.applied(SHOP, {ONE: 0.0})
+    assert (one.is_current, one.has_fetched, one.is_ours) == (False, False, False)
+    assert "shows a document that this daemon does not know (bluegreen-0000000000ff)" in str(one.doubt)
+    traefiks.remember("bluegreen-0000000000ff")
+    (one,) = traefiks.applied(SHOP, {})
+    assert one.doubt is None, "an earlier process has published it"
+
+
+def test_an_address_at_which_several_traefiks_answer_by_turns_proves_nothing() -> None:
+    """Rule 7: one of them has applied the document, and nothing is known of the others."""
+    traefiks = published(reading(is_shared=True))
+    (one,) = traefiks.applied(SHOP, {ONE: 0.0})
+    assert (one.is_current, one.has_fetched) == (False, False)
+    assert "answers for several Traefiks by turns" in codes(traefiks, 100.0 + PATIENCE_S)["traefik-unproven"]
+
+
+def test_a_document_that_nobody_was_given_is_shown_by_nobody_who_has_it_from_here() -> None:
+    """P2: another daemon may publish the very same."""
+    traefiks = published(reading())
+    traefiks.is_given = False
+    assert [one.is_current for one in traefiks.applied(SHOP)] == [False]
+
+
+def test_one_traefik_with_several_addresses_is_one() -> None:
+    traefiks = published(reading(ONE, instance="3.7 of noon"), reading(TWO, instance="3.7 of noon"))
+    assert [one.traefik for one in traefiks.applied(SHOP)] == [ONE]
+    traefiks.read(reading(TWO, instance="3.7 of midnight"), 102.0)
+    assert [one.traefik for one in traefiks.applied(SHOP)] == [ONE, TWO]
+
+
+def test_a_traefik_begins_to_show_a_document_that_it_can_only_have_from_this_process() -> None:
+    """Rule 7: what it shows since before, an earlier process may have given it; this one may be out of its reach."""
+    fresh = published()
+    assert news(fresh, reading(instance="a")) == (True, False)
+    assert news(fresh, reading(instance="a")) == (False, False)
+    known = Traefiks()
+    known.remember(NEW)
+    known.published(NEW, 100.0, 1)
+    assert news(known, reading(instance="a")) == (False, False)
+    known.published(OLD, 110.0, 2)
+    assert news(known, reading(marker=OLD, instance="a")) == (True, False)
+    assert news(known, reading(marker=OLD, instance="b")) == (True, True), "another process, and it had to fetch it"
+    known.published(NEW, 120.0, 3)
+    assert news(known, reading(instance="c")) == (False, True), "an earlier process of ours has published it, too"
+
+
+def test_a_traefik_that_shows_what_was_published_before_began_nothing() -> None:
+    traefiks = published()
+    assert news(traefiks, reading(marker=OLD)) == (False, False)
+    assert news(traefiks, reading(marker=NEW)) == (True, False)

@@ -93,11 +93,11 @@ def test_who_answers_and_does_not_poll_has_surely_fetched_nothing() -> None:
     """Rule 7: an API that answers need not belong to a Traefik that polls us."""
     of = World(Stored({}, {}, {}, None, 0), docker_enabled=False)
     of.published(7, "bluegreen-000000000007", 1000.0)
-    of.pollers.asked(_Open(), "10.0.0.1", "edge-1", NOW).received = 7
-    of.traefiks.read(Reading("http://10.0.0.1:8080", None, None, {}, {}), 1001.0)
-    assert of.fetched() == Fetched(7, True, True)
-    of.traefiks.read(Reading("http://10.0.0.2:8080", None, None, {}, {}), 1001.0)
-    assert of.fetched() == Fetched(7, True, False)
+    of.pollers.answered(of.pollers.asked(_Open(), "10.0.0.1", "edge-1", NOW), 7, NOW, was_held=False)
+    of.traefiks.is_given = True
+    of.read(Reading("http://10.0.0.1:8080", "bluegreen-000000000007"), 1001.0)
+    of.read(Reading("http://10.0.0.2:8080"), 1001.0)
+    assert of.fetched() == Fetched(7, True, {"http://10.0.0.1:8080": NOW.mono_s}, True)
 
 
 def test_who_has_fetched_the_last_document_is_asked_anew_when_there_is_another_one() -> None:

@@ -154,7 +154,8 @@ class Applied:
 
     `is_current` tells whether it shows the marker of the last document, `has_fetched` whether it surely fetched that
     document. `weights` are by name of the child service; None where it does not have ours. `errors` are Traefik's words
-    about our routers and services.
+    about our routers and services. `doubt` says why what it shows is no evidence, and `is_ours` tells that it has shown
+    a document of ours.
     """
 
     traefik: str
@@ -163,3 +164,5 @@ class Applied:
     has_fetched: bool = False
     weights: tuple[tuple[str, int], ...] | None = None
     errors: tuple[str, ...] = ()
+    doubt: str | None = None
+    is_ours: bool = False

@@ -15,7 +15,8 @@ class Member:
     """All that is known of one service at one moment.
 
     `published` are its servers in the last document, and `shown` the colour that has traffic there. `fetched` tells
-    whether every poller has that document; None where nobody polls.
+    whether every poller has that document; None where nobody polls. `given` tells whether every poller was given it,
+    which may still be on its way: None where only some were, False where nobody was.
     """
 
     service: Service
@@ -28,6 +29,7 @@ class Member:
     smoke: Smoke | None = None
     applied: tuple[Applied, ...] = ()
     fetched: bool | None = None
+    given: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

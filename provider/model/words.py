@@ -149,6 +149,7 @@ ConditionCode: TypeAlias = Literal[
     "tokens-file-refused",
     "traefik-away",
     "traefik-errors",
+    "traefik-unproven",
     "write-file-failing",
 ]
 """What may hold for the whole daemon; Prometheus is told of each whether it does."""

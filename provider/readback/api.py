@@ -1,6 +1,7 @@
 """One request to the API of one Traefik, and what stood in its way in words."""
 
 import asyncio
+import json
 from dataclasses import dataclass
 from os import strerror
 
@@ -56,10 +57,27 @@ class Api:
             raise Unusable(f"the API is not enabled there (404 for {URL(self.base).path.rstrip('/')}/api/rawdata)")
         return body
 
-    async def get(self, path: str, rest: str = "", *, limit_s: float) -> bytearray | None:
+    async def instance(self) -> str | None:
+        """Return the version and start of the process that answers a connection of its own; None where it is not told.
+
+        What balances the load sends each new connection to the next one.
+        """
+        try:
+            body = await self.get("/api/version", limit_s=MARKER_LIMIT_S, closes=True)
+            told = json.loads(body or b"null")
+        except (Unusable, ValueError, RecursionError):
+            return None
+        match told:
+            case {"Version": str(version), "startDate": str(started)}:
+                return f"{version[:40]} of {started[:40]}"
+            case _:
+                return None
+
+    async def get(self, path: str, rest: str = "", *, limit_s: float, closes: bool = False) -> bytearray | None:
         """Return the body of what is at `path` and `rest`; None for 404. Raises Unusable, or what stood in the way.
 
-        Causes name the path without its rest, so that one and the same cause stays the same.
+        Causes name the path without its rest, so that one and the same cause stays the same. With `closes` the
+        connection is not kept.
         """
         body = bytearray()
         try:
@@ -67,7 +85,7 @@ class Api:
                 asyncio.timeout(limit_s),
                 self.session.get(
                     URL(f"{self.base}{path}{rest}", encoded=True),
-                    headers={"Host": self.host},
+                    headers={"Host": self.host, **({"Connection": "close"} if closes else {})},
                     server_hostname=self.name,
                     allow_redirects=False,
                 ) as answer,

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import aiohttp
@@ -35,6 +35,8 @@ OLD_FOR_S = 60.0
 REST = 4.0
 """Between two full readings a Traefik rests so many times as long as the first one took, `REST_S` at most."""
 REST_S = 30.0
+SHARED_S = 600.0
+"""So long an address counts as one of several Traefiks after it was last seen to be."""
 
 Resolve: TypeAlias = Callable[[str, int], Awaitable[tuple[str, ...]]]
 
@@ -219,6 +221,7 @@ class _Traefik:
         self._on_reading, self._failed = on_reading, failed
         self._silence = _Silence(name, on_reading)
         self._last: Reading | None = None
+        self._instances = _Instances(api)
         self._proven: str | None = None  # the marker that was shown when everything was read last
         self._read_mono_s = -math.inf
         self._rest_mono_s = -math.inf
@@ -280,15 +283,43 @@ class _Traefik:
         """Read everything in one request, so that marker, weights and errors belong together."""
         began_mono_s = time.monotonic()
         try:
+            instance, is_shared = await self._instances.look()
             body = await self._api.raw_data()
             async with self._parsing:  # one at a time: a parsed answer takes several times its size
-                reading = await asyncio.to_thread(read, body, self.name, self._wanted.marker)
+                found = await asyncio.to_thread(read, body, self.name, self._wanted.marker)
+            reading = replace(found, instance=instance, is_shared=is_shared)
         finally:
             self._read_mono_s = time.monotonic()
             self._rest_mono_s = self._read_mono_s + min(REST_S, REST * (self._read_mono_s - began_mono_s))
         self._last, self._proven = reading, marker if shown else None
         self._silence.cause = None
         self._on_reading(reading)
+
+
+class _Instances:
+    """Tells whether one process of Traefik answers at an address, or several by turns, as behind a load balancer."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._last: str | None = None
+        self._before: set[str] = set()
+        self._shared_until_mono_s = -math.inf
+
+    async def look(self) -> tuple[str | None, bool]:
+        """Return who answers, and whether several do: a process that was restarted does not come back, these do."""
+        seen = [await self._api.instance() for _ in range(2)]
+        if seen[0] != seen[1]:  # a restart in between, or two of them: the next ones tell
+            seen += [await self._api.instance() for _ in range(2)]
+        for instance in seen:
+            if instance is None or instance == self._last:
+                continue
+            if instance in self._before:
+                self._shared_until_mono_s = time.monotonic() + SHARED_S
+                self._before.clear()
+            if self._last is not None:
+                self._before.add(self._last)
+            self._last = instance
+        return self._last, time.monotonic() < self._shared_until_mono_s
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from provider.turns import free, uncollected
 
 MARKER = re.compile(r"bluegreen-[0-9a-f]{12}")
 PROVIDER = "@http"
-READ = ("entryPoints", "error", "rule", "service", "status", "weighted")
+READ = ("entryPoints", "error", "headers", "rule", "service", "status", "weighted")
 """All else of an object is let go of at once."""
 MIDDLEWARES = frozenset({"middlewares", "tcpMiddlewares"})
 
@@ -31,6 +31,9 @@ class Reading:
     one where it is shown, else that of another document of ours. `errors` are Traefik's words by the name of the router
     or service (of any protocol) they are about, `weights` the children of each weighted HTTP service. All of them
     are of provider http, and named without `@http`.
+
+    `environment` is the one that the marker names. `instance` tells one process of Traefik from another; None where the
+    API does not say. `is_shared` says that several of them answer at this address, so that nothing here is of one.
     """
 
     traefik: str
@@ -38,6 +41,9 @@ class Reading:
     cause: str | None = None
     errors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     weights: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
+    environment: str | None = None
+    instance: str | None = None
+    is_shared: bool = False
 
 
 class Unusable(Exception):  # noqa: N818  what Traefik did, not an error of ours
@@ -60,7 +66,13 @@ def _read(raw_data: bytearray, traefik: str, wanted: str | None) -> Reading:
     sections = {section: found.get(section, []) for section in RAW_DATA_SECTIONS}
     markers = sorted(name for name, _ in sections["middlewares"] if MARKER.fullmatch(name))
     marker = wanted if wanted in markers else next(iter(markers), None)
-    reading = Reading(traefik, marker, None, _errors(sections), dict(_weights(sections["services"])))
+    reading = Reading(
+        traefik,
+        marker,
+        errors=_errors(sections),
+        weights=dict(_weights(sections["services"])),
+        environment=_environment(dict(sections["middlewares"]).get(marker or "", {})),
+    )
     free(*found.values())
     return reading
 
@@ -141,6 +153,15 @@ def _weights(services: Objects) -> Iterator[tuple[str, tuple[tuple[str, int], ..
 def _child(child: Mapping[str, object]) -> tuple[str, int]:
     weight = child.get("weight", 1)
     return clean(child.get("name"), NAME_MOST).removesuffix(PROVIDER), weight if isinstance(weight, int) else 1
+
+
+def _environment(marker: Mapping[str, object]) -> str | None:
+    """Return the environment that a marker names."""
+    match marker.get("headers"):
+        case {"customResponseHeaders": {"X-Bluegreen-Environment": str(name)}}:
+            return name
+        case _:
+            return None
 
 
 def _is_object(value: object) -> TypeGuard[dict[str, object]]:
