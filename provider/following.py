@@ -21,10 +21,13 @@ Show: TypeAlias = Callable[[Answer], None]
 
 LOOK_EVERY_S = 1.0
 PATIENCE_S = 30.0
+READ_BACK_S = 10.0
+READ_BACK_EVERY_S = 0.2
 ROWS_AT_ONCE = 1000
 SWITCHED_PHASES = frozenset({"steady", "confirming", "watching"})
 UNTOLD = frozenset({"tested"})
 """What a line of its own has told before: that the smoke tests passed."""
+NOTHING_READ: Answer = {"by": 0, "of": 0, "verified": False, "missing": []}
 PASSING = frozenset({404, 503})
 """A daemon that starts has no services yet, and one whose disk hangs cannot tell the history: both pass."""
 
@@ -148,6 +151,36 @@ def wait(story: Story, active: str | None, until: Until, tell: Tell, show: Show)
             return status
         story.pause(status, missing)
         status = story.status()
+
+
+def read_back(admin: Admin, service: str, answer: Answer) -> Answer | None:
+    """Wait until every Traefik shows what a command did, 10 s at most; return what is known of that at the end.
+
+    None where it moved no traffic, or goes on through gates. What was decided stands, also where no daemon answers any
+    more while this waits.
+    """
+    end_mono_s = time.monotonic() + READ_BACK_S
+    status: Answer | None = answer["status"]
+    applied: Answer | None = answer.get("applied")
+    while True:
+        is_shifting = applied is None and status is not None and status["phase"] == "shifting"
+        if not is_shifting and (applied is None or not _is_awaited(applied)):
+            return applied
+        if time.monotonic() >= end_mono_s:
+            return applied
+        time.sleep(READ_BACK_EVERY_S)
+        try:
+            status = admin.service(service)
+        except (NoDaemon, Refused) as failure:
+            unknown = {"refused": False, "detail": f"not verified, though it is decided and recorded: {failure}"}
+            return {**(applied or NOTHING_READ), **unknown}
+        found: Any = status
+        applied = found["applied"] if found["phase"] in SWITCHED_PHASES else None
+
+
+def _is_awaited(applied: Answer) -> bool:
+    """Tell whether a Traefik that answers may show it yet."""
+    return not applied["verified"] and any(one["answers"] for one in applied["missing"])
 
 
 def missing_to(status: Answer, active: str | None, until: Until) -> str | None:

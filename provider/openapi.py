@@ -251,6 +251,14 @@ _WAY_BACK: Schema = _object(
         "command": _said("What gives the traffic to the other colour as things stand", _or_null(_TEXT)),
     }
 )
+_MISSING: Schema = _object(
+    {
+        "traefik": _said("Its address", _TEXT),
+        "answers": _said("Its API answers, for a Traefik of this daemon's", _FLAG),
+        "fetched": _said("It has the document; `null` where that is not known", _or_null(_FLAG)),
+        "reason": _said("What is missing, for people", _TEXT),
+    }
+)
 _OVERRIDE: Schema = _object({"colour": _one_of(Colour), "reason": _TEXT, "actor": _or_null(_TEXT), "since": _TIME})
 _POLLER: Schema = _object({"poller": _TEXT, "revision": {"type": "integer"}, "current": _FLAG, "last_poll": _TIME})
 
@@ -267,7 +275,26 @@ SCHEMAS: Mapping[str, Schema] = {
         {
             "already": _said("There was nothing to do", _FLAG),
             "detail": _said("What was done, in words", _TEXT),
+            "applied": _said(
+                "Who shows what was done, as far as is known at once: ask for the service to follow it. `null` where "
+                "no traffic was moved",
+                _or_null(_ref("Applied")),
+            ),
             "status": _said("How the service stands now", _or_null(_ref("Service"))),
+        }
+    ),
+    "Applied": _object(
+        {
+            "by": _said("So many Traefiks show what was decided of the service", {"type": "integer"}),
+            "of": _said("So many are read back; 0 where the file names none", {"type": "integer"}),
+            "verified": _said("All of them do, and there is one", _FLAG),
+            "refused": _said(
+                "One of them has fetched the document and does not show it, or nobody has fetched it; right after a "
+                "change they may only need a moment",
+                _FLAG,
+            ),
+            "detail": _said("That in words, for people", _TEXT),
+            "missing": _said("Those that were not seen to show it", _list(_MISSING)),
         }
     ),
     "Condition": _object(
@@ -325,6 +352,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "weights": _said("The share of the traffic of each colour", _object(dict.fromkeys(Colour, _NUMBER))),
             "revision": _said("That of the document", _or_null({"type": "integer"})),
             "confirmed": _said("Every Traefik shows these weights", _FLAG),
+            "applied": _said("Which Traefiks do", _ref("Applied")),
             "paused": _said("Forward rollouts are stopped, by `pause` or by `hold` in the file", _FLAG),
             "colours": _object({colour: _ref("ColourStatus") for colour in Colour}),
             "rollout": _said("What is under way", _or_null(_ref("Rollout"))),

@@ -23,6 +23,7 @@ from pydantic import (
 from provider import access, commands, leases, report
 from provider.commands import Command, Done, Refusal, Refused
 from provider.controller import Act, Controller
+from provider.edit import group_key
 from provider.errors import StoreError
 from provider.feed import Changed, Feed
 from provider.intake import clock
@@ -132,7 +133,7 @@ async def _command(controller: Controller, verb: Verb, request: web.Request) -> 
         access.require(request, "force")
     name = request.match_info["name"]
     given = Command(verb=verb, service=name, actor=access.caller(request).actor, **body)
-    return await _done(controller, name, lambda snapshot, now: commands.command(snapshot, given, now))
+    return await _done(controller, name, lambda snapshot, now: commands.command(snapshot, given, now), verb)
 
 
 async def _take_lease(controller: Controller, request: web.Request) -> web.StreamResponse:
@@ -157,9 +158,10 @@ async def _give_lease_back(controller: Controller, request: web.Request) -> web.
     return await _done(controller, name, lambda snapshot, now: give(snapshot, now=now))
 
 
-async def _done(controller: Controller, service: str, act: Act) -> web.StreamResponse:
+async def _done(controller: Controller, service: str, act: Act, verb: Verb | None = None) -> web.StreamResponse:
     if service not in controller.world.entries:
         return unknown_service(controller, service)
+    before = _traffic(controller, service)
     try:
         done = await controller.command(service, act)
     except KeyError:
@@ -171,8 +173,21 @@ async def _done(controller: Controller, service: str, act: Act) -> web.StreamRes
             return problem(409, done.code, done.detail)
         case Done():
             answer: dict[str, object] = {"already": done.already, "detail": done.detail}
+            moved = [name for name, colour in _traffic(controller, service).items() if before.get(name) is not colour]
+            if done.already and verb in {Verb.ROLLBACK, Verb.SWITCH}:  # somebody was faster: is it in force by now?
+                moved = [service]
+            of = service if service in moved else next(iter(moved), None)
+            answer["applied"] = report.applied(controller.world, of) if of is not None else None
             answer["status"] = report.service(controller.world, controller.conditions, service, clock())
             return json_answer(answer, status=202 if done.pending else 200)
+
+
+def _traffic(controller: Controller, service: str) -> dict[str, Colour | None]:
+    """Return the active colour of every service in the group of this one."""
+    world = controller.world
+    entry = world.entries.get(service)
+    members = world.members.get(group_key(entry.service), ()) if entry is not None else ()
+    return {name: world.entries[name].state.active for name in members if name in world.entries}
 
 
 async def _history(controller: Controller, request: web.Request) -> web.StreamResponse:

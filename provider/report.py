@@ -11,6 +11,7 @@ from operator import is_
 
 import orjson
 
+from provider import status
 from provider.conditions import Conditions
 from provider.edit import group_key
 from provider.entry import Entry
@@ -42,6 +43,12 @@ def service(world: World, conditions: Conditions, name: str, now: Instant) -> di
     """Return the status of one service, None where the file has none of that name."""
     standing = _standing(world, conditions, name)
     return service_status(standing, now) if standing is not None else None
+
+
+def applied(world: World, name: str) -> dict[str, object] | None:
+    """Return which Traefiks show what was decided of a service, None where the file has none of that name."""
+    entry = world.entries.get(name)
+    return status.applied(world.member(entry, world.fetched())) if entry is not None else None
 
 
 def explained(world: World, conditions: Conditions, name: str, now: Instant) -> dict[str, object] | None:

@@ -25,7 +25,7 @@ from provider.model import (
     Snapshot,
 )
 from provider.wanted import candidate_of, candidates, gates_of, held_by, holding_up, is_held, quarantine
-from provider.watching import failing, unconfirmed
+from provider.watching import failing, read_back, unconfirmed
 from provider.wayback import command_now, lost, made_room, not_ready
 
 
@@ -59,6 +59,7 @@ def service_status(standing: Standing, now: Instant) -> dict[str, object]:
         "weights": {colour: shares.get(colour, 0) for colour in Colour},
         "revision": standing.revision,
         "confirmed": unconfirmed(member) is None,
+        "applied": applied(member),
         "paused": is_held(snapshot),
         "colours": {colour: _colour(standing, colour) for colour in Colour},
         "rollout": _rollout(standing, now),
@@ -147,6 +148,32 @@ def way_back(member: Member, snapshot: Snapshot) -> dict[str, object]:
         "release": back.release if back else None,
         "reason": reason,
         "command": command_now(member, snapshot.state),
+    }
+
+
+def applied(member: Member) -> dict[str, object]:
+    """Say which of the Traefiks that are read back show what was decided, as far as is known now."""
+    found = read_back(member)
+    whys = "; ".join(dict.fromkeys(one.reason for one in found.missing))
+    if found.is_verified:
+        detail = f"applied by {found.by} of {found.of} Traefiks"
+    elif not found.of:
+        fetched = ", and every poller has fetched it" if member.fetched else ""
+        detail = f"not verified: the file names no Traefik to read back (traefik.api){fetched}"
+    elif found.by or found.is_refused:
+        detail = f"applied by {found.by} of {found.of} Traefiks: {whys}"
+    else:
+        detail = f"not verified: {whys}"
+    return {
+        "by": found.by,
+        "of": found.of,
+        "verified": found.is_verified,
+        "refused": found.is_refused,
+        "detail": detail,
+        "missing": [
+            {"traefik": one.traefik, "answers": one.answers, "fetched": one.fetched, "reason": one.reason}
+            for one in found.missing
+        ],
     }
 
 

@@ -12,6 +12,44 @@ DOCKER_PATIENCE_S = 90.0
 
 
 @dataclass(frozen=True, slots=True)
+class Missing:
+    """A Traefik that was not seen to have applied what was decided, and why.
+
+    `answers` tells whether its API can prove anything, `fetched` whether it has the document: None where that is not
+    known.
+    """
+
+    traefik: str
+    reason: str
+    answers: bool
+    fetched: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBack:
+    """What the Traefiks that are read back show of one service: `by` so many of them what was decided."""
+
+    by: int
+    missing: tuple[Missing, ...]
+
+    @property
+    def of(self) -> int:
+        """How many Traefiks are read back."""
+        return self.by + len(self.missing)
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether all of them show it; where nobody is read back, nothing is known."""
+        return self.by > 0 and not self.missing
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether one of them has the document and does not show it, or nobody at all has fetched that."""
+        fetched = {one.fetched for one in self.missing}
+        return True in fetched or (not self.by and False in fetched)
+
+
+@dataclass(frozen=True, slots=True)
 class Failing:
     """An active colour that has fewer servers than it needs, `since_mono_s`; `reason` says so in words.
 
@@ -50,6 +88,28 @@ def missing(member: Member, one: Applied) -> str | None:
     if one.weights != _expected(member):
         return f"Traefik at {one.traefik} shows other weights: {_told(one)}"
     return None
+
+
+def read_back(member: Member) -> ReadBack:
+    """Return who was seen to have applied the weights that were decided, and who was not."""
+    missed = [(one, why) for one in member.applied if (why := missing(member, one)) is not None]
+    return ReadBack(len(member.applied) - len(missed), tuple(_missing(member, one, why) for one, why in missed))
+
+
+def _missing(member: Member, one: Applied, why: str) -> Missing:
+    """Only who has shown a document of ours is known to fetch them here; where nobody does, it does not either."""
+    answers = one.answers and one.doubt is None
+    if not answers or member.shown is not member.state.active:
+        return Missing(one.traefik, why, answers)
+    if one.is_current:
+        return Missing(one.traefik, why, answers, fetched=True)
+    if member.given is False:
+        reason = f"Traefik at {one.traefik} does not show the document, and nobody has fetched it"
+        return Missing(one.traefik, reason, answers, fetched=False)
+    if member.given and one.is_ours:
+        reason = f"Traefik at {one.traefik} has fetched the document and does not show it; its log says why"
+        return Missing(one.traefik, reason, answers, fetched=True)
+    return Missing(one.traefik, why, answers)
 
 
 def refused(member: Member, before: Mapping[str, tuple[str, ...]]) -> str | None:

@@ -221,7 +221,7 @@ class World:
         if fetched is None or fetched.revision != self.revision:
             fetched = self.fetched()
         members = tuple(
-            self._member(entry, fetched) for entry in (self.entries[name] for name in self.members.get(key, ()))
+            self.member(entry, fetched) for entry in (self.entries[name] for name in self.members.get(key, ()))
         )
         state = self.groups.get(key, GroupState())
         was = state.rollout.members if state.rollout else ()
@@ -235,7 +235,8 @@ class World:
             gone=frozenset(name for name in was if name in self.entries and name not in self.members.get(key, ())),
         )
 
-    def _member(self, entry: Entry, fetched: Fetched) -> Member:
+    def member(self, entry: Entry, fetched: Fetched) -> Member:
+        """Return the frozen view of one service, with what the Traefiks show of it."""
         applied = self.traefiks.applied(entry.service, fetched.by_traefik)
         return entry.member(fetched=fetched.by_pollers, given=fetched.given, applied=applied)
 

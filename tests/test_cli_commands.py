@@ -16,9 +16,12 @@ from click.testing import CliRunner
 from provider.admin import admin_app
 from provider.cli import main
 from provider.model import Colour
+from provider.readback import Reading
 from tests.running import Running, listening, running, shop
+from tests.test_pollers import Connection
 from tests.waiting import eventually
 
+T1, T2 = "http://10.0.0.1:8080", "http://10.0.0.2:8080"
 MORE = "    initial: blue\n    watch: 1h\n    deadlines: {confirming: 1ms}\n"
 ONE = shop(more=MORE)
 TWO = shop(green="8082", more=MORE)
@@ -26,11 +29,16 @@ MANUAL = TWO + "    approval: manual\n"
 SETTLED = TWO.replace("watch: 1h", "watch: 1ms")
 
 
+NOT_VERIFIED = "shop: not verified: the file names no Traefik to read back (traefik.api)\n"
+ONE_API, TWO_APIS = (f"traefik: {{api: [{', '.join(names)}]}}\n" for names in ((T1,), (T1, T2)))
+
+
 class Bluegreen:
     """The command line beside a daemon of the test's own; it waits in a process, so that the daemon can answer."""
 
     def __init__(self, daemon: Running, admin: str) -> None:
         self.daemon, self.admin = daemon, admin
+        self.poller = Connection()
 
     async def __call__(self, *arguments: str) -> tuple[int, str, str]:
         async with self.begin(*arguments) as process:
@@ -63,6 +71,23 @@ class Bluegreen:
 
         return await eventually(look)
 
+    def fetched(self) -> None:
+        """Have Traefik fetch the last document."""
+        published = self.daemon.controller.published
+        assert published is not None
+        intake = self.daemon.controller.intake
+        connection = intake.polled(self.poller, "10.0.0.1", "edge", has_ticker=True)
+        intake.answered(connection, published.revision, was_held=False)
+        intake.gave(published.revision)
+
+    def shows(self, colour: str, *traefiks: str) -> None:
+        """Have these Traefiks show the last document, in which this colour has the traffic."""
+        published = self.daemon.controller.published
+        assert published is not None
+        for name in traefiks:
+            weights = {"shop": ((f"shop-{colour}", 100),)}
+            self.daemon.controller.intake.traefik_read(Reading(name, published.document.marker, weights=weights))
+
     async def release_is_in(self, text: str = TWO) -> str:
         """Let a release come in green, healthy; return its id."""
         self.daemon.load(text)
@@ -91,7 +116,7 @@ async def test_approve_says_what_it_did_and_what_was_done_already(bluegreen: Blu
     code, out, err = await bluegreen("approve", "shop", "--release", "0" * 8)
     assert (code, out) == (3, "")
     assert f"then bluegreen approve shop --release {release}" in err
-    told = f"shop: release {release} is approved; to follow it: bluegreen wait shop\n"
+    told = f"shop: release {release} is approved; to follow it: bluegreen wait shop\n{NOT_VERIFIED}"
     assert await bluegreen("approve", "shop", "--release", release) == (0, told, "")
     await bluegreen.until(active="green")
     again = f"shop: nothing to do: release {release} is active; to follow it: bluegreen wait shop\n"
@@ -134,16 +159,120 @@ async def test_rollback_leaves_the_release_that_was_active_when_it_was_asked_for
     """Rule 9: somebody else who was faster is success, and nothing is done twice."""
     release = await bluegreen.release_is_in()
     await bluegreen.until(active="green")
-    assert await bluegreen("rollback", "shop", "--reason", "it is bad") == (
-        0,
-        "shop: blue of shop is active again\n",
-        "",
-    )
-    told = f"shop: nothing to do: release {release} of shop is not active any more\n"
+    told = f"shop: blue of shop is active again\n{NOT_VERIFIED}"
+    assert await bluegreen("rollback", "shop", "--reason", "it is bad") == (0, told, "")
+    told = f"shop: nothing to do: release {release} of shop is not active any more\n{NOT_VERIFIED}"
     assert await bluegreen("rollback", "shop", "--from", release) == (0, told, "")
     code, out, err = await bluegreen("rollback", "shop")
     assert (code, out) == (3, "")
     assert err.startswith("bluegreen: shop has no way back: ")
+
+
+# --- the read-back ---------------------------------------------------------------------------------------------------
+
+
+async def switched(bluegreen: Bluegreen, apis: str) -> None:
+    """Let a release come in, which these Traefiks are to show."""
+    await bluegreen.release_is_in(TWO + apis)
+    await bluegreen.until(active="green")
+
+
+async def test_a_rollback_waits_until_every_traefik_shows_it_and_says_so(bluegreen: Bluegreen) -> None:
+    await switched(bluegreen, TWO_APIS)
+    bluegreen.fetched()
+    bluegreen.shows("green", T1, T2)
+    async with bluegreen.begin("rollback", "shop") as process:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"shop: blue of shop is active again\n", "decided before it waits"
+        bluegreen.fetched()
+        bluegreen.shows("blue", T1)
+        status = await bluegreen.status()
+        assert (status["applied"]["by"], status["applied"]["of"], status["applied"]["verified"]) == (1, 2, False)
+        bluegreen.shows("blue", T2)
+        assert await process.communicate() == (b"shop: applied by 2 of 2 Traefiks\n", b"")
+    assert process.returncode == 0
+
+
+@pytest.mark.takes(12)
+@pytest.mark.parametrize("fetched", [True, False], ids=["who fetched it does not show it", "nobody fetched it"])
+async def test_a_rollback_that_does_not_reach_traefik_ends_with_5_and_stands(
+    bluegreen: Bluegreen, fetched: bool
+) -> None:
+    await switched(bluegreen, ONE_API)
+    bluegreen.fetched()
+    bluegreen.shows("green", T1)
+    async with bluegreen.begin("rollback", "shop", "--json") as process:
+        await bluegreen.until(active="blue")
+        if fetched:
+            bluegreen.fetched()
+        out, err = await process.communicate()
+    why = "has fetched the document and does not show it" if fetched else "nobody has fetched it"
+    assert process.returncode == 5
+    assert "shop: applied by 0 of 1 Traefiks" in err.decode()
+    assert why in err.decode()
+    answer = json.loads(out)
+    assert (answer["status"]["active"], answer["already"]) == ("blue", False)
+    assert {key: answer["applied"][key] for key in ("by", "of", "verified", "refused")} == {
+        "by": 0,
+        "of": 1,
+        "verified": False,
+        "refused": True,
+    }
+    (missing,) = answer["applied"]["missing"]
+    assert (missing["traefik"], missing["answers"], missing["fetched"]) == (T1, True, fetched)
+
+
+async def test_a_rollback_that_no_api_can_prove_is_done_and_not_verified(bluegreen: Bluegreen) -> None:
+    """P2: an API that is away, or another daemon's, says nothing of this one; nobody waits for it."""
+    await switched(bluegreen, TWO_APIS)
+    intake = bluegreen.daemon.controller.intake
+    intake.traefik_read(Reading(T1, cause="connection refused"))
+    intake.traefik_read(Reading(T2, "bluegreen-0000000000ff", environment="staging"))
+    code, out, err = await bluegreen("rollback", "shop")
+    assert (code, err) == (0, "")
+    first, told = out.splitlines()
+    assert first == "shop: blue of shop is active again"
+    assert told.startswith("shop: not verified: ")
+    assert f"{T2} shows documents of another daemon, of environment staging" in told
+
+
+async def test_with_no_wait_nothing_is_said_of_traefik(bluegreen: Bluegreen) -> None:
+    await switched(bluegreen, ONE_API)
+    bluegreen.shows("green", T1)
+    assert await bluegreen("rollback", "shop", "--no-wait") == (0, "shop: blue of shop is active again\n", "")
+
+
+async def test_a_daemon_that_ends_meanwhile_leaves_a_decision_that_stands(
+    bluegreen: Bluegreen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from provider.client import Admin, NoDaemon
+    from provider.following import read_back
+
+    def nobody(_: object, name: str) -> dict[str, object]:
+        raise NoDaemon(f"no daemon answers for {name}")
+
+    monkeypatch.setattr(Admin, "service", nobody)
+    missing = [{"traefik": T1, "answers": True, "fetched": None, "reason": "not yet"}]
+    applied = {"by": 0, "of": 1, "verified": False, "refused": True, "detail": "", "missing": missing}
+    found = await asyncio.to_thread(
+        read_back, Admin(bluegreen.admin), "shop", {"status": {"phase": "steady"}, "applied": applied}
+    )
+    assert found is not None
+    assert not found["refused"]
+    assert found["detail"] == "not verified, though it is decided and recorded: no daemon answers for shop"
+
+
+async def test_a_command_that_moves_no_traffic_waits_for_no_traefik(bluegreen: Bluegreen) -> None:
+    await bluegreen.release_is_in(MANUAL + ONE_API)
+    bluegreen.shows("blue", T1)
+    await bluegreen.until(phase="approval")
+    code, out, _ = await bluegreen("abort", "shop", "--json")
+    assert (code, json.loads(out)["applied"]) == (0, None)
+    told = "shop: rollout r2 to green has begun; to follow it: bluegreen wait shop\n"
+    assert await bluegreen("switch", "shop", "green") == (0, told, "")
+
+
+# --- what the daemon does not know -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("verb", ["abort", "rollback", "explain", "history", "wait"])

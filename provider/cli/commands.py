@@ -1,24 +1,29 @@
 """The verbs that command a running daemon."""
 
+import json
 import shlex
 from typing import TYPE_CHECKING
 
 import click
 
 from provider.cli.completion import service_argument
-from provider.cli.ending import say
+from provider.cli.ending import Exit, fail, say
 from provider.cli.kinds import COLOURS
-from provider.cli.options import Daemon, asks_a_daemon
+from provider.cli.options import Daemon, asks_a_daemon, json_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from provider.client import Admin
+    from provider.following import Answer
 
 FORWARD = frozenset({"approve", "retry", "switch", "resume"})
 """The verbs after which one waits for something."""
 
 reason_option = click.option("--reason", metavar="WORDS", help="Why; it stands in the history.")
+no_wait_option = click.option(
+    "--no-wait", is_flag=True, help="Do not wait, for 10 s at most, until every Traefik that is read back shows it."
+)
 
 
 @click.command()
@@ -26,21 +31,29 @@ reason_option = click.option("--reason", metavar="WORDS", help="Why; it stands i
 @asks_a_daemon
 @click.option("--release", required=True, metavar="ID", help="The release that was looked at, as status shows it.")
 @reason_option
-def approve(daemon: Daemon, service: str, release: str, reason: str | None) -> None:
+@no_wait_option
+@json_option
+def approve(daemon: Daemon, service: str, release: str, reason: str | None, no_wait: bool, as_json: bool) -> None:
     """Approve a release that waits for it.
 
-    Another one that came in the meantime is not approved with it.
+    Another one that came in the meantime is not approved with it. Where it takes the traffic at once, this waits until
+    every Traefik that is read back shows that, as a rollback does.
     """
-    _command(daemon, service, "approve", release=release, reason=reason)
+    _move(daemon, service, "approve", lambda _: {"release": release, "reason": reason}, no_wait, as_json)
 
 
 @click.command()
 @service_argument()
 @asks_a_daemon
 @reason_option
-def abort(daemon: Daemon, service: str, reason: str | None) -> None:
-    """End the rollout under way; after its switch, roll back."""
-    _command(daemon, service, "abort", reason=reason)
+@no_wait_option
+@json_option
+def abort(daemon: Daemon, service: str, reason: str | None, no_wait: bool, as_json: bool) -> None:
+    """End the rollout under way; after its switch, roll back.
+
+    Then it waits until every Traefik that is read back shows that, as a rollback does.
+    """
+    _move(daemon, service, "abort", lambda _: {"reason": reason}, no_wait, as_json)
 
 
 @click.command()
@@ -49,18 +62,31 @@ def abort(daemon: Daemon, service: str, reason: str | None) -> None:
 @click.option("--from", "leaving", metavar="ID", help="The release to leave. [default: the one that is active now]")
 @click.option("--force", is_flag=True, help="Also to a release that is not healthy; wants a --reason.")
 @reason_option
-def rollback(daemon: Daemon, service: str, leaving: str | None, force: bool, reason: str | None) -> None:
+@no_wait_option
+@json_option
+def rollback(
+    daemon: Daemon,
+    service: str,
+    leaving: str | None,
+    force: bool,
+    reason: str | None,
+    no_wait: bool,
+    as_json: bool,
+) -> None:
     """Go back to the release that was active before.
 
     That is one switch, without gates. Where the release to leave is not active any more, nothing is done, and that is
     success: somebody else was faster.
+
+    What is decided stands at once. Then it waits until every Traefik of traefik.api shows it, for 10 s at most, and
+    ends with 5 where one has fetched it and does not show it, or nobody has fetched it.
     """
     check_reason(force=force, reason=reason)
 
     def body(admin: "Admin") -> dict[str, object]:
         return {"from": leaving or _active_release(admin, service), "force": force, "reason": reason}
 
-    _ask(daemon, service, "rollback", body)
+    _move(daemon, service, "rollback", body, no_wait, as_json)
 
 
 @click.command()
@@ -82,13 +108,26 @@ def retry(daemon: Daemon, service: str, reason: str | None) -> None:
 @click.option("--release", metavar="ID", help="Only if the colour runs this release.")
 @click.option("--force", is_flag=True, help="Waive the gates; wants a --reason.")
 @reason_option
-def switch(daemon: Daemon, service: str, colour: str, release: str | None, force: bool, reason: str | None) -> None:
+@no_wait_option
+@json_option
+def switch(
+    daemon: Daemon,
+    service: str,
+    colour: str,
+    release: str | None,
+    force: bool,
+    reason: str | None,
+    no_wait: bool,
+    as_json: bool,
+) -> None:
     """Begin a rollout to a colour, through its gates.
 
-    Of the way back only its health is asked.
+    Of the rollback target only its health is asked. Where the traffic moves at once, this waits until every Traefik
+    that is read back shows that, as a rollback does.
     """
     check_reason(force=force, reason=reason)
-    _command(daemon, service, "switch", colour=colour, release=release, force=force, reason=reason)
+    body: dict[str, object] = {"colour": colour, "release": release, "force": force, "reason": reason}
+    _move(daemon, service, "switch", lambda _: body, no_wait, as_json)
 
 
 @click.command()
@@ -119,17 +158,46 @@ def check_reason(*, force: bool, reason: str | None) -> None:
 
 
 def _command(daemon: Daemon, service: str, verb: str, **body: object) -> None:
-    _ask(daemon, service, verb, lambda _: body)
+    _tell(service, verb, _ask(daemon, service, verb, lambda _: body))
 
 
-def _ask(daemon: Daemon, service: str, verb: str, body: "Callable[[Admin], dict[str, object]]") -> None:
+def _move(
+    daemon: Daemon,
+    service: str,
+    verb: str,
+    body: "Callable[[Admin], dict[str, object]]",
+    no_wait: bool,
+    as_json: bool,
+) -> None:
+    """Command what may move traffic, and say which Traefiks show it; what was decided is told before the wait."""
+    from provider import following
+
+    done = _ask(daemon, service, verb, body)
+    if not as_json:
+        _tell(service, verb, done)
+    applied: Answer | None = done.get("applied") if no_wait else following.read_back(daemon.connect(), service, done)
+    if as_json:
+        click.echo(json.dumps({**done, "applied": applied}, indent=2))
+    if applied is None or no_wait:
+        return
+    if applied["refused"]:
+        explain = shlex.join(["bluegreen", "explain", service])
+        fail(Exit.TIMED_OUT, f"bluegreen: {service}: {applied['detail']}; what was decided stands: {explain}")
+    if not as_json:
+        say(f"{service}: {applied['detail']}")
+
+
+def _ask(daemon: Daemon, service: str, verb: str, body: "Callable[[Admin], dict[str, object]]") -> "Answer":
     from provider.client import service_path
 
     def question(admin: "Admin") -> dict[str, object]:
         written = {name: value for name, value in body(admin).items() if value is not None}
         return admin.post(service_path(service, verb), written)
 
-    done = daemon.ask(question)
+    return daemon.ask(question)
+
+
+def _tell(service: str, verb: str, done: "Answer") -> None:
     told = f"{service}: {'nothing to do: ' if done['already'] else ''}{done['detail']}"
     status = done["status"]
     if verb in FORWARD and isinstance(status, dict) and status.get("rollout"):

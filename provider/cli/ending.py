@@ -27,7 +27,7 @@ MEANING: Mapping[Exit, str] = MappingProxyType(
         Exit.USAGE: "bad usage, an invalid file, or a name that the daemon does not know",
         Exit.REFUSED: "refused, with the reason",
         Exit.OTHERWISE: "the rollout ended otherwise than switched",
-        Exit.TIMED_OUT: "timed out",
+        Exit.TIMED_OUT: "timed out, or decided and not applied by a Traefik",
         Exit.NO_DAEMON: "no daemon",
     }
 )
