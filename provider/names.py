@@ -6,15 +6,27 @@ many of those names would keep every other name waiting, and the end of the proc
 
 import socket
 
+from aiohappyeyeballs import AddrInfoType
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from provider.threads import in_thread
 
 
+async def infos(host: str, port: int | None) -> list[AddrInfoType]:
+    """Return what to connect to for a host. Raises OSError or UnicodeError where there is nothing."""
+    if ":" in host or host.replace(".", "").isdecimal():  # an address needs no look-up, which costs a thread
+        return _infos(host, port, socket.AI_NUMERICHOST)
+    return await in_thread(lambda: _infos(host, port), name="names")
+
+
+def _infos(host: str, port: int | None, flags: int = 0) -> list[AddrInfoType]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    return [(family, kind, protocol, "", address) for family, kind, protocol, _, address in found]
+
+
 async def look_up(host: str, port: int | None) -> tuple[str, ...]:
     """Return every address of a host, each once. Raises OSError or UnicodeError where there is none."""
-    found = await in_thread(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), name="names")
-    return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
+    return tuple(dict.fromkeys(str(address[0]) for *_, address in await infos(host, port)))
 
 
 class Resolver(AbstractResolver):

@@ -6,20 +6,21 @@ fault of this machine are none: such a test is made again until an answer comes 
 
 import asyncio
 import json
-import re
 import resource
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from email.message import Message
 from encodings import normalize_encoding
 from encodings.aliases import aliases
 
-import aiohttp
 import structlog
 
 from provider.durations import written
 from provider.health.checker import Spawn
-from provider.health.visit import Finding, Result, Target, ask, explain_request, open_session, root
+from provider.health.exchange import Target, ask
+from provider.health.http1 import BadAnswer, CutShort
+from provider.health.visit import Finding, Result, explain_request
 from provider.model import Smoke, SmokeResult, SmokeRun, SmokeTest
 from provider.text import struck
 
@@ -109,20 +110,19 @@ class SmokeTester:
     async def run(self) -> None:
         """Make tests until cancelled; leaves none running behind it. What is known outlives it."""
         self._changed.update(run for runs in self._runs.values() for run in runs.values())
-        async with open_session() as self._session:
-            try:
-                while True:
-                    self._woken.clear()
-                    while self._changed:
-                        self._attend(self._changed.pop())
-                    await self._woken.wait()
-            finally:
-                for task in self._running:
-                    task.cancel()
-                await asyncio.gather(*self._running, return_exceptions=True)
-                for runs in self._runs.values():
-                    for run in runs.values():
-                        run.tasks = ()
+        try:
+            while True:
+                self._woken.clear()
+                while self._changed:
+                    self._attend(self._changed.pop())
+                await self._woken.wait()
+        finally:
+            for task in self._running:
+                task.cancel()
+            await asyncio.gather(*self._running, return_exceptions=True)
+            for runs in self._runs.values():
+                for run in runs.values():
+                    run.tasks = ()
 
     def _wake(self, run: _Run) -> None:
         self._changed.add(run)
@@ -185,7 +185,7 @@ class SmokeTester:
         try:
             async with asyncio.timeout_at(began_s + test.timeout_s):
                 target = Target.at(server, test.path, host=run.host, headers=test.headers)
-                await _hear(self._session, target, test, answer)
+                await _hear(target, test, answer)
             cause = answer.mismatch(test)
             finding = Finding(Result.FAIL, cause) if cause else Finding(Result.PASS)
         except Exception as error:  # noqa: BLE001  the supervisor of every test
@@ -255,26 +255,32 @@ class Answer:
         return ": it has no body, as with every HEAD" if test.method == "HEAD" else ""
 
 
-async def _hear(session: aiohttp.ClientSession, target: Target, test: SmokeTest, answer: Answer) -> None:
+async def _hear(target: Target, test: SmokeTest, answer: Answer) -> None:
     """Make the request and note what comes as it comes; raises what stood in the way."""
-    if not target.http:
-        raise _Untestable("not tested: smoke tests speak HTTP/1.1, and h2c is HTTP/2; remove smokeTests, or serve http")
-    async with ask(session, target, test.method, target.url, verify=not test.insecure_skip_verify) as heard:
-        answer.status, answer.kind = heard.status, heard.content_type if "Content-Type" in heard.headers else ""
-        answer.location = heard.headers.get("Location") if 300 <= heard.status < 400 else None
-        encoding = heard.headers.get("Content-Encoding", "identity").strip().lower()
+    async with ask(target, test.method, target.url, verify=not test.insecure_skip_verify) as heard:
+        answer.status = heard.status
+        answer.kind, charset = _media_type(heard.field("content-type"))
+        answer.location = heard.field("location") if 300 <= heard.status < 400 else None
+        encoding = (heard.field("content-encoding") or "identity").lower()
         body = bytearray()
         try:
-            while len(body) <= BODY_BYTES and (data := await heard.content.readany()):
+            while len(body) <= BODY_BYTES and (data := await heard.read()):
                 body += data
         finally:
             answer.is_longer = len(body) > BODY_BYTES
             if encoding == "identity":
-                answer.text = _decoded(bytes(body[:BODY_BYTES]), heard.charset)
+                answer.text = _decoded(bytes(body[:BODY_BYTES]), charset)
     if encoding != "identity" and (test.contains is not None or test.json) and answer.status == test.status:
         raise _Untestable(
             f"not tested: the answer is compressed ({_cited(encoding, test)}), and the request asks for identity"
         )
+
+
+def _media_type(written: str | None) -> tuple[str, str | None]:
+    """Split a Content-Type into what it is, in lower case, and its charset."""
+    header = Message()
+    header["Content-Type"] = (written or "")[:EXCERPT_CHARACTERS]
+    return header.get_content_type() if written else "", header.get_content_charset()
 
 
 def _decoded(body: bytes, charset: str | None) -> str:
@@ -295,15 +301,13 @@ def explain(error: Exception, answer: Answer, server: str, test: SmokeTest, *, l
     if answer.status is not None and answer.status != test.status:
         return Finding(Result.FAIL, answer.mismatch(test))
     found = explain_request(error, server=server, timeout_s=test.timeout_s, late_s=late_s)
-    match root(error):
+    match error:
         case _Untestable():
             return Finding(Result.ERROR, str(error))
-        case aiohttp.ClientPayloadError():
+        case CutShort():
             return Finding(Result.FAIL, f"{answer.status}, and then the answer is cut short")
-        case aiohttp.ClientResponseError(message=message):
-            # No more than the kind of fault: the rest quotes the answer, which may quote the headers of the request.
-            kind = re.split(r"[^\w ]", message)[0].strip()
-            return Finding(Result.FAIL, f"not HTTP: {kind[:1].lower()}{kind[1:]}")
+        case BadAnswer():
+            return Finding(Result.FAIL, f"not HTTP: {error}")
         case TimeoutError(errno=None) if answer.status is not None and found and found.result is Result.FAIL:
             after = written(test.timeout_s)
             return Finding(Result.ERROR, f"timed out after {after}: {answer.status} came, the end of its body did not")

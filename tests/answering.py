@@ -16,6 +16,7 @@ import uvloop
 from tests.components import program
 
 Answer: TypeAlias = Callable[[str, asyncio.StreamWriter], Awaitable[None]]
+Handle: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Run: TypeAlias = Callable[[Coroutine[Any, Any, Any]], Any]
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -55,31 +56,42 @@ async def resets(_: str, writer: asyncio.StreamWriter) -> None:
 
 
 @asynccontextmanager
-async def serving(answer: Answer, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """A server that gives each request's head to `answer` and then closes the connection."""
-
+async def connecting(
+    handle: Handle, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
+    """A server that gives each connection to `handle` and then closes it; yields its port."""
     handlers: set[asyncio.Task[None]] = set()
 
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def to_the_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            await answer((await reader.readuntil(b"\r\n\r\n")).decode(), writer)
+            await handle(reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
             writer.close()
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        handlers.add(asyncio.create_task(handle(reader, writer)))
+        handlers.add(asyncio.create_task(to_the_end(reader, writer)))
 
     server = await asyncio.start_server(connected, host, 0, ssl=tls)
-    port = server.sockets[0].getsockname()[1]
     try:
-        yield f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+        yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
         for handler in handlers:
             handler.cancel()
         await asyncio.gather(*handlers, return_exceptions=True)
+
+
+@asynccontextmanager
+async def serving(answer: Answer, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """A server that gives each request's head to `answer` and then closes the connection."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await answer((await reader.readuntil(b"\r\n\r\n")).decode(), writer)
+
+    async with connecting(handle, host=host, tls=tls) as port:
+        yield f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def open_sockets() -> int:

@@ -15,17 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from h2.connection import H2Connection
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider.health import HealthChecker, Result, checker
+from provider.health import HealthChecker, Result, checker, exchange
 from provider.health.checker import CROWD, Evidence, first_start_s, next_start_s
-from provider.health.visit import Finding, Target, explain
+from provider.health.exchange import Target
+from provider.health.visit import Finding, explain
 from provider.model import Colour, Health, HealthCheck, Probe, ProbeMode, ServerHealth, ServerKey
 from tests.answering import (
     OK,
     Answer,
     Run,
+    connecting,
     free_port,
     on_both_loops,
     open_sockets,
@@ -37,6 +40,7 @@ from tests.answering import (
     serving,
 )
 from tests.components import missing
+from tests.http2 import Answers, Headers, answers, speaking_h2
 from tests.waiting import eventually
 
 HTTP = HealthCheck(
@@ -202,7 +206,6 @@ def test_a_request_whose_connection_is_lost_is_not_sent_again(run: Run, loses: A
         (repeats(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", b"x" * 1000), HTTP),
         (repeats(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 100), HTTP),
         (redirects(healthz="deep?x=1"), replace(HTTP, follow_redirects=True)),
-        (says(b"", and_stays=True), TCP),
     ],
 )
 def test_an_answer_that_passes_makes_healthy_even_if_its_body_never_ends(
@@ -239,9 +242,116 @@ def test_a_name_is_resolved_and_ipv6_is_spoken(run: Run, check: HealthCheck) -> 
     assert run(scene()) == [(Health.HEALTHY, None)] * 2
 
 
-async def test_h2c_is_proven_by_a_connection() -> None:
-    async with serving(says(b"", and_stays=True)) as url:
-        assert await judged(probe(url, replace(HTTP, scheme="h2c"))) == (Health.HEALTHY, None)
+# --- a connection -----------------------------------------------------------------------------------------------------
+
+
+@on_both_loops
+@pytest.mark.parametrize("how", ["FIN", "RST", "after 20 ms"])
+def test_a_connection_that_is_closed_at_once_is_no_pass(run: Run, how: str) -> None:
+    """Rule 5: Docker's proxy accepts for a container in which nothing listens."""
+
+    async def scene() -> tuple[Health, str | None]:
+        async def close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if how == "RST":
+                await resets("", writer)
+            elif how != "FIN":
+                await asyncio.sleep(0.02)
+
+        async with connecting(close) as port:
+            return await judged(probe(f"http://127.0.0.1:{port}", TCP))
+
+    cause = "connection accepted and closed at once: nothing seems to listen behind that port"
+    assert run(scene()) == (Health.UNHEALTHY, cause)
+
+
+@on_both_loops
+@pytest.mark.parametrize("speaks", [b"", b"SSH-2.0-OpenSSH_9\r\n"])
+@pytest.mark.parametrize("timeout_s", [0.05, 30.0])
+def test_a_connection_that_stays_or_brings_something_passes(run: Run, speaks: bytes, timeout_s: float) -> None:
+    """A server that speaks first shows that somebody is there, even if it then hangs up."""
+
+    async def scene() -> tuple[Health, str | None]:
+        async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(speaks)
+            if not speaks:
+                await reader.read()
+
+        async with connecting(greet) as port:
+            return await judged(probe(f"http://127.0.0.1:{port}", replace(TCP, timeout_s=timeout_s)))
+
+    assert run(scene()) == (Health.HEALTHY, None)
+
+
+# --- HTTP/2 -----------------------------------------------------------------------------------------------------------
+
+
+@on_both_loops
+def test_an_h2c_server_is_asked_in_its_own_protocol(run: Run) -> None:
+    """P2: a connection that it accepts is no answer to GET /healthz."""
+    seen: list[Headers] = []
+
+    async def scene() -> tuple[Health, str | None]:
+        def note(headers: Headers, connection: H2Connection, stream: int) -> bytes | None:
+            seen.append(headers)
+            return answers()(headers, connection, stream)
+
+        async with speaking_h2(note) as url:
+            return await judged(probe(url, replace(HTTP, headers=(("X-Check", "yes"),)), host="shop.example.com"))
+
+    assert run(scene()) == (Health.HEALTHY, None)
+    wanted = {
+        ":method": "GET",
+        ":path": "/healthz",
+        ":authority": "shop.example.com",
+        ":scheme": "http",
+        "x-check": "yes",
+    }
+    assert wanted.items() <= seen[0].items()
+    assert not {"host", "connection"} & seen[0].keys()
+
+
+@on_both_loops
+@pytest.mark.parametrize(
+    ("act", "cause"),
+    [
+        (answers(status="503"), "503, wanted 200-399"),
+        (answers(b"", status="404"), "404, wanted 200-399"),
+        (
+            lambda _, connection, stream: connection.reset_stream(stream, 2),
+            "not HTTP: it ended the request with INTERNAL_ERROR",
+        ),
+        (
+            lambda _, connection, __: connection.close_connection(11),
+            "not HTTP: it ended the request with ENHANCE_YOUR_CALM",
+        ),
+        (lambda *_: None, "timed out after 500ms"),
+    ],
+)
+def test_an_answer_over_http2_that_is_no_pass_has_its_cause(run: Run, act: Answers, cause: str) -> None:
+    async def scene() -> tuple[Health, str | None]:
+        async with speaking_h2(act) as url:
+            return await judged(probe(url, replace(HTTP, timeout_s=0.5 if "timed" in cause else 30.0)))
+
+    assert run(scene()) == (Health.UNHEALTHY, cause)
+
+
+@on_both_loops
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        (says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), "not HTTP: it is no HTTP/2, "),
+        (says(b""), "connection closed without an answer"),
+        (repeats(b"\0\0\0\4\0\0\0\0\0", b"\0\0\x08\6\0\0\0\0\0abcdefgh" * 100), "not HTTP: frame upon frame"),
+    ],
+)
+def test_what_is_no_http2_is_no_pass_and_is_bounded(run: Run, answer: Answer, cause: str) -> None:
+    async def scene() -> tuple[Health, str | None]:
+        async with serving(answer) as url:
+            return await judged(probe(url, replace(HTTP, scheme="h2c")))
+
+    health, told = run(scene())
+    assert health is Health.UNHEALTHY
+    assert told.startswith(cause)
 
 
 @pytest.mark.parametrize(
@@ -349,7 +459,8 @@ async def judge_tls(
 @pytest.fixture
 def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     context = ssl.create_default_context(cafile=str(certificate))
-    monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", context)  # made when aiohttp is imported
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    monkeypatch.setattr(exchange, "context", lambda **_: context)
     return certificate
 
 
@@ -362,6 +473,19 @@ def test_a_self_signed_certificate_is_not_trusted(run: Run, certificate: Path) -
 def test_insecure_skip_verify_trusts_any_certificate(run: Run, certificate: Path) -> None:
     found = run(judge_tls(certificate, replace(HTTP, insecure_skip_verify=True)))
     assert found == (Health.HEALTHY, None)
+
+
+@on_both_loops
+def test_a_server_that_chooses_http2_in_the_handshake_is_asked_over_http2(run: Run, trusted: Path) -> None:
+    """As Traefik's client does: it offers both, and a server may have no other."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(trusted)
+
+    async def scene() -> tuple[Health, str | None]:
+        async with speaking_h2(answers(), tls=context) as url:
+            return await judged(probe(url, host="shop.example.com"))
+
+    assert run(scene()) == (Health.HEALTHY, None)
 
 
 @on_both_loops

@@ -13,7 +13,8 @@ from provider.names import Resolver, look_up
 ROOT = Path(__file__).parent.parent
 UNANSWERED = """\
 import asyncio, socket, threading, time, uvloop
-from provider.health import visit
+from yarl import URL
+from provider.health.exchange import Target, ask
 from provider.names import look_up
 from provider.readback import api
 
@@ -26,10 +27,15 @@ def getaddrinfo(*arguments, **options):
 socket.getaddrinfo = getaddrinfo
 
 async def main():
-    async with visit.open_session() as checks, api.open_session() as reads:
+    async def check():
+        url = "http://b.example.com/"
+        async with ask(Target.at(url, "/", host=None, headers=()), "GET", URL(url)):
+            pass
+
+    async with api.open_session() as reads:
         look_ups = [
             asyncio.ensure_future(look_up("a.example.com", 80)),
-            asyncio.ensure_future(checks.get("http://b.example.com/")),
+            asyncio.ensure_future(check()),
             asyncio.ensure_future(reads.get("http://c.example.com/")),
         ]
         for _ in look_ups:

@@ -19,9 +19,11 @@ import pytest
 from aiohttp import web
 
 from provider import smoke
+from provider.health import exchange
 from provider.health.visit import Finding, Result
 from provider.model import Colour, Smoke, SmokeResult, SmokeRun, SmokeTest
 from provider.smoke import SmokeTester, explain, growing_pauses_s
+from tests import http2
 from tests.answering import (
     OK,
     Answer,
@@ -314,8 +316,8 @@ def test_no_answer_is_neither_a_pass_nor_a_failure_and_is_asked_for_again(
         ("http://127.0.0.1:1", "connection refused"),
         ("http://nobody.invalid:80", "name not resolved: nobody.invalid"),
         (
-            "h2c://127.0.0.1:80",
-            "not tested: smoke tests speak HTTP/1.1, and h2c is HTTP/2; remove smokeTests, or serve http",
+            "h2c://nobody.invalid:80",
+            "name not resolved: nobody.invalid",
         ),
         ("http://[broken", "not tested: a bug in the smoke tests, ValueError; the log has more"),
     ],
@@ -541,7 +543,7 @@ def test_tls_asks_for_the_production_host_and_proves_it(
     run: Run, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context = ssl.create_default_context(cafile=str(certificate))
-    monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", context)  # made when aiohttp is imported
+    monkeypatch.setattr(exchange, "context", lambda **_: context)
     names: list[str | None] = []
     server = served_context(certificate)
     server.sni_callback = lambda _, name, __: names.append(name)
@@ -553,6 +555,17 @@ def test_tls_asks_for_the_production_host_and_proves_it(
 
     assert run(scene()) is True
     assert names == ["shop.example.com"]
+
+
+@on_both_loops
+def test_an_h2c_server_is_tested_over_http2_with_a_body_longer_than_its_window(run: Run) -> None:
+    async def scene() -> bool | None:
+        body = b"y" * 400_000 + b"Welcome"
+        async with http2.speaking_h2(http2.answers(body, content_type="text/html; charset=latin-1")) as url:
+            (result,) = await decided(wanted(url, tests=(replace(TEST, contains="Welcome"),)))
+            return result.passed
+
+    assert run(scene()) is True
 
 
 # --- tries ------------------------------------------------------------------------------------------------------------

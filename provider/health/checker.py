@@ -14,7 +14,8 @@ from typing import Any, TypeAlias, assert_never
 
 import structlog
 
-from provider.health.visit import Finding, Result, Target, explain, open_session, visit
+from provider.health.exchange import Target
+from provider.health.visit import Finding, Result, explain, visit
 from provider.model import Health, HealthCheck, Probe, ServerHealth
 
 CROWD = 10_000
@@ -142,21 +143,20 @@ class HealthChecker:
     async def run(self) -> None:
         """Check until cancelled; leaves no check running behind it."""
         loop = asyncio.get_running_loop()
-        async with open_session() as self._session:
-            try:
-                while True:
-                    self._woken.clear()
-                    self._start_due(loop.time())
-                    if self._due and len(self._running) < self._max_running:
-                        alarm = loop.call_at(self._due[0][0], self._woken.set)
-                        await self._woken.wait()
-                        alarm.cancel()
-                    else:
-                        await self._woken.wait()
-            finally:
-                for task in self._running:
-                    task.cancel()
-                await asyncio.gather(*self._running, return_exceptions=True)
+        try:
+            while True:
+                self._woken.clear()
+                self._start_due(loop.time())
+                if self._due and len(self._running) < self._max_running:
+                    alarm = loop.call_at(self._due[0][0], self._woken.set)
+                    await self._woken.wait()
+                    alarm.cancel()
+                else:
+                    await self._woken.wait()
+        finally:
+            for task in self._running:
+                task.cancel()
+            await asyncio.gather(*self._running, return_exceptions=True)
 
     def _begin(self, probe: Probe) -> _Watch:
         interval_s = probe.check.interval_s
@@ -206,7 +206,7 @@ class HealthChecker:
         try:
             async with asyncio.timeout_at(deadline_s):
                 watch.target = watch.target or Target.of(probe)
-                await visit(self._session, watch.target, probe.check)
+                await visit(watch.target, probe.check)
         except Exception as error:  # noqa: BLE001  the supervisor of every check
             return explain(error, probe, late_s=loop.time() - deadline_s) or self._own_bug(probe, error)
         return Finding(Result.PASS)

@@ -1,31 +1,26 @@
-"""One check of one server: a request for mode http, else a connection, and what came of it in words.
-
-Every check opens a connection of its own. A kept-alive one costs half as much, but goes on answering after the server
-has stopped accepting, holds a worker of a server that has few, and keeps a file open for every server. A server that
-speaks h2c is only connected to, since aiohttp speaks HTTP/1.1.
-"""
+"""One check of one server: a request for mode http, else a connection, and what came of it in words."""
 
 import asyncio
 import errno
 import os
 import socket
 import ssl
-from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, Self
-from urllib.parse import urlsplit
+from typing import NamedTuple
 
 import aiohttp
 from yarl import URL
 
 from provider.durations import written
+from provider.health.exchange import Answer, Target, ask, connect
+from provider.health.http1 import BadAnswer, CutShort, NoAnswer
 from provider.model import HealthCheck, Probe, ProbeMode
-from provider.names import Resolver, look_up
 from provider.text import one_line, struck
 
 ANSWER_BYTES = 64 * 1024
-"""So much of a body is read, and so long may a field of the head be."""
+"""So much of a body is read."""
+CLOSED_AT_ONCE_S = 0.1
+"""A connection that the other side closes within this time is no pass (rule 5)."""
 MAX_REDIRECTS = 10
 CAUSE_CHARACTERS = 300
 TOLERABLE_DELAY = 0.25
@@ -47,128 +42,54 @@ class Finding(NamedTuple):
     cause: str | None = None
 
 
-class _Failed(Exception):  # noqa: N818  the state of the server, not an error of ours
+class Failed(Exception):  # noqa: N818  the state of the server, not an error of ours
     """The server did not pass; the text is the cause."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where requests to a server go, and what they carry beside the usual; worked out once.
-
-    `http` is False for h2c. `name` is the host of the Host header, which TLS asks for as well.
-    """
-
-    url: URL
-    http: bool
-    name: str | None
-    headers: dict[str, str]
-
-    @classmethod
-    def of(cls, probe: Probe) -> Self:
-        """Join the server's URL with what the check says otherwise."""
-        check = probe.check
-        return cls.at(
-            probe.key.url, check.path, host=probe.host, headers=check.headers, scheme=check.scheme, port=check.port
-        )
-
-    @classmethod
-    def at(
-        cls,
-        server: str,
-        path: str,
-        *,
-        host: str | None,
-        headers: tuple[tuple[str, str], ...],
-        scheme: str | None = None,
-        port: int | None = None,
-    ) -> Self:
-        """Join a server's URL with a path; a scheme and a port win over its own, a Host among the headers over `host`.
-
-        Raises ValueError where the URL is none.
-        """
-        url = URL(server)
-        scheme = scheme or url.scheme
-        port = port or url.explicit_port or (443 if scheme == "https" else 80)
-        origin = URL.build(scheme=scheme, host=url.host or "", port=port)
-        carried = {"Host": host or origin.host_port_subcomponent or ""}
-        carried |= {"Host" if name.lower() == "host" else name: value for name, value in headers}
-        return cls(
-            url=URL(f"{origin}{path}", encoded=True),
-            http=scheme != "h2c",
-            name=urlsplit(f"//{carried['Host']}").hostname or url.host,
-            headers=carried,
-        )
-
-
-def open_session() -> aiohttp.ClientSession:
-    """Return what requests are made with; it depends on nothing but the checks, and keeps nothing between them."""
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, force_close=True, use_dns_cache=False, resolver=Resolver()),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(),
-        headers={"User-Agent": "bluegreen", "Accept-Encoding": "identity", "Connection": "close"},
-        auto_decompress=False,
-        max_line_size=ANSWER_BYTES,
-        max_field_size=ANSWER_BYTES,
-        middlewares=[_once],
-    )
-
-
-async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Hide the kind of a loss from aiohttp, which would ask again and so hide the loss from us."""
-    try:
-        return await handler(request)
-    except aiohttp.ClientConnectionError as error:
-        raise aiohttp.ClientConnectionError from error
-
-
-def ask(
-    session: aiohttp.ClientSession, target: Target, method: str, url: URL, *, verify: bool = True
-) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-    """Return one request, made when entered. `verify` wants a certificate that this machine trusts."""
-    return session.request(
-        method, url, headers=target.headers, server_hostname=target.name, ssl=verify, allow_redirects=False
-    )
-
-
-async def visit(session: aiohttp.ClientSession, target: Target, check: HealthCheck) -> None:
+async def visit(target: Target, check: HealthCheck) -> None:
     """Return when the server passed; raise what stood in the way."""
-    if check.mode is not ProbeMode.HTTP or not target.http:
-        await _connect(target.url.host or "", target.url.port)
+    if check.mode is not ProbeMode.HTTP:
+        await _knock(target.url.host or "", target.url.port, min(CLOSED_AT_ONCE_S, check.timeout_s / 2))
         return
     url, method = target.url, check.method
     for _ in range(MAX_REDIRECTS + 1):
-        async with ask(session, target, method, url, verify=not check.insecure_skip_verify) as answer:
-            location = answer.headers.get("Location") if answer.status in {301, 302, 303, 307, 308} else None
+        async with ask(target, method, url, verify=not check.insecure_skip_verify) as answer:
+            location = answer.field("location") if answer.status in {301, 302, 303, 307, 308} else None
             if not (check.follow_redirects and location):
                 await _judge(answer, check)
                 return
         url = _redirected(target, url, location)
         if answer.status <= 303 and method != "HEAD":
             method = "GET"
-    raise _Failed(f"more than {MAX_REDIRECTS} redirects, the last to {url.raw_path_qs}")
+    raise Failed(f"more than {MAX_REDIRECTS} redirects, the last to {url.raw_path_qs}")
 
 
-async def _connect(host: str, port: int | None) -> None:
-    """Connect to the first address of the host that accepts."""
-    *others, last = (host,) if ":" in host else await look_up(host, port)  # an IPv6 address would lose its zone
-    for address in others:
-        with suppress(OSError):  # the refusal of the last one tells
-            return await _open(address, port)
-    return await _open(last, port)
+async def _knock(host: str, port: int | None, patience_s: float) -> None:
+    """Return when a connection stays, or brings anything.
+
+    One that is closed at once proves nothing (rule 5): Docker's proxy of a published port accepts for a container in
+    which nobody listens, and so does many a load balancer.
+    """
+    reader, writer = await connect(host, port)
+    try:
+        async with asyncio.timeout(patience_s):
+            data = await reader.read(1)
+    except TimeoutError:
+        return
+    except ConnectionError:
+        data = b""
+    finally:
+        writer.transport.abort()
+    if not data:
+        raise Failed("connection accepted and closed at once: nothing seems to listen behind that port")
 
 
-async def _open(address: str, port: int | None) -> None:
-    _, writer = await asyncio.open_connection(address, port)
-    writer.transport.abort()
-
-
-async def _judge(answer: aiohttp.ClientResponse, check: HealthCheck) -> None:
+async def _judge(answer: Answer, check: HealthCheck) -> None:
     """Hold the status against what is wanted, then read the body."""
     if not (answer.status == check.status if check.status else 200 <= answer.status < 400):
-        raise _Failed(f"{answer.status}, wanted {check.status or '200-399'}")
+        raise Failed(f"{answer.status}, wanted {check.status or '200-399'}")
     left = ANSWER_BYTES
-    while left > 0 and (data := await answer.content.readany()):
+    while left > 0 and (data := await answer.read()):
         left -= len(data)
 
 
@@ -177,9 +98,9 @@ def _redirected(target: Target, here: URL, location: str) -> URL:
     try:
         place = here.join(URL(location))
     except ValueError:
-        raise _Failed(f"redirected to {location[:80]!r}, which is no URL") from None
+        raise Failed(f"redirected to {location[:80]!r}, which is no URL") from None
     if place.host not in {target.name, here.host}:
-        raise _Failed(f"redirected to {place.host or place}, another server")
+        raise Failed(f"redirected to {place.host or place}, another server")
     return here.origin().join(place.relative())
 
 
@@ -228,9 +149,11 @@ def answer_fault(error: Exception) -> str | None:
             return f"TLS failed: {(reason or str(error)).replace('_', ' ').lower()}"
         case aiohttp.ClientResponseError(message=message):
             return f"not HTTP: {' '.join(message.split())[:100].rstrip(' ^')}"
-        case aiohttp.ServerDisconnectedError():
+        case BadAnswer():
+            return f"not HTTP: {error}"
+        case NoAnswer() | aiohttp.ServerDisconnectedError():
             return "connection closed without an answer"
-        case aiohttp.ClientPayloadError():
+        case CutShort() | aiohttp.ClientPayloadError():
             return "answer cut short"
         case _:
             return None
@@ -249,7 +172,7 @@ def explain_request(error: Exception, *, server: str, timeout_s: float, late_s: 
             if late_s > timeout_s * TOLERABLE_DELAY:
                 return Finding(Result.ERROR, f"not checked: this daemon was too busy to see an answer within {after}")
             cause = f"timed out after {after}"
-        case socket.gaierror() | UnicodeError() | aiohttp.InvalidURL():
+        case socket.gaierror() | UnicodeError():
             cause = f"name not resolved: {URL(server).host}"
         case ssl.SSLError():  # which is an OSError as well
             cause = answer_fault(error)
@@ -257,7 +180,7 @@ def explain_request(error: Exception, *, server: str, timeout_s: float, late_s: 
             return Finding(Result.ERROR, f"not checked: {_OURS[number]}")
         case OSError(errno=int(number)):
             cause = _THEIRS.get(number) or os.strerror(number).lower()
-        case _Failed():
+        case Failed():
             cause = str(error)
         case _:
             lost = next((words for kind, words in _KINDS.items() if isinstance(error, kind)), None)
