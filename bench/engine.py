@@ -160,6 +160,14 @@ class Engine:
         """Make a container pass its health checks again."""
         self._execute(container, "touch", "/www/healthz")
 
+    def crash(self, container: str) -> None:
+        """End a container's process as a crash does: nobody asked Docker to stop it."""
+        os.kill(self.api.inspect_container(container)["State"]["Pid"], signal.SIGKILL)
+
+    def restart_always(self, container: str) -> None:
+        """Have the engine start a container again whenever it ends."""
+        self.api.update_container(container, restart_policy={"Name": "always"})
+
     def drained(self, container: str) -> None:
         """Let a container that drains end: nobody sends it requests any more."""
         self._execute(container, "touch", "/drained")

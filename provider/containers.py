@@ -17,10 +17,11 @@ from typing import Any, Protocol, assert_never
 
 import structlog
 
+from provider.deaths import Deaths
 from provider.engine import Action, Client, Connection, Engine, Stream
 from provider.errors import DockerUnavailable
 from provider.labels import ENVIRONMENT, SERVICE, SHORT_ID, UNREADABLE, Scope, Sighting
-from provider.listing import Listing, asked_how, signal_number, started_since
+from provider.listing import Listing, asked_how, lives, signal_number, started_since
 from provider.model import LEAVING_LIMIT_S, ByColour, Colour, Server
 from provider.text import NAME_MOST, clean, one_line
 from provider.threads import in_thread
@@ -38,6 +39,7 @@ STOP_TIMEOUT_MORE_S = 10.0
 ECHO_S = 1.0
 CAUSE_MOST = 300
 RECENT_EVENTS = 256
+COUNTED_AT_ONCE = 50
 
 
 class Sink(Protocol):
@@ -135,6 +137,8 @@ class Containers:
         self._recent: deque[tuple[str, int]] = deque(maxlen=RECENT_EVENTS)
         self._listing = Listing()
         self._has_odd_events = False
+        self._deaths = Deaths()
+        self._uncounted: set[str] = set()
 
     def set_scope(self, environment: str, *, required: bool) -> None:
         """Count only this environment's containers; those that name none count too unless a label is `required`."""
@@ -183,6 +187,7 @@ class Containers:
                     if len(streams) > 2:
                         streams.pop(0).close()
                     refresh_mono_s = time.monotonic() + self._refresh_s
+                    self._uncounted = set(self._deaths.known)  # they may have died while nobody told us
                     self._want_everything()
                     # An event between the first list and the moment the subscription is in force shows in the second.
                     asyncio.get_running_loop().call_later(ECHO_S, self._want_everything)
@@ -192,6 +197,7 @@ class Containers:
                 await self._judge_unusual_kills(connection)
                 await self._list_wanted(connection, host_address)
                 await self._give_time_to_stop(connection)
+                await self._count_deaths(connection)
                 try:
                     async with asyncio.timeout(self._ping_s):
                         await self._wake.wait()
@@ -220,6 +226,7 @@ class Containers:
         if self._everything_wanted:
             self._everything_wanted = False
             sightings = await connection.ask(self._listing.all, scope, host_address)
+            await self._count_new(connection, [each for each in sightings if each.service in wanted])
             listed = {sighting.container for sighting in sightings}
             stopped = {id_: stop.engine_ns for id_, stop in self._stops.items() if id_ in listed}
             # One that was stopped may have been started again while no event of it reached us.
@@ -230,6 +237,7 @@ class Containers:
         for service in wanted:
             listed_mono_s = time.monotonic()
             sightings = await connection.ask(self._listing.of_service, service, scope, host_address)
+            await self._count_new(connection, sightings)
             if scope == self._scope:
                 view = _View(sightings, listed_mono_s)
                 before = self._take(service, view)
@@ -250,6 +258,7 @@ class Containers:
             if stop.asked_mono_s >= listed_mono_s or (id_ in self._service_of and id_ not in restarted)
         }
         self._listing.forget_all_but(self._service_of.keys())
+        self._deaths.forget_all_but(self._service_of.keys(), listed_mono_s)
         told = {service: self._colours(view) for service, view in self._views.items()}
         self._sink.docker_listed(told, listed_mono_s)
         self._tell_warnings()
@@ -284,7 +293,10 @@ class Containers:
             stop = self._stops.get(sighting.container)
             if sighting.server is None or sighting.colour is None or (stop and stop.died):
                 continue
-            server = sighting.server
+            id_ = sighting.container
+            server = replace(
+                sighting.server, deaths=self._deaths.count(id_), died_mono_s=self._deaths.times_mono_s(id_)
+            )
             if stop:
                 server = replace(server, leaving_mono_s=stop.asked_mono_s, leaving_limit_s=stop.limit_s)
             servers[sighting.colour].append(server)
@@ -329,6 +341,10 @@ class Containers:
                     self._unusual_kills.append(kill)
                 self._wake.set()
             case Action.DIE:
+                if not self._was_asked(id_):
+                    self._deaths.died(id_, engine_ns, stop.asked_mono_s)
+                    code = attributes.get("exitCode")
+                    log.warning("a container died", service=service, container=id_, exit_code=code)
                 self._stops[id_] = replace(stop, died=True)
                 self._tell(service, self._views.get(service))
                 self._relist_later(service)
@@ -342,6 +358,28 @@ class Containers:
                 self._relist_later(service)
             case _:
                 assert_never(action)
+
+    def _was_asked(self, id_: str) -> bool:
+        """Tell whether a container that dies now was asked to stop, and not so long ago that it had lived on."""
+        stop = self._stops.get(id_)
+        is_due = stop is not None and time.monotonic() < stop.asked_mono_s + stop.limit_s
+        return is_due or any(kill.container == id_ for kill in self._unusual_kills)
+
+    async def _count_new(self, connection: Connection, sightings: Iterable[Sighting]) -> None:
+        """Ask how often containers died of which that is not known yet."""
+        new = {each.container for each in sightings if each.server} - self._deaths.known
+        if new:
+            self._deaths.told(await connection.ask(lives, new), time.monotonic())
+
+    async def _count_deaths(self, connection: Connection) -> None:
+        """Ask about containers that may have died while no event of it reached us."""
+        while some := [*self._uncounted][:COUNTED_AT_ONCE]:
+            before = {id_: self._deaths.count(id_) for id_ in some}
+            self._deaths.told(await connection.ask(lives, some), time.monotonic())
+            self._uncounted -= set(some)
+            died = {self._service_of.get(id_) for id_ in some if self._deaths.count(id_) != before[id_]}
+            for service in died - {None}:
+                self._tell(service or "", self._views.get(service or ""))
 
     def _relist_later(self, service: str) -> None:
         asyncio.get_running_loop().call_later(ECHO_S, self.relist, service)

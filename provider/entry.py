@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
+from math import inf
 from typing import assert_never
 
 from provider.gates import assess
@@ -129,6 +130,12 @@ class Entry:
             and before.from_docker is seen.from_docker
             and (before.servers == seen.servers or _identity(before) == _identity(seen))
         )
+        died = _died(before, seen)
+        if died:  # it came back before its death was known: its passes begin again, and the time to settle (rule 5)
+            same = False
+            self.voided |= {probe for probe in self.probes if probe.key in died}
+            for key in died:
+                self.probed.pop(key, None)
         changed_mono_s = before.changed_mono_s if same else now.mono_s
         seen = Observed(seen.known, seen.servers, seen.from_docker, changed_mono_s, seen.listed_mono_s)
         failing = {server.key for server in before.servers if server.docker_health is Health.UNHEALTHY}
@@ -181,6 +188,11 @@ def _is_over(server: Server, now: Instant) -> bool:
 
 def _identity(observed: Observed) -> frozenset[tuple[ServerKey, str, bool]]:
     return frozenset((server.key, server.release, server.leaving_mono_s is None) for server in observed.servers)
+
+
+def _died(before: Observed, seen: Observed) -> frozenset[ServerKey]:
+    known = {server.key: server.deaths for server in before.servers if server.deaths is not None}
+    return frozenset(server.key for server in seen.servers if (server.deaths or 0) > known.get(server.key, inf))
 
 
 def _network_check(service: Service, server: Server) -> HealthCheck | None:

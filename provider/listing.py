@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from docker.errors import NotFound
 
+from provider.deaths import Life
 from provider.engine import Client
 from provider.errors import DockerUnavailable
 from provider.labels import (
@@ -100,6 +101,24 @@ def started_since(client: Client, stopped: Mapping[str, int]) -> frozenset[str]:
     return frozenset(id_ for id_, engine_ns in stopped.items() if _started_ns(client, id_) > engine_ns)
 
 
+def lives(client: Client, containers: Collection[str]) -> dict[str, Life]:
+    """Return how often each container was restarted, and since when it runs; those that are gone are left out.
+
+    Of an engine that does not say so in Docker's words, only its events tell.
+    """
+    found = {}
+    for id_ in containers:
+        try:
+            told = client.inspect_container(id_)
+            runs = told["State"]["Running"] and not told["State"].get("Restarting")
+            found[id_] = Life(int(told["RestartCount"]), _ns(told["State"]["StartedAt"]) if runs else 0)
+        except NotFound:
+            continue
+        except (OverflowError, *UNREADABLE):
+            found[id_] = Life(0, 0)
+    return found
+
+
 class StopSettings(NamedTuple):
     """By which signal a container wants to be stopped, and how long Docker waits for it; None where it does not say."""
 
@@ -142,7 +161,10 @@ def _config(client: Client, id_: str) -> Mapping[str, Any]:
 def _started_ns(client: Client, id_: str) -> int:
     """Return when a container was last started, by the engine's clock; 0 for one that is gone."""
     try:
-        started = datetime.fromisoformat(client.inspect_container(id_)["State"]["StartedAt"])
-        return int(started.timestamp() * 1e9)
+        return _ns(client.inspect_container(id_)["State"]["StartedAt"])
     except (NotFound, OverflowError, *UNREADABLE):
         return 0
+
+
+def _ns(written: str) -> int:
+    return int(datetime.fromisoformat(written).timestamp() * 1e9)

@@ -182,7 +182,7 @@ def _awaited(snapshot: Snapshot, member: Member, now: Instant) -> str | None:
     under_way = snapshot.state.rollout
     if under_way is None or not under_way.is_switched:
         return holding_up(snapshot, now)
-    bad = failing(member)
+    bad = failing(member, under_way.deaths_before)
     if bad is not None:
         reason = not_ready(member, snapshot.state)
         kept = f"it stays, for there is no way back: {reason}" if reason else "the way back has yet to pass its checks"

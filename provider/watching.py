@@ -4,11 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from provider.gates import assess
-from provider.model import Applied, Colour, Health, Instant, Member, Server
+from provider.model import Applied, Colour, Health, Instant, Member, Observed, Server
 from provider.rollout import weights
 
 DOCKER_PATIENCE_S = 90.0
 """So long Docker takes to call a container unhealthy by default: 3 checks, 30 s apart; it tells of no passes."""
+
+DEATHS_MOST = 2
+"""The second death of a container is a failure: the first may be chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +153,21 @@ def errors(members: Iterable[Member]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def failing(member: Member) -> Failing | None:
+def deaths(member: Member, colour: Colour) -> dict[str, int]:
+    """Return how often each container of a colour died, of those of which that is known."""
+    servers = member.observed[colour].servers
+    return {server.container: server.deaths for server in servers if server.container and server.deaths is not None}
+
+
+def is_uncounted(observed: Observed) -> bool:
+    """Tell whether it is not known of a container how often it died: Docker's complete list does not say."""
+    return observed.from_docker and any(server.deaths is None for server in observed.servers)
+
+
+def failing(member: Member, deaths_before: Mapping[str, int]) -> Failing | None:
     """Rule 8: tell since when the active colour has fewer servers that are not unhealthy than it needs.
 
+    One whose container died twice since the switch is unhealthy, though it looks well now (rule 5).
     Of several failures the last one counts: the way back has to pass after all of them, or an outage that both colours
     share would look like this one's.
     """
@@ -161,18 +176,31 @@ def failing(member: Member) -> Failing | None:
         return None
     needed = member.service.min_servers or 1
     observed = member.observed[active]
-    unhealthy = [server for server in observed.staying if assess(member, server).health is Health.UNHEALTHY]
-    able = len(observed.staying) - len(unhealthy)
+    died = {server: times for server in observed.staying if (times := _died_again(server, deaths_before)) is not None}
+    unhealthy = [
+        server
+        for server in observed.staying
+        if server not in died and assess(member, server).health is Health.UNHEALTHY
+    ]
+    able = len(observed.staying) - len(unhealthy) - len(died)
     if able >= needed:
         return None
     since = [_failed_mono_s(member, server) for server in unhealthy]
+    since += [times[0] if times else observed.changed_mono_s for times in died.values()]
     if len(observed.staying) < needed:
         since.append(observed.changed_mono_s)
     causes = [f"{server.url}: {assess(member, server).cause}" for server in unhealthy]
+    causes += [
+        f"{server.url}: container {server.container} died {(server.deaths or 0) - _before(server, deaths_before)} "
+        f"times since the switch (docker logs {server.container} says why)"
+        for server in died
+    ]
     told = "; ".join(causes) or f"{len(observed.staying)} servers left"
     checks = [found for server in unhealthy if (found := member.checks.get(server.key))]
     recovering = any(each.passed_mono_s for each in checks)
-    still = min((each.failed_last_mono_s for each in checks if each.failed_last_mono_s is not None), default=None)
+    failed_last = [each.failed_last_mono_s for each in checks if each.failed_last_mono_s is not None]
+    failed_last += [times[-1] if times else observed.changed_mono_s for times in died.values()]
+    still = min(failed_last, default=None)
     reason = f"{active} has {able} of at least {needed} servers (minServers): {told}"
     return Failing(max(since), reason, is_recovering=recovering, still_mono_s=still)
 
@@ -200,6 +228,16 @@ def bears(member: Member, found: Failing, now: Instant) -> tuple[bool, float | N
         elif now.mono_s < found.since_mono_s + DOCKER_PATIENCE_S:
             wake_mono_s = found.since_mono_s + DOCKER_PATIENCE_S
     return wake_mono_s is None, wake_mono_s
+
+
+def _died_again(server: Server, before: Mapping[str, int]) -> tuple[float, ...] | None:
+    """Return when a container died since the switch, as far as that was seen; None where it died less than twice."""
+    count = (server.deaths or 0) - _before(server, before)
+    return server.died_mono_s[-count:] if count >= DEATHS_MOST else None
+
+
+def _before(server: Server, before: Mapping[str, int]) -> int:
+    return before.get(server.container or "", 0)
 
 
 def _failed_mono_s(member: Member, server: Server) -> float:

@@ -59,3 +59,22 @@ def test_of_a_container_that_docker_judges_the_moment_of_the_verdict_is_noted() 
     assert of.observe(BLUE, sick, at(1005.0))
     of.observe(BLUE, sick, at(1009.0))
     assert of.checks == {ONE.key: Checks(1005.0)}
+
+
+def test_a_death_that_was_not_seen_begins_the_passes_again_and_the_time_to_settle() -> None:
+    """Rule 5: it runs again, and looks as it did before."""
+    of = entry(Health.HEALTHY)
+    of.adopt_probes()
+    of.probed[ONE.key] = found(Health.HEALTHY)
+    assert of.observe(BLUE, runs(replace(ONE, deaths=1, died_mono_s=(1005.0,))), at(1005.0))
+    assert of.observed[BLUE].changed_mono_s == 1005.0
+    assert ONE.key not in of.probed
+    assert {probe.key for probe in of.voided} == {ONE.key}
+
+
+def test_a_count_of_deaths_that_becomes_known_is_no_death() -> None:
+    """P2."""
+    of = entry(Health.HEALTHY, runs(replace(ONE, deaths=None)))
+    of.observe(BLUE, runs(replace(ONE, deaths=7)), at(1005.0))
+    assert of.observed[BLUE].changed_mono_s == 0.0
+    assert ONE.key in of.probed

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from h2.connection import H2Connection
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,7 +39,6 @@ from tests.answering import (
     serving,
 )
 from tests.components import missing
-from tests.http2 import Answers, Headers, answers, speaking_h2
 from tests.waiting import eventually
 
 HTTP = HealthCheck(
@@ -282,78 +280,6 @@ def test_a_connection_that_stays_or_brings_something_passes(run: Run, speaks: by
     assert run(scene()) == (Health.HEALTHY, None)
 
 
-# --- HTTP/2 -----------------------------------------------------------------------------------------------------------
-
-
-@on_both_loops
-def test_an_h2c_server_is_asked_in_its_own_protocol(run: Run) -> None:
-    """P2: a connection that it accepts is no answer to GET /healthz."""
-    seen: list[Headers] = []
-
-    async def scene() -> tuple[Health, str | None]:
-        def note(headers: Headers, connection: H2Connection, stream: int) -> bytes | None:
-            seen.append(headers)
-            return answers()(headers, connection, stream)
-
-        async with speaking_h2(note) as url:
-            return await judged(probe(url, replace(HTTP, headers=(("X-Check", "yes"),)), host="shop.example.com"))
-
-    assert run(scene()) == (Health.HEALTHY, None)
-    wanted = {
-        ":method": "GET",
-        ":path": "/healthz",
-        ":authority": "shop.example.com",
-        ":scheme": "http",
-        "x-check": "yes",
-    }
-    assert wanted.items() <= seen[0].items()
-    assert not {"host", "connection"} & seen[0].keys()
-
-
-@on_both_loops
-@pytest.mark.parametrize(
-    ("act", "cause"),
-    [
-        (answers(status="503"), "503, wanted 200-399"),
-        (answers(b"", status="404"), "404, wanted 200-399"),
-        (
-            lambda _, connection, stream: connection.reset_stream(stream, 2),
-            "not HTTP: it ended the request with INTERNAL_ERROR",
-        ),
-        (
-            lambda _, connection, __: connection.close_connection(11),
-            "not HTTP: it ended the request with ENHANCE_YOUR_CALM",
-        ),
-        (lambda *_: None, "timed out after 500ms"),
-    ],
-)
-def test_an_answer_over_http2_that_is_no_pass_has_its_cause(run: Run, act: Answers, cause: str) -> None:
-    async def scene() -> tuple[Health, str | None]:
-        async with speaking_h2(act) as url:
-            return await judged(probe(url, replace(HTTP, timeout_s=0.5 if "timed" in cause else 30.0)))
-
-    assert run(scene()) == (Health.UNHEALTHY, cause)
-
-
-@on_both_loops
-@pytest.mark.parametrize(
-    ("answer", "cause"),
-    [
-        (says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), "not HTTP: it is no HTTP/2, "),
-        (says(b""), "connection closed without an answer"),
-        (repeats(b"\0\0\0\4\0\0\0\0\0", b"\0\0\x08\6\0\0\0\0\0abcdefgh" * 100), "not HTTP: frame upon frame"),
-    ],
-)
-def test_what_is_no_http2_is_no_pass_and_is_bounded(run: Run, answer: Answer, cause: str) -> None:
-    async def scene() -> tuple[Health, str | None]:
-        async with serving(answer) as url:
-            return await judged(probe(url, replace(HTTP, scheme="h2c")))
-
-    health, told = run(scene())
-    assert health is Health.UNHEALTHY
-    assert told.startswith(cause)
-
-
 @pytest.mark.parametrize(
     ("url", "changes", "host", "port"),
     [
@@ -473,19 +399,6 @@ def test_a_self_signed_certificate_is_not_trusted(run: Run, certificate: Path) -
 def test_insecure_skip_verify_trusts_any_certificate(run: Run, certificate: Path) -> None:
     found = run(judge_tls(certificate, replace(HTTP, insecure_skip_verify=True)))
     assert found == (Health.HEALTHY, None)
-
-
-@on_both_loops
-def test_a_server_that_chooses_http2_in_the_handshake_is_asked_over_http2(run: Run, trusted: Path) -> None:
-    """As Traefik's client does: it offers both, and a server may have no other."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(trusted)
-
-    async def scene() -> tuple[Health, str | None]:
-        async with speaking_h2(answers(), tls=context) as url:
-            return await judged(probe(url, host="shop.example.com"))
-
-    assert run(scene()) == (Health.HEALTHY, None)
 
 
 @on_both_loops

@@ -23,7 +23,6 @@ from provider.health import exchange
 from provider.health.visit import Finding, Result
 from provider.model import Colour, Smoke, SmokeResult, SmokeRun, SmokeTest
 from provider.smoke import SmokeTester, explain, growing_pauses_s
-from tests import http2
 from tests.answering import (
     OK,
     Answer,
@@ -555,17 +554,6 @@ def test_tls_asks_for_the_production_host_and_proves_it(
 
     assert run(scene()) is True
     assert names == ["shop.example.com"]
-
-
-@on_both_loops
-def test_an_h2c_server_is_tested_over_http2_with_a_body_longer_than_its_window(run: Run) -> None:
-    async def scene() -> bool | None:
-        body = b"y" * 400_000 + b"Welcome"
-        async with http2.speaking_h2(http2.answers(body, content_type="text/html; charset=latin-1")) as url:
-            (result,) = await decided(wanted(url, tests=(replace(TEST, contains="Welcome"),)))
-            return result.passed
-
-    assert run(scene()) is True
 
 
 # --- tries ------------------------------------------------------------------------------------------------------------

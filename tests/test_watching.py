@@ -1,5 +1,6 @@
 """What counts as evidence after a switch, for and against it."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -17,6 +18,10 @@ SHOWS = Applied(T1, answers=True, is_current=True, has_fetched=True, weights=OUR
 STALE = Applied(T1, answers=True, is_current=False, has_fetched=True, weights=BEFORE)
 AWAY = Applied(T1, answers=False)
 ERROR = 'the service "shop-green@http" does not exist'
+
+
+def failing(seen: Member, deaths_before: Mapping[str, int] | None = None) -> watching.Failing | None:
+    return watching.failing(seen, deaths_before or {})
 
 
 def of(*applied: Applied, fetched: bool | None = None) -> Member:
@@ -160,7 +165,7 @@ def checked(seen: Member, **checks: Checks) -> Member:
 )
 def test_a_release_that_has_enough_servers_is_not_failing(seen: Member) -> None:
     """Rule 8: servers minus unhealthy against minServers, 1 where none is written; P2: unknown is no failure."""
-    assert watching.failing(seen) is None
+    assert failing(seen) is None
 
 
 @pytest.mark.parametrize(
@@ -200,33 +205,33 @@ def test_a_release_that_has_enough_servers_is_not_failing(seen: Member) -> None:
 )
 def test_a_release_that_lacks_servers_is_failing_since_it_first_did(seen: Member, since: float, says: str) -> None:
     """Rule 8: lost containers count as unhealthy."""
-    assert watching.failing(seen) == watching.Failing(since, says)
+    assert failing(seen) == watching.Failing(since, says)
 
 
 def test_of_several_failures_the_last_one_counts() -> None:
     """Rule 8: the way back has to pass after all of them."""
     seen = moved(green=runs(*TWO), health=dict.fromkeys(TWO, UNHEALTHY))
-    told = watching.failing(checked(seen, c2=Checks(1005.0), c3=Checks(1009.0)))
+    told = failing(checked(seen, c2=Checks(1005.0), c3=Checks(1009.0)))
     assert told is not None
     assert told.since_mono_s == 1009.0
 
 
 def test_where_no_check_tells_when_it_failed_the_last_change_does() -> None:
-    told = watching.failing(moved(green=runs(NEW, changed_mono_s=1003.0), health={NEW: UNHEALTHY}))
+    told = failing(moved(green=runs(NEW, changed_mono_s=1003.0), health={NEW: UNHEALTHY}))
     assert told is not None
     assert told.since_mono_s == 1003.0
 
 
 def test_one_that_passes_again_and_is_not_healthy_yet_is_recovering() -> None:
     """Rule 8: when an outage that both colours shared is over, the way back may be healthy first."""
-    told = watching.failing(checked(moved(health={NEW: UNHEALTHY}), c2=Checks(1003.0, (1007.0,))))
+    told = failing(checked(moved(health={NEW: UNHEALTHY}), c2=Checks(1003.0, (1007.0,))))
     assert told is not None
     assert (told.since_mono_s, told.is_recovering) == (1003.0, True)
 
 
 def test_one_that_passes_now_and_then_fails_when_its_last_check_does() -> None:
     """Rule 8: every second answer of a release may be good, and it is bad all the same."""
-    told = watching.failing(checked(moved(health={NEW: UNHEALTHY}), c2=Checks(1003.0)))
+    told = failing(checked(moved(health={NEW: UNHEALTHY}), c2=Checks(1003.0)))
     assert told is not None
     assert (told.since_mono_s, told.is_recovering) == (1003.0, False)
 
@@ -288,7 +293,7 @@ def test_the_active_colour_has_to_fail_again_after_the_way_back_passed(
 def test_until_when_each_server_failed_is_told() -> None:
     """Rule 8: each of them counts, so the one that was checked first of all does."""
     seen = moved(green=runs(*TWO), health=dict.fromkeys(TWO, UNHEALTHY))
-    told = watching.failing(
+    told = failing(
         checked(seen, c2=Checks(1005.0, failed_last_mono_s=1011.0), c3=Checks(1009.0, failed_last_mono_s=1010.0))
     )
     assert told is not None
@@ -340,6 +345,65 @@ def test_the_active_colour_that_docker_judges_fails_by_dockers_word() -> None:
     """Rule 8."""
     judged = replace(NEW, docker_health=UNHEALTHY)
     seen = checked(moved(green=runs(judged)), c2=Checks(1007.0))
-    assert watching.failing(seen) == watching.Failing(
+    assert failing(seen) == watching.Failing(
         1007.0, f"{GREEN} has 0 of at least 1 servers (minServers): http://10.0.0.2:80: Docker's HEALTHCHECK fails"
     )
+
+
+# --- deaths -----------------------------------------------------------------------------------------------------------
+
+
+def dying(count: int, *times_s: float, before: int = 0) -> Member:
+    """A candidate that is healthy now, and whose container died so often in all; it had died `before` times."""
+    return moved(green=runs(replace(NEW, deaths=before + count, died_mono_s=times_s), changed_mono_s=times_s[-1]))
+
+
+def test_the_second_death_of_a_container_is_a_failure_though_it_looks_well_now() -> None:
+    """Rule 5."""
+    told = failing(dying(2, 1010.0, 1022.0))
+    assert told is not None
+    assert (told.since_mono_s, told.is_recovering, told.still_mono_s) == (1010.0, False, 1022.0)
+    assert "container c2 died 2 times since the switch" in told.reason
+
+
+def test_one_death_is_none() -> None:
+    """Rule 5."""
+    assert failing(dying(1, 1010.0)) is None
+
+
+def test_what_a_container_died_before_the_switch_does_not_count_after_it() -> None:
+    """Rule 5: in waiting its passes begin again, no more."""
+    assert failing(dying(1, 900.0, 910.0, 1010.0, before=7), {"c2": 7}) is None
+    told = failing(dying(2, 900.0, 1010.0, 1022.0, before=7), {"c2": 7})
+    assert told is not None
+    assert told.since_mono_s == 1010.0
+
+
+def test_two_containers_that_died_once_each_are_no_failure() -> None:
+    """Rule 5: of a container."""
+    once = tuple(replace(each, deaths=1, died_mono_s=(1010.0,)) for each in TWO)
+    assert failing(moved(service(min_servers=2), green=runs(*once))) is None
+
+
+def test_a_crash_loop_is_left_when_the_way_back_passed_between_the_deaths() -> None:
+    """Rules 5 and 8."""
+    told = failing(dying(2, 1010.0, 1022.0))
+    assert told is not None
+    seen = checked(moved(), c1=Checks(None, (1012.0, 1014.0, 1016.0, 1018.0, 1020.0)))
+    assert watching.bears(seen, told, at(1022.5)) == (True, None)
+
+
+def test_a_crash_loop_that_an_outage_of_both_made_is_no_reason() -> None:
+    """Rule 8: the way back passes since the outage is over, and the release has not died since."""
+    told = failing(dying(3, 1010.0, 1011.0, 1013.0))
+    assert told is not None
+    seen = checked(moved(), c1=Checks(None, (1020.0, 1022.0, 1024.0)))
+    assert watching.bears(seen, told, at(1025.0)) == (False, None)
+
+
+def test_deaths_that_are_not_known_are_asked_about_while_it_is_watched() -> None:
+    """P2: a list of Docker's does not tell of them."""
+    told = replace(NEW, deaths=None)
+    assert watching.is_uncounted(runs(told))
+    assert not watching.is_uncounted(runs(NEW))
+    assert not watching.is_uncounted(replace(runs(told), from_docker=False))

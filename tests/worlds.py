@@ -61,7 +61,7 @@ def service(name: str = "shop", **fields: object) -> Service:
 
 def server(number: int = 1, release: str = "r1", **fields: object) -> Server:
     """Run a container with an address of its own."""
-    made = Server(f"http://10.0.0.{number}:80", release, container=f"c{number}")
+    made = Server(f"http://10.0.0.{number}:80", release, container=f"c{number}", deaths=0)
     return replace(made, **fields)  # type: ignore[arg-type]
 
 

@@ -10,16 +10,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Self, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from aiohappyeyeballs import start_connection
 from yarl import URL
 
 from provider.health.http1 import Answer1, read_answer, request
-from provider.health.http2 import Answer2
 from provider.model import Probe
 from provider.names import infos
+
+if TYPE_CHECKING:
+    from provider.health.http2 import Answer2
 
 LINE_BYTES = 256 * 1024
 """So long may a line of an answer's head be."""
@@ -29,7 +31,7 @@ H2C = "h2c"
 DEFAULTS = (("Accept", "*/*"), ("Accept-Encoding", "identity"), ("User-Agent", "bluegreen"), ("Connection", "close"))
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
-Answer: TypeAlias = Answer1 | Answer2
+Answer: TypeAlias = "Answer1 | Answer2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,9 @@ async def ask(target: Target, method: str, url: URL, *, verify: bool = True) -> 
     try:
         session = writer.get_extra_info("ssl_object")
         if target.is_h2c or (session is not None and session.selected_alpn_protocol() == "h2"):
+            # Most servers speak HTTP/1: a start does without a library that few need.
+            from provider.health.http2 import Answer2  # noqa: PLC0415
+
             answer = Answer2(reader, writer)
             await answer.ask("https" if is_tls else "http", method, path, fields)
             yield answer

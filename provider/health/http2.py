@@ -112,4 +112,4 @@ class Answer2:
 
 
 def _named(code: object) -> str:
-    return code.name if isinstance(code, ErrorCodes) else f"error {code}"
+    return f"{code.name}" if isinstance(code, ErrorCodes) else f"error {code}"

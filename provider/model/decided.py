@@ -45,7 +45,8 @@ class Rollout:
 
     `waiting_left_s` is what is left of the time for the health gate while another phase is on. `approval_until_utc`
     outlives the process; `asked` and `reminded` say what was said of it. `forced` is the reason for which
-    `actor` waived the gates. `errors_before` are each Traefik's complaints when it switched.
+    `actor` waived the gates. `errors_before` are each Traefik's complaints when it switched, `deaths_before` how often
+    each container of a candidate had died by then.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Rollout:
     reminded: bool = False
     forced: str | None = None
     errors_before: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    deaths_before: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def is_switched(self) -> bool:

@@ -25,6 +25,8 @@ class Server:
 
     `leaving_mono_s` is when the container was asked to stop, None while nobody asked; `leaving_limit_s` is how long it
     may take. One that still runs and passes its checks then was not stopped (rule 4).
+    `deaths` is how often the container died without being asked to stop, None while that is not known; `died_mono_s`
+    is when the last of them were noticed, the oldest first (rule 5).
     """
 
     url: str
@@ -34,6 +36,8 @@ class Server:
     docker_health: Health | None = None
     leaving_mono_s: float | None = None
     leaving_limit_s: float = LEAVING_LIMIT_S
+    deaths: int | None = None
+    died_mono_s: tuple[float, ...] = ()
 
     @property
     def returns_mono_s(self) -> float | None:

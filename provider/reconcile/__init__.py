@@ -56,7 +56,7 @@ def reconcile(snapshot: Snapshot, now: Instant, begun: tuple[Decision, ...] = ()
         group=snapshot.state,
         states={member.service.name: member.state for member in snapshot.members},
         decisions=(*begun, *decisions),
-        relist=forward.to_relist(snapshot),
+        relist=forward.to_relist(snapshot) | after.to_count(snapshot),
         smoke=forward.to_test(snapshot),
         wake_mono_s=_wake_mono_s(snapshot, now),
     )

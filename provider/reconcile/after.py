@@ -85,6 +85,18 @@ def grace_mono_s(under_way: Rollout) -> float:
     return due_mono_s + (due_mono_s - under_way.entered_mono_s)
 
 
+def to_count(snapshot: Snapshot) -> frozenset[str]:
+    """Name the services that are watched while it is not known how often a container of theirs died (rule 5)."""
+    under_way = snapshot.state.rollout
+    if under_way is None or not under_way.is_switched or not snapshot.docker_connected:
+        return frozenset()
+    return frozenset(
+        member.service.name
+        for member in _moved(snapshot, under_way)
+        if member.state.active and watching.is_uncounted(member.observed[member.state.active])
+    )
+
+
 def wakes_mono_s(snapshot: Snapshot, now: Instant) -> list[float]:
     """Return when time alone may change what these rules say, besides the deadline."""
     under_way = snapshot.state.rollout
@@ -106,7 +118,8 @@ def _take_back(snapshot: Snapshot, under_way: Rollout, reason: str, now: Instant
 
 def _failing(snapshot: Snapshot, under_way: Rollout) -> list[tuple[Member, watching.Failing]]:
     """Return the members that moved and fail since."""
-    return [(member, found) for member in _moved(snapshot, under_way) if (found := watching.failing(member))]
+    before = under_way.deaths_before
+    return [(member, found) for member in _moved(snapshot, under_way) if (found := watching.failing(member, before))]
 
 
 def _moved(snapshot: Snapshot, under_way: Rollout) -> list[Member]:

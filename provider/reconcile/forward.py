@@ -172,7 +172,9 @@ def shift(snapshot: Snapshot, now: Instant) -> Taken | None:
     if to_relist(snapshot):
         return None
     moving = [member_of(snapshot, one.service) for one in under_way.candidates]
-    known = with_rollout(snapshot, replace(under_way, errors_before=watching.errors(moving)))
+    died = [watching.deaths(member_of(snapshot, one.service), one.colour) for one in under_way.candidates]
+    before = {container: count for each in died for container, count in each.items()}
+    known = with_rollout(snapshot, replace(under_way, errors_before=watching.errors(moving), deaths_before=before))
     evidence = _health_lines(snapshot, under_way)
     shifted, told = advance(known, Event.SHIFTED, now, evidence=evidence)
     return switch(shifted, under_way.candidates, under_way.id, now), told
@@ -186,9 +188,8 @@ def to_relist(snapshot: Snapshot) -> frozenset[str]:
     stale = set()
     for one in under_way.candidates:
         observed = member_of(snapshot, one.service).observed[one.colour]
-        if observed.from_docker and (
-            observed.listed_mono_s is None or observed.listed_mono_s < under_way.entered_mono_s
-        ):
+        is_old = observed.listed_mono_s is None or observed.listed_mono_s < under_way.entered_mono_s
+        if observed.from_docker and (is_old or watching.is_uncounted(observed)):
             stale.add(one.service)
     return frozenset(stale)
 

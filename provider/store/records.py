@@ -93,7 +93,7 @@ class Rows(Generic[T]):
             ) from error
 
 
-OF_THE_PROCESS = {"leaving_mono_s", "leaving_limit_s"}
+OF_THE_PROCESS = {"leaving_mono_s", "leaving_limit_s", "died_mono_s"}
 PROCESS_BOUND = {"__all__": {"colours": {colour: {"__all__": OF_THE_PROCESS} for colour in ("blue", "green")}}}
 ROW = ConfigDict(extra="forbid")
 SERVICES = Rows("services", TypeAdapter(list[ServiceState], config=ROW))

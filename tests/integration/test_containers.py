@@ -287,6 +287,52 @@ async def test_a_restart_ends_leaving_and_keeps_the_release(engine: Engine) -> N
         assert seen.blue()[0].release == release
 
 
+def deaths(seen: Seen) -> list[int | None]:
+    return [server.deaths for server in seen.blue()]
+
+
+async def counted(containers: Containers, seen: Seen, container: str, wanted: int) -> None:
+    """Wait until a container runs, and has died so often."""
+
+    def look() -> bool:
+        assert (seen.containers(), deaths(seen)) == ({container[:12]}, [wanted])
+        return True
+
+    containers.relist("shop")
+    await eventually(look)
+
+
+async def test_a_crash_is_a_death_and_a_restart_by_hand_is_none(engine: Engine) -> None:
+    """Rule 5: a death counts unless the container was asked to stop."""
+    container = engine.run("t-crashing", "shop", "blue")
+    engine.restart_always(container)
+    async with following(engine.url) as (containers, seen):
+        await counted(containers, seen, container, 0)
+        for times in (1, 2):
+            await asyncio.to_thread(engine.crash, container)
+            await counted(containers, seen, container, times)
+        assert len(seen.blue()[0].died_mono_s) == 2
+        await asyncio.to_thread(engine.api.restart, container)
+        await eventually(lambda: seen.events["start"] == 3)
+        await counted(containers, seen, container, 2)
+
+
+async def test_a_crash_that_nobody_saw_is_counted_by_the_next_that_look(engine: Engine, tmp_path: Path) -> None:
+    """Rule 5: be the stream of events dead, or the daemon."""
+    container = engine.run("t-unseen", "shop", "blue")
+    engine.restart_always(container)
+    async with (
+        Proxy(engine.url, tmp_path / "proxy") as proxy,
+        following(proxy.url, ping_s=0.1, refresh_s=3.0) as (containers, seen),
+    ):
+        await counted(containers, seen, container, 0)
+        proxy.silence("/events")
+        await asyncio.to_thread(engine.crash, container)
+        await counted(containers, seen, container, 1)
+    async with following(engine.url) as (containers, seen):
+        await counted(containers, seen, container, 1)
+
+
 async def test_another_image_under_the_same_tag_is_another_release(engine: Engine) -> None:
     engine.build("bluegreen-test:moving")
     async with following(engine.url) as (_, seen):
