@@ -74,6 +74,7 @@ class Settings:
     notify_urls: tuple[str, ...] = ()
     poll_hold_s: float = 4.0
     write_file: Path | None = None
+    public_url: str | None = None
 
 
 async def serve(settings: Settings) -> None:
@@ -352,7 +353,7 @@ class Daemon:
     def _tell(self, decision: Decision) -> None:
         """Tell those who listen, and those who want to be told, of a decision that is on disk."""
         self._feed.put(decision)
-        context = report.context(self.controller.world, decision.service)
+        context = report.context(self.controller.world, decision.service, self._settings.public_url)
         notice = notices.of_decision(decision, context) if context is not None else None
         if notice is not None:
             self._notifier.put(notice)

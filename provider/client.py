@@ -14,8 +14,8 @@ from urllib.parse import quote, urlsplit
 from provider.errors import AddressError, BluegreenError
 
 TIMEOUT_S = 10.0
-SILENCE_S = 40.0
-"""A stream of events is over when it says nothing for so long: the daemon gives a sign of life every 15 s."""
+SILENCE_S = 15.0
+"""A stream of events is over when it says nothing for so long: the daemon gives a sign of life every 5 s."""
 ACTOR_HEADER = "X-Bluegreen-Actor"
 
 

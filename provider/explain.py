@@ -77,13 +77,15 @@ def _rollout(snapshot: Snapshot, member: Member, under_way: Rollout, now: Instan
     began = (
         f"Rollout {under_way.id} brings release {one.release or '(not known yet)'} to {one.colour}. It began "
         f"{_ago(under_way.since_utc, now)} ago ({under_way.trigger}{by}) and is in phase {under_way.phase} for "
-        f"{spoken(now.mono_s - under_way.entered_mono_s)}."
+        f"{_ago(under_way.entered_utc or under_way.since_utc, now)}."
     )
     lines = [began]
     if not under_way.is_switched:
         found = gates_of(snapshot, one, now)
         told = [f"{gate} {found[gate].state}{_because(found[gate].reason)}" for gate in Gate]
         lines.append(f"Gates: {'; '.join(told)}.")
+        if member.service.preview_url is not None:
+            lines.append(f"Look at it before it takes the traffic: {member.service.preview_url}")
     upcoming = f"Next: {NEXT[under_way.phase]}"
     if under_way.deadline_mono_s is None:
         lines.append(f"{upcoming}; its time stands still while it is held.")

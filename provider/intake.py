@@ -28,6 +28,7 @@ from provider.model import (
     Severity,
     Smoke,
     SmokeRun,
+    listed,
 )
 from provider.pollers import NOT_HELD_S, Connection
 from provider.readback import Reading
@@ -212,7 +213,7 @@ class Intake:
 
     def docker_warnings(self, warnings: Mapping[str, str]) -> None:
         """Take what is wrong with containers, by their names: most are ignored for it."""
-        told = "; ".join(f"{name}: {why}" for name, why in sorted(warnings.items()))
+        told = listed((f"{name}: {why}" for name, why in sorted(warnings.items())), separator="; ")
         if not told:
             self.conditions.clear("containers")
         elif self.conditions.put("containers", Severity.WARNING, told, clock().utc):
@@ -343,7 +344,7 @@ class Intake:
         return render_pass_through(passed, desired.environment)
 
     def _tell_unnamed(self) -> None:
-        unnamed = ", ".join(self.world.unnamed)
+        unnamed = listed(self.world.unnamed)
         if not unnamed:
             self.conditions.clear("not-in-file")
         else:

@@ -56,6 +56,7 @@ class Context:
 
     `versions` are those that the colours run, `active` is the colour with traffic, `group` are the names of all
     services that have their rollouts together. `made_room` says that the rollback target is gone as in any release.
+    `url` and `preview_url` are where people find the service and its standby colour, `console_url` its page.
     """
 
     environment: str
@@ -63,6 +64,9 @@ class Context:
     active: Colour | None
     group: tuple[str, ...]
     made_room: bool = False
+    url: str | None = None
+    preview_url: str | None = None
+    console_url: str | None = None
 
 
 Way: TypeAlias = tuple[str, str]
@@ -134,6 +138,7 @@ _OUTCOMES = {
     Outcome.ROLLED_BACK: NoticeKind.ROLLED_BACK,
     Outcome.EXPIRED: NoticeKind.EXPIRED,
 }
+_BEFORE_SWITCH = frozenset({NoticeKind.ROLLOUT_STARTED, NoticeKind.APPROVAL_WANTED, NoticeKind.APPROVAL_REMINDER})
 _SET_OFF_BY = {
     Trigger.FILE: "the desired-state file",
     Trigger.DOCKER: "what runs in Docker",
@@ -227,9 +232,19 @@ class _Told:
         if decision.rollout is not None:
             yield f"Rollout: {decision.rollout}"
         yield from self._who()
+        yield from self._where()
         others = [name for name in context.group if name != decision.service]
         if others:
             yield f"In one group with: {', '.join(others)}"
+
+    def _where(self) -> Iterator[str]:
+        """Say where to look: at the candidate while nobody else is sent there, at the service, and at the console."""
+        if self._kind in _BEFORE_SWITCH and self._context.preview_url is not None:
+            yield f"Preview: {self._context.preview_url}"
+        if self._context.url is not None:
+            yield f"Service: {self._context.url}"
+        if self._context.console_url is not None:
+            yield f"Console: {self._context.console_url}"
 
     def _who(self) -> Iterator[str]:
         """Name who acted; what the daemon did by itself names who set the rollout off."""

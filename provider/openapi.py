@@ -363,6 +363,8 @@ SCHEMAS: Mapping[str, Schema] = {
             "conditions": _said("What an operator should know", _list(_ref("Condition"))),
         },
         group=_or_null(_TEXT),
+        url=_said("Where people find it, as its rules say", _or_null(_TEXT)),
+        preview_url=_said("Where people find the colour that stands by, with a preview", _or_null(_TEXT)),
         rollback_with_force=_said("The way back could be taken with `force`, which waives its health", _FLAG),
         lease=_said("The deployment that holds it, until when", _or_null(_ENTRY)),
         switched=_said("When the active colour last changed", _or_null(_TIME)),

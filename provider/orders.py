@@ -27,7 +27,7 @@ from provider.edit import group_key
 from provider.errors import StoreError
 from provider.feed import Changed, Feed
 from provider.intake import clock
-from provider.model import Colour, Decision, Verb
+from provider.model import Colour, Decision, Verb, listed
 from provider.openapi import describe
 from provider.server import problem
 from provider.status import decision_status
@@ -37,7 +37,7 @@ T = TypeVar("T")
 B = TypeVar("B", bound="Body")
 
 ANSWER_S = 30.0
-KEEP_ALIVE_S = 15.0
+KEEP_ALIVE_S = 5.0
 HISTORY_MOST = 10_000
 BODY_BYTES = 64 * 1024
 
@@ -240,7 +240,7 @@ def json_answer(answer: object, status: int = 200) -> web.Response:
 
 def unknown_service(controller: Controller, name: str) -> web.Response:
     """Answer that the file has no such service, and which ones it has."""
-    known = ", ".join(controller.world.entries) or "none"
+    known = listed(controller.world.entries) or "none"
     return problem(404, "unknown-service", f"the desired state has no service {name!r}; it has: {known}")
 
 

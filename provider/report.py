@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from operator import is_
+from urllib.parse import quote
 
 import orjson
 
@@ -114,8 +115,11 @@ def _pollers(world: World) -> list[dict[str, object]]:
     ]
 
 
-def context(world: World, name: str) -> Context | None:
-    """Return what a notice about a service says besides its decision; None where the file has none of that name."""
+def context(world: World, name: str, public_url: str | None = None) -> Context | None:
+    """Return what a notice about a service says besides its decision; None where the file has none of that name.
+
+    `public_url` is where people find the console.
+    """
     entry = world.entries.get(name)
     if entry is None or world.desired is None:
         return None
@@ -130,6 +134,9 @@ def context(world: World, name: str) -> Context | None:
         entry.state.active,
         world.members[key],
         made_room=made_room(entry.member(), world.groups.get(key, GroupState())),
+        url=entry.service.url,
+        preview_url=entry.service.preview_url,
+        console_url=f"{public_url.rstrip('/')}/#/{quote(name, safe='')}" if public_url else None,
     )
 
 

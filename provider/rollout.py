@@ -155,6 +155,7 @@ def begin(
             deadline_mono_s=now.mono_s + waiting_s,
             waiting_left_s=waiting_s,
             forced=forced,
+            entered_utc=now.utc,
         ),
     )
 
@@ -179,7 +180,8 @@ def advance(
     if state.rollout is None:
         raise IllegalEvent(f"event {event} needs a rollout, and none is under way")
     if step.outcome is None:
-        return replace(state, rollout=_entered(_left(state.rollout, now), step.to, limits, now)), None
+        left = replace(_left(state.rollout, now), entered_utc=now.utc)
+        return replace(state, rollout=_entered(left, step.to, limits, now)), None
     quarantined = state.quarantined
     if step.quarantines:
         failed = Quarantine(state.rollout.candidates, step.outcome, state.rollout.id, now.utc, reason, actor)

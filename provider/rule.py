@@ -85,6 +85,19 @@ def first_host(text: str) -> str | None:
     return next((host for host in _hosts(rule, named=True) if _matches(rule, host) is not False), None)
 
 
+def first_path(text: str) -> str:
+    """Return the path that a request which matches may begin with; "/" where the rule leaves that open."""
+    try:
+        rule = parse(text)
+    except RuleError:
+        return "/"
+    conditions = rule.rules if isinstance(rule, Every) else (rule,)
+    paths = (
+        one.arguments for one in conditions if isinstance(one, Matcher) and one.name.lower() in {"path", "pathprefix"}
+    )
+    return next((arguments[0] for arguments in paths if len(arguments) == 1 and arguments[0].startswith("/")), "/")
+
+
 def _hosts(rule: Rule, *, named: bool) -> Iterator[str]:
     match rule:
         case Matcher():

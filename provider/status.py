@@ -53,6 +53,8 @@ def service_status(standing: Standing, now: Instant) -> dict[str, object]:
         "service": member.service.name,
         "environment": standing.environment,
         "group": member.service.group,
+        "url": member.service.url,
+        "preview_url": member.service.preview_url,
         "desired": member.service.active,
         "active": active,
         "phase": phase_of(snapshot, member),

@@ -6,6 +6,8 @@ from typing import Any
 
 SHOP: dict[str, Any] = {
     "service": "shop",
+    "url": "https://shop.example.com/",
+    "preview_url": None,
     "active": "blue",
     "phase": "waiting",
     "weights": {"blue": 100, "green": 0},

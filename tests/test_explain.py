@@ -1,12 +1,15 @@
 """What `explain` says: what has the traffic, what blocks, since when, what happens next and when."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from provider import rollout
 from provider.explain import AT_DEADLINE, NEXT, explain
-from provider.model import Condition, Lease, Override, Pause, Phase, Service, Severity, Snapshot
+from provider.model import Condition, Instant, Lease, Override, Pause, Phase, Router, Service, Severity, Snapshot
 from provider.status import Standing
+from provider.wanted import limits
 from tests.phases import BEFORE_SWITCH, UNDER_WAY, group, moved, old, with_state
 from tests.worlds import BLUE, EPOCH, at, member, runs, server, service, snapshot
 
@@ -106,3 +109,19 @@ def test_what_holds_for_the_whole_daemon_comes_last() -> None:
 def test_times_are_told_as_people_say_them(passed_s: float, words: str) -> None:
     lasting: Service = service(deadlines=replace(service().deadlines, waiting_s=9e9))
     assert words in said(group(Phase.WAITING, old(lasting)), "Rollout r1", mono_s=1000.0 + passed_s)
+
+
+def test_a_restart_of_the_daemon_does_not_begin_a_phase_again_in_words() -> None:
+    """Rule 14 gives a phase its time again; how long it has gone on is another thing."""
+    of = group(Phase.WAITING)
+    assert of.state.rollout is not None
+    later = Instant(5.0, of.state.rollout.since_utc + timedelta(minutes=7))
+    resumed = replace(of, state=rollout.resume(of.state, limits(of), later))
+    standing = Standing(resumed, resumed.members[0], "production", 42, {}, EPOCH, ())
+    assert "is in phase waiting for 7m 0s." in explain(standing, later)[1]
+
+
+def test_who_approves_is_shown_where_to_look() -> None:
+    preview = Router("shop-preview", "Host(`preview.shop.test`)", {"tls": {}})
+    of = group(Phase.APPROVAL, old(service(approval_is_manual=True, preview=preview)))
+    assert "Look at it before it takes the traffic: https://preview.shop.test/" in told(of)

@@ -256,3 +256,18 @@ def test_a_condition_of_the_whole_daemon_is_told_with_its_own_words(code: str, t
 def test_other_conditions_are_left_to_status_and_alerts() -> None:
     condition = Condition("none-healthy", Severity.CRITICAL, "blue is active and none is healthy", NOW)
     assert of_condition(condition, "production") is None
+
+
+def test_who_approves_is_shown_where_to_look() -> None:
+    where = replace(
+        CONTEXT,
+        url="https://shop.test/",
+        preview_url="https://preview.shop.test/",
+        console_url="https://bluegreen.test/#/shop",
+    )
+    body = told(decided("approval-wanted"), where).body
+    assert (
+        "Preview: https://preview.shop.test/\nService: https://shop.test/\nConsole: https://bluegreen.test/#/shop"
+        in body
+    )
+    assert "Preview: " not in told(decided("shifted"), where).body

@@ -564,6 +564,7 @@ def test_health_lost_while_somebody_thinks_takes_no_approval_back() -> None:
     assert plan.group.rollout.approval is not None
     _, plan = goes_on(seen_again(of, plan))
     assert events(plan) == ["ready", "tested", "approved"]
+    assert [row.detail for row in plan.decisions[1:]] == ["gate smoke skipped: the file asks for none", None]
 
 
 # --- after the switch -----------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from provider.errors import RuleError
+from provider.model import Router
 from provider.rule import Every, Matcher, Not, Some, first_host, matchers, parse
 from tests.worlds import service
 
@@ -82,3 +83,19 @@ def test_a_host_of_a_later_router_is_asked_for_where_the_first_names_none() -> N
     shop = service()
     routers = (replace(shop.routers[0], rule="PathPrefix(`/api`)"), *shop.routers)
     assert replace(shop, routers=routers).host == "shop.example.com"
+
+
+@pytest.mark.parametrize(
+    ("rule", "body", "url"),
+    [
+        ("Host(`shop.test`)", {}, "http://shop.test/"),
+        ("Host(`shop.test`)", {"tls": {}}, "https://shop.test/"),
+        ("HOST(`shop.test`) && PathPrefix(`/api`)", {"TLS": {"certResolver": "le"}}, "https://shop.test/api"),
+        ("Host(`shop.test`)", {"entryPoints": ["websecure"]}, "https://shop.test/"),
+        ("Host(`shop.test`) && !Path(`/x`)", {"entryPoints": ["web"]}, "http://shop.test/"),
+        ("(Host(`shop.test`) && Path(`/a`)) || Host(`www.test`)", {}, "http://shop.test/"),
+        ("PathPrefix(`/api`)", {}, None),
+    ],
+)
+def test_a_router_says_where_people_find_it(rule: str, body: dict[str, object], url: str | None) -> None:
+    assert Router("shop", rule, body).url == url

@@ -14,8 +14,8 @@ def test_in_a_pipe_a_decision_is_one_line_with_its_detail(capsys: pytest.Capture
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines == [
         "TIME SERVICE EVENT COLOUR RELEASE ROLLOUT OUTCOME ACTOR DETAIL",
-        "2026-01-01 23:59:58 shop begun green 77b0e1d2 r17",
-        "2026-01-02 00:00:03 shop gates-failed green 77b0e1d2 r17 aborted home failed",
+        "2026-01-01 23:59:58Z shop begun green 77b0e1d2 r17",
+        "2026-01-02 00:00:03Z shop gates-failed green 77b0e1d2 r17 aborted home failed",
     ]
     history.show({"history": DECIDED}, verbose=True)
     assert capsys.readouterr().out.endswith("    home http://a: 500\n")
@@ -28,7 +28,7 @@ def test_on_a_terminal_a_day_is_named_once_and_what_tells_nothing_is_left_out() 
     assert lines == [
         "TIME EVENT COLOUR RELEASE ROLLOUT OUTCOME",
         "2026-01-01 UTC",
-        "23:59:58 begun green 77b0e1d2 r17",
-        *("2026-01-02 UTC", "00:00:03 gates-failed green 77b0e1d2 r17 aborted", "home failed"),
-        *("00:00:03 gates-failed green 77b0e1d2 r17 aborted", "home failed"),
+        "23:59:58Z begun green 77b0e1d2 r17",
+        *("2026-01-02 UTC", "00:00:03Z gates-failed green 77b0e1d2 r17 aborted", "home failed"),
+        *("00:00:03Z gates-failed green 77b0e1d2 r17 aborted", "home failed"),
     ]

@@ -38,6 +38,7 @@ def test_one_service_is_told_with_its_servers_and_addresses_are_no_markup(capsys
     assert lines[2] == "COLOUR SERVER HEALTH SINCE CONTAINER RELEASE"
     assert lines[3].startswith("blue http://[fd00::1]:8081 healthy ")
     assert lines[4:] == [
+        "service https://shop.example.com/",
         "confirmed yes",
         "way back none: green has not been active",
         "warning: Docker does not answer [errno 2] :smile:",
@@ -49,7 +50,14 @@ def test_what_blocks_a_service_is_not_told_twice(capsys: pytest.CaptureFixture[s
     words = "undecided: both colours have servers"
     undecided = {"code": "undecided", "severity": "warning", "message": words, "since": None}
     lines = shown(changed(blocking=words, conditions=[undecided]), capsys)
-    assert lines[6:] == [f"warning: {words}"]
+    assert lines[7:] == [f"warning: {words}"]
+
+
+def test_of_many_services_the_first_few_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    many = [changed(service=f"shop-{number}", confirmed=False) for number in range(500)]
+    lines = shown({"services": many, "conditions": [], "pollers": []}, capsys)
+    (told,) = [line for line in lines if line.startswith("not confirmed by Traefik yet")]
+    assert told.endswith("shop-8, shop-9 and 490 more")
 
 
 def test_nothing_is_cut_off_or_wrapped_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,7 +46,7 @@ An error is `application/problem+json` (RFC 9457). `code` is stable and for prog
 what to do."""
 STREAM = """\
 `GET /api/v1/events` is a stream of server-sent events: `event: decision`, and in `data` one [Decision](#decision) as
-JSON, as soon as it is on disk. A comment comes every 15 s without one. Nothing is repeated: after a reconnect the
+JSON, as soon as it is on disk. A comment comes every 5 s without one. Nothing is repeated: after a reconnect the
 history has what was missed (`since`). A listener that is 1,000 decisions behind is let go."""
 EVENTS_INTRODUCTION = """\
 The `event` of a decision, in the stream and in the history, is one of these."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from provider.cli.ending import Exit, fail
-from provider.cli.kinds import poll_hold
+from provider.cli.kinds import poll_hold, public_url
 
 
 @click.command()
@@ -123,6 +123,13 @@ from provider.cli.kinds import poll_hold
     help="A file with such URLs, one a line: they carry secrets.",
 )
 @click.option(
+    "--public-url",
+    envvar="BLUEGREEN_PUBLIC_URL",
+    callback=public_url,
+    metavar="URL",
+    help="Where people reach the console, for links in notifications.",
+)
+@click.option(
     "--write-file",
     envvar="BLUEGREEN_WRITE_FILE",
     metavar="FILE",
@@ -146,6 +153,7 @@ def serve(
     notify_urls: tuple[str, ...],
     notify_file: Path | None,
     write_file: Path | None,
+    public_url: str | None,
 ) -> None:
     """Run the daemon until SIGTERM."""
     import uvloop
@@ -178,6 +186,7 @@ def serve(
         notify_urls=urls,
         poll_hold_s=poll_hold_s,
         write_file=write_file,
+        public_url=public_url,
     )
     try:
         uvloop.run(app.serve(settings))

@@ -30,6 +30,19 @@ def poll_hold(context: click.Context, parameter: click.Parameter, value: str) ->
     return held_s
 
 
+def public_url(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Read where people reach the console."""
+    from yarl import URL
+
+    try:
+        found = URL(value) if value else None
+    except ValueError:
+        found = URL()
+    if found is None or (found.scheme in {"http", "https"} and found.host and not found.user and not found.query):
+        return value
+    raise click.BadParameter(f"{value!r} is no address such as https://bluegreen.example.com", context, parameter)
+
+
 def since(context: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
     """Read a date (UTC where it names no zone) or a duration until now; return the moment."""
     if value is None:

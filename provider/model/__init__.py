@@ -64,6 +64,7 @@ from provider.model.words import (
     Trigger,
     Verb,
     Wish,
+    listed,
     sole,
 )
 
@@ -120,5 +121,6 @@ __all__ = [
     "Verb",
     "WayBack",
     "Wish",
+    "listed",
     "sole",
 ]

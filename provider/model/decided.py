@@ -44,9 +44,9 @@ class Rollout:
     restart `rollout.resume` sets them anew. `deadline_mono_s` is None while the rollout is held.
 
     `waiting_left_s` is what is left of the time for the health gate while another phase is on. `approval_until_utc`
-    outlives the process; `asked` and `reminded` say what was said of it. `forced` is the reason for which
-    `actor` waived the gates. `errors_before` are each Traefik's complaints when it switched, `deaths_before` how often
-    each container of a candidate had died by then.
+    and `entered_utc`, when the phase began, outlive the process; `asked` and `reminded` say what was said of the
+    approval. `forced` is the reason for which `actor` waived the gates. `errors_before` are each Traefik's complaints
+    when it switched, `deaths_before` how often each container of a candidate had died by then.
     """
 
     id: str
@@ -65,6 +65,7 @@ class Rollout:
     asked: bool = False
     reminded: bool = False
     forced: str | None = None
+    entered_utc: datetime | None = None
     errors_before: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     deaths_before: Mapping[str, int] = field(default_factory=dict)
 

@@ -7,7 +7,7 @@ from math import ceil
 
 from provider.model.traefik_schema import Later
 from provider.model.words import ByColour, Colour, JsonObject, ProbeMode, Wish
-from provider.rule import first_host
+from provider.rule import first_host, first_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,20 @@ class Router:
     name: str
     rule: str
     body: JsonObject
+
+    @property
+    def url(self) -> str | None:
+        """Where people find what it routes to; None where its rule names no host.
+
+        TLS may also be a setting of the entry point, which Traefik alone knows: the usual names are taken for it.
+        """
+        host = first_host(self.rule)
+        if host is None:
+            return None
+        entry_points = self.body.get("entryPoints")
+        named = map(str, entry_points) if isinstance(entry_points, list) else ()
+        has_tls = "tls" in map(str.lower, self.body) or any(name in {"websecure", "https"} for name in named)
+        return f"{'https' if has_tls else 'http'}://{host}{first_path(self.rule)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +117,16 @@ class Service:
     approval_is_manual: bool = False
     deadlines: Deadlines = Deadlines()
     watch_s: float = 120.0
+
+    @property
+    def url(self) -> str | None:
+        """Where people find the service, None where no rule names a host."""
+        return next((url for router in self.routers if (url := router.url)), None)
+
+    @property
+    def preview_url(self) -> str | None:
+        """Where people find the standby colour, None without a preview."""
+        return self.preview.url if self.preview is not None else None
 
     @property
     def host(self) -> str | None:

@@ -1,6 +1,6 @@
 """Closed sets of words, the two clocks, and a value for each colour."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -158,6 +158,13 @@ ConditionCode: TypeAlias = Literal[
 def sole(values: Collection[T]) -> T | None:
     """Return the one value there is; None where there is none, or several."""
     return next(iter(values)) if len(values) == 1 else None
+
+
+def listed(names: Iterable[str], most: int = 10, separator: str = ", ") -> str:
+    """Name the first few of many: a sentence with five hundred names is not read."""
+    all_names = list(names)
+    more = len(all_names) - most
+    return separator.join(all_names) if more <= 0 else f"{separator.join(all_names[:most])} and {more} more"
 
 
 @dataclass(frozen=True, slots=True)

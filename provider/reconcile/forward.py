@@ -8,6 +8,7 @@ from provider.gates import assess, new_smoke_evidence, smoke_evidence, smoke_run
 from provider.model import (
     Candidate,
     Gate,
+    GateState,
     GroupState,
     Instant,
     Phase,
@@ -22,7 +23,7 @@ from provider.reconcile.services import source
 from provider.rollout import Event
 from provider.steps import Taken, advance, end_regrouped, names, rows, switch, with_rollout
 from provider.steps import begin as begin_rollout
-from provider.wanted import candidates, held_by, holding_up, limits, member_of, quarantine, shut
+from provider.wanted import candidates, gates_of, held_by, holding_up, limits, member_of, quarantine, shut
 
 NEXT: dict[Phase, Event] = {
     Phase.WAITING: Event.READY,
@@ -126,7 +127,18 @@ def go_on(snapshot: Snapshot, now: Instant) -> Taken | None:
     if under_way.phase is Phase.WAITING:
         return advance(snapshot, Event.READY, now, evidence=_health_lines(snapshot, under_way))
     given = under_way.approval if under_way.phase is Phase.APPROVAL else None
-    return advance(snapshot, NEXT[under_way.phase], now, actor=given.actor if given else None)
+    skipped = _skipped(snapshot, under_way, now)
+    return advance(snapshot, NEXT[under_way.phase], now, skipped, actor=given.actor if given else None)
+
+
+def _skipped(snapshot: Snapshot, under_way: Rollout, now: Instant) -> str | None:
+    """Say that the gate of a phase was asked of nobody: it was not passed, either."""
+    gate = Gate.SMOKE if under_way.phase is Phase.TESTING else Gate.APPROVAL
+    found = [gates_of(snapshot, one, now)[gate] for one in under_way.candidates]
+    if any(verdict.state is not GateState.SKIPPED for verdict in found):
+        return None
+    reasons = dict.fromkeys(verdict.reason or "the file asks for none" for verdict in found)
+    return f"gate {gate} skipped: {', '.join(reasons)}"
 
 
 def lose_gates(snapshot: Snapshot, now: Instant) -> Taken | None:

@@ -52,7 +52,7 @@ def draw(rows: Sequence[Answer], *, is_terminal: bool, verbose: bool = False) ->
 def _cells(row: Answer) -> tuple[str, ...]:
     at = datetime.fromisoformat(row["at"]).astimezone(UTC)
     told = (row[name] or "" for name in ("service", "event", "colour", "release", "rollout", "outcome", "actor"))
-    return (f"{at:%Y-%m-%d %H:%M:%S}", *told)
+    return (f"{at:%Y-%m-%d %H:%M:%SZ}", *told)
 
 
 def _tells(number: int, cells: Sequence[Sequence[str]]) -> bool:

@@ -7,6 +7,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from provider.model import listed
 from provider.terminal import words
 from provider.terminal.words import SEVERITY_STYLES, STATE_STYLES, Answer, printable
 
@@ -33,7 +34,7 @@ def draw(answer: Answer) -> RenderableType:
             parts += [Text(f"{prefix}{told}") for told in _in_short(service)]
             parts += notes(service, prefix, answer["conditions"])
         if unconfirmed := [one["service"] for one in answer["services"] if one["active"] and not one["confirmed"]]:
-            parts.append(Text(f"not confirmed by Traefik yet: {', '.join(unconfirmed)}", style="yellow"))
+            parts.append(Text(f"not confirmed by Traefik yet: {listed(unconfirmed)}", style="yellow"))
         parts += map(_poller, answer["pollers"])
     else:
         parts = [overview([answer]), _servers(answer), facts(answer), *notes(answer, "", [])]
@@ -159,6 +160,9 @@ def _told(service: Answer) -> Iterator[tuple[str, RenderableType]]:
             yield "deadline", f"{words.left(service)} left, until {words.clock(rollout['deadline'])}"
         else:
             yield "deadline", "stands still while the rollout is held"
+    for label, url in (("service", service["url"]), ("preview", service["preview_url"])):
+        if url is not None:
+            yield label, url
     if service["active"] is not None:
         confirmed = service["confirmed"]
         told = "yes" if confirmed else "no: not every Traefik was seen to have applied what was decided"

@@ -6,8 +6,8 @@ import signal
 import sys
 import textwrap
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -88,6 +88,16 @@ class Daemon:
     async def stop(self) -> int:
         """Ask the process to end; return its exit code."""
         return await self._end(signal.SIGTERM)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let the process stand still, as on a paused machine, until the block is left."""
+        assert self.process is not None, "the daemon does not run"
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     async def _end(self, number: signal.Signals) -> int:
         process, self.process = self.process, None

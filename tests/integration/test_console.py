@@ -72,6 +72,7 @@ async def test_a_rollout_is_seen_approved_and_rolled_back(
         page = opened.page
         row = page.locator('.row[data-service="shop"]')
         await expect(row).to_contain_text("steady")
+        await expect(page.locator("#count")).to_have_text("1 service")
         await expect(page.locator("#environment")).to_have_text("production")
         await expect(page.locator("#pollers-summary")).to_contain_text("1 of 1 pollers current")
         daemon.write(file(shop(blue, green, more=GATES)))
@@ -90,6 +91,10 @@ async def test_a_rollout_is_seen_approved_and_rolled_back(
         await expect(detail.locator("header")).to_contain_text("green active")
         await expect(detail.locator(".timeline")).to_contain_text("shifted")
         await expect(detail.locator(".phases .now")).to_contain_text("watching")
+        await command(page, "rollback").click()
+        before = (await daemon.status("shop"))["rollback"]["release"]
+        await expect(page.locator("dialog")).to_contain_text(f"shop goes back to 1.4.1 (release {before}) in blue")
+        await page.keyboard.press("Escape")
         await do(page, "rollback", "errors after the switch")
         await expect(detail.locator("header")).to_contain_text("blue active")
         await expect(detail.locator(".timeline")).to_contain_text("errors after the switch")
@@ -120,6 +125,42 @@ async def test_a_refused_command_says_why_and_stays_open(
         await expect(page.locator("dialog")).to_be_visible()
         await page.keyboard.press("Escape")
         await expect(page.locator("dialog")).to_have_count(0)
+
+
+async def test_a_reason_that_is_typed_confirms_nothing(
+    browser: Browser, start_daemon: StartDaemon, start_backend: StartBackend
+) -> None:
+    """A space presses the button that has the focus: production was switched by the first one of a reason."""
+    blue, green = await start_backend("one"), await start_backend("two")
+    daemon = await start_daemon(file(shop(blue, None, more=GATES)))
+    await daemon.until("shop", active="blue", phase="steady")
+    daemon.write(file(shop(blue, green, more=GATES)))
+    await daemon.until("shop", phase="approval")
+    async with console(browser, f"{daemon.admin_url}/#/shop") as opened:
+        page = opened.page
+        for verb in ("approve", "pause"):
+            await command(page, verb).click()
+            await page.keyboard.type("because it is friday")
+            await expect(page.locator("#reason")).to_have_value("because it is friday")
+            await page.keyboard.press("Escape")
+        await command(page, "abort").click()
+        await expect(page.locator("dialog .buttons .quiet")).to_be_focused()
+        await page.keyboard.type("no reason")
+        await expect(page.locator("dialog")).to_have_count(0)
+        assert (await daemon.status("shop"))["phase"] == "approval"
+        assert await daemon.history("shop", "aborted") == []
+
+
+async def test_a_daemon_that_hangs_is_not_shown_as_live(
+    browser: Browser, start_daemon: StartDaemon, start_backend: StartBackend
+) -> None:
+    daemon = await start_daemon(file(shop(await start_backend("one"), None)))
+    await daemon.until("shop", active="blue")
+    async with console(browser, daemon.admin_url) as opened:
+        await expect(opened.page.locator("#link")).to_contain_text("live")
+        with daemon.frozen():
+            await expect(opened.page.locator("#link")).to_have_text("✕ lost")
+        await expect(opened.page.locator("#link")).to_contain_text("live")
 
 
 async def test_a_daemon_that_is_lost_is_told_and_regained(
@@ -335,6 +376,9 @@ async def test_every_text_has_the_contrast_of_wcag_aa(
             await opened.open(f"{daemon.admin_url}/#/{service}")
             await expect(page.locator("#detail h2")).to_have_text(service)
             await expect(page.locator(".timeline")).to_be_visible()
+            assert await page.evaluate(CONTRASTS) == []
+        for hovered in await page.locator("button:not(:disabled):visible").all():
+            await hovered.hover()
             assert await page.evaluate(CONTRASTS) == []
         await command(page, "pause").click()
         assert await page.evaluate(CONTRASTS) == []

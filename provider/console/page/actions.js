@@ -25,6 +25,7 @@ function approve(service) {
   return {
     verb: "approve", label: "Approve", style: "primary", hint: `approve ${named(found)}`,
     effect: [`${named(found)} in ${under.candidate} is approved for ${service.service}.`,
+      ...(service.preview_url ? [`Look at it first: ${service.preview_url}`] : []),
       service.phase === "approval" ? `It then takes the traffic from ${service.active}, once Docker has listed it again and its gates still hold.` : `It takes the traffic from ${service.active} as soon as its other gates have passed; it is ${service.phase} now.`],
     body: { release: under.release },
   };
@@ -38,11 +39,16 @@ function rollback(service) {
   return {
     verb: "rollback", label: "Roll back", style: back.ready ? "danger" : "", hint: back.ready ? `back to ${back.to}` : null,
     refused: back.ready || force ? null : `no way back: ${back.reason}`,
-    effect: [`${service.service} goes back to ${back.to}${back.release ? `, release ${back.release}` : ""}, in one switch and without gates.`,
+    effect: [`${service.service} goes back to ${back.to ? returned(service, back) : "the other colour"}, in one switch and without gates.`,
       `${named(leaving)} in ${service.active} is left and quarantined: it is not tried again by itself.`,
       ...(service.group ? [`All members of group ${service.group} that moved with it go back in the same document, or none does.`] : [])],
     body: { from: leaving.release ?? undefined }, force, mustForce: force !== null,
   };
+}
+
+function returned(service, back) {
+  const found = service.colours[back.to];
+  return found.release === back.release ? `${named(found)} in ${back.to}` : `${back.to}, release ${back.release}`;
 }
 
 function switches(service) {
@@ -110,6 +116,7 @@ export function confirmed(action, done) {
   const refusal = el("p", { class: "refusal", role: "alert", hidden: true });
   const go = el("button", { type: "submit", class: action.style || "primary", "data-confirm": action.verb }, CONFIRM[action.verb]);
   const label = el("label", { for: "reason" });
+  const cancel = el("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Cancel");
   const offersForce = Boolean(action.force) && action.mayForce;
   const tell = () => {
     label.textContent = force.checked ? "Reason (needed, it is kept in the history)" : "Reason (kept in the history)";
@@ -122,7 +129,7 @@ export function confirmed(action, done) {
     action.effect.map((line) => el("p", {}, line)),
     offersForce ? el("div", { class: "force" }, el("label", {}, force, " Force"), el("p", {}, action.force)) : action.mustForce ? el("p", { class: "force" }, action.force) : null,
     label, reason, refusal,
-    el("div", { class: "buttons" }, el("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Cancel"), go)));
+    el("div", { class: "buttons" }, cancel, go)));
   dialog.addEventListener("close", () => dialog.remove());
   dialog.querySelector("form").addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -144,7 +151,7 @@ export function confirmed(action, done) {
   });
   document.body.append(dialog);
   dialog.showModal();
-  (offersForce && force.checked ? reason : go).focus();
+  (action.style === "danger" ? cancel : reason).focus(); // never what confirms: a space that is typed would press it
 }
 
 export function askForToken(why, done) {

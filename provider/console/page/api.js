@@ -1,8 +1,9 @@
 // The admin API: questions, commands, and the stream of what is new.
 
 const TOKEN = "bluegreen-token";
-const QUIET_S = 40; // the daemon says something at least every 15 s
-const ANSWER_S = 35;
+const QUIET_S = 12; // the daemon says something at least every 5 s
+const ANSWER_S = 12;
+const COMMAND_S = 35;
 
 export class Problem extends Error {
   constructor(status, code, detail) {
@@ -50,7 +51,7 @@ export async function get(path) {
 
 export async function post(path, body) {
   const options = { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
-  const answer = await ask(path, options, AbortSignal.timeout(ANSWER_S * 1000));
+  const answer = await ask(path, options, AbortSignal.timeout(COMMAND_S * 1000));
   return answer.json();
 }
 

@@ -3,7 +3,7 @@
 import { byId, el, put } from "./dom.js";
 import { chip, countdown, state } from "./list.js";
 import { actionsOf } from "./actions.js";
-import { ago, clockTime, COLOURS, healthyOf, isSwitched, ownConditions, PHASES, PHASE_TOLD, role, sign, tone } from "./words.js";
+import { ago, clockTime, COLOURS, healthyOf, isSwitched, other, ownConditions, PHASES, PHASE_TOLD, role, sign, tone } from "./words.js";
 
 let drawn = { key: "", explanation: "" };
 
@@ -135,9 +135,13 @@ function server(one) {
     el("span", { class: "quiet" }, one.since ? el("time", { "data-since": one.since, title: one.since }, ago(one.since)) : null, one.since && notes.length ? ", " : null, notes.join(", ")));
 }
 
+const link = (url) => el("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, url);
+
 function facts(service) {
   const back = service.rollback;
   const rows = [
+    service.url ? ["Service", link(service.url)] : null,
+    service.preview_url ? ["Preview", [link(service.preview_url), ` shows ${service.active === null ? "the standby" : other(service.active)} once it is healthy`]] : null,
     ["Wanted", `${service.desired}${service.paused ? ", paused or held" : ""}`],
     ["Way back", back.ready ? [state("passed", "ready"), ` ${back.to}${back.release ? `, release ${back.release}` : ""}`] : [state("skipped", "none"), ` ${back.reason ?? ""}`]],
     ["Traefik", service.confirmed ? state("passed", "every Traefik shows these weights") : state("pending", "not confirmed")],

@@ -35,7 +35,7 @@ export function drawList(store, choose) {
   store.visible = shown.map((service) => service.service);
   drawViews(store, all);
   const more = found.length > shown.length ? `, the first ${shown.length} shown: filter for the others` : "";
-  byId("count").textContent = all.length ? `${found.length === all.length ? all.length : `${found.length} of ${all.length}`} services${more}` : store.loaded ? "The file names no service" : "";
+  byId("count").textContent = all.length ? `${found.length === all.length ? all.length : `${found.length} of ${all.length}`} ${all.length === 1 ? "service" : "services"}${more}` : store.loaded ? "The file names no service" : "";
   for (const name of rows.keys()) if (!store.services.has(name)) rows.delete(name);
   byId("heads").hidden = shown.length === 0;
   const list = byId("services");
