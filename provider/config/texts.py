@@ -13,6 +13,8 @@ from provider.config.fields import variable
 from provider.config.messages import Finding
 from provider.model.traefik_schema import Anything, Kind, Many, Named, Scalar, Struct
 
+SEPARATOR = "\N{BOX DRAWINGS DOUBLE VERTICAL}"
+"""What stands between the items of a list in Traefik's decoder."""
 LONGEST_KEY = 1024
 """So many characters a key may have in JSON, with its quotes: yaml.v3 does not take a longer one for a key."""
 LONGEST_NAME = 1000
@@ -121,6 +123,8 @@ class _Reader:
         """Look at what a plugin reads: Traefik's decoder stumbles over some lists, and over a key with no character."""
         if isinstance(value, str):
             self._readable(value)
+            if value.startswith(SEPARATOR):
+                self._found(f"begins with {SEPARATOR!r}, which Traefik takes for a list that it made itself")
         elif isinstance(value, dict):
             for key, inner in value.items():
                 self.at.append(key)

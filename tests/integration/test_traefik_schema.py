@@ -270,6 +270,7 @@ class TestValues:
             ({"a": [[1]]}, False),
             ({"a": [True, 1]}, False),
             ({"a": {"b": [False, 1.5]}}, False),
+            ({"a": "║x"}, False),
         ],
     )
     async def test_what_a_plugin_reads_is_free_but_for_what_does_not_decode(

@@ -17,6 +17,7 @@ from tests.waiting import eventually
 REFUSED = "entryPoints: [web], middlewares: [nope]"
 WORDS = 'router shop: middleware "nope@http" does not exist'
 UNDECODABLE = "http: {middlewares: {odd: {headers: {nope: 1}}}}\n"
+UNCHECKED = ("traefik: {", "traefik: {unchecked: [http.middlewares.odd], ")
 
 
 # --- watching ---------------------------------------------------------------------------------------------------------
@@ -248,7 +249,7 @@ async def test_a_document_that_traefik_fetched_and_does_not_apply_is_told_and_ro
     await until_routed(daemon, traefik.url("web"), "one")
     await daemon.until("shop", confirmed=True, phase="steady")
     async with Load(traefik.url("web"), HOST) as load:
-        daemon.write(file(active="green", more=UNDECODABLE))
+        daemon.write(file(active="green", more=UNDECODABLE).replace(*UNCHECKED))
         row = await daemon.until_event("shop", "rolled-back", outcome="rolled-back", trigger="watch")
         assert "fetched the document and did not apply it: it still shows shop-blue 100" in row["detail"]
         await daemon.until("shop", active="blue", phase="steady", rollout=None)
