@@ -42,7 +42,13 @@ PROBLEMS_TOLD = 10
 OUTDATED_TOLD = 20
 LOOK_EVERY_S = 2.0
 QUIET_S = 30.0
-TRAEFIK_CODES: tuple[ConditionCode, ...] = ("traefik-away", "traefik-unproven", "not-applied", "traefik-errors")
+TRAEFIK_CODES: tuple[ConditionCode, ...] = (
+    "traefik-away",
+    "traefik-unproven",
+    "traefik-older",
+    "not-applied",
+    "traefik-errors",
+)
 
 
 class Prober(Protocol):
@@ -123,7 +129,7 @@ class Intake:
                 self.prober.set_probes(gone, frozenset())
         self._journal.text = text
         self.unsaved.add(())
-        self.world.traefiks.expect(desired.traefik_api, desired.environment)
+        self.world.traefiks.expect(desired.traefik_api, desired.environment, desired.later_keys)
         if self.reader is not None:
             self.reader.set_apis(desired.traefik_api)
         if self.lister is not None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from provider.model import Applied, Condition, Service, Severity
+from provider.model.traefik_schema import Later, parse_version, unknown_to
 from provider.readback import Reading
 
 PATIENCE_S = 10.0
@@ -11,6 +12,7 @@ PATIENCE_S = 10.0
 APPLYING_S = 5.0
 """So long a Traefik may take to apply what it fetched: its throttle of 2 s, and a large document."""
 ERRORS_TOLD = 5
+KEYS_TOLD = 5
 OURS_MOST = 1000
 """So many documents are known again by their markers."""
 NOBODY: Mapping[str, float] = {}
@@ -45,6 +47,7 @@ class Traefiks:
         self.marker: str | None = None
         self.apis: tuple[str, ...] = ()
         self.environment = ""
+        self.later_keys: tuple[Later, ...] = ()
         self.is_given = False
         self._revision = 0
         self._since_mono_s = 0.0
@@ -94,9 +97,12 @@ class Traefiks:
         self._read_mono_s.pop(traefik, None)
         self._shown.pop(traefik, None)
 
-    def expect(self, apis: tuple[str, ...], environment: str = "") -> None:
-        """Take the addresses of the file; what was read at others is forgotten by `gone`."""
-        self.apis, self.environment = apis, environment
+    def expect(self, apis: tuple[str, ...], environment: str = "", later_keys: tuple[Later, ...] = ()) -> None:
+        """Take the addresses of the file, and its keys that not every Traefik knows.
+
+        What was read at other addresses is forgotten by `gone`.
+        """
+        self.apis, self.environment, self.later_keys = apis, environment, later_keys
         if not apis:
             self._readings.clear()
             self._read_mono_s.clear()
@@ -167,12 +173,26 @@ class Traefiks:
             why = "although every poller was given it; its log says why" if given else "and may not have fetched it"
             message = f"Traefik has not applied the last document, {self.marker}, {why}: {names}"
             yield Condition("not-applied", Severity.CRITICAL, message, None)
+        if older := sorted(self._older()):
+            message = f"Traefik refuses the whole document for keys that it does not know yet: {'; '.join(older)}"
+            yield Condition("traefik-older", Severity.WARNING, f"{message}. Upgrade it, or remove the keys", None)
         ours = [one for one in self._readings.values() if self.doubt(one) is None]
         errors = sorted({error for one in ours for each in one.errors.values() for error in each})
         if errors:
             more = f"; and {len(errors) - ERRORS_TOLD} more" if len(errors) > ERRORS_TOLD else ""
             message = f"Traefik says: {'; '.join(errors[:ERRORS_TOLD])}{more}"
             yield Condition("traefik-errors", Severity.CRITICAL, message, None)
+
+    def _older(self) -> Iterator[str]:
+        """Yield the Traefiks that do not know keys of the file, by the version that they tell, with these keys."""
+        for reading in self._each() if self.later_keys else ():
+            version = parse_version(reading.instance or "")
+            if version is None or reading.cause is not None or self._is_current(reading):
+                continue
+            keys = [f"{key.path} (from {_dotted(key.since)} on)" for key in unknown_to(version, self.later_keys)]
+            if keys:
+                more = f" and {len(keys) - KEYS_TOLD} more" if len(keys) > KEYS_TOLD else ""
+                yield f"{reading.traefik} is {_dotted(version)} and has no {', '.join(keys[:KEYS_TOLD])}{more}"
 
     def _each(self) -> Iterator[Reading]:
         """Yield a reading of each Traefik: one that has several addresses is one."""
@@ -195,3 +215,7 @@ class Traefiks:
         return (
             has_shown and since_mono_s is not None and self._read_mono_s[reading.traefik] >= since_mono_s + APPLYING_S
         )
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))

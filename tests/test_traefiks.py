@@ -1,6 +1,7 @@
 """What the readings of all Traefiks add up to, for the core and for people."""
 
 from provider.model import Applied, Severity
+from provider.model.traefik_schema import Later
 from provider.readback import Reading
 from provider.traefiks import APPLYING_S, PATIENCE_S, Traefiks
 from tests.worlds import service
@@ -199,3 +200,34 @@ def test_a_traefik_that_shows_what_was_published_before_began_nothing() -> None:
     traefiks = published()
     assert news(traefiks, reading(marker=OLD)) == (False, False)
     assert news(traefiks, reading(marker=NEW)) == (True, False)
+
+
+LATER = (Later("http.middlewares.r.retry.status", (3, 7)), Later("services.shop.router.observability", (3, 3)))
+
+
+def test_a_traefik_that_is_older_than_a_key_of_the_file_is_told_by_its_version() -> None:
+    """Rule 15: the union of 3.0 to 3.7 is accepted, and it refuses the whole document for that key."""
+    stale = published(
+        reading(marker=OLD, instance="3.6.4 of 2026-01-01T00:00:00Z"),
+        reading(TWO, marker=OLD, instance="3.2.0 of 2026-01-01T00:00:01Z"),
+    )
+    assert "traefik-older" not in codes(stale, 101.0)
+    stale.expect(("http://traefik:8080",), "production", LATER)
+    assert codes(stale, 101.0)["traefik-older"] == (
+        "Traefik refuses the whole document for keys that it does not know yet: http://10.0.0.1:8080 is 3.6.4 and has"
+        " no http.middlewares.r.retry.status (from 3.7 on); http://10.0.0.2:8080 is 3.2.0 and has no"
+        " http.middlewares.r.retry.status (from 3.7 on), services.shop.router.observability (from 3.3 on)."
+        " Upgrade it, or remove the keys"
+    )
+
+
+def test_a_traefik_that_knows_every_key_or_tells_no_version_or_applied_it_is_not_told() -> None:
+    for one in (
+        reading(marker=OLD, instance="3.7.0 of 2026-01-01T00:00:00Z"),
+        reading(marker=OLD, instance=None),
+        reading(marker=OLD, instance="dev of 2026-01-01T00:00:00Z"),
+        reading(instance="3.2.0 of 2026-01-01T00:00:00Z"),
+    ):
+        traefiks = published(one)
+        traefiks.expect(("http://traefik:8080",), "production", LATER)
+        assert "traefik-older" not in codes(traefiks, 101.0)

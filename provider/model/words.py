@@ -149,6 +149,7 @@ ConditionCode: TypeAlias = Literal[
     "tokens-file-refused",
     "traefik-away",
     "traefik-errors",
+    "traefik-older",
     "traefik-unproven",
     "write-file-failing",
 ]
