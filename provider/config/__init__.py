@@ -43,7 +43,16 @@ def load_accepted(text: str, file: str) -> tuple[Desired, tuple[Problem, ...]]:
 
 def _load(text: str, file: str, *, was_accepted: bool) -> tuple[Desired, tuple[Problem, ...]]:
     with _collector_at_rest():
-        tree = yaml.read(text, file)
+        desired, problems = _read(text, file, was_accepted=was_accepted)
+        if desired is None:  # raised here, where no frame holds the tree of the file: the error lives longer than it
+            raise DesiredStateError(problems)
+        return desired, problems
+
+
+def _read(text: str, file: str, *, was_accepted: bool) -> tuple[Desired | None, tuple[Problem, ...]]:
+    """Return the desired state, None for one that is refused, and every problem there is."""
+    tree = yaml.read(text, file)
+    try:
         value, found = passed.as_traefik_reads(tree.value)
         unchecked, unknown = _unchecked(value)
         checked = _without(value, unchecked)
@@ -59,12 +68,12 @@ def _load(text: str, file: str, *, was_accepted: bool) -> tuple[Desired, tuple[P
             unchecked |= wrong  # what is around it may be wrong without it, as an empty object is
             validated, errors = _validate(_without(value, unchecked))
         if problems and (errors or not was_accepted):
-            raise DesiredStateError(tuple(sorted(problems)))
+            return None, tuple(sorted(problems))
         for path in unchecked:
             passed.put_back(validated, path, passed.at(value, path))
-        desired = build.desired(validated, tree)
+        return build.desired(validated, tree), tuple(sorted(problems))
+    finally:
         tree.free()
-        return desired, tuple(sorted(problems))
 
 
 def _unchecked(value: object) -> tuple[set[KeyPath], list[Finding]]:
@@ -139,13 +148,12 @@ def _collector_at_rest() -> Iterator[None]:
     """Pause the garbage collector: walking a million young values again and again takes longer than making them.
 
     Then it is told to leave them alone, or the next allocation would have it walk all of them, with everybody waiting.
+    Of a file that is refused nothing stays, and what is garbage then must be found: frozen, it would leak.
     """
     is_enabled = gc.isenabled()
     if is_enabled:
         gc.collect(1)  # what is frozen with the rest would never be found to be garbage
     with uncollected():
-        try:
-            yield
-        finally:
-            if is_enabled:
-                gc.freeze()
+        yield
+        if is_enabled:
+            gc.freeze()
