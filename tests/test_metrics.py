@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from dataclasses import replace
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -152,3 +153,31 @@ def test_promtool_finds_nothing_to_criticise() -> None:
 
 def test_without_docker_nobody_is_told_that_it_is_away() -> None:
     assert b"docker_connected" not in Metrics(with_docker=False).exposition([])
+
+
+ODD_NAMES = (
+    *('quo"ted', "back\\slash", "ends in \\", "two\nlines", "re\rturn", "\\n"),
+    *("x# HELP bluegreen_weight y", "{a=b,}", "ünïcode\u2028"),
+)
+
+
+def test_whatever_a_service_is_called_its_samples_are_read_back_under_that_name() -> None:
+    """A quote or a backslash in a name made every scrape fail."""
+    metrics = Metrics()
+    metrics.switches.labels(ODD_NAMES[0], Colour.BLUE, "docker").inc()
+    for _ in range(2):  # written, and as it is known from then on
+        text = metrics.exposition([replace(SHOP, service=name) for name in ODD_NAMES]).decode()
+        found: dict[str, set[str]] = {}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                found.setdefault(sample.labels.get("service", ""), set()).add(sample.name)
+        assert found.keys() - {""} == set(ODD_NAMES)
+        assert len({frozenset(found[name]) for name in ODD_NAMES[1:]}) == 1
+
+
+def test_promtool_takes_the_metrics_of_services_with_odd_names() -> None:
+    text = Metrics().exposition([replace(SHOP, service=name) for name in ODD_NAMES])
+    checked = subprocess.run(
+        [program("promtool", "promtool"), "check", "metrics"], input=text, capture_output=True, check=False
+    )
+    assert (checked.returncode, checked.stderr) == (0, b"")
