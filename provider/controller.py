@@ -18,7 +18,7 @@ import structlog
 from provider import telling
 from provider.commands import Done, Refused
 from provider.edit import group_key
-from provider.errors import StoreError
+from provider.errors import StoreError, StoreUncertain
 from provider.intake import Intake, clock
 from provider.journal import Journal
 from provider.metrics import Metrics
@@ -83,6 +83,7 @@ class Controller:
         self._store = store
         self._terms = terms
         self._orders: list[_Order] = []
+        self._failure: StoreError | None = None
         self._runs: dict[str, tuple[SmokeRun, ...]] = {}
 
     @property
@@ -97,6 +98,7 @@ class Controller:
 
         Raises:
             KeyError: the file has no such service.
+            StoreUncertain: it is unknown whether it was committed.
             StoreError: it could not be committed, and so was not done.
         """
         answer: asyncio.Future[Done | Refused] = asyncio.get_running_loop().create_future()
@@ -208,9 +210,7 @@ class Controller:
                 done = await self._done(order)
             except BaseException as error:
                 if not order.answer.done():
-                    order.answer.set_exception(
-                        error if isinstance(error, StoreError) else StoreError(f"the command was not done: {error!r}")
-                    )
+                    order.answer.set_exception(error if isinstance(error, StoreError) else _cut_short(order, error))
                 if not isinstance(error, StoreError):
                     raise
             else:
@@ -230,13 +230,23 @@ class Controller:
         if isinstance(done, Done) and done.decisions:
             plans = {key: reconcile(done.snapshot, now, (*before, *done.decisions))}
             if not await self._committed(plans):
-                raise StoreError("the state directory cannot be written to, so nothing was changed: bluegreen status")
+                raise self._not_done(order.service)
             replaced = self._take_over(plans)
             if not order.answer.done():
                 order.answer.set_result(done)  # it stands, whatever may come while it is told of
             await self._tell(plans, replaced, now)
             self.on_news(plans)
         return done
+
+    def _not_done(self, service: str) -> StoreError:
+        """Say what is known of a command that could not be committed."""
+        if not isinstance(self._failure, StoreUncertain):
+            return StoreError("the state directory cannot be written to, so nothing was changed: bluegreen status")
+        return StoreUncertain(
+            "the disk has not answered, so it is unknown whether this was written. While the daemon runs, it is not "
+            "done, and is taken back once the disk answers; if the daemon is killed before that, it may be done after "
+            f"the next start. To find out: bluegreen status {service}, bluegreen history {service}"
+        )
 
     # --- deciding -------------------------------------------------------------------------------------------------
 
@@ -259,6 +269,7 @@ class Controller:
         try:
             await work
         except StoreError as failure:
+            self._failure = failure
             self._metrics.store_failing.set(1)
             message = f"decisions are frozen, what is served goes on: {failure}"
             if self.conditions.put("store-failing", Severity.CRITICAL, message, clock().utc):
@@ -332,6 +343,14 @@ class Controller:
     def _time_phase(self, before: Rollout, after: Rollout | None, now: Instant) -> None:
         if after is None or (after.id, after.phase) != (before.id, before.phase):
             self._metrics.phase_duration.labels(before.phase).observe(now.mono_s - before.entered_mono_s)
+
+
+def _cut_short(order: _Order, error: BaseException) -> StoreError:
+    """Say what is known of a command whose doing ended by a fault of ours, or because the daemon is told to stop."""
+    why = "a daemon that stops" if isinstance(error, asyncio.CancelledError) else f"a fault of this program ({error!r})"
+    return StoreUncertain(
+        f"no answer because of {why}; it is unknown whether the command was done: bluegreen status {order.service}"
+    )
 
 
 async def _document_sent() -> None:

@@ -38,6 +38,10 @@ class StoreError(BluegreenError):
     """The state directory cannot be used, or a write to it failed."""
 
 
+class StoreUncertain(StoreError):  # noqa: N818
+    """A write of which only the disk knows whether it stands: it may yet be done, or come back after a crash."""
+
+
 class StoreLocked(StoreError):  # noqa: N818
     """Another daemon holds the state directory."""
 

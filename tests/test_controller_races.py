@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from provider import commands, config
 from provider.commands import Command, Done, Refused
 from provider.edit import edit
-from provider.errors import StoreError
+from provider.errors import StoreError, StoreUncertain
 from provider.model import Instant, Snapshot, Verb
 from provider.render import Document
 from provider.store import Change, Store, StoredServers
@@ -109,6 +109,27 @@ async def test_a_command_that_cannot_be_committed_is_answered_as_not_done(tmp_pa
             await daemon.controller.command("shop", pause("shop"))
         assert daemon.controller.world.groups.keys() <= {"shop"}
         assert not daemon.controller.world.snapshot("shop").state.paused
+
+
+async def test_of_a_command_whose_commit_hung_it_is_said_that_its_outcome_is_unknown(tmp_path: Path) -> None:
+    """P5: "nothing was changed" is said only where that is known; a kill may leave this one standing."""
+
+    class Hung(Held):
+        async def commit(self, change: Change) -> None:
+            if not self.gate.is_set():
+                raise StoreUncertain("/state: the disk has not answered for 10 s")
+            await super().commit(change)
+
+    async with running(tmp_path, store=Hung) as daemon:
+        daemon.load(shop())
+        await daemon.judge(BLUE)
+        await daemon.until_served(blue=[url("8081")])
+        held(daemon)
+        with pytest.raises(StoreUncertain) as told:
+            await daemon.controller.command("shop", pause("shop"))
+        assert "nothing was changed" not in str(told.value)
+        assert "it is unknown whether this was written" in str(told.value)
+        assert "bluegreen status shop, bluegreen history shop" in str(told.value)
 
 
 def many(middleware: str, entry_point: str = "web") -> str:

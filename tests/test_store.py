@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import stat
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import replace
@@ -18,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provider.errors import StoreError, StoreLocked
+from provider.errors import StoreError, StoreLocked, StoreUncertain
 from provider.model import (
     ByColour,
     Candidate,
@@ -39,7 +40,7 @@ from provider.model import (
     Wish,
 )
 from provider.render import Document
-from provider.store import Change, Store, Stored, StoredDocument, StoredServers, directory, schema
+from provider.store import Change, Store, Stored, StoredDocument, StoredServers, database, directory, schema
 from provider.store.counter import SLOT_BYTES, CommitCounter
 from provider.store.schema import COUNTED
 from tests.waiting import eventually
@@ -748,6 +749,50 @@ async def test_an_older_schema_is_migrated_and_keeps_its_rows(tmp_path: Path, mo
         assert (await contents(tmp_path)).services == {"shop": GREEN}
     with another_program(tmp_path) as other:
         assert other.execute("PRAGMA user_version").fetchone() == (len(schema.MIGRATIONS),)
+
+
+async def test_of_a_commit_on_a_disk_that_hangs_it_is_said_that_its_outcome_is_unknown(tmp_path: Path) -> None:
+    """P5: a kill while the disk hung left a command standing of which it had been said that nothing was changed."""
+    async with opened(tmp_path) as store:
+        store._answer_s = 0.1
+        hangs, goes_on = threading.Event(), threading.Event()
+        commit = store._database.commit
+
+        def hang(change: Change) -> None:
+            hangs.set()
+            goes_on.wait(60)
+            commit(change)
+
+        store._database.commit = hang  # type: ignore[method-assign]
+        with pytest.raises(StoreUncertain, match="the disk has not answered"):
+            await store.commit(switch("shop", GREEN))
+        assert hangs.is_set()
+        with pytest.raises(StoreError, match="the disk has not answered") as never_begun:
+            await store.commit(switch("blog", GREEN))
+        assert not isinstance(never_begun.value, StoreUncertain), "it was taken back before it began"
+        goes_on.set()
+        store._answer_s = 10.0
+        assert await store.history() == (), "and the other one once the disk answered"
+
+
+async def test_of_a_commit_that_may_come_back_after_a_crash_it_is_said_that_its_outcome_is_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P5: after an I/O error of COMMIT only the disk knows; a full disk is known to have written nothing."""
+    async with opened(tmp_path) as store:
+        for code, kind in ((sqlite3.SQLITE_IOERR, StoreUncertain), (sqlite3.SQLITE_FULL, StoreError)):
+
+            def fails(_: object, __: object, ___: object, code: int = code) -> None:
+                error = sqlite3.OperationalError("disk I/O error")
+                error.sqlite_errorcode = code
+                raise error
+
+            with monkeypatch.context() as patch:
+                patch.setattr(database, "put", fails)
+                with pytest.raises(StoreError) as refused:
+                    await store.commit(switch("shop", GREEN))
+            assert type(refused.value) is kind
+        assert await store.history() == ()
 
 
 async def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from provider.errors import StoreError, StoreLocked
+from provider.errors import StoreError, StoreLocked, StoreUncertain
 from provider.model import Decision
 from provider.render import Document
 from provider.store.database import Database
@@ -36,7 +36,8 @@ class Store:
 
     A `commit` that raised, or was cancelled, does not stand. Where its outcome is uncertain (the disk hung, and may
     yet do it; a sync failed) it is taken back before anything else is written, so nothing is ever there twice. Only a
-    process that dies in between leaves the outcome to the disk, as one that dies right after a commit does.
+    process that dies in between leaves the outcome to the disk, as one that dies right after a commit does; it raised
+    StoreUncertain, so that nobody was told otherwise.
     """
 
     def __init__(self, path: Path, *, answer_s: float = 10.0, history_limit: int = 10_000) -> None:
@@ -120,16 +121,19 @@ class Store:
         self._directory.unlock()
 
     async def _call(self, limit_s: float, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        has_begun = False
         try:
             async with asyncio.timeout(limit_s), self._turn:
                 job = self._worker.submit(work, *args, **kwargs)
                 try:
                     return await asyncio.wrap_future(job)
                 except BaseException:
+                    has_begun = not job.cancel()
                     self._worker.submit(self._database.settle)
                     raise
         except TimeoutError as error:
-            raise StoreError(
+            kind = StoreUncertain if has_begun else StoreError
+            raise kind(
                 f"{self._path}: the disk has not answered for {limit_s:g} s. Look for its errors in the kernel's log "
                 f"(dmesg)"
             ) from error

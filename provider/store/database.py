@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import structlog
 
-from provider.errors import StoreError
+from provider.errors import StoreError, StoreUncertain
 from provider.files import replace_file, sync_directory
 from provider.model import Decision
 from provider.render import Document
@@ -77,7 +77,10 @@ class Database:
         return stored
 
     def commit(self, change: Change) -> None:
-        """Put states and add decisions; until `acknowledge`, whatever is written next takes them back first."""
+        """Put states and add decisions; until `acknowledge`, whatever is written next takes them back first.
+
+        Raises StoreUncertain where the transaction may come back from the WAL after a crash.
+        """
         states = {
             SERVICES.table: texts(SERVICES, change.services),
             GROUPS.table: texts(GROUPS, change.groups),
@@ -98,7 +101,13 @@ class Database:
             oldest = last + len(decisions) - self._history_limit
             connection.execute("DELETE FROM decisions WHERE id <= ?", (oldest,))
 
-        self._write(work, urgent=True)
+        before = self._unacknowledged
+        try:
+            self._write(work, urgent=True)
+        except StoreError as failure:
+            if self._unacknowledged is not None and self._unacknowledged is not before:
+                raise StoreUncertain(str(failure)) from failure
+            raise
 
     def acknowledge(self) -> None:
         """Let the last commit stand: its caller knows of it."""
@@ -352,8 +361,12 @@ def _sha256(content: bytes) -> str:
 
 
 def at(moment: datetime) -> str:
-    """Return a date as text that sorts by time."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+    """Return a date as text that sorts by time; one that UTC has no date for is the first or the last there is."""
+    try:
+        utc = moment.astimezone(UTC)
+    except OverflowError:  # 0001-01-01T00:00+14:00 is the day before the first, 9999-12-31T23:59-14:00 after the last
+        utc = datetime.min.replace(tzinfo=UTC) if moment.year == 1 else datetime.max.replace(tzinfo=UTC)
+    return utc.isoformat(timespec="microseconds")
 
 
 def inode(path: Path) -> tuple[int, int]:
