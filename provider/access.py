@@ -7,6 +7,7 @@ name, and Origin must be ours.
 """
 
 import hmac
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from socket import AF_UNIX
@@ -17,7 +18,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from provider.errors import BluegreenError
-from provider.exposure import is_loopback
+from provider.exposure import is_address, is_loopback
 from provider.tokens import EVERYTHING, LONGEST_NAME, NEEDS, Scope, Token, digest
 
 log = structlog.get_logger("bluegreen")
@@ -25,6 +26,7 @@ log = structlog.get_logger("bluegreen")
 ACTOR_HEADER = "X-Bluegreen-Actor"
 NOBODY = "local"
 API = "/api/"
+_NUMBERS = re.compile(r"(0x[0-9a-f]+|[0-9]+)(\.(0x[0-9a-f]+|[0-9]+)){0,3}")
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -48,12 +50,32 @@ class Caller:
     scopes: frozenset[Scope]
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What says which tokens are known now."""
+
+    tokens: Callable[[], tuple[Token, ...]]
+
+
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
+STANDING: web.RequestKey[Standing] = web.RequestKey("standing", Standing)
 
 
 def caller(request: web.Request) -> Caller:
     """Return who asks, on the admin listener under /api/."""
     return request[CALLER]
+
+
+def is_still_let_in(request: web.Request) -> bool:
+    """Tell whether the token that a request was let in with is known still; ask it while an answer goes on and on."""
+    standing = request.get(STANDING)
+    if standing is None:
+        return True
+    try:
+        bearer(request, standing.tokens())
+    except Denied:
+        return False
+    return True
 
 
 def require(request: web.Request, action: str) -> None:
@@ -91,6 +113,7 @@ def guard(tokens: Callable[[], tuple[Token, ...]] | None) -> Middleware:
             request[CALLER] = Caller(_said(request), frozenset(Scope))
         elif request.method not in READING or request.path.startswith(API):
             token = bearer(request, tokens())
+            request[STANDING] = Standing(tokens)
             request[CALLER] = Caller(token.name, token.scopes)
         if request.method not in READING and request.match_info.http_exception is None:  # else it is 404 or 405
             require(request, _action(request))
@@ -156,6 +179,19 @@ def _check_site(request: web.Request, *, any_host: bool) -> None:
     )
     if site not in {"same-origin", "none"} and not follows_link:
         raise Denied(403, "cross-site", f"a page of another site may not send requests here (Sec-Fetch-Site: {site})")
+
+
+def is_elsewhere(host: str, named: frozenset[str]) -> bool:
+    """Tell whether a Host header names a machine of somebody's DNS, which can be made to point here (DNS rebinding).
+
+    That is a name with a dot, but for those of `named` and those under `.localhost` and `.internal`, which are in no
+    DNS. IP addresses are none; nor is a name of numbers, which every browser takes for an address.
+    """
+    inside, bracket, _ = host.removeprefix("[").partition("]")
+    bare = (inside if bracket else host.partition(":")[0]).lower().removesuffix(".")
+    if "." not in bare or bare in named or bare.endswith((".localhost", ".internal")):
+        return False
+    return not is_address(bare) and not _NUMBERS.fullmatch(bare)
 
 
 def _place(url: str) -> tuple[str, int] | None:

@@ -11,11 +11,12 @@ from provider.about import About
 from provider.controller import Controller
 from provider.feed import Feed
 from provider.intake import clock
-from provider.orders import add_routes, json_answer, unknown_service
+from provider.orders import ANSWER_S, add_routes, json_answer, send, unknown_service
 from provider.server import denied, problem
 from provider.tokens import Token
 
-SEND_S = 30.0
+SERVICES_S = 120.0
+"""So long the status of everything is sent at most, however slowly somebody reads it."""
 
 
 def admin_app(
@@ -32,9 +33,10 @@ def admin_app(
 
     async def services(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse(headers={"Content-Type": "application/json"})
-        await answer.prepare(request)
-        async for piece in report.services(controller.world, controller.conditions, clock()):
-            await _send(answer, piece)
+        async with asyncio.timeout(SERVICES_S):
+            await answer.prepare(request)
+            async for piece in report.services(controller.world, controller.conditions, clock()):
+                await send(answer, piece)
         return answer
 
     async def service(request: web.Request) -> web.StreamResponse:
@@ -43,7 +45,7 @@ def admin_app(
         return unknown_service(controller, name) if answer is None else json_answer(answer)
 
     async def daemon(_: web.Request) -> web.StreamResponse:
-        async with asyncio.timeout(SEND_S):
+        async with asyncio.timeout(ANSWER_S):
             return json_answer(await (about or About()).answer(controller.world, clock()))
 
     app = web.Application(middlewares=[_problems, access.guard(tokens)])
@@ -53,12 +55,6 @@ def admin_app(
     add_routes(app, controller, feed or Feed())
     console.add_routes(app)
     return app
-
-
-async def _send(answer: web.StreamResponse, piece: bytes) -> None:
-    """Send a piece of a long answer to somebody who goes on reading."""
-    async with asyncio.timeout(SEND_S):
-        await answer.write(piece)
 
 
 @web.middleware

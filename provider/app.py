@@ -20,6 +20,7 @@ from provider.access import Unprotected
 from provider.addresses import split_address
 from provider.admin import admin_app
 from provider.certificate import DefaultCertificate
+from provider.connections import admin_connections, provider_connections, raise_file_limit
 from provider.controller import Controller
 from provider.feed import Feed
 from provider.files import FileRefused, FollowedFiles
@@ -75,6 +76,7 @@ class Settings:
     poll_hold_s: float = 4.0
     write_file: Path | None = None
     public_url: str | None = None
+    provider_hosts: tuple[str, ...] = ()
 
 
 async def serve(settings: Settings) -> None:
@@ -89,6 +91,7 @@ async def serve(settings: Settings) -> None:
         WriteFileRefused: Traefik would not read the file that is to be written.
     """
     share_the_interpreter()
+    raise_file_limit()
     stop = asyncio.Event()
     _check(settings)
     store = Store(settings.state_dir)
@@ -242,14 +245,24 @@ class Daemon:
             loops["write file"] = self._write_file.run
         async with AsyncExitStack() as stack:
             hold_s = self._settings.poll_hold_s
-            provider = provider_app(self.controller, self.metrics, self._provider_tokens, poll_hold_s=hold_s)
+            files = raise_file_limit()
+            most = provider_connections(files)
+            provider = provider_app(
+                self.controller,
+                self.metrics,
+                self._provider_tokens,
+                poll_hold_s=hold_s,
+                held_most=most // 2,
+                hosts=frozenset(self._settings.provider_hosts) if is_local(self._settings.listen) else None,
+            )
             # Who stops waiting for a document shall be noticed; who stops waiting for a command has still given it.
-            await self._answer(stack, provider, self._settings.listen, cancels=True)
+            await self._answer(stack, provider, self._settings.listen, name="provider", most=most, cancels=True)
             if kept is not None:
                 await self.controller.publisher.resume(kept)
                 await self._reload.first(self._stored.desired_text)
             admin = admin_app(self.controller, self._tokens, self._feed, self._about())
-            await self._answer(stack, admin, self._settings.admin_listen, cancels=False)
+            most = admin_connections(files)
+            await self._answer(stack, admin, self._settings.admin_listen, name="admin", most=most, cancels=False)
             await stack.enter_async_context(self._tasks)
             running = [self._tasks.create_task(self._supervise(name, loop), name=name) for name, loop in loops.items()]
             supervisor.tell(supervisor.READY)
@@ -378,19 +391,22 @@ class Daemon:
         return desired.environment if desired else self._name
 
     async def _answer(
-        self, stack: AsyncExitStack, application: web.Application, address: str, *, cancels: bool
+        self,
+        stack: AsyncExitStack,
+        application: web.Application,
+        address: str,
+        *,
+        name: str,
+        most: int,
+        cancels: bool,
     ) -> None:
         """Listen until the stack is left; `cancels` the handler of a client that goes away."""
         runner = web.AppRunner(
-            application,
-            access_log=None,
-            handle_signals=False,
-            shutdown_timeout=DRAIN_S,
-            handler_cancellation=cancels,
+            application, handle_signals=False, shutdown_timeout=DRAIN_S, handler_cancellation=cancels
         )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        await listen(runner, address, self._tls)
+        await listen(runner, address, self._tls, name=name, most=most)
         if address.startswith(UNIX):
             stack.callback(Path(address.removeprefix(UNIX)).unlink, missing_ok=True)
         log.info("listening", address=address)

@@ -22,6 +22,15 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def is_address(host: str) -> bool:
+    """Tell whether a host is an IP address."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def _secrets(value: object, path: str) -> Iterator[str]:
     match value:
         case str() if "PRIVATE KEY-----" in value:

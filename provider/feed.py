@@ -61,6 +61,11 @@ class Feed:
     def __init__(self) -> None:
         self._listeners: set[Listener] = set()
 
+    @property
+    def listeners(self) -> int:
+        """How many listen."""
+        return len(self._listeners)
+
     def put(self, decision: Decision) -> None:
         """Tell every listener of a decision."""
         for listener in self._listeners:

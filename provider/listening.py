@@ -1,18 +1,31 @@
-"""Addresses to listen on: HOST:PORT with or without TLS, and unix:PATH."""
+"""Addresses to listen on: HOST:PORT with or without TLS, and unix:PATH; and the door, which lets so many in at once."""
 
+import asyncio
 import errno
 import os
 import socket
 import ssl
 from pathlib import Path
 
+import structlog
 from aiohttp import web
 
 from provider import exposure
 from provider.addresses import split_address
+from provider.connections import HEAD_S, LOOK_EVERY_S, PROVIDER_MOST, Bounded, Connections
 from provider.errors import ListenError
+from provider.rarely import Rarely
+
+log = structlog.get_logger("bluegreen")
 
 UNIX = "unix:"
+BACKLOG = 512
+AT_ONCE = 16
+"""So many connections are taken before everything else has its turn."""
+PAUSE_S = 0.1
+LOOK = -1
+NOT_HERE = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
+"""A machine without IPv6 still has names and wildcards of it."""
 
 
 def is_local(address: str) -> bool:
@@ -20,26 +33,176 @@ def is_local(address: str) -> bool:
     return address.startswith(UNIX) or exposure.is_loopback(split_address(address)[0])
 
 
-async def listen(runner: web.AppRunner, address: str, tls: ssl.SSLContext | None = None) -> None:
-    """Listen on HOST:PORT, there with TLS where that is given, or on unix:PATH. Raises ListenError and AddressError."""
+class Door(web.BaseSite):
+    """Takes the connections that come to one address, and hands them to the server of `runner`, which also closes it.
+
+    They are taken by ourselves: the event loop's own server takes as many as there are file descriptors, and does not
+    show those in a TLS handshake.
+    """
+
+    def __init__(
+        self, runner: web.AppRunner, address: str, tls: ssl.SSLContext | None, *, name: str, most: int
+    ) -> None:
+        super().__init__(runner)
+        assert runner.server is not None, "the runner is not set up"
+        self.connections = Connections(runner.server, name, most)
+        self._address = address
+        self._tls = tls if not address.startswith(UNIX) else None
+        self._sockets: list[socket.socket] = []
+        self._timers: dict[int, asyncio.TimerHandle] = {}
+        self._no_files = Rarely()
+
+    @property
+    def name(self) -> str:
+        """What is listened on."""
+        return self._address
+
+    @property
+    def port(self) -> int:
+        """The port of the first address there is."""
+        return int(self._sockets[0].getsockname()[1])
+
+    async def start(self) -> None:
+        """Listen from now on. Raises OSError, UnicodeError for what cannot be a host's name, and AddressError."""
+        is_unix = self._address.startswith(UNIX)
+        self._sockets = [_bound(Path(self._address.removeprefix(UNIX)))] if is_unix else await _found(self._address)
+        await super().start()
+        for one in self._sockets:
+            one.setblocking(False)  # noqa: FBT003
+            one.listen(BACKLOG)
+            self._take_from(one)
+        self._look()
+
+    async def stop(self) -> None:
+        """Take no more connections; those that there are stay."""
+        loop = asyncio.get_running_loop()
+        for timer in self._timers.values():
+            timer.cancel()
+        for one in self._sockets:
+            loop.remove_reader(one.fileno())
+            one.close()
+        entering = tuple(self.connections.entering.values())
+        for task in entering:
+            task.cancel()
+        await asyncio.gather(*entering, return_exceptions=True)
+        await super().stop()
+
+    def _take_from(self, listener: socket.socket) -> None:
+        asyncio.get_running_loop().add_reader(listener.fileno(), self._take, listener)
+
+    def _take(self, listener: socket.socket) -> None:
+        """Take the connections that wait, a few at a time."""
+        for _ in range(AT_ONCE):
+            try:
+                peer, _ = listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as failure:
+                self._pause(listener, failure)
+                return
+            if len(self.connections) >= self.connections.most and not self.connections.make_room():
+                self.connections.refused()
+                peer.close()
+                continue
+            peer.setblocking(False)  # noqa: FBT003
+            one = self.connections.make()
+            task = asyncio.get_running_loop().create_task(self._enter(one, peer), name="enter")
+            self.connections.entering[one] = task
+            task.add_done_callback(lambda _, one=one: self.connections.entering.pop(one, None))  # type: ignore[misc]
+
+    async def _enter(self, one: Bounded, peer: socket.socket) -> None:
+        limits = {"ssl_handshake_timeout": HEAD_S, "ssl_shutdown_timeout": HEAD_S} if self._tls is not None else {}
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(2 * HEAD_S):
+                await loop.connect_accepted_socket(lambda: one, peer, ssl=self._tls, **limits)
+        except (OSError, TimeoutError):
+            return  # it went away, was too slow, or had no TLS or certificate; it knows
+
+    def _pause(self, listener: socket.socket, failure: OSError) -> None:
+        """Take nothing for a moment, and make room: most likely there are no descriptors left, whoever has them."""
+        self.connections.make_room()
+        if (left_out := self._no_files.left_out()) is not None:
+            log.warning(
+                "no connection can be taken for a moment; more open files may be allowed by LimitNOFILE or ulimit -n",
+                address=self._address,
+                cause=failure.strerror,
+                before=left_out,
+            )
+        loop, number = asyncio.get_running_loop(), listener.fileno()
+        loop.remove_reader(number)
+        self._timers[number] = loop.call_later(PAUSE_S, self._take_from, listener)
+
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.connections.look(loop.time())
+        self._timers[LOOK] = loop.call_later(LOOK_EVERY_S, self._look)
+
+
+async def listen(
+    runner: web.AppRunner,
+    address: str,
+    tls: ssl.SSLContext | None = None,
+    *,
+    name: str = "listener",
+    most: int = PROVIDER_MOST,
+) -> Door:
+    """Listen on HOST:PORT, there with TLS where that is given, or on unix:PATH, until the runner is cleaned up.
+
+    `most` is how many connections there may be at once, `name` what the log calls them. Raises ListenError and
+    AddressError.
+    """
+    door = Door(runner, address, tls, name=name, most=most)
     try:
-        if address.startswith(UNIX):
-            await web.SockSite(runner, _bound(Path(address.removeprefix(UNIX)))).start()
-            return
-        host, port = split_address(address)
-        await web.TCPSite(runner, host or None, port, ssl_context=tls).start()
-    except (OSError, UnicodeError) as failure:  # the latter for what cannot be a host's name
+        await door.start()
+    except (OSError, UnicodeError) as failure:
         is_taken = isinstance(failure, OSError) and failure.errno == errno.EADDRINUSE
         way_out = "stop what listens there or name another address" if is_taken else "name another address"
         raise ListenError(
             f"cannot listen on {address}: {_cause(failure)}; {way_out} (--listen, --admin-listen)"
         ) from failure
+    return door
+
+
+async def _found(address: str) -> list[socket.socket]:
+    """Bind every address that a host has; an empty one is every address of this machine."""
+    host, port = split_address(address)
+    places = await asyncio.get_running_loop().getaddrinfo(
+        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    found: list[socket.socket] = []
+    failure: OSError | None = None
+    for family, _, protocol, _, place in dict.fromkeys(places):
+        try:
+            found.append(_bound_tcp(family, protocol, place))
+        except OSError as error:
+            if error.errno not in NOT_HERE:
+                for one in found:
+                    one.close()
+                raise
+            failure = error
+    if not found:
+        raise failure or OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+    return found
 
 
 def _cause(failure: OSError | UnicodeError) -> str:
     """Say why, without the event loop's own words, which name the address a second time."""
     number = failure.errno if isinstance(failure, OSError) else None
     return os.strerror(number) if number and number > 0 else str(failure)
+
+
+def _bound_tcp(family: int, protocol: int, place: tuple[object, ...]) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(place)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
 
 
 def _bound(path: Path) -> socket.socket:

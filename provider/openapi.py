@@ -30,9 +30,12 @@ PROBLEMS = {
     "404": "There is no such service.",
     "409": "Refused; `detail` says why and what to do.",
     "415": "The body is not JSON.",
-    "503": "The store fails, so nothing was changed.",
+    "503": "The store fails, or there is no answer in time; `code` says whether something may have been done.",
 }
 CODES: Mapping[str, tuple[int, str]] = {
+    "malformed": (400, "This is no request of HTTP/1.1"),
+    "head-too-slow": (408, "The head of the request was not here in time"),
+    "head-too-long": (431, "The head of the request is too long"),
     "bad-request": (400, "The body or the query cannot be understood"),
     "reason-wanted": (400, "Who forces says why"),
     "token-wanted": (401, "No token was sent, or one that is not known"),
@@ -48,8 +51,12 @@ CODES: Mapping[str, tuple[int, str]] = {
     "no-rollout": (409, "No rollout is under way"),
     "not-ready": (409, "What is asked for is not ready: the way back, the candidate, or the service itself"),
     "stale": (409, "The release that was named is not the one that is there now"),
+    "other-host": (421, "`Host` names another machine (provider listener): see `--provider-host`"),
+    "internal-error": (500, "A fault of this program; the log tells more"),
     "json-wanted": (415, "The header `Content-Type: application/json` is missing"),
     "no-answer": (503, "No answer in time; what was asked may still be done"),
+    "too-many-streams": (503, "So many listen to the events already"),
+    "outcome-unknown": (503, "The disk has not answered; `detail` says how to find out what became of it"),
     "no-document": (503, "There is no document yet (provider listener)"),
     "store-failing": (503, "The store fails, so nothing was changed"),
 }

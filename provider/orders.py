@@ -1,6 +1,7 @@
 """What the admin listener does for those who command: the verbs, the lease of a deployment, the history, the events."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
@@ -24,7 +25,7 @@ from provider import access, commands, leases, report
 from provider.commands import Command, Done, Refusal, Refused
 from provider.controller import Act, Controller
 from provider.edit import group_key
-from provider.errors import StoreError
+from provider.errors import StoreError, StoreUncertain
 from provider.feed import Changed, Feed
 from provider.intake import clock
 from provider.model import Colour, Decision, Verb, listed
@@ -40,6 +41,13 @@ ANSWER_S = 30.0
 KEEP_ALIVE_S = 5.0
 HISTORY_MOST = 10_000
 BODY_BYTES = 64 * 1024
+BODY_S = 10.0
+QUOTED_MOST = 100
+SEND_S = 30.0
+EVENTS_MOST = 100
+"""So many listen to the events at once; everybody else is told to ask again."""
+STANDING_S = 1.0
+"""So long an events stream outlives its token at most."""
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
 Force = Annotated[StrictBool, Field(description="Waive what may be waived; wants a reason")]
@@ -118,6 +126,8 @@ def _answered(handler: Handler) -> Handler:
                 return await handler(request)
         except _Bad as mistake:
             return problem(400, "bad-request", str(mistake))
+        except StoreUncertain as failure:
+            return problem(503, "outcome-unknown", str(failure))
         except StoreError as failure:
             return problem(503, "store-failing", str(failure))
         except TimeoutError:
@@ -202,14 +212,30 @@ async def _history(controller: Controller, request: web.Request) -> web.StreamRe
 
 
 async def _events(feed: Feed, request: web.Request) -> web.StreamResponse:
-    """Send what is new as server-sent events; a comment now and then keeps proxies awake."""
+    """Send what is new as server-sent events; a comment now and then keeps proxies awake.
+
+    It ends with the token that it was begun with.
+    """
+    if feed.listeners >= EVENTS_MOST:
+        return problem(503, "too-many-streams", f"{EVENTS_MOST} listen to the events already: close a console, or wait")
     answer = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
-    await answer.prepare(request)
     with feed.listening() as listener:
-        await answer.write(b": listening\n\n")  # whoever asks how things stand from now on misses nothing
-        while (news := await listener.next_within(KEEP_ALIVE_S)) is not None or not listener.is_over:
-            await answer.write(_event(news))
+        await answer.prepare(request)
+        await send(answer, b": listening\n\n")  # whoever asks how things stand from now on misses nothing
+        told_s = time.monotonic()
+        while (news := await listener.next_within(STANDING_S)) is not None or not listener.is_over:
+            if not access.is_still_let_in(request):
+                break
+            if news is not None or time.monotonic() >= told_s + KEEP_ALIVE_S:
+                await send(answer, _event(news))
+                told_s = time.monotonic()
     return answer
+
+
+async def send(answer: web.StreamResponse, piece: bytes) -> None:
+    """Send a piece of a long answer to somebody who goes on reading. Raises TimeoutError for who does not."""
+    async with asyncio.timeout(SEND_S):
+        await answer.write(piece)
 
 
 def _event(news: Decision | Changed | None) -> bytes:
@@ -245,14 +271,30 @@ def unknown_service(controller: Controller, name: str) -> web.Response:
 
 
 async def _body(request: web.Request, kind: type[B]) -> B:
-    text = await request.content.read(BODY_BYTES + 1)
-    if len(text) > BODY_BYTES:
-        raise _Bad(f"the body is longer than {BODY_BYTES} bytes")
     try:
-        return kind.model_validate_json(text or b"{}")
+        return kind.model_validate_json(await _all_of(request) or b"{}")
     except ValidationError as error:
         told = (f"{'.'.join(map(str, each['loc'])) or 'the body'}: {each['msg']}" for each in error.errors())
         raise _Bad("; ".join(told)) from None
+
+
+async def _all_of(request: web.Request) -> bytes:
+    """Return the whole body, in however many pieces it comes."""
+    coding = request.headers.get("Content-Encoding", "identity").lower()
+    if coding != "identity":
+        raise _Bad(f"the body is compressed ({coding[:20]!r}): send it as it is")
+    text = bytearray()
+    try:
+        async with asyncio.timeout(BODY_S):
+            while piece := await request.content.readany():
+                text += piece
+                if len(text) > BODY_BYTES:
+                    raise _Bad(f"the body is longer than {BODY_BYTES} bytes")
+    except TimeoutError:
+        raise _Bad(f"the body was not here within {BODY_S:g} s, so nothing was done") from None
+    except web.RequestPayloadError:
+        raise _Bad("the body is not what its headers say, so nothing was done") from None
+    return bytes(text)
 
 
 def _query(request: web.Request, name: str, adapter: TypeAdapter[T], wanted: str) -> T | None:
@@ -262,4 +304,4 @@ def _query(request: web.Request, name: str, adapter: TypeAdapter[T], wanted: str
     try:
         return adapter.validate_python(text)
     except ValidationError:
-        raise _Bad(f"{name}={text!r} is not {wanted}") from None
+        raise _Bad(f"{name}={text[:QUOTED_MOST]!r} is not {wanted}") from None

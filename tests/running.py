@@ -14,6 +14,7 @@ from aiohttp import web
 from provider import config
 from provider.controller import Controller
 from provider.edit import edit
+from provider.listening import listen
 from provider.metrics import Metrics
 from provider.model import ByColour, Colour, Health, Probe, Server, ServerHealth
 from provider.publication import Published
@@ -166,15 +167,11 @@ async def listening(app: web.Application, path: Path | None = None, *, cancels: 
 
     With `cancels` the handler of a client that goes away is cancelled, as on the provider listener.
     """
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=cancels)
+    runner = web.AppRunner(app, handler_cancellation=cancels)
     await runner.setup()
     try:
-        if path is None:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-        else:
-            await web.UnixSite(runner, path).start()
-            yield f"unix:{path}"
+        door = await listen(runner, f"unix:{path}" if path is not None else "127.0.0.1:0")
+        yield door.name if path is not None else f"http://127.0.0.1:{door.port}"
     finally:
         await runner.cleanup()
 

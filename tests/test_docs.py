@@ -78,7 +78,7 @@ def texts(node: ast.AST) -> set[str]:
 def test_the_description_of_the_api_names_every_code_of_a_problem_with_its_status() -> None:
     raised = {
         (node.args[1].value, node.args[0].value)
-        for _, _, node in calls("problem", "Denied")
+        for _, _, node in calls("problem", "_problem", "Denied")
         if isinstance(node.args[0], ast.Constant) and isinstance(node.args[1], ast.Constant)
     }
     refused = {(str(code), 400 if code == "reason-wanted" else 409) for code in Refusal}

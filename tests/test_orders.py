@@ -10,15 +10,19 @@ import jsonschema
 import orjson
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
+from yarl import URL
 
 from provider import controller, orders
 from provider.admin import admin_app
 from provider.commands import Command, Done, Refused, command
 from provider.feed import BEHIND_MOST, Feed, Listener
 from provider.model import Decision, Instant, Severity, Snapshot, Verb
+from provider.tokens import Scope, Token, digest
 from tests.running import Running, listening, running, shop, url
 from tests.test_controller import Stubborn
 from tests.waiting import eventually
+from tests.wire import wire
 from tests.worlds import BLUE, EPOCH, GREEN
 
 SHOP = "/api/v1/services/shop"
@@ -210,6 +214,46 @@ async def test_a_question_to_the_history_that_makes_no_sense_is_refused(
     assert query.partition("=")[0] in problem["detail"]
 
 
+@pytest.mark.parametrize(
+    ("since", "found"),
+    [
+        ("0001-01-01T00:00:00Z", True),
+        ("0001-01-01T00:00:00%2B14:00", True),
+        ("9999-12-31T23:59:59Z", False),
+        ("9999-12-31T23:59:59-14:00", False),
+        ("9999-12-31T23:59:59.999999-23:59", False),
+        ("0", True),
+        ("-1", True),
+    ],
+)
+async def test_a_date_at_either_end_of_time_is_answered(
+    daemon: Running, client: aiohttp.ClientSession, since: str, found: bool
+) -> None:
+    """0001-01-01 with an offset east of UTC, and 9999-12-31 with one west of it, have no date in UTC."""
+    await released(daemon)
+    history = (await get(client, f"/api/v1/history?since={since}"))["history"]
+    assert bool(history) is found
+
+
+NONSENSE = (
+    *("NaN", "inf", "-inf", "1e400", "-1e400", "99999999999999999999999", "9" * 4000, "0x10", "%00", "%ED%A0%80"),
+    *("%FF%FE", "%F0%9F%92%A9", "10000-01-01T00:00:00Z", "-9999-01-01T00:00:00Z", "'; DROP TABLE decisions", "", "%20"),
+)
+
+
+@pytest.mark.parametrize("name", ["since", "limit", "service", "of", "%ED%A0%80"])
+async def test_no_text_in_a_query_is_answered_with_a_fault(
+    daemon: Running, client: aiohttp.ClientSession, name: str
+) -> None:
+    daemon.load(shop())
+    for text in NONSENSE:
+        query = URL(f"{client._base_url}/api/v1/history?{name}={text}".replace(" ", "+"), encoded=True)
+        async with client.get(query) as answer:
+            assert answer.status in {200, 400}, (text, await answer.text())
+            assert answer.status == 400 or name == "service"
+            orjson.loads(await answer.read())
+
+
 async def test_every_decision_is_sent_to_those_who_listen(
     daemon: Running, feed: Feed, client: aiohttp.ClientSession
 ) -> None:
@@ -225,6 +269,129 @@ async def test_every_decision_is_sent_to_those_who_listen(
         feed.close()
         assert (await answer.content.read()).count(b"event") <= 1
     await eventually(lambda: not feed._listeners)
+
+
+async def test_an_events_stream_ends_with_its_token(
+    daemon: Running, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token that was taken out of the file reads nothing more, also over a connection that it opened before."""
+    monkeypatch.setattr(orders, "STANDING_S", 0.01)
+    ann, bob = (Token(name, frozenset({Scope.READ}), digest(name)) for name in ("ann", "bob"))
+    known = [ann, bob]
+    app = admin_app(daemon.controller, lambda: tuple(known), feed)
+    async with listening(app) as base, aiohttp.ClientSession(base) as session:
+        streams = [
+            await session.get("/api/v1/events", headers={"Authorization": f"Bearer {name}"}) for name in ("ann", "bob")
+        ]
+        await eventually(lambda: feed.listeners == 2)
+        known.remove(ann)
+        assert b"event" not in await streams[0].content.read()
+        daemon.load(shop())
+        feed.put(Decision(EPOCH, "shop", "begun"))
+        assert b"event: decision" in await streams[1].content.readuntil(b"decision")
+        streams[1].close()
+
+
+async def test_a_decision_is_not_told_to_a_token_that_was_revoked_before_it(
+    daemon: Running, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders, "STANDING_S", 3600.0)
+    known = [Token("ann", frozenset({Scope.READ}), digest("ann"))]
+    app = admin_app(daemon.controller, lambda: tuple(known), feed)
+    async with (
+        listening(app) as base,
+        aiohttp.ClientSession(base) as session,
+        session.get("/api/v1/events", headers={"Authorization": "Bearer ann"}) as stream,
+    ):
+        await eventually(lambda: feed.listeners)
+        known.clear()
+        feed.put(Decision(EPOCH, "shop", "begun"))
+        assert await stream.content.read() == b": listening\n\n"
+
+
+async def test_a_console_that_is_closed_leaves_nothing_in_the_log(
+    daemon: Running, feed: Feed, client: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    with capture_logs() as logged:
+        for _ in range(3):
+            async with client.get("/api/v1/events"):
+                await eventually(lambda: feed.listeners)
+
+            def gone() -> bool:
+                feed.put(Decision(EPOCH, "shop", "begun"))
+                return not feed.listeners
+
+            await eventually(gone)
+    assert [line for line in logged if line["log_level"] in {"error", "warning"}] == []
+    assert caplog.records == []
+
+
+async def test_so_many_listen_to_the_events_and_no_more(
+    daemon: Running, feed: Feed, client: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders, "EVENTS_MOST", 1)
+    async with client.get("/api/v1/events"):
+        await eventually(lambda: feed.listeners)
+        async with client.get("/api/v1/events") as refused:
+            assert (refused.status, (await refused.json(content_type=None))["code"]) == (503, "too-many-streams")
+
+
+# --- bodies ----------------------------------------------------------------------------------------------------------
+
+HEAD = b"POST /api/v1/services/shop/pause HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+REASON = b'{"reason": "in pieces"}'
+CHUNKS = (*(b"%x\r\n%b\r\n" % (len(one), one) for one in (REASON[:9], REASON[9:])), b"0\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("head", "pieces"),
+    [
+        (b"Content-Length: %d\r\n" % len(REASON), (REASON[:9], REASON[9:])),
+        (b"Content-Length: %d\r\n" % len(REASON), tuple(REASON[at : at + 1] for at in range(len(REASON)))),
+        (b"Transfer-Encoding: chunked\r\n", CHUNKS),
+        (b"Transfer-Encoding: chunked\r\n", tuple(b"".join(CHUNKS)[at : at + 1] for at in range(40))),
+    ],
+    ids=["two segments", "byte by byte", "chunked", "chunked byte by byte"],
+)
+async def test_a_body_may_come_in_pieces(daemon: Running, feed: Feed, head: bytes, pieces: tuple[bytes, ...]) -> None:
+    """A proxy passes a body on as it gets it: a rollback behind one was refused with 400."""
+    daemon.load(shop())
+    async with listening(admin_app(daemon.controller, feed=feed)) as base, wire(base) as peer:
+        # By its answer to Expect the listener tells that it has read the head, and the first piece with it.
+        await peer.send(HEAD + head + b"Expect: 100-continue\r\nConnection: close\r\n\r\n" + pieces[0])
+        assert b"100 Continue" in await peer.until(b"\r\n\r\n")
+        for piece in pieces[1:]:
+            await peer.send(piece)
+            await asyncio.sleep(0)
+        answer = await peer.rest()
+        assert answer.startswith(b"HTTP/1.1 200 "), answer
+    assert daemon.controller.world.groups["shop"].paused
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "told"),
+    [
+        (b"Content-Length: 70000\r\n\r\n" + b" " * 70000, 400, b"longer than 65536 bytes"),
+        (b"Content-Length: 70000\r\n\r\n", 400, b"was not here within"),
+        (b"Transfer-Encoding: chunked\r\n\r\n5\r\n", 400, b"was not here within"),
+        (b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}", 400, b""),
+        (b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", 400, b"is compressed"),
+        (b"Content-Length: 2\r\n\r\n\xff\xfe", 400, b"bad-request"),
+        (b'Content-Length: 23\r\n\r\n{"reason":"\\ud800 day"}', 400, b"bad-request"),
+    ],
+    ids=["long", "never sent", "chunk never sent", "broken chunk", "gzip", "no UTF-8", "surrogate"],
+)
+async def test_a_body_that_is_none_is_refused(
+    daemon: Running, feed: Feed, monkeypatch: pytest.MonkeyPatch, more: bytes, status: int, told: bytes
+) -> None:
+    monkeypatch.setattr(orders, "BODY_S", 0.2)
+    daemon.load(shop())
+    async with listening(admin_app(daemon.controller, feed=feed)) as base, wire(base) as peer:
+        await peer.send(HEAD + b"Connection: close\r\n" + more)
+        answer = await peer.rest()
+        assert answer.split(b" ", 2)[1] == b"%d" % status, answer
+        assert told in answer
+    assert not any(group.paused for group in daemon.controller.world.groups.values())
 
 
 async def test_a_listener_that_does_not_keep_up_is_let_go() -> None:

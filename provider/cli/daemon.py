@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from provider.cli.ending import Exit, fail
-from provider.cli.kinds import poll_hold, public_url
+from provider.cli.kinds import host_names, poll_hold, public_url
 
 
 @click.command()
@@ -75,6 +75,15 @@ from provider.cli.kinds import poll_hold, public_url
     metavar="FILE",
     type=click.Path(path_type=Path),
     help="The bearer token, or its hash, that Traefik and Prometheus have to send.",
+)
+@click.option(
+    "--provider-host",
+    "provider_hosts",
+    envvar="BLUEGREEN_PROVIDER_HOST",
+    multiple=True,
+    callback=host_names,
+    metavar="NAME",
+    help="A DNS name by which the provider listener on loopback may be asked; may be given several times.",
 )
 @click.option(
     "--tls-cert",
@@ -146,6 +155,7 @@ def serve(
     log_format: str,
     tokens_file: Path | None,
     provider_token_file: Path | None,
+    provider_hosts: tuple[str, ...],
     tls_cert: Path | None,
     tls_key: Path | None,
     tls_client_ca: Path | None,
@@ -187,6 +197,7 @@ def serve(
         poll_hold_s=poll_hold_s,
         write_file=write_file,
         public_url=public_url,
+        provider_hosts=provider_hosts,
     )
     try:
         uvloop.run(app.serve(settings))

@@ -8,6 +8,7 @@ import click
 COLOURS = click.Choice(["blue", "green"], case_sensitive=False)
 POLL_HOLD_MOST_S = 9.0
 _SECONDS = re.compile(r"\d+(\.\d+)?")
+_HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 _TAG = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 
 
@@ -41,6 +42,17 @@ def public_url(context: click.Context, parameter: click.Parameter, value: str | 
     if found is None or (found.scheme in {"http", "https"} and found.host and not found.user and not found.query):
         return value
     raise click.BadParameter(f"{value!r} is no address such as https://bluegreen.example.com", context, parameter)
+
+
+def host_names(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Read names of hosts, as they stand in Host but for the port; return them as they are compared."""
+    for value in values:
+        if not _HOST.fullmatch(value):
+            rule = (
+                f"{value!r} is no name of a host: write it without a scheme and a port, such as bluegreen.example.com"
+            )
+            raise click.BadParameter(rule, context, parameter)
+    return tuple(value.lower().removesuffix(".") for value in values)
 
 
 def since(context: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
