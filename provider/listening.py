@@ -5,6 +5,7 @@ import errno
 import os
 import socket
 import ssl
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -108,7 +109,12 @@ class Door(web.BaseSite):
             one = self.connections.make()
             task = asyncio.get_running_loop().create_task(self._enter(one, peer), name="enter")
             self.connections.entering[one] = task
-            task.add_done_callback(lambda _, one=one: self.connections.entering.pop(one, None))  # type: ignore[misc]
+            task.add_done_callback(partial(self._entered, one, peer))
+
+    def _entered(self, one: Bounded, peer: socket.socket, task: "asyncio.Task[None]") -> None:
+        self.connections.entering.pop(one, None)
+        if task.cancelled():
+            peer.close()  # it may never have begun
 
     async def _enter(self, one: Bounded, peer: socket.socket) -> None:
         limits = {"ssl_handshake_timeout": HEAD_S, "ssl_shutdown_timeout": HEAD_S} if self._tls is not None else {}

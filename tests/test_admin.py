@@ -8,6 +8,7 @@ import aiohttp
 import orjson
 import pytest
 
+from provider import admin, report
 from provider.admin import admin_app
 from provider.model import Severity
 from provider.tokens import Scope, Token, digest
@@ -101,3 +102,18 @@ async def test_who_is_not_let_in_is_told_so_like_every_other_refusal(
             assert orjson.loads(await answer.read())["code"] == "token-wanted"
         async with session.get("/api/v1/services", headers={"Authorization": "Bearer secret"}) as answer:
             assert answer.status == 200
+
+
+async def test_who_reads_the_status_of_everything_without_end_is_let_go(
+    daemon: Running, client: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def endless(*_: object) -> AsyncIterator[bytes]:
+        while True:
+            yield b" " * 65536
+
+    monkeypatch.setattr(report, "services", endless)
+    monkeypatch.setattr(admin, "SERVICES_S", 0.2)
+    async with client.get("/api/v1/services") as answer:
+        assert answer.status == 200
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await answer.read()

@@ -1,6 +1,7 @@
 """The pages in Markdown say what the code does: those generated from it, and what can be checked of the others."""
 
 import ast
+import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from provider.model import ConditionCode, Outcome, Phase
 from provider.rollout import TABLE, Event
 from tests.pages import PAGES, ROOT, anchors, blocks, links, rows
 
-PROVIDER = ROOT / "provider"
+PROVIDER, TESTS = ROOT / "provider", ROOT / "tests"
 SUFFIXES = ("_bucket", "_sum", "_count")
 METRIC = re.compile(r"\bbluegreen_[a-z_]*[a-z](?![a-z_]*\*)")
 
@@ -151,3 +152,25 @@ def test_the_description_of_the_api_names_every_event_of_a_decision() -> None:
         if file.name == "commands.py":
             told |= texts(node.args[0])
     assert told == set(openapi.EVENTS)
+
+
+CONSTANT = re.compile(r"([\d,]+) ?(KiB|MiB|GiB|min|ms|[a-z ]*?) \(`([a-z_.]+\.[A-Z_]+)`\)")
+UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "min": 60, "ms": 0.001}
+
+
+def test_every_bound_is_the_one_in_the_code_and_names_a_test_that_there_is() -> None:
+    """Nothing from outside is without a bound; one table says which, and by what that is shown."""
+    bounds = list(rows(PAGES["docs/security.md"].read_text(), "## Bounds"))
+    assert len(bounds) > 10
+    for what, bound, then, test in bounds:
+        for number, unit, name in CONSTANT.findall(bound):
+            module, _, constant = name.rpartition(".")
+            value = getattr(importlib.import_module(f"provider.{module}"), constant)
+            assert float(number.replace(",", "")) * UNITS.get(unit, 1) == value, f"{what}: {name} is {value}"
+        assert bound.count("(`") == len(CONSTANT.findall(bound)), f"{what}: {bound}"
+        assert then, what
+        for named in test.split(", "):
+            file, _, function = named.strip("`").partition("::")
+            defined = re.search(rf"^(async )?def {function}\(", (TESTS / file).read_text(), re.MULTILINE)
+            assert function.startswith("test_"), f"{what}: {named} is no test"
+            assert defined, f"{what}: there is no {named}"

@@ -404,6 +404,20 @@ async def test_a_listener_that_does_not_keep_up_is_let_go() -> None:
     assert None not in told[:-1]
 
 
+async def test_an_answer_that_takes_too_long_is_told_to_have_no_end_yet(
+    daemon: Running, client: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: object) -> Any:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(orders, "ANSWER_S", 0.1)
+    monkeypatch.setattr(daemon.controller, "history", never)
+    async with client.get("/api/v1/history") as answer:
+        problem = orjson.loads(await answer.read())
+        assert (answer.status, problem["code"]) == (503, "no-answer")
+        assert "may still be done: bluegreen status" in problem["detail"]
+
+
 async def test_the_description_names_every_route_and_what_it_says_of_the_answers_is_true(
     daemon: Running, client: aiohttp.ClientSession
 ) -> None:

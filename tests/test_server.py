@@ -14,6 +14,8 @@ import orjson
 import pytest
 from aiohttp import web
 
+from provider import server
+from provider.metrics import ServiceReading
 from provider.model import ConditionCode, Severity
 from provider.publication import Published
 from provider.render import Document
@@ -21,6 +23,7 @@ from provider.server import provider_app
 from provider.tokens import Scope, Token, digest
 from tests.running import Running, listening, running, shop, url
 from tests.waiting import eventually
+from tests.wire import wire
 from tests.worlds import BLUE, EPOCH
 
 SMALL = Published(Document(b'{"http":{}}', '"0123"', "bluegreen-0123"), 7)
@@ -360,3 +363,130 @@ async def test_with_a_provider_token_the_document_and_the_metrics_are_for_who_sh
         assert daemon.metric("polls_total", code="200") == 1
         tokens[0] = Token("provider", frozenset({Scope.READ}), digest("another"))
         assert [await status("/traefik", "Bearer secret"), await status("/traefik", "Bearer another")] == [401, 200]
+
+
+async def test_a_poll_that_was_held_is_not_answered_to_a_token_that_was_taken_away_meanwhile(daemon: Running) -> None:
+    tokens = [Token("provider", frozenset({Scope.READ}), digest("secret"))]
+    daemon.controller.publication.put(SMALL)
+    app = provider_app(daemon.controller, daemon.metrics, lambda: tuple(tokens), poll_hold_s=FOR_EVER_S)
+    headers = {"Authorization": "Bearer secret"}
+    async with listening(app, cancels=True) as base, aiohttp.ClientSession(base, headers=headers) as traefik:
+        await poll(traefik)
+        waiting = asyncio.create_task(traefik.get("/traefik"))
+        await asked(daemon, 2)
+        tokens.clear()
+        daemon.controller.publication.put(NEWER)
+        answer = await waiting
+        assert answer.status == 401
+        assert NEWER.document.body not in await answer.read()
+
+
+# --- bounds --------------------------------------------------------------------------------------------------------
+
+
+async def test_so_many_polls_are_held_and_more_are_answered_at_once(daemon: Running) -> None:
+    daemon.controller.publication.put(SMALL)
+    app = provider_app(daemon.controller, daemon.metrics, poll_hold_s=FOR_EVER_S, held_most=2)
+    async with listening(app, cancels=True) as base, AsyncExitStack() as stack:
+        sessions = [
+            await stack.enter_async_context(aiohttp.ClientSession(base, headers={"X-Bluegreen-Poller": f"edge-{n}"}))
+            for n in range(3)
+        ]
+        waiting = [await held(daemon, session) for session in sessions[:2]]
+        assert [await poll(sessions[2]) for _ in range(3)] == [("7", SMALL.document.body)] * 3
+        waiting[0].cancel()
+        await sessions[0].close()
+        await eventually(lambda: "hold-left" in daemon.codes())
+        again = asyncio.create_task(poll(sessions[2]))
+        daemon.controller.publication.put(NEWER)
+        assert await waiting[1] == await again == ("8", NEWER.document.body)
+
+
+async def test_scrapes_are_written_one_at_a_time(
+    daemon: Running, client: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon.load(shop())
+    at_once, most = 0, 0
+    write = daemon.metrics.exposition
+
+    def exposition(readings: Iterable[ServiceReading]) -> bytes:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        text = write(readings)
+        at_once -= 1
+        return text
+
+    monkeypatch.setattr(daemon.metrics, "exposition", exposition)
+    assert all(await asyncio.gather(*(scrape(client) for _ in range(20))))
+    assert most == 1
+    monkeypatch.setattr(server, "METRICS_LIMIT_S", 0.0)
+    async with client.get("/metrics") as late:
+        assert (late.status, orjson.loads(await late.read())["code"]) == (503, "no-answer")
+
+
+# --- who asks by which name ------------------------------------------------------------------------------------------
+
+OURS = (
+    *("127.0.0.1", "127.0.0.1:8900", "[::1]:8900", "[::ffff:127.0.0.1]", "10.1.2.3:80", "127.1", "0x7f.1", "localhost"),
+    *("localhost:8900", "localhost.", "bluegreen", "bluegreen:8900", "traefik", "UPPER", "shop.localhost:80", ""),
+    *("host.docker.internal", "HOST.Docker.Internal:8900", "host.docker.internal.", "proxy.example.com"),
+    *("Proxy.Example.com:8900", "proxy.example.com."),
+)
+THEIRS = (
+    *(
+        "evil.example",
+        "evil.example:8900",
+        "evil.example.",
+        "EVIL.example",
+        "127.0.0.1.nip.io",
+        "localhost.evil.example",
+    ),
+    *(
+        "notlocalhost.com",
+        "a.internal.evil.example",
+        "evilinternal.com",
+        "sub.proxy.example.com",
+        "proxy.example.com.evil",
+    ),
+    *("evil.example@127.0.0.1", "[evil.example]", "127.0.0.1.evil", "xn--bcher-kva.example", "evil.example:80:80"),
+)
+
+
+@pytest.mark.parametrize("path", ["/traefik", "/traefik?hold=0", "/metrics", "/readyz", "/healthz", "/nothing"])
+async def test_on_loopback_a_name_of_somebodys_dns_is_refused(daemon: Running, path: str) -> None:
+    """A page whose name is made to point to 127.0.0.1 (DNS rebinding) read the document, its private key with it."""
+    daemon.controller.publication.put(SMALL)
+    app = provider_app(daemon.controller, daemon.metrics, hosts=frozenset({"proxy.example.com"}))
+    async with listening(app) as base:
+        for host in (*OURS, *THEIRS):
+            async with wire(base) as peer:
+                await peer.send(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+                answer = await peer.rest()
+                status = int(answer.split(b" ", 2)[1])
+            assert status == (421 if host in THEIRS else 404 if path == "/nothing" else 200), host
+            if status == 421:
+                assert b"application/problem+json" in answer
+                assert b'"code":"other-host"' in answer
+                assert b"--provider-host" in answer
+                assert SMALL.document.body not in answer
+    if path.startswith("/traefik"):
+        assert daemon.metric("polls_total", code="421") == len(THEIRS)
+
+
+async def test_beyond_loopback_every_name_gets_the_document(daemon: Running) -> None:
+    """P4."""
+    daemon.controller.publication.put(SMALL)
+    async with listening(provider_app(daemon.controller, daemon.metrics)) as base:
+        for host in (*OURS, *THEIRS):
+            async with wire(base) as peer:
+                await peer.send(f"GET /traefik HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+                assert (await peer.rest()).startswith(b"HTTP/1.1 200 "), host
+
+
+async def test_a_client_of_before_http_1_1_names_no_host_and_gets_the_document(daemon: Running) -> None:
+    daemon.controller.publication.put(SMALL)
+    app = provider_app(daemon.controller, daemon.metrics, hosts=frozenset())
+    async with listening(app) as base, wire(base) as peer:
+        await peer.send(b"GET /traefik HTTP/1.0\r\n\r\n")
+        assert SMALL.document.body in await peer.rest()

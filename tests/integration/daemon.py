@@ -57,6 +57,8 @@ class Daemon:
             *("--listen", f"{LOOPBACK}:{port}", "--admin-listen", f"{LOOPBACK}:{admin_port}"),
             *("--docker", docker or "none"),
         ]
+        self.prefix: tuple[str, ...] = ()
+        """What starts the process, such as a shell that lowers its limits."""
         self.process: asyncio.subprocess.Process | None = None
 
     def write(self, text: str) -> None:
@@ -68,7 +70,7 @@ class Daemon:
     async def start(self, *, wait: bool = True) -> None:
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "provider", "serve", *self.arguments), stdout=log, stderr=log
+                *(*self.prefix, sys.executable, "-m", "provider", "serve", *self.arguments), stdout=log, stderr=log
             )
         if wait:
             await eventually(self.alive)
