@@ -84,6 +84,7 @@ class Controller:
         self._terms = terms
         self._orders: list[_Order] = []
         self._failure: StoreError | None = None
+        self._looking_back = asyncio.Lock()
         self._runs: dict[str, tuple[SmokeRun, ...]] = {}
 
     @property
@@ -114,7 +115,8 @@ class Controller:
         Raises:
             StoreError: the store does not answer.
         """
-        return await self._store.history(service=service, since=since, limit=limit)
+        async with self._looking_back:  # the store's one thread also commits: no rollback waits behind many of these
+            return await self._store.history(service=service, since=since, limit=limit)
 
     def loop_failed(self, name: str, error: Exception) -> None:
         """Say that a loop had to be started again, and look at everything anew but the group it failed on.

@@ -31,6 +31,7 @@ from provider.model import (
     listed,
 )
 from provider.pollers import NOT_HELD_S, Connection
+from provider.rarely import Rarely
 from provider.readback import Reading
 from provider.render import NO_PASS_THROUGH, PassThrough, render_pass_through
 from provider.store import Stored
@@ -110,7 +111,7 @@ class Intake:
         self.lister: Lister | None = None
         self.tester: Tester | None = None
         self.reader: Reader | None = None
-        self._journal, self._metrics = journal, metrics
+        self._journal, self._metrics, self._left = journal, metrics, Rarely()
         self._certificate: Certificate | None = None
 
     def attach(
@@ -290,7 +291,10 @@ class Intake:
     def left(self, connection: Connection, held_s: float) -> None:
         """Note that a client went away while its poll was held: it is not held again for a while."""
         self.world.pollers.left(connection, clock())
-        log.warning("a poller went away during a hold", poller=connection.who, held_s=round(held_s, 3))
+        if (left_out := self._left.left_out()) is not None:
+            log.warning(
+                "a poller went away during a hold", poller=connection.who, held_s=round(held_s, 3), before=left_out
+            )
         self.tell_hasty()
 
     def tell_hasty(self) -> None:

@@ -9,9 +9,11 @@ import aiohttp
 import orjson
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from provider import access
 from provider.model import Verb
+from provider.rarely import Rarely
 from provider.server import denied
 from provider.tokens import FORCE, LEASE, NEEDS, Scope, Token, digest
 from tests.running import listening
@@ -352,3 +354,15 @@ async def test_json_may_name_its_charset(ask: Asker) -> None:
 def test_the_table_of_needs_is_what_the_scopes_say() -> None:
     for action, needed in NEEDS.items():
         assert needed == {scope for scope, actions in ALLOWED.items() if action in actions}
+
+
+async def test_a_token_that_is_used_again_and_again_for_what_it_is_not_for_does_not_fill_the_log(
+    ask_with: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "_overreached", Rarely())
+    with capture_logs() as logged:
+        for _ in range(50):
+            assert (await post(ask_with, Verb.ROLLBACK, "secret of read"))[0] == 403
+    assert [(line["event"], line["actor"]) for line in logged] == [
+        ("a token was used for what it is not for", "reader")
+    ]

@@ -404,6 +404,26 @@ async def test_a_listener_that_does_not_keep_up_is_let_go() -> None:
     assert None not in told[:-1]
 
 
+async def test_of_many_questions_to_the_history_the_store_is_asked_one_at_a_time(
+    daemon: Running, client: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P7: the store's one thread also commits, and a rollback must not wait behind a hundred of these."""
+    asked, most = 0, 0
+    history = daemon.store.history
+
+    async def counted(**filters: Any) -> tuple[Decision, ...]:
+        nonlocal asked, most
+        asked += 1
+        most = max(most, asked)
+        found = await history(**filters)
+        asked -= 1
+        return found
+
+    monkeypatch.setattr(daemon.store, "history", counted)
+    await asyncio.gather(*(get(client, "/api/v1/history?limit=10000") for _ in range(20)))
+    assert most == 1
+
+
 async def test_an_answer_that_takes_too_long_is_told_to_have_no_end_yet(
     daemon: Running, client: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:

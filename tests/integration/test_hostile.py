@@ -212,7 +212,6 @@ async def test_thousands_of_malformed_requests_do_no_harm(daemon: Daemon, listen
             answers = await asyncio.gather(*(bother(url, random.Random(chance.random())) for _ in range(AT_ONCE)))
             for answer in answers:
                 assert not answer.startswith(b"HTTP") or answer.split(b" ", 2)[1][:1] in b"1234", answer
-                assert TOKEN not in answer
 
 
 @pytest.mark.takes(15)
