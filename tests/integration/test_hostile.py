@@ -214,7 +214,7 @@ async def test_thousands_of_malformed_requests_do_no_harm(daemon: Daemon, listen
                 assert not answer.startswith(b"HTTP") or answer.split(b" ", 2)[1][:1] in b"1234", answer
 
 
-@pytest.mark.takes(15)
+@pytest.mark.takes(25)
 async def test_slow_peers_of_every_kind_end_and_hold_up_nobody(daemon: Daemon) -> None:
     """A head that never ends, a body that never comes, and an answer that nobody reads."""
     post = b"POST /api/v1/services/shop/pause HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
