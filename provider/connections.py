@@ -66,7 +66,11 @@ def raise_file_limit() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = FILES_MOST if hard == resource.RLIM_INFINITY else min(hard, FILES_MOST)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        except (OSError, ValueError) as failure:  # a sandbox may not let us
+            log.warning("the limit of open files could not be raised", now=soft, wanted=wanted, cause=str(failure))
+            return soft
         log.info("limit of open files raised", before=soft, now=wanted)
     return max(soft, wanted)
 
@@ -234,7 +238,7 @@ class Bounded(web.RequestHandler):
         message: str | None = None,  # noqa: ARG002  it quotes the request
     ) -> web.StreamResponse:
         """Make the answer to what is no request, and to what no handler answered. Raises ConnectionError for nobody."""
-        if isinstance(exc, ConnectionError) or self.transport is None or self.transport.is_closing():
+        if isinstance(exc, ConnectionError):
             raise ConnectionError("the client has gone")
         if isinstance(exc, HttpProcessingError):
             rule = _rule(exc)
@@ -245,8 +249,8 @@ class Bounded(web.RequestHandler):
         else:
             status, body = 500, _problem(500, "internal-error", "a fault of this program; its log tells where")
             self._all.failed(exc)
-        if request.writer.output_size > 0:
-            raise ConnectionError("the answer was begun already")
+        if request.writer.output_size > 0 or self.transport is None or self.transport.is_closing():
+            raise ConnectionError("the answer was begun already, or nobody waits for it")
         answer = web.Response(status=status, body=body, content_type=_PROBLEM)
         answer.force_close()
         return answer
