@@ -1,4 +1,3 @@
-import gc
 import json
 import re
 import string
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 
 from provider import config
 from provider.config import fixed_release, load, parse_duration
-from provider.config.yaml import Tree
 from provider.errors import DesiredStateError, Problem, TraefikError
 from provider.judge import judge
 from provider.model import (
@@ -609,28 +607,3 @@ def loaded_or_refused(text: str) -> None:
     for problem in problems:
         assert 1 <= problem.line <= len(lines)
         assert 1 <= problem.column <= len(lines[problem.line - 1]) + 1
-
-
-# --- what a refusal leaves behind ------------------------------------------------------------------------------------
-
-
-def test_a_refused_file_leaves_nothing_behind_that_the_collector_may_not_look_at() -> None:
-    """A refused edit of 1,000 services leaked 5 MB: all that was read of it was frozen together with its error."""
-    text = "environment: production\nservices:\n" + "".join(f"  s{number}: {{nonsense: 1}}\n" for number in range(20))
-    with pytest.raises(DesiredStateError):
-        config.load(text, "desired.yaml")
-    frozen = gc.get_freeze_count()
-    for _ in range(3):
-        with pytest.raises(DesiredStateError):
-            config.load(text, "desired.yaml")
-    assert gc.get_freeze_count() == frozen
-
-
-def test_the_error_of_a_refused_file_does_not_hold_what_was_read_of_it() -> None:
-    with pytest.raises(DesiredStateError) as refused:
-        config.load("environment: production\nservices: {shop: {nonsense: 1}}\n", "desired.yaml")
-    held, traceback = [], refused.value.__traceback__
-    while traceback is not None:
-        held += [value for value in traceback.tb_frame.f_locals.values() if isinstance(value, Tree)]
-        traceback = traceback.tb_next
-    assert held == []
