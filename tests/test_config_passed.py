@@ -74,6 +74,10 @@ class TestAsTraefikReads:
                 "4:63: http.services.w.weighted.services[0].weight: must be a whole number from 1 on, not 0",
             ),
             (
+                'http: {services: {s: {loadBalancer: {servers: [{url: "http://a", WEIGHT: 0}]}}}}',
+                "4:74: http.services.s.loadBalancer.servers[0].weight: must be a whole number from 1 on, not 0: Traefik mistreats any other weight, so leave out a server that gets no traffic",
+            ),
+            (
                 "http: {routers: {r: {rule: x, Service: shop-blue}}}",
                 "4:40: http.routers.r.service: refers to 'shop-blue'",
             ),

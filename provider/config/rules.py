@@ -120,13 +120,17 @@ def _one_default_store(value: object, tree: Tree) -> Iterator[Finding]:
 
 def _weights(path: KeyPath, services: dict[str, Any]) -> Iterator[Finding]:
     for name, service in services.items():
-        for kind in ("weighted", "highestRandomWeight"):
-            for index, child in enumerate(_list(_within(service, kind, "services"))):
+        for kind, children in (
+            ("weighted", "services"),
+            ("highestRandomWeight", "services"),
+            ("loadBalancer", "servers"),
+        ):
+            for index, child in enumerate(_list(_within(service, kind, children))):
                 weight = _mapping(child).get("weight", 1)
                 if isinstance(weight, int) and weight < 1:
                     message = f"must be a whole number from 1 on, not {weight}: Traefik mistreats any other weight"
-                    way_out = ", so leave out a service that gets no traffic"
-                    yield Finding((*path, name, kind, "services", index, "weight"), message + way_out)
+                    way_out = f", so leave out a {children.removesuffix('s')} that gets no traffic"
+                    yield Finding((*path, name, kind, children, index, "weight"), message + way_out)
 
 
 def _same_cookie(value: object) -> Iterator[Finding]:
