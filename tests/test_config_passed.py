@@ -92,6 +92,11 @@ class TestAsTraefikReads:
         (told,) = refused(f"environment: x\nservices:\n  shop: {{router: {{rule: x}}}}\n{text}")
         assert told.startswith(f"{FILE}:{message}")
 
+    def test_an_object_that_has_no_keys_says_so(self) -> None:
+        text = "http: {services: {w: {weighted: {services: [{name: a}], healthCheck: {interval: 1s}}}}}"
+        (told,) = refused(f"environment: x\nservices: {{}}\n{text}")
+        assert "http.services.w.weighted.healthCheck.interval: unknown key (no key is known here)" in told
+
     def test_a_service_in_another_case_is_refused_in_a_router(self) -> None:
         assert refused(one("router: {rule: x, Service: shop}")) == [
             f"{FILE}:4:23: services.shop.router.service: a router's service is made by the daemon from the name of the"

@@ -68,6 +68,8 @@ def suggestion(word: str, known: list[str]) -> str:
     near = get_close_matches(word.lower(), folded, n=1)
     if near:
         return f" (did you mean {folded[near[0]]!r}?)"
+    if not known:
+        return " (no key is known here)"
     more = f" and {len(known) - KNOWN_TOLD} more" if len(known) > KNOWN_TOLD else ""
     return f" (known here: {', '.join(known[:KNOWN_TOLD])}{more})"
 
