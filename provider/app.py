@@ -216,7 +216,7 @@ class Daemon:
         self._files.look()
         kept = self._resumable()
         if kept is None:
-            await self._reload.first(self._stored.desired_text)
+            await self._reload.first(self._stored.desired_text, self._stored.applied)
         if not self._is_private:
             log.warning(
                 "everybody who reaches the provider listener can read the document", listen=self._settings.listen
@@ -259,7 +259,7 @@ class Daemon:
             await self._answer(stack, provider, self._settings.listen, name="provider", most=most, cancels=True)
             if kept is not None:
                 await self.controller.publisher.resume(kept)
-                await self._reload.first(self._stored.desired_text)
+                await self._reload.first(self._stored.desired_text, self._stored.applied)
             admin = admin_app(self.controller, self._tokens, self._feed, self._about())
             most = admin_connections(files)
             await self._answer(stack, admin, self._settings.admin_listen, name="admin", most=most, cancels=False)

@@ -34,6 +34,7 @@ from provider.pollers import NOT_HELD_S, Connection
 from provider.rarely import Rarely
 from provider.readback import Reading
 from provider.render import NO_PASS_THROUGH, PassThrough, render_pass_through
+from provider.rest import Applied, Rest, changes, told
 from provider.store import Stored
 from provider.world import World
 
@@ -103,6 +104,7 @@ class Intake:
     def __init__(self, stored: Stored, journal: Journal, metrics: Metrics, *, docker_enabled: bool) -> None:
         self.world = World(stored, docker_enabled=docker_enabled)
         self.conditions = Conditions()
+        self.rest = Rest()
         self.pass_through = NO_PASS_THROUGH
         self.at: str | None = None
         self.undecided, self.unpublished, self.unsaved = Agenda(), Agenda(), Agenda()
@@ -111,7 +113,7 @@ class Intake:
         self.lister: Lister | None = None
         self.tester: Tester | None = None
         self.reader: Reader | None = None
-        self._journal, self._metrics, self._left = journal, metrics, Rarely()
+        self.journal, self._metrics, self._left = journal, metrics, Rarely()
         self._certificate: Certificate | None = None
 
     def attach(
@@ -123,12 +125,17 @@ class Intake:
     def desired_loaded(self, edit: Edit, text: str) -> None:
         """Take a new desired state; `text` is kept in the store for a start without a readable file."""
         now, desired = clock(), edit.desired
-        self.pass_through = self._passed(desired)
+        was_refused = self.rest.is_refused
+        self.rest.load(text, desired)
         self.touch(self.world.load(edit, now))
+        if self.rest.is_refused or was_refused:
+            self._take_rest()
+        else:
+            self.pass_through = self._passed(desired)
         for gone in edit.gone:
             if self.prober is not None:
                 self.prober.set_probes(gone, frozenset())
-        self._journal.text = text
+        self.journal.text = text
         self.unsaved.add(())
         self.world.traefiks.expect(desired.traefik_api, desired.environment, desired.later_keys)
         if self.reader is not None:
@@ -140,6 +147,7 @@ class Intake:
         self.conditions.clear("internal-error")
         self.conditions.clear("desired-state-refused")
         self.conditions.clear("desired-state-outdated")
+        self.tell_rest()
         self._tell_unnamed()
         self._metrics.reload_success.set(1)
         self._metrics.reload_timestamp.set(now.utc.timestamp())
@@ -157,6 +165,11 @@ class Intake:
             more = f"and {len(problems) - OUTDATED_TOLD} more: bluegreen validate shows them all"
             self.conditions.put("desired-state-outdated", Severity.WARNING, more, now)
 
+    def applied_known(self, applied: Applied, desired: Desired) -> None:
+        """Take what every Traefik had applied when an earlier process ended; it comes before any file."""
+        self.rest.remember(applied, desired)
+        self.world.traefiks.remember(applied.marker)
+
     def desired_refused(self, error: DesiredStateError) -> None:
         """Keep what runs and say what is wrong with the file (P11)."""
         self._metrics.reload_success.set(0)
@@ -170,9 +183,9 @@ class Intake:
     def certificate_renewed(self, certificate: Certificate) -> None:
         """Take a generated default certificate; it is in the document while the file wants one."""
         self._certificate = certificate
-        desired = self.world.desired
-        if desired is not None and desired.generate_certificate:
-            self.pass_through = self._passed(desired)
+        shown = self.rest.shown
+        if shown is not None and shown.desired.generate_certificate:
+            self.pass_through = self._passed(shown.desired)
             self.unpublished.add(())
 
     def certificate_fault(self, cause: str | None) -> None:
@@ -250,15 +263,62 @@ class Intake:
 
     def traefik_read(self, reading: Reading) -> None:
         """Take what one Traefik shows."""
-        if self.world.read(reading, clock().mono_s):
+        is_new = self.world.read(reading, clock().mono_s)
+        if not self.rest.is_settled or is_new:
+            self.follow_rest()
+        if is_new:
             self.undecided.add_some(self.world.switched)
             self.tell_traefiks()
 
     def traefik_gone(self, traefik: str) -> None:
         """Forget a Traefik whose address is gone."""
         self.world.traefik_gone(traefik)
+        self.rest.gone(traefik)
         self.undecided.add_some(self.world.switched)
         self.tell_traefiks()
+
+    def follow_rest(self) -> bool:
+        """Follow from which text the rest of the document comes; tell whether it is another one now (rule 15)."""
+        before, rest = self.rest.kept, self.rest
+        is_other = rest.look(self.world.traefiks.showing(), self.world.has_fetched_twice, clock())
+        if is_other:
+            log.info("the rest of the document comes from another text", is_refused=rest.is_refused)
+            self._take_rest()
+        if rest.is_settled:
+            self.world.forget_left()
+        if rest.kept != before:
+            self.journal.applied = rest.kept
+            self.unsaved.add(())
+            self.tell_rest()
+        return is_other
+
+    def _take_rest(self) -> None:
+        """Have every service rendered anew by the text whose rest goes out."""
+        shown = self.rest.shown
+        if shown is None:
+            return
+        self.pass_through = self._passed(shown.desired)
+        for gone in self.world.hold(shown.desired.services if self.rest.is_refused else {}, clock()):
+            if self.prober is not None and gone not in self.world.entries:
+                self.prober.set_probes(gone, frozenset())
+        self.unpublished.add(self.world.members.keys())
+
+    def tell_rest(self) -> None:
+        """Say which part of the file Traefik refuses, and what goes out instead."""
+        wanted, applied = self.rest.wanted, self.rest.applied
+        if not self.rest.is_refused or wanted is None or applied is None:
+            if self.conditions.clear("traefik-refuses-file"):
+                log.info("no longer", condition="traefik-refuses-file")
+            return
+        changed = told(changes(applied.desired, wanted.desired))
+        message = (
+            "Traefik has fetched the file as it is now and does not apply it; its log says why. Decisions and servers "
+            "reach clients all the same, with the rest of the file as it was before. Not in force is what was changed "
+            f"since: {changed}. Correct it (bluegreen validate FILE --traefik says what is wrong): the file is tried "
+            "again when it changes"
+        )
+        if self.conditions.put("traefik-refuses-file", Severity.CRITICAL, message, clock().utc):
+            log.error("traefik-refuses-file", changed=changed)
 
     def polled(
         self, transport: asyncio.BaseTransport, address: str, name: str | None, *, has_ticker: bool

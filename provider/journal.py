@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 
 from provider.errors import StoreError
 from provider.render import Document
 from provider.store import Change, Store, StoredServers
+
+if TYPE_CHECKING:
+    from provider.rest import Applied
 
 log = structlog.get_logger("bluegreen")
 
@@ -23,11 +27,12 @@ class Journal:
 
     `text` is the text of the desired-state file that is not on disk yet. `revision` is the number of the last document;
     a reserve of numbers is written ahead, so that it never goes back (P6). `kept` is the document that is in the store;
-    None when something else was written after it.
+    None when something else was written after it. `applied` is what every Traefik applied, where it is not on disk yet.
     """
 
     def __init__(self, store: Store, revision: int) -> None:
         self.text: str | None = None
+        self.applied: Applied | None = None
         self.revision = revision
         self.kept: Document | None = None
         self._store = store
@@ -38,13 +43,13 @@ class Journal:
         """Write decisions, and before them the file that they follow: a start on the one before would undo them."""
         self.kept = None
         with suppress(StoreError):  # a full disk takes decisions longer than texts; `save` tells of it
-            await self._save_text()
+            await self._save_texts()
         await self._store.commit(change)
 
     async def save(self, servers: Mapping[str, StoredServers]) -> None:
         """Write behind what was published: the file's text, the last servers, the reserve of numbers (rule 13)."""
         self.kept = None
-        await self._save_text()
+        await self._save_texts()
         if self._published:
             await self.reserve()
         await self._store.save_servers(servers)
@@ -78,7 +83,7 @@ class Journal:
 
         `document` is the one that all of it gives, None where that is not sure.
         """
-        works: list[Callable[[], Awaitable[None]]] = [self._save_text]
+        works: list[Callable[[], Awaitable[None]]] = [self._save_texts]
         if servers:
             works.append(partial(self._store.save_servers, servers))
         is_whole = all([await self._did(work) for work in works])
@@ -95,9 +100,14 @@ class Journal:
             return False
         return True
 
-    async def _save_text(self) -> None:
+    async def _save_texts(self) -> None:
         text = self.text
         if text is not None:
             await self._store.save_desired(text)
             if self.text is text:
                 self.text = None
+        applied = self.applied
+        if applied is not None:
+            await self._store.save_applied(applied)
+            if self.applied is applied:
+                self.applied = None

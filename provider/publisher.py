@@ -6,24 +6,22 @@ document.
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING
 
 import structlog
 
 from provider import telling
 from provider.composition import Composition
 from provider.edit import group_key
+from provider.entry import Entry
 from provider.intake import Intake, clock
 from provider.journal import Journal
 from provider.metrics import Metrics
-from provider.model import Condition, GroupState, Health, Instant, Probe
+from provider.model import Condition, Desired, GroupState, Health, Instant, Member, Probe, Service
 from provider.publication import Publication, Published
 from provider.render import Document, compose, render_service
+from provider.rest import Text
 from provider.serving import first_document_waits_for, serve, wake_mono_s
 from provider.turns import Turn
-
-if TYPE_CHECKING:
-    from provider.entry import Entry
 
 log = structlog.get_logger("bluegreen")
 
@@ -57,7 +55,7 @@ class Publisher:
         self._projected: set[str] = set()
         self._counted: set[str] = set()
         self._composition = Composition()
-        self._composed: tuple[Mapping[str, Entry], Mapping[str, Entry]] = ({}, {})
+        self._composed: tuple[Mapping[str, Entry], ...] = ({}, {}, {})
 
     @property
     def published(self) -> Published | None:
@@ -68,7 +66,11 @@ class Publisher:
         """Publish a document each time what is committed and seen makes another one."""
         while True:
             keys = await self._intake.unpublished.take()
+            if self._intake.follow_rest():  # everything is to be looked at anew
+                continue
             now, desired, replaced, turn = clock(), self._world.desired, self.replaced, Turn()
+            rest = self._intake.rest.shown
+            self._project_held(now)
             for key in self._world.ordered(keys - self._intake.set_aside):
                 self._intake.at = key
                 self._project(key, now)
@@ -76,13 +78,13 @@ class Publisher:
                 await turn.rest()
             if not self.has_begun and not await self._may_begin(now):
                 self._intake.unpublished.add_at("", now.mono_s + HELD_BACK_LOOK_S)
-            elif self._world.desired is desired:  # else a reload came in between: its services have no fragments yet
+            elif self._is_of(desired, rest):  # else a reload came in between: its services have no fragments yet
                 if self._world.retired is replaced:
                     self._world.retired = {}
                 self._drop_gone()
                 for _ in self._composition.join():
                     await turn.rest()
-                if self._world.desired is desired:  # likewise: old routers do not go with new middlewares
+                if self._is_of(desired, rest):  # likewise: old routers do not go with new middlewares
                     self._publish()
                     await self._show(turn)
             counted, self._counted = self._counted, set()
@@ -93,25 +95,10 @@ class Publisher:
         self._world.refresh(key, now)
         for name in self._world.members.get(key, ()):
             entry = self._world.entries[name]
-            if entry.asked is not entry.probes:
-                if entry.voided & entry.probes:  # gone and back before the checks heard of it: they begin anew
-                    self._probe(name, entry.probes - entry.voided)
-                entry.asked, entry.voided = entry.probes, frozenset()
-                self._probe(name, entry.probes)
-            member = entry.member()
-            for colour, server, health, before in entry.assess(member, now):
-                if before is not None or health.health is not Health.UNKNOWN:
-                    telling.health(name, colour, server, health)
+            member = self._checked(name, entry, now)
             self._projected.add(name)
-            served = serve(member)
-            if served is not None:
-                entry.fragment = render_service(served)
-                entry.fragment_active = entry.state.active
-                entry.served = frozenset(server.key for servers in served.servers.values() for server in servers)
-                if self.has_begun and entry.published != entry.served:
-                    entry.published = entry.served
-                    self._counted.add(key)  # the health gate counts them
-            self._composition.put(name, entry.fragment)
+            if self._render(name, entry, member, self._intake.rest.service(entry.service)):
+                self._counted.add(key)  # the health gate counts them
             if self.has_begun:
                 for condition in telling.conditions(entry, self._world.groups.get(key, GroupState())):
                     self.on_condition(name, condition)
@@ -120,16 +107,54 @@ class Publisher:
                 self._intake.unpublished.add_at(key, wake)
         self._intake.unsaved.add([key])
 
+    def _project_held(self, now: Instant) -> None:
+        """Follow what is seen of services that the file has no more, while the document has them (rule 15)."""
+        self._world.refresh_held(now)
+        for name, entry in self._world.held.items():
+            self._render(name, entry, self._checked(name, entry, now), entry.service)
+
+    def _checked(self, name: str, entry: Entry, now: Instant) -> Member:
+        """Have the servers of a service checked, tell what is new of their health, and return what is known of it."""
+        if entry.asked is not entry.probes:
+            if entry.voided & entry.probes:  # gone and back before the checks heard of it: they begin anew
+                self._probe(name, entry.probes - entry.voided)
+            entry.asked, entry.voided = entry.probes, frozenset()
+            self._probe(name, entry.probes)
+        member = entry.member()
+        for colour, server, health, before in entry.assess(member, now):
+            if before is not None or health.health is not Health.UNKNOWN:
+                telling.health(name, colour, server, health)
+        return member
+
+    def _render(self, name: str, entry: Entry, member: Member, service: Service | None) -> bool:
+        """Render what the document says of a service; tell whether other servers than before have a part in it."""
+        served = serve(member, service) if service is not None else None
+        if service is None:  # what Traefik refuses is all there is of it
+            entry.fragment, entry.fragment_active, entry.served = None, None, frozenset()
+        elif served is not None:
+            entry.fragment, entry.fragment_active = render_service(served), entry.state.active
+            entry.served = frozenset(server.key for servers in served.servers.values() for server in servers)
+        self._composition.put(name, entry.fragment)
+        if not self.has_begun or entry.published == entry.served or (served is None and service is not None):
+            return False
+        entry.published = entry.served
+        return True
+
+    def _is_of(self, desired: Desired | None, rest: Text | None) -> bool:
+        """Tell whether a document would still be of this file, and its rest of this text."""
+        return self._world.desired is desired and self._intake.rest.shown is rest
+
     def _probe(self, service: str, probes: frozenset[Probe]) -> None:
         if self._intake.prober is not None:
             self._intake.prober.set_probes(service, probes)
 
     def _drop_gone(self) -> None:
         """Leave out the services that a reload took away; a reload brings other dictionaries."""
-        entries, retired = self._composed
-        if entries is not self._world.entries or retired is not self._world.retired:
-            self._composed = entries, retired = self._world.entries, self._world.retired
-            self._composition.keep(entries.keys() | retired.keys())
+        world = self._world
+        now = (world.entries, world.retired, world.held)
+        if any(one is not other for one, other in zip(now, self._composed, strict=True)):
+            self._composed = now
+            self._composition.keep({name for some in now for name in some})
 
     def _publish(self) -> None:
         begin_s = time.perf_counter()
@@ -147,6 +172,10 @@ class Publisher:
             self._put(Published(document, self._journal.next_revision(), blocks, extra))
         elif before.is_resumed:  # the same, and now it is known what it is composed of
             self.publication.put(Published(document, before.revision, blocks, extra))
+        self._intake.rest.published(document.marker, self._journal.revision, clock())
+        due_mono_s = self._intake.rest.due_mono_s
+        if due_mono_s is not None:
+            self._intake.unpublished.add_at("", due_mono_s)
 
     def _put(self, published: Published) -> None:
         document, revision = published.document, published.revision
@@ -197,3 +226,4 @@ class Publisher:
         """Publish the document that the store gives, as a start has found it there."""
         if await self._journalled(self._journal.reserve()):
             self._put(Published(document, self._journal.next_revision(), is_resumed=True))
+            self._world.traefiks.remember(document.marker)  # an earlier process has given it to whoever shows it

@@ -13,6 +13,7 @@ from provider.edit import Edit, edit
 from provider.errors import DesiredStateError, Problem
 from provider.intake import Intake
 from provider.model import Desired
+from provider.rest import Applied
 from provider.turns import free
 from provider.watch import DesiredStateFile
 
@@ -56,11 +57,12 @@ class Reload:
         self._seen = _Latest()
         self._accepted: str | None = None
 
-    async def first(self, accepted_last: str | None) -> None:
+    async def first(self, accepted_last: str | None, applied: Applied | None = None) -> None:
         """Load the file as it is now, else the text that was accepted last; raise DesiredStateError without either.
 
         What only newer rules find wrong with the text that was accepted is told, and it is loaded (rule 13):
-        an upgrade takes no daemon down.
+        an upgrade takes no daemon down. `applied` is the text that every Traefik applied last: the document may go by
+        it (rule 15).
         """
         refusal: DesiredStateError | None = None
         outdated: tuple[Problem, ...] = ()
@@ -76,6 +78,8 @@ class Reload:
             name = self._name if text == accepted_last else f"{self._name} (as accepted last)"
             edited, outdated = await self._load_accepted(accepted_last, name)
             text = accepted_last
+        if applied is not None:
+            await self._know(applied, edited.desired if applied.text == text else None)
         await self._accept(edited, text)
         self._intake.desired_outdated(outdated)
         if refusal is not None:
@@ -133,10 +137,25 @@ class Reload:
     def _fits(self, desired: Desired, name: str) -> tuple[Edit, tuple[Problem, ...]]:
         return edit(self._intake.world.desired, desired), tuple(self._surroundings.problems(desired, name))
 
+    async def _know(self, applied: Applied, desired: Desired | None) -> None:
+        """Take what Traefik applied before; a text that cannot be read any more, or not go out here, is forgotten."""
+        try:
+            if desired is None:
+                edited, _ = await self._load_accepted(applied.text, f"{self._name} (as Traefik applied it last)")
+                desired = edited.desired
+        except DesiredStateError as error:
+            log.warning(
+                "what Traefik applied last is of no use any more", problems=[str(one) for one in error.problems]
+            )
+        else:
+            self._intake.applied_known(applied, desired)
+
     async def _accept(self, edited: Edit, text: str) -> None:
         """Take a desired state; its certificate comes first, so that no document goes without it before (P12)."""
         desired, before = edited.desired, self._intake.world.desired
-        await self._certificate.want(desired.generate_certificate)
+        applied = self._intake.rest.applied  # which the document may go by
+        is_applied = applied is not None and applied.desired.generate_certificate
+        await self._certificate.want(desired.generate_certificate or is_applied)
         self._accepted = text
         left_out = fallback.left_out(desired.pass_through) if self._surroundings.writes_file else ()
         if left_out:

@@ -3,21 +3,25 @@
 from collections.abc import Iterable, Iterator
 
 from provider.gates import assess, colour_state
-from provider.model import Colour, ColourState, Health, Instant, Member, Served, Server
+from provider.model import Colour, ColourState, Health, Instant, Member, Served, Server, Service
 from provider.rollout import weights
 
 FIRST_HEALTH_LIMIT_S = 60.0
 
 
-def serve(member: Member) -> Served | None:
-    """Return what the document says of a service; None while it is undecided or its servers are unknown."""
+def serve(member: Member, service: Service | None = None) -> Served | None:
+    """Return what the document says of a service; None while it is undecided or its servers are unknown.
+
+    `service` describes it there where the document goes by another text of the file (rule 15).
+    """
+    service = service or member.service
     active = member.state.active
     if active is None or not member.observed[active].known:
         return None
-    preview = active.other if _previews(member, active.other) else None
+    preview = active.other if service.preview is not None and _previews(member, active.other) else None
     shown = [colour for colour, _ in weights(active)] + ([preview] if preview else [])
     return Served(
-        service=member.service,
+        service=service,
         weights=weights(active),
         servers={colour: serving(member, colour) for colour in shown},
         preview=preview,
@@ -77,7 +81,7 @@ def _last(leaving: list[Server], member: Member) -> list[Server]:
 
 def _previews(member: Member, standby: Colour) -> bool:
     """Tell whether the preview has somewhere to lead: a standby that stays, and all of whose servers are healthy."""
-    if member.service.preview is None or not member.observed[standby].staying:
+    if not member.observed[standby].staying:
         return False
     return colour_state(member, standby) is ColourState.HEALTHY
 

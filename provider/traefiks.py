@@ -58,7 +58,7 @@ class Traefiks:
 
     def remember(self, marker: str) -> None:
         """Know a document that an earlier process has published."""
-        self._ours.setdefault(marker, 0)
+        self._ours[marker] = 0
 
     def published(self, marker: str, now_mono_s: float, revision: int = 0) -> None:
         """Expect another document from now on."""
@@ -171,7 +171,9 @@ class Traefiks:
         if stale and late:
             names = ", ".join(sorted(f"{one.traefik} (shows {one.marker or 'no document of ours'})" for one in stale))
             why = "although every poller was given it; its log says why" if given else "and may not have fetched it"
-            message = f"Traefik has not applied the last document, {self.marker}, {why}: {names}"
+            showing = sorted(one.traefik for one in self._readings.values() if self._is_current(one))
+            stays = f"; it stays, as it is shown at {', '.join(showing)}" if showing else ""
+            message = f"Traefik has not applied the last document, {self.marker}, {why}: {names}{stays}"
             yield Condition("not-applied", Severity.CRITICAL, message, None)
         if older := sorted(self._older()):
             message = f"Traefik refuses the whole document for keys that it does not know yet: {'; '.join(older)}"

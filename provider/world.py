@@ -68,6 +68,7 @@ class World:
     `with_rollout` are the groups that have one under way, `switched` those that are confirming or watching, `moving`
     those whose rollout may switch at any moment or just did. `retired` are services that left the file. They stay in
     the document until what came with them is decided: a service that is renamed must not be dark in between (P4).
+    `held` are those that the file has no more and Traefik has not let go of, as it refuses that file (rule 15).
     """
 
     def __init__(self, stored: Stored, *, docker_enabled: bool) -> None:
@@ -76,6 +77,8 @@ class World:
         self.entries: dict[str, Entry] = {}
         self.members: Mapping[str, tuple[str, ...]] = {}
         self.retired: dict[str, Entry] = {}
+        self.held: dict[str, Entry] = {}
+        self._left: dict[str, Entry] = {}
         self.pollers = Pollers()
         self.traefiks = Traefiks()
         self.evidence = Evidence(self.pollers)
@@ -98,9 +101,13 @@ class World:
         before, services = self.entries, edit.desired.services
         if edit.gone or self.retired:
             self.retired = self._retire(edit.desired)
+        self._left |= {name: before[name] for name in edit.gone if name in before}
         self.desired = edit.desired
         if edit.gone or edit.new:
-            self.entries = {name: before.get(name) or self._entry(service, now) for name, service in services.items()}
+            self.entries = {
+                name: before.get(name) or self.held.get(name) or self._entry(service, now)
+                for name, service in services.items()
+            }
         for name in edit.changed:
             entry = self.entries[name]
             entry.service, entry.is_stale = services[name], True
@@ -111,6 +118,23 @@ class World:
             touched |= self.with_rollout
             self._resume(now)
         return touched
+
+    def hold(self, services: Mapping[str, Service], now: Instant) -> set[str]:
+        """Keep in the document what the file has no more, as these services; return those that are let go of."""
+        before, self.held = self.held, {}
+        for name, service in services.items():
+            if name in self.entries:
+                continue
+            entry = before.get(name) or self._left.get(name) or self._entry(service, now)
+            entry.service, entry.is_stale = service, True
+            if name not in before:  # nobody has checked it for a while
+                entry.probed, entry.probes, entry.asked = {}, frozenset(), frozenset()
+            self.held[name] = entry
+        return before.keys() - self.held.keys()
+
+    def forget_left(self) -> None:
+        """Forget the services that left the file: every Traefik has let go of them."""
+        self._left = {}
 
     def ordered(self, keys: Set[str]) -> Iterator[str]:
         """Yield groups in an order that does not hang on chance, without sorting thousands of them in one go."""
@@ -124,11 +148,18 @@ class World:
     def refresh(self, key: str, now: Instant) -> None:
         """Work out what a reload or a complete list has changed for a group, where nobody has looked since."""
         for name in self.members.get(key, ()):
-            entry = self.entries[name]
-            if entry.is_stale:
-                self._observe(entry, now)
-            if any(server.leaving_mono_s is not None for _, seen in entry.observed.items() for server in seen.servers):
-                entry.take_back(now)
+            self._refresh(self.entries[name], now)
+
+    def refresh_held(self, now: Instant) -> None:
+        """Work out the same for what the file has no more."""
+        for entry in self.held.values():
+            self._refresh(entry, now)
+
+    def _refresh(self, entry: Entry, now: Instant) -> None:
+        if entry.is_stale:
+            self._observe(entry, now)
+        if any(server.leaving_mono_s is not None for _, seen in entry.observed.items() for server in seen.servers):
+            entry.take_back(now)
 
     def list_docker(self, services: Mapping[str, ByColour[tuple[Server, ...]]], listed_mono_s: float) -> set[str]:
         """Take Docker's complete list; return the groups that it may change.
@@ -142,9 +173,9 @@ class World:
             was, is_now = before.get(name, EMPTY) if before is not None else None, services.get(name, EMPTY)
             if was is not is_now and was != is_now:
                 touched.add(name)
-        for name in touched:
-            self.entries[name].is_stale = True
-        return {group_key(self.entries[name].service) for name in touched}
+        for entry in (*(self.entries[name] for name in touched), *self.held.values()):
+            entry.is_stale = True
+        return {group_key(self.entries[name].service) for name in touched} | self.held.keys()
 
     def list_service(
         self, name: str, colours: ByColour[tuple[Server, ...]], listed_mono_s: float, now: Instant
@@ -156,7 +187,7 @@ class World:
             self.docker.services[name] = colours
         else:
             self.docker.services.pop(name, None)
-        entry = self.entries.get(name)
+        entry = self.entries.get(name) or self.held.get(name)
         if entry is None:
             return set()
         key = group_key(entry.service)
@@ -164,7 +195,7 @@ class World:
 
     def judge(self, probe: Probe, health: ServerHealth) -> set[str]:
         """Take the verdict of a probe, unless the probe is no longer wanted."""
-        entry = self.entries.get(probe.service)
+        entry = self.entries.get(probe.service) or self.held.get(probe.service)
         if entry is None or probe not in entry.probes:
             return set()
         entry.probed[probe.key] = health
@@ -203,6 +234,16 @@ class World:
         """Expect another document to be fetched and applied from now on."""
         self.revision = revision
         self.traefiks.published(marker, now_mono_s, revision)
+
+    def has_fetched_twice(self, traefik: str, revision: int) -> bool:
+        """Tell whether a Traefik was given a document twice, of this revision or later (rule 15).
+
+        Where it is not known which poller it is, all of them were.
+        """
+        for may_be in (self.evidence.connections(traefik), self.pollers.polling()):
+            if may_be and all(one.before >= revision for one in may_be):
+                return True
+        return False
 
     def fetched(self) -> Fetched:
         """Tell who has the last document. A Traefik whose API answers need not poll us; who polls may be anybody."""

@@ -40,7 +40,8 @@ from provider.model import (
     Wish,
 )
 from provider.render import Document
-from provider.store import Change, Store, Stored, StoredDocument, StoredServers, database, directory, schema
+from provider.rest import Applied
+from provider.store import Change, Store, Stored, StoredDocument, StoredServers, database, directory
 from provider.store.counter import SLOT_BYTES, CommitCounter
 from provider.store.schema import COUNTED
 from tests.waiting import eventually
@@ -358,6 +359,22 @@ async def test_the_last_desired_state_file_and_the_last_servers_are_kept(tmp_pat
     assert stored.servers == {"shop": replace(seen, colours=ByColour((staying,), ())), "blog": StoredServers()}
 
 
+async def test_the_text_that_traefik_applied_last_is_kept_beside_the_last_good_file(tmp_path: Path) -> None:
+    """Rule 15: with a marker that it showed of it, and what it refuses."""
+    async with opened(tmp_path) as store:
+        await store.save_desired("environment: new")
+        for applied in (
+            Applied("environment: old", "bluegreen-1"),
+            Applied("environment: old", "bluegreen-2", "hash"),
+            Applied("environment: older", "bluegreen-3", "hash"),
+            Applied("environment: older", "bluegreen-4"),
+        ):
+            await store.save_applied(applied)
+            assert (await store._call(1.0, store._database._connect_and_load)).applied == applied
+    stored = await contents(tmp_path)
+    assert (stored.applied, stored.desired_text) == (applied, "environment: new")
+
+
 DOCUMENT = Document(b'{"http":{}}', '"0123"', "bluegreen-0123", is_json=False)
 
 
@@ -367,6 +384,7 @@ async def test_a_document_is_kept_until_anything_that_it_follows_from_is_written
         lambda store: store.commit(switch("shop", GREEN)),
         lambda store: store.save_servers({"shop": StoredServers()}),
         lambda store: store.save_desired("environment: production\n"),
+        lambda store: store.save_applied(Applied("environment: production\n", "bluegreen-1")),
     )
     for outdates in writes:
         async with opened(tmp_path) as store:
@@ -587,14 +605,10 @@ def test_a_count_that_a_crash_has_torn_leaves_the_one_before_it(tmp_path: Path) 
     assert counter.read() == 10
 
 
-async def test_a_database_of_an_earlier_version_begins_to_count(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:COUNTED])
-        await contents(tmp_path)
+async def test_a_database_of_an_earlier_version_begins_to_count(tmp_path: Path) -> None:
+    await contents(tmp_path)
     with another_program(tmp_path) as other:
-        other.executescript(f"DROP TABLE commits; PRAGMA user_version = {COUNTED - 1}")
+        other.executescript(f"DROP TABLE commits; DROP TABLE applied; PRAGMA user_version = {COUNTED - 1}")
     (tmp_path / "commits").unlink()
     async with opened(tmp_path) as store:
         await store.commit(switch("shop", BLUE))

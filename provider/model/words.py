@@ -150,6 +150,7 @@ ConditionCode: TypeAlias = Literal[
     "traefik-away",
     "traefik-errors",
     "traefik-older",
+    "traefik-refuses-file",
     "traefik-unproven",
     "write-file-failing",
 ]

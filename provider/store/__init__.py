@@ -14,6 +14,7 @@ from typing import ParamSpec, TypeVar
 from provider.errors import StoreError, StoreLocked, StoreUncertain
 from provider.model import Decision
 from provider.render import Document
+from provider.rest import Applied
 from provider.store.database import Database
 from provider.store.directory import StateDirectory
 from provider.store.records import Change, Stored, StoredDocument, StoredServers
@@ -73,6 +74,10 @@ class Store:
     async def save_desired(self, text: str) -> None:
         """Put the text of the last good desired-state file."""
         await self._call(self._answer_s, self._database.save_desired, text)
+
+    async def save_applied(self, applied: Applied) -> None:
+        """Put the text of the file that every Traefik applied last."""
+        await self._call(self._answer_s, self._database.save_applied, applied)
 
     async def save_document(self, document: Document, terms: str) -> None:
         """Put the document that all that is stored gives; the next write of anything else outdates it."""

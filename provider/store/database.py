@@ -14,6 +14,7 @@ from provider.errors import StoreError, StoreUncertain
 from provider.files import replace_file, sync_directory
 from provider.model import Decision
 from provider.render import Document
+from provider.rest import Applied
 from provider.store import schema
 from provider.store.counter import CommitCounter
 from provider.store.directory import Ballast
@@ -141,6 +142,19 @@ class Database:
 
         self._write(work)
 
+    def save_applied(self, applied: Applied) -> None:
+        """Put the text that every Traefik applied last, which may be long, and seldom is another one."""
+        row = (applied.marker, applied.refused, applied.text)
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(OUTDATE_DOCUMENT)
+            if not connection.execute("UPDATE applied SET marker = ?, refused = ? WHERE text = ?", row).rowcount:
+                connection.execute(
+                    "INSERT OR REPLACE INTO applied (marker, refused, text, id) VALUES (?, ?, ?, 1)", row
+                )
+
+        self._write(work)
+
     def save_document(self, document: Document, terms: str) -> None:
         """Put the document that all that is stored gives; the next write to anything else outdates it."""
         row = (_sha256(document.body), document.etag, document.marker, document.is_json, terms)
@@ -239,6 +253,7 @@ class Database:
         connection.execute("UPDATE revision SET reserved = reserved")
         desired = connection.execute("SELECT text FROM desired").fetchone()
         (revision,) = connection.execute("SELECT reserved FROM revision").fetchone()
+        applied = connection.execute("SELECT text, marker, refused FROM applied").fetchone()
         with uncollected():
             return Stored(
                 services=load(connection, SERVICES),
@@ -247,6 +262,7 @@ class Database:
                 desired_text=desired[0] if desired else None,
                 revision=revision,
                 document=self._load_document(connection),
+                applied=Applied(*applied) if applied else None,
             )
 
     def _load_document(self, connection: sqlite3.Connection) -> StoredDocument | None:

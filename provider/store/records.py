@@ -13,6 +13,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from provider.errors import StoreError
 from provider.model import ByColour, Decision, GroupState, Server, ServerKey, ServiceState
 from provider.render import Document
+from provider.rest import Applied
 
 T = TypeVar("T")
 
@@ -40,7 +41,8 @@ class StoredDocument:
 class Stored:
     """All that a start needs. No document had a revision above `revision`; `desired_text` is the last good file.
 
-    There is a `document` only where nothing was written after it.
+    There is a `document` only where nothing was written after it. `applied` is the text that every Traefik applied
+    last.
     """
 
     services: Mapping[str, ServiceState]
@@ -49,6 +51,7 @@ class Stored:
     desired_text: str | None
     revision: int
     document: StoredDocument | None = None
+    applied: Applied | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,15 @@ MIGRATIONS = (
     CREATE TABLE commits (id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL) STRICT;
     INSERT INTO commits VALUES (1, 0);
     """,
+    # The file's text that every Traefik applied last, a marker that they showed of it, and what they refuse (rule 15).
+    """
+    CREATE TABLE applied (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        text TEXT NOT NULL,
+        marker TEXT NOT NULL,
+        refused TEXT
+    ) STRICT;
+    """,
 )
 
 
