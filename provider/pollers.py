@@ -16,8 +16,6 @@ NOT_HELD_S = 600.0
 GAPS_KEPT = 8
 GIVEN_MOST = 256
 """So many connections that were given one document are remembered."""
-QUIET_S, QUIET = 10.0, 3.0
-"""A connection has fallen silent when another one of its label polled so much later: in seconds, or in intervals."""
 BEFORE_NEXT_S, BEFORE_NEXT = 0.02, 0.02
 """A hold ends so long before the next poll is due: in seconds, or as a share of the interval where that is more."""
 
@@ -79,11 +77,6 @@ class Connection:
             self.received, self.received_mono_s = self.revision, now.mono_s
 
     @property
-    def quiet_s(self) -> float:
-        """Return after how long without a poll it counts no more, where others of its label poll."""
-        return max(QUIET_S, QUIET * max(self.gaps_s, default=0.0))
-
-    @property
     def patience_s(self) -> float:
         """Return for how long a poll does it no harm to be held: for Traefik, until just before its next one is due.
 
@@ -141,13 +134,12 @@ class Pollers:
         return tuple(self._given) if is_known else ()
 
     def polling(self) -> tuple[Connection, ...]:
-        """Return the connections of all pollers, of those behind one address each; without those that fell silent."""
+        """Return the connections of all pollers: two Traefiks behind one NAT or proxy have one label and two of them.
+
+        One whose machine is gone counts until the kernel has found that out, within half a minute.
+        """
         self._forget_closed()
-        found = [connection for connection in self._connections.values() if connection.is_poller]
-        latest: dict[str, float] = {}
-        for one in found:
-            latest[one.who] = max(one.asked_mono_s, latest.get(one.who, one.asked_mono_s))
-        return tuple(one for one in found if latest[one.who] - one.asked_mono_s <= one.quiet_s)
+        return tuple(connection for connection in self._connections.values() if connection.is_poller)
 
     def received(self, transport: asyncio.BaseTransport) -> int:
         """Return the revision that the other end of a connection surely has, 0 where it never polled."""

@@ -74,19 +74,6 @@ def test_of_several_pollers_with_one_label_the_one_that_lags_speaks(name: str | 
     assert {one.received for one in pollers.polling()} == {6, 7}
 
 
-def test_a_connection_that_fell_silent_beside_another_of_its_label_counts_no_more() -> None:
-    """A machine that is gone keeps its connection for half a minute, and has come back over another one."""
-    pollers = Pollers()
-    old, new = Connection(), Connection()
-    for now_s in (100.0, 105.0):
-        poll(pollers, old, "10.0.0.1", None, 6, now_s)
-    for now_s in (115.0, 120.0):
-        poll(pollers, new, "10.0.0.1", None, 7, now_s)
-    assert list(pollers) == [Poller("10.0.0.1", 6, 120.0)]
-    poll(pollers, new, "10.0.0.1", None, 7, 121.0)
-    assert list(pollers) == [Poller("10.0.0.1", 7, 121.0)]
-
-
 def test_who_was_given_a_document_is_known_also_when_its_connection_is_closed() -> None:
     pollers, one = Pollers(), Connection()
     first = pollers.asked(one, "10.0.0.1", None, at(100.0))

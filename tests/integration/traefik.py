@@ -1,6 +1,7 @@
 """Fixtures around a real Traefik: backends for it to route to, documents for it to poll, and load through it."""
 
 import asyncio
+import itertools
 import signal
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -163,10 +164,13 @@ class DocumentServer(Endpoint):
 
 
 class Relay:
-    """Passes connections on to another port of the loopback address; it can stop, and start again on its own port."""
+    """Passes connections on to other ports of the loopback address, to each in its turn, as a load balancer does.
 
-    def __init__(self, port: int) -> None:
-        self.to = port
+    It can stop, and start again on its own port.
+    """
+
+    def __init__(self, *ports: int) -> None:
+        self.to, self._ports = ports[0], itertools.cycle(ports)
         (self.port,) = free_ports(1)
         self.url = f"http://{LOOPBACK}:{self.port}"
         self._server: asyncio.Server | None = None
@@ -194,7 +198,7 @@ class Relay:
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            there_reader, there = await asyncio.open_connection(LOOPBACK, self.to)
+            there_reader, there = await asyncio.open_connection(LOOPBACK, next(self._ports))
         except OSError:
             writer.close()
             return
