@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from provider.durations import spoken
 from provider.gates import colour_state
 from provider.model import Colour, Gate, Instant, Member, Phase, Rollout, Snapshot
-from provider.status import Standing, blocking
+from provider.status import Standing, applied, blocking
 from provider.wanted import candidate_of, gates_of
 from provider.wayback import command_now, not_ready
 
@@ -41,6 +41,8 @@ def explain(standing: Standing, now: Instant) -> list[str]:
     elif under_way is None:
         lines.append("Nothing is under way, and nothing is wanted that is not there.")
     lines.append(_rollback(member, snapshot))
+    if member.state.active is not None and member.applied:
+        lines.append(f"Read back: {applied(member)['detail']}.")
     lease = member.state.lease
     if lease is not None and now.utc < lease.until_utc:
         lines.append(f"{lease.holder} deploys it, until {_clock(lease.until_utc)} at most.")

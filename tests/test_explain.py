@@ -7,7 +7,19 @@ import pytest
 
 from provider import rollout
 from provider.explain import AT_DEADLINE, NEXT, explain
-from provider.model import Condition, Instant, Lease, Override, Pause, Phase, Router, Service, Severity, Snapshot
+from provider.model import (
+    Applied,
+    Condition,
+    Instant,
+    Lease,
+    Override,
+    Pause,
+    Phase,
+    Router,
+    Service,
+    Severity,
+    Snapshot,
+)
 from provider.status import Standing
 from provider.wanted import limits
 from tests.phases import BEFORE_SWITCH, UNDER_WAY, group, moved, old, with_state
@@ -32,6 +44,19 @@ def test_at_rest_it_says_who_has_the_traffic_and_that_nothing_is_wanted() -> Non
         "Nothing is under way, and nothing is wanted that is not there.",
         "There is no way back now: green has not been active.",
     ]
+
+
+def test_it_says_which_traefiks_show_what_was_decided() -> None:
+    shows = Applied("http://a:8080", answers=True, is_current=True, weights=(("shop-blue", 100),), is_ours=True)
+    refuses = Applied("http://b:8080", answers=True, weights=(("shop-green", 100),), is_ours=True)
+    one = member(blue=runs(server(1, "r1")))
+    of = snapshot(replace(one, applied=(shows, refuses), shown=one.state.active, given=True))
+    assert said(of, "Read back") == (
+        "Read back: applied by 1 of 2 Traefiks: Traefik at http://b:8080 has fetched the document and does not show "
+        "it; its log says why."
+    )
+    of = snapshot(replace(one, applied=(shows,), shown=one.state.active))
+    assert said(of, "Read back") == "Read back: applied by 1 of 1 Traefiks."
 
 
 def test_every_phase_that_waits_says_what_comes_next() -> None:

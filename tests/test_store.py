@@ -41,7 +41,7 @@ from provider.model import (
 )
 from provider.render import Document
 from provider.rest import Applied
-from provider.store import Change, Store, Stored, StoredDocument, StoredServers, database, directory
+from provider.store import Change, Store, Stored, StoredDocument, StoredServers, database, directory, schema
 from provider.store.counter import SLOT_BYTES, CommitCounter
 from provider.store.schema import COUNTED
 from tests.waiting import eventually

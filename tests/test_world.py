@@ -430,3 +430,48 @@ def test_a_preview_that_left_the_file_does_not_stay_beside_a_router_of_its_name(
     of.entries["shop"].fragment = render_service(Served(of.entries["shop"].service, (), {}))
     load(of, desired(replace(service("pay"), routers=(Router("shop-preview", "Host(`x`)", {}),))), LATER)
     assert of.retired == {}
+
+
+def test_a_service_that_only_the_text_has_that_traefik_applied_is_followed_and_let_go_of_with_it() -> None:
+    """Rule 15: today's servers, with what was decided and published before, checked anew."""
+    of = world(service("shop"), service("pay"))
+    listed(of, blue=(ONE,))
+    of.entries["shop"].published = frozenset({ONE.key})
+    of.judge(probe(of), HEALTHY)
+    load(of, desired(service("pay")), LATER)
+    assert of.hold({"shop": service("shop"), "pay": service("pay")}, LATER) == set()
+    held = of.held["shop"]
+    assert of.held.keys() == {"shop"}
+    assert held.published == {ONE.key}
+    assert not held.probed
+    assert not held.asked
+    of.refresh_held(LATER)
+    (again,) = held.probes
+    assert of.judge(again, HEALTHY) == {"shop"}
+    assert held.probed == {ONE.key: HEALTHY}
+    of.list_service("shop", ByColour((ONE, TWO), ()), 1010.0, LATER)
+    assert [one.url for one in held.observed.blue.servers] == [ONE.url, TWO.url]
+    of.list_docker({"shop": ByColour((TWO,), ())}, 1011.0)
+    of.refresh_held(LATER)
+    assert [one.url for one in held.observed.blue.servers] == [TWO.url]
+    load(of, desired(service("pay"), service("shop")), LATER)
+    assert of.entries["shop"] is held, "what is known of it is not forgotten when the file has it again"
+    assert of.hold({}, LATER) == {"shop"}
+    assert of.held == {}
+
+
+def test_a_poller_was_given_a_document_twice_once_it_has_asked_again() -> None:
+    """Rule 15: all pollers, or those that a Traefik may be where that is known."""
+    of = world(service())
+    one, other = (of.pollers.asked(_Open(), "10.0.0.1", name, NOW) for name in ("edge-1", "edge-2"))
+    of.published(7, "bluegreen-000000000007", 1000.0)
+    assert not of.has_fetched_twice("http://10.0.0.1:8080", 7)
+    of.pollers.answered(one, 7, NOW, was_held=False)
+    of.traefiks.is_given = True
+    of.read(Reading("http://10.0.0.1:8080", "bluegreen-000000000007"), 1001.0)
+    of.pollers.answered(one, 7, NOW, was_held=False)
+    assert of.has_fetched_twice("http://10.0.0.1:8080", 7)
+    assert not of.has_fetched_twice("http://10.0.0.2:8080", 7), "edge-2 may be this one"
+    for _ in range(2):
+        of.pollers.answered(other, 8, NOW, was_held=True)
+    assert of.has_fetched_twice("http://10.0.0.2:8080", 7)

@@ -144,7 +144,7 @@ function facts(service) {
     service.preview_url ? ["Preview", [link(service.preview_url), ` shows ${service.active === null ? "the standby" : other(service.active)} once it is healthy`]] : null,
     ["Wanted", `${service.desired}${service.paused ? ", paused or held" : ""}`],
     ["Way back", back.ready ? [state("passed", "ready"), ` ${back.to}${back.release ? `, release ${back.release}` : ""}`] : [state("skipped", "none"), ` ${back.reason ?? ""}`]],
-    ["Traefik", service.confirmed ? state("passed", "every Traefik shows these weights") : state("pending", "not confirmed")],
+    ["Traefik", state(service.confirmed ? "passed" : "pending", service.applied?.of ? service.applied.detail : service.confirmed ? "every Traefik shows these weights" : "not confirmed")],
     ["Switched", service.switched ? [el("time", { "data-since": service.switched, title: service.switched }, ago(service.switched)), ` (${clockTime(service.switched)})`] : "never yet"],
     service.override ? ["Override", `kept at ${service.override.colour} by ${service.override.actor ?? "the daemon"}: ${service.override.reason}`] : null,
     service.lease ? ["Lease", `${service.lease.holder}, until ${clockTime(service.lease.until)}${service.lease.warning ? `; ${service.lease.warning}` : ""}`] : null,
