@@ -28,6 +28,7 @@ from provider.model import (
     SmokeTest,
     Wish,
 )
+from provider.model.traefik_schema.versions import Later
 from provider.traefik import find_binary
 from tests.components import missing
 from tests.test_config_messages import FILE, one, refused
@@ -199,6 +200,14 @@ class TestLoaded:
             require_environment_label=True,
             traefik_api=("http://traefik:8080", "https://[::1]:8080/behind/a/proxy"),
             generate_certificate=True,
+            later_keys=(
+                Later("services.shop.routers.shop.observability", (3, 3)),
+                Later("services.shop.routers.shop.observability.traceVerbosity", (3, 5)),
+                Later("services.shop.loadBalancer.strategy", (3, 4)),
+                Later("services.shop.loadBalancer.passiveHealthCheck", (3, 6)),
+                Later("services.shop.sticky.cookie.path", (3, 3)),
+                Later("services.shop.sticky.cookie.domain", (3, 4)),
+            ),
         )
 
     def test_what_is_not_written_is_the_default_of_the_model(self) -> None:

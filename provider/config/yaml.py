@@ -15,11 +15,14 @@ import yaml
 
 from provider.errors import DesiredStateError, Problem
 from provider.model.traefik_schema import fold
+from provider.text import clean
 from provider.turns import free
 
 MAX_BYTES = 5 * 1024 * 1024
 MAX_ALIASED_NODES = 100_000
 MAX_DEPTH = 100
+KEY_MOST = 100
+"""So much of a key is told in a message."""
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 
@@ -113,7 +116,8 @@ def _as_written(mapping: dict[str, object], key: str | int) -> str | None:
 
 def dotted(path: KeyPath) -> str:
     """Return `services.shop.servers.blue.urls[0]` for a path."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+    parts = (f"[{part}]" if isinstance(part, int) else f".{clean(part, KEY_MOST)}" for part in path)
+    return "".join(parts).removeprefix(".")
 
 
 def read(text: str, file: str) -> Tree:
