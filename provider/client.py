@@ -11,9 +11,13 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from provider.bounded import Bounds
 from provider.errors import AddressError, BluegreenError
 
 TIMEOUT_S = 10.0
+ANSWER_BYTES, ANSWER_S = 256 * 1024 * 1024, 300.0
+"""So long an answer may be, and may take in all: that of ten thousand services has 60 MiB."""
+EVENT_BYTES = 1024 * 1024
 SILENCE_S = 15.0
 """A stream of events is over when it says nothing for so long: the daemon gives a sign of life every 5 s."""
 ACTOR_HEADER = "X-Bluegreen-Actor"
@@ -94,16 +98,19 @@ class Admin:
         """
         with closing(self._connect()) as connection:
             connection.timeout = TIMEOUT_S
+            bounds = Bounds(EVENT_BYTES, None)
             try:
                 connection.connect()
                 connection.sock.settimeout(SILENCE_S)
                 connection.request("GET", "/api/v1/events", headers=self._headers)
-                answer = connection.getresponse()
+                with bounds.in_force():
+                    answer = connection.getresponse()
                 if answer.status != 200:
                     _content(answer, answer.read())
                     raise self._no_daemon(f"{answer.status} for its events")
                 yield ""
                 while line := answer.readline():
+                    bounds.renew()
                     field, _, value = line.decode(errors="replace").strip().partition(":")
                     if field in {"event", ""} and line.strip():
                         yield value.strip() if field else ""
@@ -117,7 +124,8 @@ class Admin:
         headers = self._headers if sent is None else {**self._headers, "Content-Type": "application/json"}
         try:
             connection.request(method, path, body=sent, headers=headers)
-            answer = connection.getresponse()
+            with Bounds(ANSWER_BYTES, ANSWER_S).in_force():
+                answer = connection.getresponse()
             text = answer.read()
         except (OSError, http.client.HTTPException) as failure:
             raise self._unanswered(failure) from failure

@@ -11,7 +11,7 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, assert_never
 
@@ -139,6 +139,7 @@ class Containers:
         self._has_odd_events = False
         self._deaths = Deaths()
         self._uncounted: set[str] = set()
+        self._echoes: dict[str, bool] = {}
 
     def set_scope(self, environment: str, *, required: bool) -> None:
         """Count only this environment's containers; those that name none count too unless a label is `required`."""
@@ -210,7 +211,7 @@ class Containers:
 
     async def _subscribe(self, connection: Connection) -> Stream:
         # Events of networks carry no labels of containers, so a filter by label would lose them.
-        return await connection.subscribe(("container", "network"), self._on_event, self._wake.set)
+        return await connection.subscribe(("container", "network"), self._on_events, self._wake.set)
 
     def _want_everything(self) -> None:
         self._everything_wanted = True
@@ -304,14 +305,18 @@ class Containers:
 
     # --- events -------------------------------------------------------------------------------------------------------
 
-    def _on_event(self, raw: Any) -> None:
-        """Take an event; one that is built otherwise than Docker's says nothing that a list does not."""
-        try:
-            self._take_event(raw)
-        except UNREADABLE as mistake:
-            if not self._has_odd_events:
-                self._has_odd_events = True
-                log.warning("an event of Docker's cannot be read", kind=type(mistake).__name__)
+    def _on_events(self, came: Sequence[Any] | None) -> None:
+        """Take events; None: some were lost in a storm, which a list makes up for."""
+        if came is None:
+            self._want_everything()
+            return
+        for raw in came:
+            try:
+                self._take_event(raw)
+            except UNREADABLE as mistake:  # built otherwise than Docker's; it says nothing that a list does not
+                if not self._has_odd_events:
+                    self._has_odd_events = True
+                    log.warning("an event of Docker's cannot be read", kind=type(mistake).__name__)
 
     def _take_event(self, raw: Any) -> None:
         action = Action(raw["Action"].partition(":")[0])
@@ -382,7 +387,17 @@ class Containers:
                 self._tell(service or "", self._views.get(service or ""))
 
     def _relist_later(self, service: str) -> None:
-        asyncio.get_running_loop().call_later(ECHO_S, self.relist, service)
+        """List a service again after a while; in a storm of its events, a while after the last one, and in between."""
+        if service in self._echoes:
+            self._echoes[service] = True
+            return
+        self._echoes[service] = False
+        asyncio.get_running_loop().call_later(ECHO_S, self._echo, service)
+
+    def _echo(self, service: str) -> None:
+        self.relist(service)
+        if self._echoes.pop(service):
+            self._relist_later(service)
 
     def _leave(self, kill: _Kill) -> None:
         before = self._stops.get(kill.container)

@@ -3,28 +3,39 @@
 import asyncio
 import contextlib
 import errno
-from collections.abc import Callable, Sequence
+import json
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import docker
 import requests
 import urllib3.exceptions
-from docker.errors import DockerException
+from docker.errors import DockerException, create_api_error_from_http_exception
 from docker.utils import kwargs_from_env, parse_host
 
+from provider.bounded import Bounds, TooMuch, has_too_many_values
 from provider.errors import DockerUnavailable
 from provider.text import one_line, without_userinfo
 from provider.threads import in_thread
-
-if TYPE_CHECKING:
-    from docker.types.daemon import CancellableStream
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
 DEFAULT_URL = "unix:///var/run/docker.sock"
 CAUSE_MOST = 300
+ANSWER_BYTES = 64 * 1024 * 1024
+"""So long may an answer be: twenty thousand containers."""
+EVENT_BYTES = 1024 * 1024
+"""So long may one event be, with all labels of its container."""
+MALFORMED = (ValueError, RecursionError, KeyError, TypeError)
+"""What the SDK raises for JSON that is none, or is built otherwise than an engine's."""
+READ_BYTES = 64 * 1024
+BACKLOG_MOST, EVENTS_AT_ONCE = 10_000, 100
+HANGING_MOST = 16
+THREAD = "docker"
 SCHEMES = ("unix://", "tcp://", "http://", "https://")
 
 
@@ -42,41 +53,54 @@ class Action(StrEnum):
 
 
 class Client(docker.APIClient):
-    """The SDK's client with a time limit on every request: the SDK gives its event stream none."""
+    """The SDK's client, whose answers are read within bounds: so many bytes, in so much time in all."""
 
-    stream_timeout_s: float
+    def __init__(self, url: str, *, tls: Any, timeout_s: float) -> None:
+        timeout: Any = timeout_s  # an int to the SDK, but requests takes fractions
+        super().__init__(url, tls=tls, timeout=timeout)
+        self.headers["Accept-Encoding"] = "identity"
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send a request, as `requests` does."""
-        if kwargs.get("timeout") is None:
-            kwargs["timeout"] = self.stream_timeout_s
-        return super().send(request, **kwargs)
+        """Send a request, as `requests` does. Raises OSError for an answer beyond its bounds, or compressed."""
+        is_stream = kwargs.get("stream", False)
+        answer = super().send(request, **{**kwargs, "stream": True})
+        answer.encoding = "utf-8"  # else `requests` may guess for minutes
+        if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
+            answer.close()
+            raise TooMuch("its answer is compressed, which nobody asked for")
+        if not is_stream and has_too_many_values(answer.content):
+            raise TooMuch("its answer has more values than any engine's")
+        return answer
+
+    def open_events(self, filters: Mapping[str, Sequence[str]], silence_s: float) -> requests.Response:
+        """Subscribe to events. Raises DockerException and OSError."""
+        url = f"{self.base_url}/v{self.api_version}/events"
+        answer = self.get(url, params={"filters": json.dumps(filters)}, stream=True, timeout=silence_s)
+        try:
+            answer.raise_for_status()
+        except requests.HTTPError as error:
+            answer.close()
+            raise create_api_error_from_http_exception(error) from error
+        return answer
 
 
 class Stream:
     """One subscription to the engine's events, read until it ends or is closed.
 
-    `on_event` and `on_end` are called on the event loop's thread.
+    `on_events` is called on the event loop's thread with those that came, some hundreds at most at a time, and with
+    None where there were more than could be kept: then everything is to be listed again. `on_end` is called there too.
     """
 
     def __init__(
         self,
-        events: "CancellableStream[dict[str, Any]]",  # generic to the type checker only
-        on_event: Callable[[dict[str, Any]], object],
+        answer: requests.Response,
+        bounds: Bounds,
+        on_events: Callable[[Sequence[Any] | None], object],
         on_end: Callable[[], object],
     ) -> None:
-        loop = asyncio.get_running_loop()
-
-        def read() -> str:
-            try:
-                for event in events:
-                    loop.call_soon_threadsafe(on_event, event)
-            except (OSError, ValueError, DockerException, urllib3.exceptions.HTTPError) as error:
-                return f"the event stream broke: {_told(error)}"
-            return "the event stream ended"
-
-        self._events = events
-        self._reader = asyncio.create_task(in_thread(read, name="docker"), name="docker events")
+        self._answer, self._bounds = answer, bounds
+        self._backlog = _Backlog(on_events)
+        self._reader = asyncio.create_task(in_thread(self._read, name="docker"), name="docker events")
         self._reader.add_done_callback(lambda _: on_end())
 
     def check(self) -> None:
@@ -87,17 +111,92 @@ class Stream:
     def close(self) -> None:
         """End the subscription and its thread."""
         self._reader.cancel()
-        # A stream that has just ended has no socket any more, in which the SDK looks for it.
-        with contextlib.suppress(OSError, AttributeError):
-            self._events.close()
+        self._backlog.close()
+        self._bounds.abort()
+
+    def _read(self) -> str:
+        try:
+            for line in _lines(self._answer, self._bounds):
+                self._backlog.put(json.loads(line))
+        except (OSError, ValueError, RecursionError, DockerException, urllib3.exceptions.HTTPError) as error:
+            return f"the event stream broke: {_told(error)}"
+        finally:
+            with contextlib.suppress(OSError):
+                self._answer.close()
+        return "the event stream ended"
+
+
+class _Backlog:
+    """Events between the thread that reads them and the event loop, which takes them a few milliseconds at a time.
+
+    A storm fills it: then its reader waits, and the engine behind it; what is lost meanwhile shows in a list.
+    """
+
+    def __init__(self, on_events: Callable[[Sequence[Any] | None], object]) -> None:
+        self._on_events = on_events
+        self._loop = asyncio.get_running_loop()
+        self._room = threading.Condition()
+        self._waiting: deque[Any] = deque()
+        self._has_overflown = self._is_taken = self._is_closed = False
+
+    def put(self, event: Any) -> None:
+        """Add an event; wait while there is no room. Called on the reader's thread."""
+        with self._room:
+            if len(self._waiting) >= BACKLOG_MOST:
+                self._has_overflown = True
+                self._room.wait_for(lambda: self._is_closed or not self._waiting)
+            self._waiting.append(event)
+            if self._is_taken or self._is_closed:
+                return
+            self._is_taken = True
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the daemon has ended
+            self._loop.call_soon_threadsafe(self._take)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        with self._room:
+            self._is_closed = True
+            self._waiting.clear()
+            self._room.notify_all()
+
+    def _take(self) -> None:
+        with self._room:
+            events = [self._waiting.popleft() for _ in range(min(len(self._waiting), EVENTS_AT_ONCE))]
+            is_done = not self._waiting
+            has_overflown = self._has_overflown and is_done
+            if is_done:
+                self._is_taken = self._has_overflown = False
+                self._room.notify_all()
+            if self._is_closed:
+                return
+        if not is_done:
+            self._loop.call_soon(self._take)
+        self._on_events(events)
+        if has_overflown:
+            self._on_events(None)
+
+
+def _lines(answer: requests.Response, bounds: Bounds) -> Iterator[bytes]:
+    """Yield the lines of a stream, each within the bounds."""
+    rest = b""
+    while data := answer.raw.read1(READ_BYTES):
+        *lines, rest = (rest + data).split(b"\n") if b"\n" in data else (rest + data,)
+        for line in lines:
+            if line.strip():
+                yield line
+        if lines:
+            bounds.renew()
+    if rest.strip():
+        yield rest
 
 
 class Connection:
     """An engine that has answered once."""
 
-    def __init__(self, client: Client, timeout_s: float) -> None:
+    def __init__(self, client: Client, timeout_s: float, silence_s: float) -> None:
         self._client = client
         self._timeout_s = timeout_s
+        self._silence_s = silence_s
 
     async def ask(self, question: Callable[Concatenate[Client, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Put a question to the engine; raises DockerUnavailable when there is no answer in time."""
@@ -106,13 +205,16 @@ class Connection:
     async def subscribe(
         self,
         types: Sequence[str],
-        on_event: Callable[[dict[str, Any]], object],
+        on_events: Callable[[Sequence[Any] | None], object],
         on_end: Callable[[], object],
     ) -> Stream:
         """Return a stream that has begun: an event that happens from now on is in it."""
         filters = {"type": list(types), "event": [action.value for action in Action]}
-        events = await self.ask(lambda client: client.events(filters=filters, decode=True))
-        return Stream(events, on_event, on_end)
+        bounds = Bounds(EVENT_BYTES, None)
+        answer = await _limited(
+            self._timeout_s, lambda: self._client.open_events(filters, self._silence_s), bounds=bounds
+        )
+        return Stream(answer, bounds, on_events, on_end)
 
     def close(self) -> None:
         """Drop the idle connections."""
@@ -144,24 +246,36 @@ class Engine:
 
     async def connect(self) -> Connection:
         """Ask the engine for its version and a sign of life; raises DockerUnavailable."""
-        return Connection(await _limited(self._timeout_s, self._client), self._timeout_s)
+        client = await _limited(self._timeout_s, self._client)
+        return Connection(client, self._timeout_s, self._silence_s)
 
     def _client(self) -> Client:
-        timeout_s: Any = self._timeout_s  # an int to the SDK, but requests takes fractions
-        client = Client(self.url, tls=self._tls, timeout=timeout_s)
-        client.stream_timeout_s = self._silence_s
+        client = Client(self.url, tls=self._tls, timeout_s=self._timeout_s)
         client.ping()  # a proxy that lets everything else through would end each connection at its first quiet moment
         return client
 
 
-async def _limited(timeout_s: float, question: Callable[[], T]) -> T:
+async def _limited(timeout_s: float, question: Callable[[], T], *, bounds: Bounds | None = None) -> T:
+    """Put a question in a thread, and have its connection ended when the time is over: the thread ends with it."""
+    bounds = bounds or Bounds(ANSWER_BYTES, timeout_s)
     silence = DockerUnavailable(f"no answer within {timeout_s:g} s")
+    if sum(thread.name == THREAD for thread in threading.enumerate()) >= HANGING_MOST:
+        raise DockerUnavailable(f"{HANGING_MOST} questions of before still hang")
+
+    def ask() -> T:
+        with bounds.in_force():
+            return question()
+
     try:
         async with asyncio.timeout(timeout_s):
-            return await in_thread(question, name="docker")
+            try:
+                return await in_thread(ask, name=THREAD)
+            except asyncio.CancelledError:
+                bounds.abort()
+                raise
     except TimeoutError as error:
         raise silence from error
-    except (DockerException, OSError) as error:
+    except (DockerException, OSError, *MALFORMED) as error:
         system = _system_error(error)
         if isinstance(system, TimeoutError):
             raise silence from error

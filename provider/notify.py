@@ -22,6 +22,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import structlog
 
+from provider.bounded import Bounds
 from provider.errors import BluegreenError
 from provider.files import FileRefused, read_text
 from provider.model import Instant, Severity
@@ -39,6 +40,8 @@ HANGING_MOST = 3
 PENDING_MOST = 10
 BODY_MOST = 8000
 CAUSE_MOST = 300
+ANSWER_BYTES = 128 * 1024
+"""So long may the answer of a notification service be."""
 WHOLE_DAEMON = ""
 IMPORTANT = frozenset(
     {
@@ -234,12 +237,13 @@ class _Sender:
         """Send a message, however long that takes; return why it failed. Call it in a thread."""
         from apprise import NotifyFormat  # noqa: PLC0415  only who has URLs needs Apprise
 
-        sent = self._apprise.notify(
-            title=message.title,
-            body=message.body,
-            notify_type=_notify_type(message.severity),
-            body_format=NotifyFormat.TEXT,
-        )
+        with Bounds(ANSWER_BYTES, SEND_S).in_force():
+            sent = self._apprise.notify(
+                title=message.title,
+                body=message.body,
+                notify_type=_notify_type(message.severity),
+                body_format=NotifyFormat.TEXT,
+            )
         return None if sent else self._cause(sent)
 
     def _cause(self, sent: "AppriseResult") -> str:

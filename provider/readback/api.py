@@ -8,20 +8,26 @@ from os import strerror
 import aiohttp
 from yarl import URL
 
+from provider.bounded import has_too_many_values
+from provider.connector import Connector
 from provider.health.visit import answer_fault, root
-from provider.names import Resolver
 from provider.readback.reading import PROVIDER, Unusable
 from provider.text import one_line, without_userinfo
 
 MARKER_LIMIT_S = 2.0
 RAW_DATA_LIMIT_S = 10.0
-RAW_DATA_BYTES = 256 * 1024 * 1024
+RAW_DATA_BYTES = 64 * 1024 * 1024
+"""Some three times what a Traefik answers that has ten thousand services of ours."""
+ON_ITS_WAY_BYTES = 2 * RAW_DATA_BYTES
+"""So long may an answer be with what is around its body."""
+ANSWER_BYTES = 1024 * 1024
+"""So long may any other answer be, and one that is no 200."""
 
 
 def open_session() -> aiohttp.ClientSession:
     """Return what requests are made with; connections are kept, and no cookie, redirect or cache is."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, use_dns_cache=False, resolver=Resolver()),
+        connector=Connector(most=ON_ITS_WAY_BYTES),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(),
         headers={"User-Agent": "bluegreen", "Accept-Encoding": "identity"},
@@ -52,7 +58,7 @@ class Api:
 
     async def raw_data(self) -> bytearray:
         """Return all that it applied, as JSON."""
-        body = await self.get("/api/rawdata", limit_s=RAW_DATA_LIMIT_S)
+        body = await self.get("/api/rawdata", limit_s=RAW_DATA_LIMIT_S, most=RAW_DATA_BYTES)
         if body is None:
             raise Unusable(f"the API is not enabled there (404 for {URL(self.base).path.rstrip('/')}/api/rawdata)")
         return body
@@ -73,11 +79,13 @@ class Api:
             case _:
                 return None
 
-    async def get(self, path: str, rest: str = "", *, limit_s: float, closes: bool = False) -> bytearray | None:
+    async def get(
+        self, path: str, rest: str = "", *, limit_s: float, closes: bool = False, most: int = ANSWER_BYTES
+    ) -> bytearray | None:
         """Return the body of what is at `path` and `rest`; None for 404. Raises Unusable, or what stood in the way.
 
-        Causes name the path without its rest, so that one and the same cause stays the same. With `closes` the
-        connection is not kept.
+        It is `most` bytes long at most, and comes within `limit_s` in all. Causes name the path without its rest, so
+        that one and the same cause stays the same. With `closes` the connection is not kept.
         """
         body = bytearray()
         try:
@@ -90,15 +98,18 @@ class Api:
                     allow_redirects=False,
                 ) as answer,
             ):
+                most = most if answer.status == 200 else ANSWER_BYTES
                 async for part in answer.content.iter_any():
                     body += part
-                    if len(body) > RAW_DATA_BYTES:
-                        raise Unusable(f"the answer to {path} is larger than {RAW_DATA_BYTES >> 20} MiB")
+                    if len(body) > most:
+                        raise Unusable(f"the answer to {path} is larger than {most >> 20} MiB")
         except TimeoutError as error:
             if error.errno is not None:
                 raise
             raise Unusable(f"no answer to {path} within {limit_s:g} s") from error
         if answer.status == 200:
+            if has_too_many_values(body):
+                raise Unusable(f"the answer to {path} has more values than any Traefik's")
             return body
         if answer.status == 404:
             return None

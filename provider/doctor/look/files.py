@@ -9,6 +9,7 @@ from cryptography import x509
 
 from provider.doctor.files import STATE, File
 from provider.doctor.routing import Certificate
+from provider.files import FileRefused, read_text
 from provider.store.directory import MOUNTS, NETWORK, file_system
 
 
@@ -31,8 +32,8 @@ def look(role: str, path: Path) -> File:
 def certificate(path: Path) -> Certificate | None:
     """Return the first certificate in a file, None where there is none to be read."""
     try:
-        found = x509.load_pem_x509_certificates(path.read_bytes())[0]
-    except (OSError, ValueError):
+        found = x509.load_pem_x509_certificates(read_text(path).encode())[0]
+    except (FileRefused, ValueError):
         return None
     return Certificate(found.subject.rfc4514_string(), found.not_valid_before_utc, found.not_valid_after_utc)
 

@@ -5,8 +5,10 @@
 
 import asyncio
 import io
+import math
 import ssl
 import tarfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,7 +30,12 @@ from provider.readback.reading import MARKER, PROVIDER, Unusable
 T = TypeVar("T")
 
 LIMIT_S = 5.0
+PORT_DIGITS = 5
 STATIC = "static-config.json"
+GZIP = 16
+"""What makes zlib read gzip's own head (https://www.zlib.net/manual.html)."""
+ASKED_BYTES, DUMP_BYTES = 16 * 1024 * 1024, 64 * 1024 * 1024
+"""So long may an answer be, and what the dump unpacks to: a few kilobytes may unpack to gigabytes."""
 FAILURES = (aiohttp.ClientError, OSError, ValueError, Unusable)
 
 
@@ -165,7 +172,8 @@ async def _at(api: Api, address: str) -> Seen:
 
 def _router(name: str, body: _Object) -> Router:
     is_enabled = body.status != "disabled" and not body.error
-    return Router(name, body.rule, int(body.priority), frozenset(body.using), is_enabled, tuple(body.error))
+    priority = int(body.priority) if math.isfinite(body.priority) else 0
+    return Router(name, body.rule, priority, frozenset(body.using), is_enabled, tuple(body.error))
 
 
 def _certificate(found: _Certificate) -> Certificate:
@@ -176,10 +184,11 @@ def _certificate(found: _Certificate) -> Certificate:
 def _static(body: bytes) -> Static:
     """Read the dump, a compressed archive. Raises ValueError for what is none."""
     try:
-        with tarfile.open(fileobj=io.BytesIO(body), mode="r:gz") as archive:
+        unpacked = zlib.decompressobj(wbits=zlib.MAX_WBITS | GZIP).decompress(body, DUMP_BYTES)
+        with tarfile.open(fileobj=io.BytesIO(unpacked), mode="r:") as archive:
             file = archive.extractfile(STATIC)
             text = file.read() if file is not None else b"{}"
-    except (tarfile.TarError, KeyError, OSError, EOFError) as failure:
+    except (tarfile.TarError, KeyError, OSError, EOFError, zlib.error) as failure:
         raise ValueError(f"no archive with {STATIC}: {failure}") from failure
     providers = _StaticFile.model_validate_json(text).providers
     return Static(
@@ -202,7 +211,7 @@ class _Asked:
 
     async def ask(self, path: str, what: str, read: Callable[[bytes], T]) -> T | None:
         try:
-            body = await self._api.get(path, limit_s=RAW_DATA_LIMIT_S)
+            body = await self._api.get(path, limit_s=RAW_DATA_LIMIT_S, most=ASKED_BYTES)
             if body is not None:
                 return read(bytes(body))
             why = f"this version has no {path}"
@@ -237,7 +246,7 @@ def _port(address: str) -> int | None:
     """Return the TCP port of an entry point's address, as in `:443`, `10.0.0.1:443/tcp`."""
     plain, _, protocol = address.partition("/")
     number = plain.rpartition(":")[2]
-    return int(number) if number.isdecimal() and protocol != "udp" else None
+    return int(number) if number.isdecimal() and len(number) <= PORT_DIGITS and protocol != "udp" else None
 
 
 async def _shown(address: str, port: int) -> str:
