@@ -34,19 +34,12 @@ class DesiredStateFile:
             if not stat.S_ISREG(status.st_mode):  # opening a FIFO would wait for its writer
                 raise self._refused("is not a regular file")
             if status.st_size > MAX_BYTES:
-                raise self._too_large(status.st_size)
+                raise _too_large(str(self._path), status.st_size)
             with self._path.open("rb") as file:
                 content = file.read(MAX_BYTES + 1)
         except OSError as error:
             raise self._refused(f"cannot be read: {error.strerror or error}") from error
-        if len(content) > MAX_BYTES:
-            raise self._too_large(len(content))
-        try:
-            return content.decode()
-        except UnicodeDecodeError as error:
-            before = content[: error.start].decode()
-            message = f"is not UTF-8: byte 0x{content[error.start]:02x}"
-            raise self._refused(message, before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1) from error
+        return decoded(content, str(self._path))
 
     async def run(self, on_text: Callable[[str], None], on_unreadable: Callable[[DesiredStateError], None]) -> None:
         """Report the text at once and whenever it changes, or why it cannot be read, until cancelled.
@@ -96,11 +89,28 @@ class DesiredStateFile:
         except (OSError, RuntimeError):  # watchfiles' own error is a RuntimeError
             await asyncio.sleep(self._poll_s)  # no watches left, or a directory went just now: only the clock remains
 
-    def _too_large(self, size: int) -> DesiredStateError:
-        return self._refused(f"{size / 1024 / 1024:.1f} MiB are too much: a desired-state file has 5 MiB at most")
+    def _refused(self, message: str) -> DesiredStateError:
+        return _refused(str(self._path), message)
 
-    def _refused(self, message: str, line: int = 1, column: int = 1) -> DesiredStateError:
-        return DesiredStateError((Problem(str(self._path), line, column, "", message),))
+
+def decoded(content: bytes, name: str) -> str:
+    """Return the text of a file, `name` in messages. Raises DesiredStateError where it is too large, or not UTF-8."""
+    if len(content) > MAX_BYTES:
+        raise _too_large(name, len(content))
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode()
+        message = f"is not UTF-8: byte 0x{content[error.start]:02x}"
+        raise _refused(name, message, before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1) from error
+
+
+def _too_large(name: str, size: int) -> DesiredStateError:
+    return _refused(name, f"{size / 1024 / 1024:.1f} MiB are too much: a desired-state file has 5 MiB at most")
+
+
+def _refused(name: str, message: str, line: int = 1, column: int = 1) -> DesiredStateError:
+    return DesiredStateError((Problem(name, line, column, "", message),))
 
 
 def directories(path: Path) -> set[Path]:

@@ -102,6 +102,41 @@ def test_a_file_that_is_missing_or_no_file_is_a_usage_error(command: str, tmp_pa
     assert bluegreen(command).exit_code == 2
 
 
+def test_several_files_are_judged_and_each_message_names_its_file(file: Path, tmp_path: Path) -> None:
+    """P11. A pipeline validates everything that it has in one go."""
+    bad, other = tmp_path / "bad.yaml", tmp_path / "other.yaml"
+    bad.write_text(BAD)
+    other.write_text("environment: staging\nservices: {}\n")
+    done = bluegreen("validate", file, bad, other)
+    assert done.exit_code == 2
+    assert done.stdout.splitlines() == [f"{file}: valid: production, 1 service", f"{other}: valid: staging, 0 services"]
+    assert len(done.stderr.splitlines()) == 2
+    assert all(line.startswith(f"{bad}:") for line in done.stderr.splitlines())
+    found = json.loads(bluegreen("validate", file, bad, "--json").stdout)
+    assert (found["valid"], len(found["problems"])) == (False, 2)
+    assert [(one["file"], one["valid"]) for one in found["files"]] == [(str(file), True), (str(bad), False)]
+    assert bluegreen("validate", file, other).exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["validate", "render"])
+def test_standard_input_is_a_file_like_any_other(command: str) -> None:
+    done = CliRunner().invoke(main, [command, "-"], input=GOOD)
+    assert done.exit_code == 0
+    assert (done.stdout == "<stdin>: valid: production, 1 service\n") == (command == "validate")
+    done = CliRunner().invoke(main, [command, "-"], input=BAD)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert all(line.startswith("<stdin>:") for line in done.stderr.splitlines())
+    done = CliRunner().invoke(main, [command, "-"], input=b"\xff")
+    assert (done.exit_code, done.stderr) == (2, "<stdin>:1:1: is not UTF-8: byte 0xff\n")
+
+
+def test_standard_input_is_read_once_and_beside_files(file: Path) -> None:
+    done = CliRunner().invoke(main, ["validate", str(file), "-"], input=BAD)
+    assert (done.exit_code, done.stdout) == (2, f"{file}: valid: production, 1 service\n")
+    assert CliRunner().invoke(main, ["validate", "-", "-"], input=GOOD).exit_code == 2
+    assert CliRunner().invoke(main, ["validate"]).exit_code == 2
+
+
 def test_a_real_traefik_judges_the_document(file: Path) -> None:
     try:
         find_binary()

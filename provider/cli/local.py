@@ -1,6 +1,9 @@
 """The verbs that need no daemon."""
 
 import json
+import os
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +18,31 @@ if TYPE_CHECKING:
 STORIES = ("release", "gates", "bad-release", "rollback", "group")
 """Those of `provider.demo`, which is slow to import."""
 
-file_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+STDIN = "-"
+STDIN_NAME = "<stdin>"
+"""What messages call it."""
+
+file_kind = click.Path(exists=True, dir_okay=False, allow_dash=True)
+file_argument = click.argument("file", type=file_kind)
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What came of one file: the desired state where it is valid, else every problem as JSON has it."""
+
+    name: str
+    desired: "Desired | None"
+    problems: tuple[dict[str, object], ...] = ()
+    errors: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_valid(self) -> bool:
+        return not (self.problems or self.errors)
 
 
 @click.command()
-@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("files", metavar="FILE...", nargs=-1, type=file_kind)
 @json_option
 @click.option(
     "--traefik",
@@ -29,37 +52,69 @@ file_argument = click.argument("file", type=click.Path(exists=True, dir_okay=Fal
     metavar="[BINARY]",
     help="Also let a real Traefik, started on loopback for the purpose, judge the document.",
 )
-def validate(file: Path | None, as_json: bool, traefik: str | None) -> None:
-    """Print everything that is wrong with a desired-state FILE."""
-    if file is None:
-        if traefik is None or not Path(traefik).is_file():
-            raise click.UsageError("Missing argument 'FILE'.")
-        file, traefik = Path(traefik), "traefik"  # written as: validate --traefik FILE
-    desired, problems = _load(file)
-    errors: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    if traefik is not None and desired is not None:
-        errors, notes = _judged(desired, traefik)
+def validate(files: tuple[str, ...], as_json: bool, traefik: str | None) -> None:
+    """Print everything that is wrong with desired-state FILEs; - is standard input.
+
+    Ends with 2 when any of them is invalid.
+    """
+    if traefik is not None and (traefik == STDIN or _is_no_program(traefik)):
+        files, traefik = (traefik, *files), "traefik"  # written as: validate --traefik FILE
+    if not files:
+        raise click.UsageError("Missing argument 'FILE...'.")
+    if files.count(STDIN) > 1:
+        raise click.UsageError("'-' is standard input, which can be read once.")
+    verdicts = [_verdict(file, traefik) for file in files]
     if as_json:
-        complaint = {"valid": not (problems or errors), "problems": problems, "traefik": errors, "notes": notes}
-        say(json.dumps(complaint, indent=2))
+        say(json.dumps(_as_json(verdicts), indent=2))
     else:
-        for line in (*(str(one["text"]) for one in problems), *(f"Traefik: {line}" for line in errors)):
-            say(line, err=True)
-        for line in notes:
-            say(f"note: {line}", err=True)
-    if problems or errors:
+        for one in verdicts:
+            _tell(one, several=len(verdicts) > 1, is_judged=traefik is not None)
+    if not all(one.is_valid for one in verdicts):
         raise SystemExit(Exit.USAGE)
-    if not as_json and desired is not None:
-        judged = ", and Traefik accepts it" if traefik is not None else ""
-        count = len(desired.services)
-        say(f"{file}: valid: {desired.environment}, {count} service{'' if count == 1 else 's'}{judged}")
+
+
+def _is_no_program(path: str) -> bool:
+    return Path(path).is_file() and not os.access(path, os.X_OK)
+
+
+def _verdict(file: str, traefik: str | None) -> _Verdict:
+    desired, problems = _load(file)
+    name = STDIN_NAME if file == STDIN else file
+    if traefik is None or desired is None:
+        return _Verdict(name, desired, tuple(problems))
+    return _Verdict(name, desired, (), *_judged(desired, traefik))
+
+
+def _as_json(verdicts: list[_Verdict]) -> dict[str, object]:
+    """Return what programs get: of all files together, and of several each by itself."""
+    each = [{"file": one.name, "valid": one.is_valid, "traefik": one.errors, "notes": one.notes} for one in verdicts]
+    return {
+        "valid": all(one.is_valid for one in verdicts),
+        "problems": [problem for one in verdicts for problem in one.problems],
+        "traefik": [error for one in verdicts for error in one.errors],
+        "notes": [note for one in verdicts for note in one.notes],
+    } | ({"files": each} if len(each) > 1 else {})
+
+
+def _tell(verdict: _Verdict, *, several: bool, is_judged: bool) -> None:
+    whose = f"{verdict.name}: " if several else ""
+    for problem in verdict.problems:
+        say(str(problem["text"]), err=True)
+    for line in verdict.errors:
+        say(f"{whose}Traefik: {line}", err=True)
+    for line in verdict.notes:
+        say(f"{whose}note: {line}", err=True)
+    if verdict.is_valid and verdict.desired is not None:
+        judged = ", and Traefik accepts it" if is_judged else ""
+        count = len(verdict.desired.services)
+        told = f"{verdict.desired.environment}, {count} service{'' if count == 1 else 's'}{judged}"
+        say(f"{verdict.name}: valid: {told}")
 
 
 @click.command()
 @file_argument
-def render(file: Path) -> None:
-    """Print what Traefik would get from a desired-state FILE.
+def render(file: str) -> None:
+    """Print what Traefik would get from a desired-state FILE; - is standard input.
 
     Servers that Docker provides are not known without a daemon, and are left out.
     """
@@ -150,15 +205,18 @@ def demo(story: str, keep: bool, traefik: str | None) -> None:
     raise SystemExit(Exit.UNEXPECTED if failed else 0)
 
 
-def _load(file: Path) -> "tuple[Desired | None, list[dict[str, object]]]":
+def _load(file: str) -> "tuple[Desired | None, list[dict[str, object]]]":
     from dataclasses import asdict
 
     from provider import config
     from provider.errors import DesiredStateError
-    from provider.watch import DesiredStateFile
+    from provider.watch import DesiredStateFile, decoded
 
     try:
-        return config.load(DesiredStateFile(file).read(), str(file)), []
+        if file == STDIN:
+            content = sys.stdin.buffer.read(config.MAX_BYTES + 1)
+            return config.load(decoded(content, STDIN_NAME), STDIN_NAME), []
+        return config.load(DesiredStateFile(Path(file)).read(), file), []
     except DesiredStateError as error:
         return None, [{**asdict(problem), "text": str(problem)} for problem in error.problems]
 
