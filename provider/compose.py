@@ -163,7 +163,9 @@ def _ended(process: "subprocess.Popen[bytes]", limit_s: float) -> int | None:
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
-    process.send_signal(signal.SIGINT)
+    """Interrupt compose as Ctrl-C does; one that was started by who ignores that (a script's job) ignores it, too."""
+    is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    process.send_signal(signal.SIGTERM if is_ignored else signal.SIGINT)
     if _ended(process, STOP_S) is None:
         process.kill()
         process.wait()

@@ -1,10 +1,17 @@
 """Which tests go together and in which order; fixtures for real components are named here, as pytest wants it."""
 
 import os
+import signal
 
 import pytest
 
 pytest_plugins = [f"tests.integration.{name}" for name in ("daemon", "disk", "engine", "traefik")]
+
+for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
+    # A shell starts a script's background job with these ignored, and a child inherits that: an interrupt that a test
+    # sends would never arrive. What a handler takes is the default again in a child, and ours still ignores it.
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, lambda *_: None)
 
 ENGINES = {"engine", "restartable_engine"}
 SHARED = {"told"}

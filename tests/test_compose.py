@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,25 @@ def test_a_compose_that_fails_or_is_not_there_says_so(tmp_path: Path) -> None:
         project(str(tmp_path / "compose")).up(lambda: None)
     with pytest.raises(ComposeError, match=r"none cannot be started, and nothing was"):
         project(str(tmp_path / "none")).up(lambda: None)
+
+
+def test_a_compose_that_ignores_interrupts_as_we_do_is_stopped_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deployment in the background of a script, which a shell starts with SIGINT ignored."""
+    ended = tmp_path / "ended"
+    program(tmp_path, "compose", f"trap 'touch {ended}; exit 1' TERM; while :; do sleep 0.05; done")
+
+    def check() -> None:
+        raise LookupError("rolled back")
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with pytest.raises(LookupError, match="rolled back"):
+            project(str(tmp_path / "compose")).up(check)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert ended.exists()
 
 
 def test_a_check_that_raises_stops_compose(tmp_path: Path) -> None:
