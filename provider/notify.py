@@ -9,6 +9,7 @@ import asyncio
 import logging
 import math
 import re
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -260,7 +261,8 @@ def _sender(url: str, place: str) -> _Sender:
         from apprise import Apprise, AppriseAsset, NotifyBase, OverflowMode  # noqa: PLC0415
     except ImportError as failure:
         raise NotifyError(
-            f"{place}: notifications need Apprise, which is not installed: pip install 'traefik-bluegreen[notify]'"
+            f"{place}: notifications need Apprise, which is not installed: {sys.executable} -m pip install apprise, or "
+            "from a clone of the repository, with the versions that are tested: pip install -r requirements/notify.txt"
         ) from failure
     logging.getLogger("apprise").propagate = False  # its words show parts of URLs; what matters is told here
     # Neither its threads nor its limits: what it does in a thread of ours ends with the process.

