@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from provider.health import HealthChecker, Result, checker, exchange
 from provider.health.checker import CROWD, Evidence, first_start_s, next_start_s
 from provider.health.exchange import Target
-from provider.health.visit import Finding, explain
+from provider.health.visit import TRUST, Finding, explain
 from provider.model import Colour, Health, HealthCheck, Probe, ProbeMode, ServerHealth, ServerKey
 from tests.answering import (
     OK,
@@ -392,7 +392,10 @@ def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @on_both_loops
 def test_a_self_signed_certificate_is_not_trusted(run: Run, certificate: Path) -> None:
-    assert run(judge_tls(certificate)) == (Health.UNHEALTHY, "certificate not trusted: self-signed certificate")
+    """The cause says which key of the check takes it all the same."""
+    wanted = f"certificate not trusted: self-signed certificate; {TRUST}"
+    assert run(judge_tls(certificate)) == (Health.UNHEALTHY, wanted)
+    assert "insecureSkipVerify: true" in wanted
 
 
 @on_both_loops
@@ -411,7 +414,7 @@ def test_tls_asks_for_the_production_host_and_proves_it(run: Run, trusted: Path)
 async def test_a_certificate_for_another_name_is_not_trusted(trusted: Path) -> None:
     health, cause = await judge_tls(trusted, replace(HTTP, headers=(("Host", "other.example.com"),)))
     wanted = "certificate not trusted: hostname mismatch, certificate is not valid for 'other.example.com'"
-    assert (health, cause) == (Health.UNHEALTHY, wanted)
+    assert (health, cause) == (Health.UNHEALTHY, f"{wanted}; {TRUST}")
 
 
 @on_both_loops

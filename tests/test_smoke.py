@@ -532,8 +532,8 @@ def test_a_certificate_that_is_not_trusted_is_no_evidence_and_the_cause_says_wha
     cause, excerpt = run(scene())
     assert excerpt is None
     assert cause == (
-        "certificate not trusted: self-signed certificate; smoke tests need one that is valid for the Host and whose"
-        " authority this machine knows (or SSL_CERT_FILE names it)"
+        "certificate not trusted: self-signed certificate; write insecureSkipVerify: true where that is meant; else it"
+        " must be valid for the Host, from an authority that this machine knows (or SSL_CERT_FILE names it)"
     )
 
 

@@ -121,6 +121,11 @@ _THEIRS = {
     errno.EPIPE: "connection reset",
     errno.ENETUNREACH: "no route to network",
 }
+TRUST = (
+    "write insecureSkipVerify: true where that is meant; else it must be valid for the Host, from an authority that "
+    "this machine knows (or SSL_CERT_FILE names it)"
+)
+"""What to do about a certificate that is not trusted."""
 _KINDS = {
     ConnectionError: "connection reset",
     OSError: "no address of the host accepts a connection",
@@ -174,6 +179,8 @@ def explain_request(error: Exception, *, server: str, timeout_s: float, late_s: 
             cause = f"timed out after {after}"
         case socket.gaierror() | UnicodeError():
             cause = f"name not resolved: {URL(server).host}"
+        case ssl.SSLCertVerificationError():
+            cause = f"{answer_fault(error)}; {TRUST}"
         case ssl.SSLError():  # which is an OSError as well
             cause = answer_fault(error)
         case OSError(errno=int(number)) if number in _OURS:
