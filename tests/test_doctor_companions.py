@@ -64,7 +64,7 @@ def _coloured(value: object, colour: str) -> object:
 def test_a_store_beside_the_application_is_there_once_for_each_colour(body: Any, volumes: Any) -> None:
     (one,) = beside(body=body, volumes=volumes, app={"depends_on": ["db"], "environment": {"DSN": "tcp://x:y@db:1/z"}})
     assert (one.code, one.severity.value) == (Code.DATABASE_PER_COLOUR, "critical")
-    assert "each colour's project starts a db of its own, used by web (depends_on, DSN)," in one.what
+    assert "each colour's project starts its own db (used by web: depends_on, DSN)" in one.what
     assert "x:y" not in one.what
     if volumes:
         assert "volume data: shop-blue_data and shop-green_data" in one.what
@@ -87,6 +87,15 @@ def test_what_compose_2_writes_into_its_rendering_is_nobodys_choice() -> None:
         }
 
     assert [one.code for one in judged(make)] == [Code.DATABASE_PER_COLOUR]
+
+
+def test_a_volume_that_a_companion_shares_with_the_application_is_told_of_the_application() -> None:
+    worker = {"image": "shop:1.4.1", "volumes": ["static:/app/static"]}
+    found = beside("worker", worker, {"volumes": ["static:/app/static"]}, volumes={"static": {}})
+    assert [(one.code, one.where) for one in found] == [
+        (Code.VOLUME_PER_COLOUR, "compose service web (shop:1.4.1)"),
+        (Code.COMPANION_PER_COLOUR, "compose service worker (shop:1.4.1)"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -174,7 +183,7 @@ def test_a_name_that_both_colours_have_on_a_shared_network_is_told_where_it_is_a
         Code.NETWORK_AMBIGUOUS,
         Code.NETWORK_AMBIGUOUS,
     ]
-    assert "web (API) asks for api, and on the network production-edge" in found[1].what
+    assert "api is asked for by its name (web: API), and on the network production-edge" in found[1].what
     alone = beside("api", {"image": "acme/api"}, asks, networks=edge)
     assert Code.NAME_ON_SHARED_NETWORK not in {one.code for one in alone}
 

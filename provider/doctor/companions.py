@@ -38,8 +38,9 @@ class _Twin:
 
     @property
     def twice(self) -> str:
-        used = f", used by {self.users}," if self.users else ""
-        return f"each colour's project starts a {self.blue.name} of its own{used}"
+        return (
+            f"each colour's project starts its own {self.blue.name}{f' (used by {self.users})' if self.users else ''}"
+        )
 
     @property
     def fix(self) -> str:
@@ -74,7 +75,9 @@ def check(made: Mapping[str, Mapping[str, Part]]) -> Iterator[Finding]:
         if twin.blue.is_ours:
             yield from _volumes(twin)
         elif twin.blue.is_started:
-            yield from _kept(twin)
+            yield from _kept(
+                twin, frozenset(store.key for part in blue.values() if part.is_ours for store in part.stores)
+            )
             yield from _collisions(twin)
         if twin.users:
             yield from _name(twin, blue)
@@ -89,9 +92,12 @@ def _volumes(twin: _Twin) -> Iterator[Finding]:
         yield Finding(Code.VOLUME_PER_COLOUR, twin.where, what, _one_volume(store))
 
 
-def _kept(twin: _Twin) -> Iterator[Finding]:
-    """Judge where a companion keeps what it is told: where neither project does, it is only there twice."""
-    split, shared = twin.split(), twin.shared()
+def _kept(twin: _Twin, told: frozenset[str]) -> Iterator[Finding]:
+    """Judge where a companion keeps what it is told: where neither project does, it is only there twice.
+
+    What it writes to with the application, which is `told` of that, is not its own.
+    """
+    split, shared = ([(one, other) for one, other in twin.split() if one.key not in told], twin.shared())
     places = ", ".join(store.place for store in shared)
     is_database, is_cache = (_keeps(kind, twin.blue.image) for kind in (DATABASE, CACHE))
     if split or (is_database and not twin.blue.stores):
@@ -132,8 +138,8 @@ def _name(twin: _Twin, blue: Mapping[str, Part]) -> Iterator[Finding]:
     askers = {network for part in blue.values() if part.name != name and _uses(part, name) for network in part.networks}
     for network in sorted(twin.blue.networks & twin.green.networks & askers):
         what = (
-            f"{twin.users} asks for {name}, and on the network {network} the {name} of either colour has that name: "
-            "one colour's requests reach the other's"
+            f"{name} is asked for by its name ({twin.users}), and on the network {network} the {name} of either colour "
+            "has that name: one colour's requests reach the other's"
         )
         fix = f"leave {network} to what Traefik must reach, and let {name} be found on the project's own network alone"
         yield Finding(Code.NAME_ON_SHARED_NETWORK, twin.where, what, fix)
@@ -158,7 +164,7 @@ def _one_volume(store: Store) -> str:
 def _users(name: str, parts: Mapping[str, Part]) -> str:
     """Say who depends on a service of the file, or has its name in a variable; values may be secrets, so none is."""
     told = {part.name: _uses(part, name) for part in parts.values() if part.name != name}
-    return ", ".join(f"{user} ({', '.join(how)})" for user, how in told.items() if how)
+    return "; ".join(f"{user}: {', '.join(how)}" for user, how in told.items() if how)
 
 
 def _uses(part: Part, name: str) -> list[str]:
