@@ -53,7 +53,7 @@ async def test_verbs_options_colours_and_files_are_completed_without_a_daemon() 
     assert await complete("bluegreen wait shop --un") == ["plain,--until"]
     assert await complete("bluegreen wait shop --until ") == ["plain,confirmed", "plain,steady"]
     assert await complete("bluegreen switch shop g") == ["plain,green"]
-    assert await complete("bluegreen doctor --ignore vol") == ["plain,volume-shared"]
+    assert await complete("bluegreen doctor --ignore volume-s") == ["plain,volume-shared"]
     assert await complete("bluegreen completion z") == ["plain,zsh"]
     assert await complete("bluegreen validate conf") == ["file,conf"]
 
