@@ -91,8 +91,11 @@ def _rollout(snapshot: Snapshot, member: Member, under_way: Rollout, now: Instan
     upcoming = f"Next: {NEXT[under_way.phase]}"
     if under_way.deadline_mono_s is None:
         lines.append(f"{upcoming}; its time stands still while it is held.")
+    elif under_way.still_mono_s is not None:
+        left_s = max(0.0, under_way.deadline_mono_s - under_way.still_mono_s)
+        lines.append(f"{upcoming}; its time stands still until Docker answers, and {spoken(left_s)} are left then.")
     else:
-        left_s = max(0.0, under_way.deadline_mono_s - now.mono_s)
+        left_s = max(0.0, under_way.deadline_mono_s - under_way.clock_mono_s(now))
         until = _clock(now.utc + timedelta(seconds=left_s))
         then = FORCED if under_way.is_switched and under_way.forced else AT_DEADLINE[under_way.phase]
         lines.append(f"{upcoming}. It has until {until} ({spoken(left_s)}); {then}.")

@@ -228,4 +228,4 @@ def _deadline_s(snapshot: Snapshot, member: Member, now: Instant) -> float | Non
     under_way = snapshot.state.rollout
     if under_way is None or under_way.deadline_mono_s is None or not candidate_of(snapshot, member.service.name):
         return None
-    return round(now.utc.timestamp() + under_way.deadline_mono_s - now.mono_s)
+    return round(now.utc.timestamp() + under_way.deadline_mono_s - under_way.clock_mono_s(now))

@@ -216,6 +216,23 @@ def hold(state: GroupState, *, held: bool, limits: Limits, now: Instant) -> Grou
     return replace(state, rollout=_entered(anew, rollout.phase, limits, now))
 
 
+def stand_still(state: GroupState, *, still: bool, now: Instant) -> GroupState:
+    """Stop a rollout's clock while it waits for an engine that is away, and let it go on from there (rule 14)."""
+    rollout = state.rollout
+    if rollout is None or still == (rollout.still_mono_s is not None):
+        return state
+    if rollout.still_mono_s is None:
+        return replace(state, rollout=replace(rollout, still_mono_s=now.mono_s))
+    stood_s = now.mono_s - rollout.still_mono_s
+    moved = replace(
+        rollout,
+        entered_mono_s=rollout.entered_mono_s + stood_s,
+        deadline_mono_s=None if rollout.deadline_mono_s is None else rollout.deadline_mono_s + stood_s,
+        still_mono_s=None,
+    )
+    return replace(state, rollout=moved)
+
+
 def resume(state: GroupState, limits: Limits, now: Instant) -> GroupState:
     """Carry a stored rollout into this process: its phase begins anew, an approval keeps its date (rule 14)."""
     if state.rollout is None:
@@ -278,7 +295,7 @@ def weights(active: Colour) -> tuple[tuple[Colour, int], ...]:
 def _left(rollout: Rollout, now: Instant) -> Rollout:
     if rollout.phase not in _SHARE_A_LIMIT or rollout.deadline_mono_s is None:
         return rollout
-    return replace(rollout, waiting_left_s=max(0.0, rollout.deadline_mono_s - now.mono_s))
+    return replace(rollout, waiting_left_s=max(0.0, rollout.deadline_mono_s - rollout.clock_mono_s(now)))
 
 
 def _entered(rollout: Rollout, to: Phase, limits: Limits, now: Instant) -> Rollout:
@@ -287,7 +304,7 @@ def _entered(rollout: Rollout, to: Phase, limits: Limits, now: Instant) -> Rollo
         limit_s = rollout.waiting_left_s
     elif to is Phase.APPROVAL:
         until_utc = until_utc or now.utc + timedelta(seconds=limits[to])
-        limit_s = (until_utc - now.utc).total_seconds()
+        limit_s = min((until_utc - now.utc).total_seconds(), limits[to])  # more only where the wall clock went back
     else:
         limit_s = limits[to]
     return replace(
@@ -296,6 +313,7 @@ def _entered(rollout: Rollout, to: Phase, limits: Limits, now: Instant) -> Rollo
         entered_mono_s=now.mono_s,
         deadline_mono_s=now.mono_s + limit_s,
         approval_until_utc=until_utc,
+        still_mono_s=None,
     )
 
 

@@ -183,7 +183,9 @@ def _awaited(snapshot: Snapshot, member: Member, now: Instant) -> str | None:
     """Say what a rollout under way waits for."""
     under_way = snapshot.state.rollout
     if under_way is None or not under_way.is_switched:
-        return holding_up(snapshot, now)
+        reason = holding_up(snapshot, now)
+        is_still = reason is not None and under_way is not None and under_way.still_mono_s is not None
+        return f"{reason}; its time stands still until Docker answers" if is_still else reason
     bad = failing(member, under_way.deaths_before)
     if bad is not None:
         reason = not_ready(member, snapshot.state)
@@ -193,7 +195,8 @@ def _awaited(snapshot: Snapshot, member: Member, now: Instant) -> str | None:
         return f"{bad.reason}; {kept}"
     if under_way.phase is Phase.CONFIRMING:
         return f"not confirmed yet: {unconfirmed(member) or 'another service of the group is not'}"
-    left_s = max(0.0, (under_way.deadline_mono_s or now.mono_s) - now.mono_s)
+    clock_mono_s = under_way.clock_mono_s(now)
+    left_s = max(0.0, (under_way.deadline_mono_s or clock_mono_s) - clock_mono_s)
     return f"release {member.observed[member.state.active or Colour.BLUE].release} is watched for {left_s:.0f} s more"
 
 
@@ -389,7 +392,7 @@ def _quarantined(standing: Standing) -> list[dict[str, object]]:
 def _deadline_utc(under_way: Rollout, now: Instant) -> datetime | None:
     if under_way.deadline_mono_s is None:
         return None
-    return now.utc + timedelta(seconds=under_way.deadline_mono_s - now.mono_s)
+    return now.utc + timedelta(seconds=under_way.deadline_mono_s - under_way.clock_mono_s(now))
 
 
 def _release(wanted: Candidate) -> str:

@@ -159,6 +159,12 @@ def deaths(member: Member, colour: Colour) -> dict[str, int]:
     return {server.container: server.deaths for server in servers if server.container and server.deaths is not None}
 
 
+def rests_on_docker(member: Member) -> bool:
+    """Tell whether Docker alone tells of the health of a server on either side."""
+    servers = (server for _, observed in member.observed.items() for server in observed.staying)
+    return any(server.docker_health is not None and server.key not in member.health for server in servers)
+
+
 def is_uncounted(observed: Observed) -> bool:
     """Tell whether it is not known of a container how often it died: Docker's complete list does not say."""
     return observed.from_docker and any(server.deaths is None for server in observed.servers)
@@ -191,7 +197,7 @@ def failing(member: Member, deaths_before: Mapping[str, int]) -> Failing | None:
         since.append(observed.changed_mono_s)
     causes = [f"{server.url}: {assess(member, server).cause}" for server in unhealthy]
     causes += [
-        f"{server.url}: container {server.container} died {(server.deaths or 0) - _before(server, deaths_before)} "
+        f"{server.url}: container {server.container} died {_died(server, deaths_before)} "
         f"times since the switch (docker logs {server.container} says why)"
         for server in died
     ]
@@ -232,12 +238,14 @@ def bears(member: Member, found: Failing, now: Instant) -> tuple[bool, float | N
 
 def _died_again(server: Server, before: Mapping[str, int]) -> tuple[float, ...] | None:
     """Return when a container died since the switch, as far as that was seen; None where it died less than twice."""
-    count = (server.deaths or 0) - _before(server, before)
+    count = _died(server, before)
     return server.died_mono_s[-count:] if count >= DEATHS_MOST else None
 
 
-def _before(server: Server, before: Mapping[str, int]) -> int:
-    return before.get(server.container or "", 0)
+def _died(server: Server, before: Mapping[str, int]) -> int:
+    """Count the deaths of a container since the switch; of one that is new since then, those that we saw."""
+    counted = before.get(server.container or "")
+    return len(server.died_mono_s) if counted is None or server.deaths is None else max(0, server.deaths - counted)
 
 
 def _failed_mono_s(member: Member, server: Server) -> float:

@@ -374,6 +374,7 @@ def test_one_death_is_none() -> None:
 def test_what_a_container_died_before_the_switch_does_not_count_after_it() -> None:
     """Rule 5: in waiting its passes begin again, no more."""
     assert failing(dying(1, 900.0, 910.0, 1010.0, before=7), {"c2": 7}) is None
+    assert failing(dying(-7, 900.0, 910.0, before=7), {"c2": 7}) is None  # started by hand: Docker counts from 0 again
     told = failing(dying(2, 900.0, 1010.0, 1022.0, before=7), {"c2": 7})
     assert told is not None
     assert told.since_mono_s == 1010.0

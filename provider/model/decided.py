@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from provider.model.observed import SmokeResult
-from provider.model.words import ByColour, Colour, Outcome, Phase, Trigger, Wish
+from provider.model.words import ByColour, Colour, Instant, Outcome, Phase, Trigger, Wish
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -41,7 +41,8 @@ class Rollout:
     """The whole way of one candidate (of a group: one candidate a member that has one) to active.
 
     `members` is the membership of the group when it began. The monotonic times belong to this process: after a
-    restart `rollout.resume` sets them anew. `deadline_mono_s` is None while the rollout is held.
+    restart `rollout.resume` sets them anew. `deadline_mono_s` is None while the rollout is held. Its clock stands still
+    since `still_mono_s`, for it waits for an engine that is away.
 
     `waiting_left_s` is what is left of the time for the health gate while another phase is on. `approval_until_utc`
     and `entered_utc`, when the phase began, outlive the process; `asked` and `reminded` say what was said of the
@@ -68,6 +69,11 @@ class Rollout:
     entered_utc: datetime | None = None
     errors_before: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     deaths_before: Mapping[str, int] = field(default_factory=dict)
+    still_mono_s: float | None = None
+
+    def clock_mono_s(self, now: Instant) -> float:
+        """Return what the rollout's own clock says, by which its deadline passes (rule 14)."""
+        return now.mono_s if self.still_mono_s is None else self.still_mono_s
 
     @property
     def is_switched(self) -> bool:

@@ -29,6 +29,7 @@ RULES: tuple[Rule, ...] = (
     services.record_running,
     services.follow_way_back,
     forward.hold_rollout,
+    forward.stand_still,
     forward.end_unwanted,
     after.end_changed,
     after.take_back_refused,

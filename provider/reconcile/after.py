@@ -44,6 +44,8 @@ def take_back_failing(snapshot: Snapshot, now: Instant) -> Taken | None:
     for member, found in _failing(snapshot, under_way):
         if found.is_recovering or not watching.bears(member, found, now)[0]:
             continue
+        if not snapshot.docker_connected and watching.rests_on_docker(member):
+            continue  # what it said before it was away may be long past
         if (taken := _take_back(snapshot, under_way, found.reason, now)) is not None:
             return taken
     return None
@@ -132,4 +134,4 @@ def _confirming(snapshot: Snapshot) -> Rollout | None:
 
 
 def _is_due(under_way: Rollout, now: Instant) -> bool:
-    return under_way.deadline_mono_s is not None and now.mono_s >= under_way.deadline_mono_s
+    return under_way.deadline_mono_s is not None and under_way.clock_mono_s(now) >= under_way.deadline_mono_s

@@ -33,6 +33,10 @@ NEXT: dict[Phase, Event] = {
 """What happens to a rollout whose phase has nothing left that holds it up."""
 
 
+OF_ENGINE = frozenset({Phase.WAITING, Phase.SHIFTING, Phase.WATCHING})
+"""The phases that wait for what Docker tells: servers, their health, their deaths."""
+
+
 def hold_rollout(snapshot: Snapshot, now: Instant) -> Taken | None:
     """Rule 2: `hold` and `pause` stop forward rollouts where they are, and their clocks with them.
 
@@ -46,6 +50,15 @@ def hold_rollout(snapshot: Snapshot, now: Instant) -> Taken | None:
         rows(under_way, "approval-held", under_way.phase, now, detail=reason) if _loses_date(under_way, state) else ()
     )
     return replace(snapshot, state=state), told
+
+
+def stand_still(snapshot: Snapshot, now: Instant) -> Taken | None:
+    """Rule 14: the clock of what waits for evidence of an engine that is away stands still (P2: neither pass nor fail).
+
+    A switch that is confirmed waits for Traefik, a smoke test for the application, an approval for its date.
+    """
+    state = rollout.stand_still(snapshot.state, still=_waits_for_engine(snapshot), now=now)
+    return None if state is snapshot.state else (replace(snapshot, state=state), ())
 
 
 def end_unwanted(snapshot: Snapshot, now: Instant) -> Taken | None:
@@ -73,7 +86,7 @@ def expire(snapshot: Snapshot, now: Instant) -> Taken | None:
     under_way = snapshot.state.rollout
     if under_way is None or under_way.is_switched:
         return None
-    if under_way.deadline_mono_s is None or now.mono_s < under_way.deadline_mono_s:
+    if under_way.deadline_mono_s is None or under_way.clock_mono_s(now) < under_way.deadline_mono_s:
         return None
     reason = holding_up(snapshot, now)
     if under_way.phase in NEXT and reason is None:
@@ -201,7 +214,7 @@ def to_relist(snapshot: Snapshot) -> frozenset[str]:
     for one in under_way.candidates:
         observed = member_of(snapshot, one.service).observed[one.colour]
         is_old = observed.listed_mono_s is None or observed.listed_mono_s < under_way.entered_mono_s
-        if observed.from_docker and (is_old or watching.is_uncounted(observed)):
+        if observed.from_docker and is_old:
             stale.add(one.service)
     return frozenset(stale)
 
@@ -218,6 +231,16 @@ def to_test(snapshot: Snapshot) -> tuple[SmokeRun, ...]:
         if run is not None and smoke_evidence(member, one, under_way) is None:
             found.append(run)
     return tuple(found)
+
+
+def _waits_for_engine(snapshot: Snapshot) -> bool:
+    under_way = snapshot.state.rollout
+    if snapshot.docker_connected or under_way is None or under_way.phase not in OF_ENGINE:
+        return False
+    members = {member.service.name: member for member in snapshot.members}
+    return any(
+        members[one.service].observed[one.colour].from_docker for one in under_way.candidates if one.service in members
+    )
 
 
 def _loses_date(before: Rollout, state: GroupState) -> bool:
