@@ -25,6 +25,8 @@ class Nobody:
 
     def relist(self, service: str) -> None: ...
 
+    def void(self) -> None: ...
+
 
 async def changes_s(services: int) -> list[float]:
     """Return how long each change took: Docker says that a service has another server."""

@@ -8,9 +8,9 @@ from aiohttp.typedefs import Handler
 
 from provider import access, console, report
 from provider.about import About
+from provider.clock import clock
 from provider.controller import Controller
 from provider.feed import Feed
-from provider.intake import clock
 from provider.orders import ANSWER_S, add_routes, json_answer, send, unknown_service
 from provider.server import denied, problem
 from provider.tokens import Token

@@ -1,11 +1,12 @@
 """What a loop has yet to look at, now or at a later moment."""
 
 import asyncio
-import time
 from collections.abc import Collection
 from contextlib import suppress
 from heapq import heappop, heappush
 from math import inf
+
+from provider.clock import CLOCK
 
 
 class Agenda:
@@ -46,7 +47,7 @@ class Agenda:
         """Wait until there is something to look at, and take it off the agenda."""
         while True:
             self._changed.clear()
-            now_s = time.monotonic()
+            now_s = CLOCK.mono_s
             while self._order and (self._order[0][0] <= now_s or self._is_replaced(*self._order[0])):
                 time_s, key = heappop(self._order)
                 if self._later.get(key) == time_s:

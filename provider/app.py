@@ -20,12 +20,12 @@ from provider.access import Unprotected
 from provider.addresses import split_address
 from provider.admin import admin_app
 from provider.certificate import DefaultCertificate
+from provider.clock import CLOCK, clock
 from provider.connections import admin_connections, provider_connections, raise_file_limit
 from provider.controller import Controller
 from provider.feed import Feed
 from provider.files import FileRefused, FollowedFiles
 from provider.health import HealthChecker
-from provider.intake import clock
 from provider.listening import UNIX, is_local, listen
 from provider.metrics import Metrics
 from provider.model import Condition, ConditionCode, Decision, Severity
@@ -213,6 +213,7 @@ class Daemon:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Load the file, listen, and run every loop until `stop` is set."""
+        CLOCK.on_gap = self.controller.intake.slept
         self._files.look()
         kept = self._resumable()
         if kept is None:
@@ -224,6 +225,7 @@ class Daemon:
         if self._tls is None and not is_local(self._settings.admin_listen):
             log.warning("tokens are sent to the admin listener unencrypted", admin_listen=self._settings.admin_listen)
         loops: dict[str, Callable[[], Awaitable[None]]] = {
+            "clock": CLOCK.run,
             "decide": self.controller.decide,
             "publish": self.controller.publisher.run,
             "save": self.controller.save,

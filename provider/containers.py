@@ -17,6 +17,7 @@ from typing import Any, Protocol, assert_never
 
 import structlog
 
+from provider.clock import CLOCK
 from provider.deaths import Deaths
 from provider.engine import Action, Client, Connection, Engine, Stream
 from provider.errors import DockerUnavailable
@@ -140,6 +141,7 @@ class Containers:
         self._deaths = Deaths()
         self._uncounted: set[str] = set()
         self._echoes: dict[str, bool] = {}
+        self._voided = 0
 
     def set_scope(self, environment: str, *, required: bool) -> None:
         """Count only this environment's containers; those that name none count too unless a label is `required`."""
@@ -151,6 +153,11 @@ class Containers:
     def relist(self, service: str) -> None:
         """List a service once more; the answer reaches the sink even when nothing has changed."""
         self._wanted.add(service)
+        self._wake.set()
+
+    def void(self) -> None:
+        """List everything again over a new subscription, and tell nothing of a list that was asked for before."""
+        self._voided += 1
         self._wake.set()
 
     async def run(self) -> None:
@@ -178,10 +185,11 @@ class Containers:
         host_address = self._host_address or await _find_host()
         connection = await self._engine.connect()
         streams: list[Stream] = []
-        refresh_mono_s = 0.0
+        refresh_mono_s, voided = 0.0, self._voided
         try:
             while True:
-                if not streams or time.monotonic() >= refresh_mono_s:
+                if not streams or voided != self._voided or time.monotonic() >= refresh_mono_s:
+                    voided = self._voided
                     # Two overlap by a whole period: no event falls in between, and when something on the way cuts one
                     # off in silence, the other still tells.
                     streams.append(await self._subscribe(connection))
@@ -221,7 +229,7 @@ class Containers:
 
     async def _list_wanted(self, connection: Connection, host_address: str) -> None:
         """List what was wanted when this began; what is wanted meanwhile is the next turn's."""
-        scope, listed_mono_s = self._scope, time.monotonic()
+        scope, listed_mono_s, voided = self._scope, CLOCK.mono_s, self._voided
         assert scope is not None
         wanted, self._wanted = self._wanted, set()
         if self._everything_wanted:
@@ -232,14 +240,14 @@ class Containers:
             stopped = {id_: stop.engine_ns for id_, stop in self._stops.items() if id_ in listed}
             # One that was stopped may have been started again while no event of it reached us.
             restarted = await connection.ask(started_since, stopped) if stopped else frozenset()
-            if scope == self._scope:
+            if (scope, voided) == (self._scope, self._voided):
                 self._take_all(sightings, restarted, listed_mono_s)
             return
         for service in wanted:
-            listed_mono_s = time.monotonic()
+            listed_mono_s = CLOCK.mono_s
             sightings = await connection.ask(self._listing.of_service, service, scope, host_address)
             await self._count_new(connection, sightings)
-            if scope == self._scope:
+            if (scope, voided) == (self._scope, self._voided):
                 view = _View(sightings, listed_mono_s)
                 before = self._take(service, view)
                 self._tell(service, view)
@@ -332,7 +340,7 @@ class Containers:
         self._follow(action, service, id_, attributes, raw["timeNano"])
 
     def _follow(self, action: Action, service: str, id_: str, attributes: Mapping[str, str], engine_ns: int) -> None:
-        stop = _Stop(time.monotonic(), engine_ns)
+        stop = _Stop(CLOCK.mono_s, engine_ns)
         match action:
             case Action.KILL:
                 number = signal_number(attributes.get("signal"))
@@ -367,20 +375,20 @@ class Containers:
     def _was_asked(self, id_: str) -> bool:
         """Tell whether a container that dies now was asked to stop, and not so long ago that it had lived on."""
         stop = self._stops.get(id_)
-        is_due = stop is not None and time.monotonic() < stop.asked_mono_s + stop.limit_s
+        is_due = stop is not None and CLOCK.mono_s < stop.asked_mono_s + stop.limit_s
         return is_due or any(kill.container == id_ for kill in self._unusual_kills)
 
     async def _count_new(self, connection: Connection, sightings: Iterable[Sighting]) -> None:
         """Ask how often containers died of which that is not known yet."""
         new = {each.container for each in sightings if each.server} - self._deaths.known
         if new:
-            self._deaths.told(await connection.ask(lives, new), time.monotonic())
+            self._deaths.told(await connection.ask(lives, new), CLOCK.mono_s)
 
     async def _count_deaths(self, connection: Connection) -> None:
         """Ask about containers that may have died while no event of it reached us."""
         while some := [*self._uncounted][:COUNTED_AT_ONCE]:
             before = {id_: self._deaths.count(id_) for id_ in some}
-            self._deaths.told(await connection.ask(lives, some), time.monotonic())
+            self._deaths.told(await connection.ask(lives, some), CLOCK.mono_s)
             self._uncounted -= set(some)
             died = {self._service_of.get(id_) for id_ in some if self._deaths.count(id_) != before[id_]}
             for service in died - {None}:

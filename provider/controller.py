@@ -16,10 +16,11 @@ from typing import TypeAlias
 import structlog
 
 from provider import telling
+from provider.clock import clock
 from provider.commands import Done, Refused
 from provider.edit import group_key
 from provider.errors import StoreError, StoreUncertain
-from provider.intake import Intake, clock
+from provider.intake import Intake
 from provider.journal import Journal
 from provider.metrics import Metrics
 from provider.model import (

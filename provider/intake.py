@@ -1,15 +1,14 @@
 """Takes every input: each replaces a part of the world and wakes the loops of the controller. None of them waits."""
 
 import asyncio
-import time
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Protocol
 
 import structlog
 
 from provider.agenda import Agenda
 from provider.certificate import Certificate, with_certificate
+from provider.clock import clock
 from provider.conditions import Conditions
 from provider.durations import written
 from provider.edit import Edit
@@ -21,7 +20,6 @@ from provider.model import (
     ByColour,
     ConditionCode,
     Desired,
-    Instant,
     Probe,
     Server,
     ServerHealth,
@@ -56,12 +54,18 @@ TRAEFIK_CODES: tuple[ConditionCode, ...] = (
 class Prober(Protocol):
     """What is asked of the health checks."""
 
+    def void(self) -> None:
+        """Begin all evidence again."""
+
     def set_probes(self, service: str, probes: frozenset[Probe]) -> None:
         """Replace the probes of a service."""
 
 
 class Lister(Protocol):
     """What is asked of Docker's edge."""
+
+    def void(self) -> None:
+        """List everything again, and tell nothing that was asked before."""
 
     def set_scope(self, environment: str, *, required: bool) -> None:
         """Name the environment whose containers count."""
@@ -72,6 +76,9 @@ class Lister(Protocol):
 
 class Tester(Protocol):
     """What is asked of the smoke tests."""
+
+    def void(self) -> None:
+        """Begin all runs again."""
 
     def set_runs(self, group: str, runs: tuple[SmokeRun, ...]) -> None:
         """Replace the runs of a group."""
@@ -88,11 +95,6 @@ class Reader(Protocol):
 
     def set_attentive(self, attentive: bool) -> None:
         """Have everything read often, while a switch is to be proven."""
-
-
-def clock() -> Instant:
-    """Read both clocks."""
-    return Instant(time.monotonic(), datetime.now(UTC))
 
 
 class Intake:
@@ -230,6 +232,18 @@ class Intake:
         docker.connected = connected
         self._metrics.docker_connected.set(connected)
         self.touch(self.world.with_rollout)
+
+    def slept(self, gap_s: float) -> None:
+        """Take that this process did not run for a while: what was seen before proves nothing now (rule 14).
+
+        Nothing is decided on Docker before it has listed again. What is served stays.
+        """
+        log.warning("this process did not run for a while; all evidence begins again", seconds=round(gap_s, 1))
+        self.world.void()
+        for edge in (self.prober, self.lister, self.tester):
+            if edge is not None:
+                edge.void()
+        self.touch(self.world.members.keys() | self.world.with_rollout)
 
     def docker_warnings(self, warnings: Mapping[str, str]) -> None:
         """Take what is wrong with containers, by their names: most are ignored for it."""
@@ -373,7 +387,7 @@ class Intake:
 
     async def look(self) -> None:
         """Follow what only time changes: that nobody polls, and that a document is long not shown."""
-        quiet_since_s = time.monotonic()
+        quiet_since_s = clock().mono_s
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             now = clock()

@@ -22,12 +22,12 @@ from pydantic import (
 )
 
 from provider import access, commands, leases, report
+from provider.clock import clock
 from provider.commands import Command, Done, Refusal, Refused
 from provider.controller import Act, Controller
 from provider.edit import group_key
 from provider.errors import StoreError, StoreUncertain
 from provider.feed import Changed, Feed
-from provider.intake import clock
 from provider.model import Colour, Decision, Verb, listed
 from provider.openapi import describe
 from provider.server import problem

@@ -10,10 +10,11 @@ from collections.abc import Awaitable, Callable, Mapping
 import structlog
 
 from provider import telling
+from provider.clock import clock
 from provider.composition import Composition
 from provider.edit import group_key
 from provider.entry import Entry
-from provider.intake import Intake, clock
+from provider.intake import Intake
 from provider.journal import Journal
 from provider.metrics import Metrics
 from provider.model import Condition, Desired, GroupState, Health, Instant, Member, Probe, Service

@@ -15,8 +15,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from provider.access import Denied, bearer, is_elsewhere
+from provider.clock import clock
 from provider.controller import Controller
-from provider.intake import clock
 from provider.metrics import Metrics
 from provider.model import ConditionCode
 from provider.pollers import Connection

@@ -106,6 +106,14 @@ class SmokeTester:
             for new in wanted.keys() - before.keys():
                 self._wake(self._runs[group][new])
 
+    def void(self) -> None:
+        """Begin all runs again: an answer that was under way may be from long ago."""
+        for runs in self._runs.values():
+            for name, run in runs.items():
+                run.stop()
+                runs[name] = _Run(run.run)
+                self._wake(runs[name])
+
     async def run(self) -> None:
         """Make tests until cancelled; leaves none running behind it. What is known outlives it."""
         self._changed.update(run for runs in self._runs.values() for run in runs.values())

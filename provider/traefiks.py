@@ -91,6 +91,11 @@ class Traefiks:
         is_current = reading.marker == self.marker
         return News(before != reading, began=began and is_current, is_another=is_another)
 
+    def void(self) -> None:
+        """Take nothing that was read so far for what is shown now; who is ours stays known (rule 14)."""
+        self._readings.clear()
+        self._read_mono_s.clear()
+
     def gone(self, traefik: str) -> None:
         """Forget an address that is no Traefik any more."""
         self._readings.pop(traefik, None)

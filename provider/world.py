@@ -193,6 +193,13 @@ class World:
         key = group_key(entry.service)
         return {key} if self._observe(entry, now, listed_mono_s) or key in self.with_rollout else set()
 
+    def void(self) -> None:
+        """Forget what was seen, and keep what is served; Docker is away until it has listed again (rule 14)."""
+        self.docker.connected = False
+        self.traefiks.void()
+        for entry in self.entries.values():
+            entry.probed, entry.checks, entry.smoke = {}, {}, None
+
     def judge(self, probe: Probe, health: ServerHealth) -> set[str]:
         """Take the verdict of a probe, unless the probe is no longer wanted."""
         entry = self.entries.get(probe.service) or self.held.get(probe.service)

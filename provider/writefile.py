@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from provider.clock import clock
 from provider.conditions import Conditions
 from provider.errors import BluegreenError
 from provider.fallback import block_in_file, extra_in_file, file_content
 from provider.files import replace_file
-from provider.intake import clock
 from provider.metrics import Metrics
 from provider.model import Severity
 from provider.publication import Published

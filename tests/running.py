@@ -44,12 +44,16 @@ class Edges:
     probes: dict[str, frozenset[Probe]] = field(default_factory=dict)
     relisted: list[str] = field(default_factory=list)
     scope: tuple[str, bool] | None = None
+    voided: int = 0
 
     def set_probes(self, service: str, probes: frozenset[Probe]) -> None:
         self.probes[service] = probes
 
     def relist(self, service: str) -> None:
         self.relisted.append(service)
+
+    def void(self) -> None:
+        self.voided += 1
 
     def set_scope(self, environment: str, *, required: bool) -> None:
         self.scope = (environment, required)

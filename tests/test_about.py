@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from provider.about import About, place
-from provider.intake import clock
+from provider.clock import clock
 from tests.running import running, shop
 
 

@@ -32,7 +32,7 @@ def container(number: int, release: str, health: Health = Health.HEALTHY) -> Ser
 
 
 def reason(of: Running) -> str | None:
-    from provider.intake import clock
+    from provider.clock import clock
 
     return of.controller.publisher.held_back(clock())
 
@@ -495,3 +495,21 @@ async def test_an_outage_is_told_when_it_comes_and_when_it_goes(tmp_path: Path) 
     told = next(line for line in logs if line["event"] == "none-healthy")
     assert told["log_level"] == "critical"
     assert told["message"].startswith("blue is active and none of its 1 servers is healthy")
+
+
+async def test_after_a_gap_in_our_own_time_nothing_is_decided_on_what_was_seen_before(tmp_path: Path) -> None:
+    """P4, rule 14: evidence from before it is void, and what is served stays."""
+    blue, green = container(1, "r1"), container(2, "r2")
+    async with running(tmp_path, docker=True) as daemon:
+        daemon.load(in_docker())
+        daemon.list_docker(shop=ByColour((blue,), (green,)))
+        daemon.controller.intake.docker_connected(True, None)
+        intake = daemon.controller.intake
+        intake.slept(3600.0)
+        assert daemon.edges.voided == 2  # the health checks, and Docker's edge
+        assert not intake.world.docker.connected
+        assert not any(entry.probed or entry.checks for entry in intake.world.entries.values())
+        before = [published.document.body for published in daemon.documents]
+        intake.docker_connected(True, None)
+        await eventually(lambda: intake.undecided.is_at_rest and intake.unpublished.is_at_rest)
+        assert [published.document.body for published in daemon.documents][: len(before)] == before

@@ -699,6 +699,30 @@ async def test_a_changed_definition_voids_the_evidence(changed: dict[str, Any]) 
     assert told.count(before) == made
 
 
+async def test_a_gap_in_our_own_time_voids_all_evidence_and_what_is_under_way() -> None:
+    """Rule 14: of an answer that came before it, nobody knows how long ago that was."""
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def held(_: str, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await go_on.wait()
+        writer.write(OK)
+
+    async with serving(says(OK)) as url, serving(held) as slow_url:
+        quick, slow = probe(url, replace(HTTP, healthy_after=3)), probe(slow_url)
+        async with checking(quick, slow) as (checks, told):
+            await eventually(lambda: told.of(quick))
+            await asked.wait()
+            before = told.count(quick)
+            checks.void()
+            assert told.count(slow) == 0
+            go_on.set()
+            await eventually(lambda: len(told.of(quick)) == 2 and told.of(slow))
+    (_, _, first), (_, _, again) = [verdict for verdict in told.verdicts if verdict[0] == quick]
+    assert first == 3
+    assert again >= before + 3
+
+
 async def test_a_forgotten_probe_is_cancelled_and_never_told_of() -> None:
     asked, let_go = asyncio.Event(), asyncio.Event()
 

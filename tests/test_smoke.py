@@ -556,6 +556,17 @@ def test_tls_asks_for_the_production_host_and_proves_it(
     assert names == ["shop.example.com"]
 
 
+async def test_a_gap_in_our_own_time_begins_every_run_again() -> None:
+    """Rule 14: what was answered before it may be from long ago, and whoever hears of it has forgotten it."""
+    async with serving(says(OK)) as url:
+        run = wanted(url)
+        async with making(run) as (tester, told):
+            await eventually(lambda: told.decided(run))
+            told.smokes.clear()
+            tester.void()
+            await eventually(lambda: told.decided(run))
+
+
 # --- tries ------------------------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from provider.status import blocking
 from tests.phases import LIMITS, NEW, OLD, UNDER_WAY, group, moved, old
 from tests.worlds import GREEN, at, runs, snapshot
 
-STILL = (Phase.WAITING, Phase.SHIFTING, Phase.WATCHING)
+STILL = (Phase.WAITING, Phase.SHIFTING)
 SICK = old(health={NEW.key: replace(old().health[NEW.key], health=Health.UNHEALTHY)})
 DEADLINE_S = LIMITS[Phase.WAITING]
 
@@ -82,15 +82,6 @@ def test_fixed_servers_wait_for_no_engine() -> None:
     gone = away(group(Phase.WAITING, fixed), 1001.0)
     assert rollout(gone).still_mono_s is None
     assert settle(gone, at(1000.0 + DEADLINE_S))[0].state.rollout is None
-
-
-def test_a_watch_does_not_end_while_docker_cannot_tell_of_deaths() -> None:
-    """P2, rule 5: a watch that sees nothing is none."""
-    gone = away(group(Phase.WATCHING), 1010.0)
-    later, _ = settle(gone, at(5_000.0))
-    assert rollout(later).phase is Phase.WATCHING
-    back, _ = settle(replace(later, docker_connected=True), at(5_000.0))
-    assert settle(back, at(5_000.0 + LIMITS[Phase.WATCHING]))[0].state.rollout is None
 
 
 def test_what_docker_said_before_it_was_away_rolls_nothing_back() -> None:

@@ -55,6 +55,7 @@ class Clock:
     waiting_left_s: float
     approval_until_utc: datetime | None = None
     is_held: bool = False
+    still_mono_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,26 @@ class Witness:
             self._began(taken, now_is)
         elif now_is is not None and was is not None:
             self._went_on(taken, was, now_is)
+        self._stand(taken.group, taken.after)
+
+    def _stand(self, key: str, snapshot: Snapshot) -> None:
+        """Rule 14: the clock of what waits for an engine that is away stands still, and goes on from there."""
+        under_way, clock = snapshot.state.rollout, self.clocks.get(key)
+        if under_way is None or clock is None:
+            return
+        members = {one.service.name: one for one in snapshot.members}
+        in_docker = any(
+            members[one.service].observed[one.colour].from_docker
+            for one in under_way.candidates
+            if one.service in members
+        )
+        stands = in_docker and not self.world.docker_connected and under_way.phase in {Phase.WAITING, Phase.SHIFTING}
+        assert (under_way.still_mono_s is not None) in {stands, clock.still_mono_s is not None}
+        if under_way.still_mono_s is not None and clock.still_mono_s is None:
+            clock.still_mono_s = self.world.mono_s
+        elif under_way.still_mono_s is None and clock.still_mono_s is not None:
+            clock.since_mono_s += self.world.mono_s - clock.still_mono_s
+            clock.still_mono_s = None
 
     def _read(self, taken: Taken) -> None:
         """Rule 10: an edit of `active` is acted on once, and naming a colour forgives its failures."""
@@ -257,7 +278,7 @@ class Witness:
         """Every rollout ends with one outcome, in its time, and with good reason."""
         [outcome] = {row.outcome for row in taken.rows if row.rollout == was.id and row.outcome is not None}
         clock = self.clocks[taken.group]
-        over = self.world.mono_s >= self.deadline_mono_s(taken.group) - EARLY_S
+        over = self._clock_mono_s(taken.group) >= self.deadline_mono_s(taken.group) - EARLY_S
         match outcome:
             case Outcome.EXPIRED:
                 assert over
@@ -285,7 +306,7 @@ class Witness:
         clock = self.clocks[key]
         if was.phase is now_is.phase and "watch-restarted" not in events:
             return
-        over = self.world.mono_s >= self.deadline_mono_s(key) - EARLY_S
+        over = self._clock_mono_s(key) >= self.deadline_mono_s(key) - EARLY_S
         match was.phase, now_is.phase:
             case Phase.TESTING, Phase.APPROVAL:
                 for one in now_is.candidates:
@@ -520,6 +541,10 @@ class Witness:
         """P10: return when the phase of a rollout that is not held is due."""
         return self.clocks[key].since_mono_s + self.clocks[key].limit_s
 
+    def _clock_mono_s(self, key: str) -> float:
+        still_mono_s = self.clocks[key].still_mono_s
+        return self.world.mono_s if still_mono_s is None else still_mono_s
+
     def ends_mono_s(self, key: str) -> float:
         """Return when that phase ends whatever happens: the watch over a release that fails is twice as long."""
         clock = self.clocks[key]
@@ -545,7 +570,7 @@ class Witness:
         """Rule 7: an error that was not there before, or, at the deadline, old weights of one that fetched."""
         document = self.world.document
         assert document is not None
-        over = self.world.mono_s >= self.deadline_mono_s(key) - EARLY_S
+        over = self._clock_mono_s(key) >= self.deadline_mono_s(key) - EARLY_S
         stale = [
             each.marker != document.marker and self.world.fetched.get(name) == document.marker
             for name, each in self.world.read.items()
@@ -613,6 +638,7 @@ class Witness:
     def _enter(self, key: str, under_way: Rollout, snapshot: Snapshot) -> None:
         clock, to = self.clocks[key], under_way.phase
         clock.phase, clock.since_mono_s, clock.is_held = to, self.world.mono_s, False
+        clock.still_mono_s = None
         if to is Phase.SHIFTING:
             clock.approval_until_utc = None
         if to in {Phase.WAITING, Phase.SHIFTING}:
@@ -692,5 +718,7 @@ def replaced(snapshot: Snapshot, was: Rollout) -> bool:
 def durable(snapshot: Snapshot) -> object:
     """Return what is committed, without the times that belong to one process."""
     rollout = snapshot.state.rollout
-    timeless = rollout and replace(rollout, entered_mono_s=0.0, deadline_mono_s=None, waiting_left_s=0.0)
+    timeless = rollout and replace(
+        rollout, entered_mono_s=0.0, deadline_mono_s=None, waiting_left_s=0.0, still_mono_s=None
+    )
     return replace(snapshot.state, rollout=timeless), [one.state for one in snapshot.members]

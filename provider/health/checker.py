@@ -6,7 +6,6 @@ import heapq
 import itertools
 import math
 import resource
-import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from typing import Any, TypeAlias, assert_never
 
 import structlog
 
+from provider.clock import CLOCK
 from provider.health.exchange import Target
 from provider.health.visit import Finding, Result, explain, visit
 from provider.model import Health, HealthCheck, Probe, ServerHealth
@@ -140,6 +140,13 @@ class HealthChecker:
         if not probes:
             del self._watches[service]
 
+    def void(self) -> None:
+        """Begin all evidence again: what the checks found before, or find under way, proves nothing now."""
+        for watches in self._watches.values():
+            for probe, watch in watches.items():
+                watch.stop()
+                watches[probe] = self._begin(probe)
+
     async def run(self) -> None:
         """Check until cancelled; leaves no check running behind it."""
         loop = asyncio.get_running_loop()
@@ -192,8 +199,11 @@ class HealthChecker:
             self._schedule(watch)
 
     async def _check(self, watch: _Watch) -> None:
-        started_mono_s = time.monotonic()
+        started_mono_s = CLOCK.mono_s
         finding = await self._find(watch)
+        _ = CLOCK.mono_s  # tells of a gap, after which this check is void
+        if watch.stopped:
+            return
         self._on_result(watch.probe, finding.result, started_mono_s)
         if watch.evidence.add(finding, datetime.now(UTC)):
             self._on_verdict(watch.probe, watch.evidence.verdict)

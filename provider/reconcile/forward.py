@@ -33,8 +33,8 @@ NEXT: dict[Phase, Event] = {
 """What happens to a rollout whose phase has nothing left that holds it up."""
 
 
-OF_ENGINE = frozenset({Phase.WAITING, Phase.SHIFTING, Phase.WATCHING})
-"""The phases that wait for what Docker tells: servers, their health, their deaths."""
+OF_ENGINE = frozenset({Phase.WAITING, Phase.SHIFTING})
+"""The phases that wait for what Docker tells: which servers there are, and that they still are."""
 
 
 def hold_rollout(snapshot: Snapshot, now: Instant) -> Taken | None:
@@ -55,7 +55,8 @@ def hold_rollout(snapshot: Snapshot, now: Instant) -> Taken | None:
 def stand_still(snapshot: Snapshot, now: Instant) -> Taken | None:
     """Rule 14: the clock of what waits for evidence of an engine that is away stands still (P2: neither pass nor fail).
 
-    A switch that is confirmed waits for Traefik, a smoke test for the application, an approval for its date.
+    What is confirmed waits for Traefik, a smoke test for the application, an approval for its date, and a watch goes on
+    by the daemon's own checks.
     """
     state = rollout.stand_still(snapshot.state, still=_waits_for_engine(snapshot), now=now)
     return None if state is snapshot.state else (replace(snapshot, state=state), ())
