@@ -214,6 +214,7 @@ class Publisher:
             reason = "waiting for Docker's first list"
         else:
             reason = None
+        reason = reason or self._unrendered()
         if (
             reason is None
             and self._world.entries
@@ -222,6 +223,15 @@ class Publisher:
         ):
             reason = "no service has an active colour yet"
         return reason
+
+    def _unrendered(self) -> str | None:
+        """Name a service that was decided while the others were rendered; the next look has all of them (P4)."""
+        for name, entry in self._world.entries.items():
+            active = entry.state.active
+            is_decided = active is not None and entry.observed[active].known
+            if is_decided and entry.fragment is None and group_key(entry.service) not in self._intake.set_aside:
+                return f"service {name} was decided just now"
+        return None
 
     async def resume(self, document: Document) -> None:
         """Publish the document that the store gives, as a start has found it there."""
