@@ -20,6 +20,7 @@ from provider.model import (
     Trigger,
     Verb,
 )
+from provider.model.releases import are_known, is_part
 from provider.rollout import Event
 from provider.steps import Taken, advance, begin, rows, with_first_colour, with_state
 from provider.wanted import candidate_of, candidates, held_by, is_held, limits, member_of
@@ -94,7 +95,7 @@ def _switch(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refused:
     if member.state.active is None:
         return _settle(snapshot, member, colour, given, now)
     under_way = snapshot.state.rollout
-    if member.state.active is colour and given.release not in {None, *_running(member, colour)}:
+    if member.state.active is colour and given.release is not None and not _runs(member, colour, given.release):
         running = ", ".join(sorted(_running(member, colour)))
         return Refused(
             Refusal.STALE, f"{colour} of {given.service} is active with release {running}, not {given.release}"
@@ -155,7 +156,7 @@ def _approve(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refused
     candidate = candidate_of(snapshot, given.service)
     active = member.state.active
     if under_way is None or candidate is None or under_way.is_switched:
-        if active is not None and given.release in member.state.settled[active]:
+        if active is not None and given.release and are_known([given.release], member.state.settled[active]):
             return Done(snapshot, (), f"release {given.release} is active", already=True)
         return Refused(
             Refusal.NO_ROLLOUT,
@@ -203,7 +204,8 @@ def _retry(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refused:
         failed.append(f"{one.service} {one.colour} {release or '(nothing runs there)'}")
         snapshot = _cleared(snapshot, one)
         here = member_of(snapshot, one.service)
-        unsettled = here.state.settled.put(one.colour, here.state.settled[one.colour] - {release})
+        kept = (each for each in here.state.settled[one.colour] if not is_part(release, each))
+        unsettled = here.state.settled.put(one.colour, frozenset(kept))
         # As the way back it would be asked for its health alone; what is tried again passes every gate.
         way_back = None if is_way_back(here, one) else here.state.way_back
         snapshot = with_state(snapshot, here, replace(here.state, settled=unsettled, way_back=way_back))
@@ -242,7 +244,7 @@ def _roll_back(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refus
     """P7 and rule 9: one switch, no gates, for all members that moved together; or none of them."""
     member = member_of(snapshot, given.service)
     active = member.state.active
-    if given.leaving is not None and active is not None and given.leaving not in _running(member, active):
+    if given.leaving is not None and active is not None and not _runs(member, active, given.leaving):
         return Done(snapshot, (), f"release {given.leaving} of {given.service} is not active any more", already=True)
     moving = wayback.together(snapshot, given.service) or (member,)
     for one in moving:
@@ -370,6 +372,12 @@ def _lift(snapshot: Snapshot, member: Member, given: Command, now: Instant) -> T
 
 def _running(member: Member, active: Colour) -> frozenset[str]:
     return member.observed[active].releases or member.state.settled[active]
+
+
+def _runs(member: Member, active: Colour, release: str) -> bool:
+    """Tell whether the active colour runs a release, or what is left of it, or it and another service since."""
+    running = _running(member, active)
+    return are_known([release], running) or are_known(running, [release])
 
 
 def _told(event: str, given: Command, now: Instant) -> Decision:

@@ -18,11 +18,12 @@ from typing import Any, Protocol, assert_never
 import structlog
 
 from provider.clock import CLOCK
+from provider.created import Created, signal_number
 from provider.deaths import Deaths
 from provider.engine import Action, Client, Connection, Engine, Stream
 from provider.errors import DockerUnavailable
 from provider.labels import ENVIRONMENT, SERVICE, SHORT_ID, UNREADABLE, Scope, Sighting
-from provider.listing import Listing, asked_how, lives, signal_number, started_since
+from provider.listing import Listing, OwnContainer, lives, started_since
 from provider.model import LEAVING_LIMIT_S, ByColour, Colour, Server
 from provider.text import NAME_MOST, clean, one_line
 from provider.threads import in_thread
@@ -41,6 +42,7 @@ ECHO_S = 1.0
 CAUSE_MOST = 300
 RECENT_EVENTS = 256
 COUNTED_AT_ONCE = 50
+LEARNT_AT_ONCE = 100
 
 
 class Sink(Protocol):
@@ -54,6 +56,9 @@ class Sink(Protocol):
 
     def docker_service(self, service: str, colours: ByColour[tuple[Server, ...]], listed_mono_s: float) -> None:
         """Take one service anew."""
+
+    def docker_networks(self, networks: frozenset[str]) -> None:
+        """Take the networks that the container of this daemon is on; none where it runs in none."""
 
     def docker_connected(self, connected: bool, cause: str | None) -> None:
         """Take whether the engine answers, and why it does not."""
@@ -142,10 +147,14 @@ class Containers:
         self._uncounted: set[str] = set()
         self._echoes: dict[str, bool] = {}
         self._voided = 0
+        self._own = OwnContainer()
 
-    def set_scope(self, environment: str, *, required: bool) -> None:
-        """Count only this environment's containers; those that name none count too unless a label is `required`."""
-        scope = Scope(environment, required)
+    def set_scope(self, environment: str, *, required: bool, ignored: frozenset[str] = frozenset()) -> None:
+        """Count only this environment's containers; those that name none count too unless a label is `required`.
+
+        `ignored` are variables of a container's environment that make no other release.
+        """
+        scope = Scope(environment, required, ignored)
         if scope != self._scope:
             self._scope = scope
             self._want_everything()
@@ -234,7 +243,8 @@ class Containers:
         wanted, self._wanted = self._wanted, set()
         if self._everything_wanted:
             self._everything_wanted = False
-            sightings = await connection.ask(self._listing.all, scope, host_address)
+            self._sink.docker_networks(await connection.ask(self._own.networks))
+            sightings = await self._sightings(connection, None, scope, host_address)
             await self._count_new(connection, [each for each in sightings if each.service in wanted])
             listed = {sighting.container for sighting in sightings}
             stopped = {id_: stop.engine_ns for id_, stop in self._stops.items() if id_ in listed}
@@ -245,7 +255,7 @@ class Containers:
             return
         for service in wanted:
             listed_mono_s = CLOCK.mono_s
-            sightings = await connection.ask(self._listing.of_service, service, scope, host_address)
+            sightings = await self._sightings(connection, service, scope, host_address)
             await self._count_new(connection, sightings)
             if (scope, voided) == (self._scope, self._voided):
                 view = _View(sightings, listed_mono_s)
@@ -253,6 +263,16 @@ class Containers:
                 self._tell(service, view)
                 if _warnings(before) != _warnings(view):
                     self._tell_warnings()
+
+    async def _sightings(
+        self, connection: Connection, service: str | None, scope: Scope, host_address: str
+    ) -> tuple[Sighting, ...]:
+        """List the containers of one service, or of all; what a list does not say is asked once in their lives."""
+        listed = await connection.ask(self._listing.listed, service)
+        unlearnt = self._listing.unlearnt(listed.containers)
+        for first in range(0, len(unlearnt), LEARNT_AT_ONCE):
+            await connection.ask(self._listing.learn, unlearnt[first : first + LEARNT_AT_ONCE])
+        return self._listing.sightings(listed, scope, host_address)
 
     def _take_all(self, sightings: Iterable[Sighting], restarted: frozenset[str], listed_mono_s: float) -> None:
         by_service: dict[str, list[Sighting]] = {service: [] for service in self._views}
@@ -380,9 +400,10 @@ class Containers:
 
     async def _count_new(self, connection: Connection, sightings: Iterable[Sighting]) -> None:
         """Ask how often containers died of which that is not known yet."""
-        new = {each.container for each in sightings if each.server} - self._deaths.known
-        if new:
-            self._deaths.told(await connection.ask(lives, new), CLOCK.mono_s)
+        new = [*({each.container for each in sightings if each.server} - self._deaths.known)]
+        for first in range(0, len(new), COUNTED_AT_ONCE):
+            some = new[first : first + COUNTED_AT_ONCE]
+            self._deaths.told(await connection.ask(lives, some), CLOCK.mono_s)
 
     async def _count_deaths(self, connection: Connection) -> None:
         """Ask about containers that may have died while no event of it reached us."""
@@ -419,11 +440,11 @@ class Containers:
         """Find out whether a signal such as WINCH is the one by which the container wants to be stopped."""
         while self._unusual_kills:
             kill = self._unusual_kills[0]
-            wanted = await connection.ask(asked_how, kill.container)
+            created = await connection.ask(self._listing.stop_settings, kill.container)
             self._unusual_kills.pop(0)
-            if kill.signal == wanted.signal:
+            if created is not None and kill.signal == created.stop_signal:
                 self._leave(kill)
-                self._allow(kill, wanted.timeout_s)
+                self._allow(kill, created)
 
     async def _give_time_to_stop(self, connection: Connection) -> None:
         """Find out how long containers that were asked to stop may take; most are gone before they are asked about."""
@@ -431,13 +452,14 @@ class Containers:
             kill = self._usual_kills[0]
             stop = self._stops.get(kill.container)
             if stop is not None and not stop.died:
-                wanted = await connection.ask(asked_how, kill.container)
-                self._allow(kill, wanted.timeout_s)
+                created = await connection.ask(self._listing.stop_settings, kill.container)
+                if created is not None:
+                    self._allow(kill, created)
             self._usual_kills.pop(0)
 
-    def _allow(self, kill: _Kill, timeout_s: float | None) -> None:
+    def _allow(self, kill: _Kill, created: Created) -> None:
         stop = self._stops.get(kill.container)
-        limit_s = max(LEAVING_LIMIT_S, (timeout_s or 0.0) + STOP_TIMEOUT_MORE_S)
+        limit_s = max(LEAVING_LIMIT_S, (created.stop_timeout_s or 0.0) + STOP_TIMEOUT_MORE_S)
         if stop is not None and not stop.died and limit_s != stop.limit_s:
             self._stops[kill.container] = replace(stop, limit_s=limit_s)
             self._tell(kill.service, self._views.get(kill.service))

@@ -27,7 +27,10 @@ from provider.model import (
     ServiceState,
     Smoke,
 )
+from provider.reach import Served
 from provider.render import Fragment
+
+GONE_KNOWN = 16
 
 
 @dataclass(slots=True)
@@ -40,6 +43,7 @@ class Entry:
     the store remembers. `fragment_active` and `shown` are likewise the colour that has traffic there. `checks` are kept
     while the service is confirming or watching. `told` are the codes of the conditions that the log has told of.
     `stayed` are the containers that were asked to stop and did not, each with when they were asked.
+    `known` are the servers that are containers, as they were last seen.
     While `is_stale` the service or Docker's list is newer than what was made of them: `World.refresh` comes first.
     """
 
@@ -61,6 +65,7 @@ class Entry:
     smoke: Smoke | None = None
     told: frozenset[str] = frozenset()
     stayed: dict[str | None, float] = field(default_factory=dict)
+    known: dict[str | None, Server] = field(default_factory=dict)
     is_stale: bool = True
 
     def member(
@@ -114,6 +119,40 @@ class Entry:
                     changed.append((colour, server, after, before))
         self.health = joined
         return changed
+
+    def recognise(self, servers: ByColour[tuple[Server, ...]]) -> ByColour[tuple[Server, ...]]:
+        """Give each container the ids that its release has had, and put the present one in their place (rule 40).
+
+        One that is known by another id has not changed, as no container does: what an id covers has.
+        """
+        recognised = ByColour(*(tuple(map(self._recognised, some)) for _, some in servers.items()))
+        there = [server for _, some in recognised.items() for server in some]
+        renamed = {ServerKey(each.url, each.container, old): each.key for each in there for old in each.former}
+        if not renamed.keys().isdisjoint(self.published):
+            self.published = frozenset(renamed.get(key, key) for key in self.published)
+        return recognised
+
+    def _recognised(self, server: Server) -> Server:
+        before = self.known.get(server.container)
+        if before is None or (before.release == server.release and before.former == server.former):
+            return server
+        former = {*server.former, *before.former, before.release} - {server.release}
+        return replace(server, former=tuple(sorted(former)))
+
+    def where_served(self) -> dict[str | None, Served]:
+        """Return where each container has been served, by the last document and by what was known before."""
+        served = {each.container: Served(each.url, each.network) for each in self.known.values() if each.was_served}
+        for key in self.published:
+            before = self.known.get(key.container)
+            served[key.container] = Served(key.url, before.network if before and before.url == key.url else None)
+        return served
+
+    def know(self, servers: ByColour[tuple[Server, ...]]) -> None:
+        """Remember containers as they are now seen, and some of those that are gone: a restart brings them back."""
+        containers = [each for _, some in servers.items() for each in some if each.container]
+        there: dict[str | None, Server] = {each.container: each for each in containers}
+        gone = [each for each in self.known.items() if each[0] not in there]
+        self.known = dict(gone[-GONE_KNOWN:]) | there
 
     def observe(self, colour: Colour, seen: Observed | None, now: Instant) -> bool:
         """Put what was seen in place, dating a changed set; tell whether anything but the time of the list is new.

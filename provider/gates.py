@@ -1,6 +1,6 @@
 """What a release must show before it may take traffic: the evidence on each server, and the gates over it."""
 
-from collections.abc import Mapping, Sized
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,6 +19,9 @@ from provider.model import (
     SmokeEvidence,
     SmokeRun,
 )
+from provider.model.releases import ids_of, is_part
+
+NAMED_MOST = 5
 
 
 class Assessment(NamedTuple):
@@ -44,6 +47,8 @@ class Verdict:
 
 def assess(member: Member, server: Server) -> Assessment:
     """Join what Docker and the probes say of a server (rule 5): a container with a HEALTHCHECK must pass it too."""
+    if (doubt := doubt_of(member, server)) is not None:
+        return Assessment(Health.UNKNOWN, doubt)
     check = member.service.health_check
     by_docker = server.docker_health
     if check.mode is ProbeMode.DOCKER and by_docker is None:
@@ -58,6 +63,37 @@ def assess(member: Member, server: Server) -> Assessment:
     if by_docker is Health.UNKNOWN and probed.health is Health.HEALTHY:
         return Assessment(Health.UNKNOWN, "Docker's HEALTHCHECK is starting")
     return Assessment(probed.health, probed.cause)
+
+
+def doubt_of(member: Member, server: Server) -> str | None:
+    """Say why no check of a server is evidence: its address is the other colour's, too, or only a guess (rule 38, 39).
+
+    The active colour is served as it stands, and where a server has been served is no guess any more.
+    """
+    if server.twin is not None:
+        return server.twin
+    if server.guess is None or server.was_served:
+        return None
+    active = member.state.active
+    return None if active is not None and server in member.observed[active].servers else server.guess
+
+
+def mixture(servers: Iterable[Server]) -> str:
+    """Say in which parts the releases of a mixed colour differ, by name; "" where that is not known (rule 40)."""
+    there = [{(part.kind, part.name): part.digest for part in server.parts} for server in servers]
+    if not all(there):
+        return ""
+    names = sorted({name for parts in there for name in parts})
+    differ = [name for name in names if len({parts.get(name) for parts in there}) > 1]
+    told = []
+    for kind in dict.fromkeys(kind for kind, _ in differ):
+        of_kind = [name for found, name in differ if found == kind and name]
+        more = f" and {len(of_kind) - NAMED_MOST} more" if len(of_kind) > NAMED_MOST else ""
+        told.append(f"{kind} {', '.join(of_kind[:NAMED_MOST])}{more}".rstrip())
+    fix = ""
+    if told and all(kind == "environment" for kind, _ in differ):
+        fix = "; where that makes no other release, write release: {ignoreEnv: [NAME]} in the file"
+    return f", which differ in {' and '.join(told)}{fix}" if told else ""
 
 
 def colour_state(member: Member, colour: Colour) -> ColourState:
@@ -99,7 +135,11 @@ def health_gate(
     if not observed.staying:
         return _pending(f"{candidate.colour} has no servers")
     if observed.release is None:
-        return _pending(f"{candidate.colour} is mixed: it runs releases {', '.join(sorted(observed.releases))}")
+        runs = ", ".join(sorted(observed.releases))
+        return _pending(f"{candidate.colour} is mixed: it runs releases {runs}{mixture(observed.staying)}")
+    if observed.release != candidate.release and is_part(observed.release, candidate.release):
+        missing = ", ".join(sorted(ids_of(candidate.release or "") - ids_of(observed.release)))
+        return _pending(f"{candidate.colour} runs a part of release {candidate.release}: {missing} is missing")
     if observed.release != candidate.release:
         return _pending(f"{candidate.colour} runs release {observed.release}, not {candidate.release}")
     if (waived := _waived(under_way)) is not None:
@@ -204,11 +244,7 @@ def new_smoke_evidence(member: Member, candidate: Candidate) -> SmokeEvidence | 
 def is_way_back(member: Member, candidate: Candidate) -> bool:
     """Tell whether a candidate is the exact release that was active before the present one (rule 9)."""
     back = member.state.way_back
-    return (
-        back is not None
-        and back.release is not None
-        and (back.colour, back.release) == (candidate.colour, candidate.release)
-    )
+    return back is not None and back.colour is candidate.colour and is_part(candidate.release, back.release)
 
 
 def _servers_needed(member: Member) -> int:

@@ -67,7 +67,7 @@ class Lister(Protocol):
     def void(self) -> None:
         """List everything again, and tell nothing that was asked before."""
 
-    def set_scope(self, environment: str, *, required: bool) -> None:
+    def set_scope(self, environment: str, *, required: bool, ignored: frozenset[str]) -> None:
         """Name the environment whose containers count."""
 
     def relist(self, service: str) -> None:
@@ -143,7 +143,8 @@ class Intake:
         if self.reader is not None:
             self.reader.set_apis(desired.traefik_api)
         if self.lister is not None:
-            self.lister.set_scope(desired.environment, required=desired.require_environment_label)
+            required = desired.require_environment_label
+            self.lister.set_scope(desired.environment, required=required, ignored=desired.ignored_environment)
         self.touch(self.set_aside)
         self.set_aside = set()
         self.conditions.clear("internal-error")
@@ -216,6 +217,10 @@ class Intake:
         self.touch(self.world.list_service(service, colours, listed_mono_s, clock()))
         if service not in self.world.entries:
             self._tell_unnamed()
+
+    def docker_networks(self, networks: frozenset[str]) -> None:
+        """Take the networks of the daemon's own container."""
+        self.touch(self.world.name_networks(networks))
 
     def docker_connected(self, connected: bool, cause: str | None) -> None:
         """Take Docker's presence or absence; the last known servers stay (rule 4)."""

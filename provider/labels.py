@@ -3,12 +3,13 @@
 import hashlib
 import ipaddress
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from provider.created import Created
 from provider.errors import BluegreenError
-from provider.model import Colour, Health, Server
+from provider.model import Colour, Health, Part, Route, Server
 from provider.text import NAME_MOST, clean
 
 SERVICE = "bluegreen.service"
@@ -24,10 +25,18 @@ KNOWN = frozenset({SERVICE, COLOUR, COLOR, PORT, SCHEME, NETWORK, VERSION, ENVIR
 PREFIX = "bluegreen"
 """No label of ours begins otherwise; one that does, and is not known, is a slip of somebody's pen."""
 COMPOSE_CONFIG_HASH = "com.docker.compose.config-hash"
+COMPOSE_PROJECT = "com.docker.compose.project"
+COMPOSE_SERVICE = "com.docker.compose.service"
 
-CHOOSE = f"add {NETWORK}=NAME to choose"
 
 SCHEMES = ("http", "https", "h2c")
+KIN = 2
+"""So many of a release's parts are its image and version."""
+COMPOSES_SETTINGS = "settings of Compose's service"
+SHOW_IT = "let the proxy before Docker's socket pass GET /containers/ID/json"
+UNTOLD = (
+    f"what it was created with cannot be read, so its command, environment and mounts make no other release: {SHOW_IT}"
+)
 HOST_MODE = "host"
 JOINED_MODE = "container:"
 SHORT_ID = 12
@@ -53,7 +62,11 @@ class Binding(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """What the engine lists of one container. `addresses` has its networks by name, `exposed` its TCP ports."""
+    """What the engine lists of one container. `addresses` has its networks by name, `exposed` its TCP ports.
+
+    `created` is what only an inspection tells; None where nobody asked, or the engine does not say. One that
+    `is_joined` has the network of another container, and that one's mode, addresses and bindings.
+    """
 
     id: str
     name: str
@@ -65,14 +78,25 @@ class Container:
     addresses: Mapping[str, str]
     exposed: tuple[int, ...]
     bindings: tuple[Binding, ...]
+    created: Created | None = None
+    is_joined: bool = False
+
+    @property
+    def has_config_hash(self) -> bool:
+        """Whether Compose says by a label what the container was created with."""
+        return COMPOSE_CONFIG_HASH in self.labels
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which environment's containers count; `required` refuses those that do not name one."""
+    """Which environment's containers count; `required` refuses those that do not name one.
+
+    `ignored` are the variables of a container's environment that make no other release.
+    """
 
     environment: str
     required: bool
+    ignored: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,21 +178,41 @@ def sight(container: Container, scope: Scope, host_address: str) -> Sighting | N
     try:
         _check_scope(container.labels, scope)
         colour = _colour(container.labels)
-        url, warning = _url(container, host_address)
+        url, routes = _urls(container, host_address)
     except _Unusable as reason:
         return Sighting(service, container.id, container.name, warning=f"ignored: {reason}", fix=reason.fix)
+    parts, former = _parts(container, scope.ignored), former_id(container)
+    release = former if container.has_config_hash or container.created is None else release_id(parts)
+    unit = container.labels.get(COMPOSE_SERVICE)
     server = Server(
         url=url,
-        release=release_id(container),
+        release=release,
         version=container.labels.get(VERSION),
         container=container.id,
         docker_health=container.health,
+        former=() if release == former else (former,),
+        parts=parts,
+        unit=unit and f"{container.labels.get(COMPOSE_PROJECT, '')}/{unit}",
+        kin=unit and release_id(parts[:KIN]),
+        routes=routes,
+        is_told=NETWORK in container.labels,
     )
-    return Sighting(service, container.id, container.name, colour, server, warning, CHOOSE if warning else None)
+    return Sighting(service, container.id, container.name, colour, server)
 
 
-def release_id(container: Container) -> str:
-    """Return what tells releases apart: a moved tag or another configuration changes it, a restart does not."""
+def release_id(parts: Iterable[Part]) -> str:
+    """Return what tells the releases of containers apart that Compose gave no hash: all that they were created with.
+
+    A moved tag or other settings change it, a restart does not.
+    """
+    return hashlib.sha256(json.dumps(list(parts)).encode()).hexdigest()[:8]
+
+
+def former_id(container: Container) -> str:
+    """Return what tells releases apart where Compose's hash covers the settings; it stays as it is, bit for bit.
+
+    It was once the id of containers without that hash, too, and is stored as such (rule 40).
+    """
     labels = container.labels
     parts = [container.image_id, labels.get(VERSION), labels.get(COMPOSE_CONFIG_HASH)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
@@ -179,6 +223,18 @@ def _listed_port(port: object) -> int:
     if not isinstance(port, int) or not 0 <= port < 65536:
         raise ValueError("a port that is none")
     return port
+
+
+def _parts(container: Container, ignored: frozenset[str]) -> tuple[Part, ...]:
+    """Return what the release of a container covers, image and version first."""
+    hashed = container.labels.get(COMPOSE_CONFIG_HASH)
+    created = container.created.parts if container.created and hashed is None else ()
+    return (
+        Part("image", "", container.image_id),
+        Part(VERSION, "", container.labels.get(VERSION, "")),
+        *([] if hashed is None else [Part(COMPOSES_SETTINGS, container.labels.get(COMPOSE_SERVICE, ""), hashed)]),
+        *(part for part in created if part.kind != "environment" or part.name not in ignored),
+    )
 
 
 def _health(listed: Mapping[str, Any]) -> Health | None:
@@ -223,21 +279,29 @@ def _colour(labels: Mapping[str, str]) -> Colour:
             raise _Unusable(found, "the colour must be blue or green")
 
 
-def _url(container: Container, host_address: str) -> tuple[str, str | None]:
-    """Return where Traefik reaches the container, and a warning where we had to choose."""
+def _urls(container: Container, host_address: str) -> tuple[str, tuple[Route, ...]]:
+    """Return where Traefik reaches the container, and each network of its own with its address there.
+
+    Of several without a label that names one, the first by name stands until somebody chooses: see `reach`.
+    """
     scheme = container.labels.get(SCHEME, "http")
     if scheme not in SCHEMES:
         raise _Unusable(f"{SCHEME}={clean(scheme, SHOWN_MOST)}", f"the scheme must be one of {', '.join(SCHEMES)}")
-    port, warning = _written_port(container.labels), None
+    port = _written_port(container.labels)
     if _uses_bind_port(container.labels):
         binding = _binding(container.bindings, port)
-        address, port = (host_address if binding.is_wildcard else binding.ip), binding.public
-    else:
-        port = port or min(container.exposed, default=None)
-        if port is None:
-            raise _Unusable("it exposes no TCP port", f"add {PORT}=PORT")
-        address, warning = _address(container, host_address)
-    return f"{scheme}://{f'[{address}]' if ':' in address else address}:{port}", warning
+        return _at(scheme, host_address if binding.is_wildcard else binding.ip, binding.public), ()
+    port = port or min(container.exposed, default=None)
+    if port is None:
+        raise _Unusable("it exposes no TCP port", f"add {PORT}=PORT")
+    if container.network_mode == HOST_MODE:
+        return _at(scheme, host_address, port), ()
+    routes = tuple(Route(name, _at(scheme, address, port)) for name, address in container.addresses.items())
+    return _at(scheme, _address(container), port), routes
+
+
+def _at(scheme: str, address: str, port: int) -> str:
+    return f"{scheme}://{f'[{address}]' if ':' in address else address}:{port}"
 
 
 def _written_port(labels: Mapping[str, str]) -> int | None:
@@ -267,9 +331,7 @@ def _binding(bindings: tuple[Binding, ...], port: int | None) -> Binding:
     return min(usable, key=lambda b: (b.private, not b.is_wildcard, ":" in b.ip, b))
 
 
-def _address(container: Container, host_address: str) -> tuple[str, str | None]:
-    if container.network_mode == HOST_MODE:
-        return host_address, None
+def _address(container: Container) -> str:
     if container.network_mode.startswith(JOINED_MODE):
         other = container.network_mode.removeprefix(JOINED_MODE)[:SHORT_ID]
         raise _Unusable(
@@ -277,23 +339,19 @@ def _address(container: Container, host_address: str) -> tuple[str, str | None]:
             f"start {other}, or attach this container to a network that Traefik reaches",
         )
     addresses, wanted = container.addresses, container.labels.get(NETWORK)
-    names = ", ".join(addresses)
     if wanted is not None:
         if wanted not in addresses:
             raise _Unusable(
                 f"{NETWORK}={clean(wanted, SHOWN_MOST)}: it has no address there",
-                _another_network(clean(wanted, SHOWN_MOST), list(addresses)),
+                another_network(clean(wanted, SHOWN_MOST), list(addresses)),
             )
-        return addresses[wanted], None
+        return addresses[wanted]
     if not addresses:
         raise _Unusable("it has no address on any network", "attach it to one that Traefik reaches")
-    first = next(iter(addresses))
-    if len(addresses) == 1:
-        return addresses[first], None
-    return addresses[first], f"it is on the networks {names}; {first} is used: {CHOOSE}"
+    return next(iter(addresses.values()))
 
 
-def _another_network(wanted: str, names: list[str]) -> str:
+def another_network(wanted: str, names: list[str]) -> str:
     """Say which network to name instead; Compose puts the project before the name that its file has."""
     whole = [name for name in names if name.endswith(f"_{wanted}")]
     if len(whole) == 1:

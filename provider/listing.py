@@ -4,14 +4,16 @@ Every function raises what Docker's SDK does.
 """
 
 import re
-import signal
-from collections.abc import Collection, Mapping
-from dataclasses import replace
+import socket
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
-from docker.errors import NotFound
+from docker.errors import APIError, NotFound
 
+from provider.created import Created, created_from
 from provider.deaths import Life
 from provider.engine import Client
 from provider.errors import DockerUnavailable
@@ -20,7 +22,9 @@ from provider.labels import (
     JOINED_MODE,
     PORT,
     SERVICE,
+    SHOW_IT,
     UNREADABLE,
+    UNTOLD,
     Container,
     Scope,
     Sighting,
@@ -29,64 +33,137 @@ from provider.labels import (
     unreadable,
 )
 
-STOP_MOST_S = 10**9
-SIGNAL_NAME_MOST = 16
-"""The longest name that a signal has, and some: Docker's API takes any text."""
+MOUNTS = Path("/proc/self/mountinfo")
+MISSING_MOST = 1000
+UNASKED = Created((), (), None, None)
+FORBIDDEN = frozenset({401, 403, 405})
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What an engine lists: running containers, each with its entry, and what those are that cannot be read."""
+
+    entries: tuple[tuple[Container, Any], ...]
+    unreadable: tuple[Sighting, ...] = ()
+
+    @property
+    def containers(self) -> tuple[Container, ...]:
+        """The containers alone."""
+        return tuple(container for container, _ in self.entries)
 
 
 class Listing:
-    """Lists running containers by their labels; remembers what their images expose, which never changes."""
+    """Lists running containers by their labels; remembers what they were created with, which never changes.
+
+    Every question is one that is answered at once: `listed` is a single request, `learn` one for each container named.
+    """
 
     def __init__(self) -> None:
-        self._exposed: dict[str, tuple[int, ...]] = {}
+        self._created: dict[str, Created | None] = {}
+        self._missing: set[str] = set()
 
-    def all(self, client: Client, scope: Scope, host_address: str) -> tuple[Sighting, ...]:
-        """List the containers of every service."""
-        return self._labelled(client, SERVICE, scope, host_address)
+    def listed(self, client: Client, service: str | None) -> Listed:
+        """List the running containers of one service, or of every one."""
+        label = SERVICE if service is None else f"{SERVICE}={service}"
+        found, odd = [], []
+        for entry in entries(client.containers(filters={"label": [label]})):
+            try:  # what is wrong with an entry concerns this one container, and no other
+                container = container_from(entry)
+                if container.running:
+                    found.append((self._joined(client, container), entry))
+            except UNREADABLE:
+                odd.append(unreadable(entry))
+        return Listed(tuple(found), tuple(odd))
 
-    def of_service(self, client: Client, service: str, scope: Scope, host_address: str) -> tuple[Sighting, ...]:
-        """List the containers of one service."""
-        return self._labelled(client, f"{SERVICE}={service}", scope, host_address)
+    def unlearnt(self, containers: Iterable[Container]) -> Sequence[str]:
+        """Name those of which a list does not say enough, and that nobody has asked about yet."""
+        return [each.id for each in containers if _says_too_little(each) and each.id not in self._created]
+
+    def learn(self, client: Client, ids: Iterable[str]) -> None:
+        """Ask what containers were created with; an engine, or a proxy before it, may not tell.
+
+        One that is not found is gone. Where it is listed and not found once more, nobody tells of it.
+        """
+        for id_ in ids:
+            try:
+                self._created[id_] = created_from(client.inspect_container(id_))
+            except NotFound:
+                if id_ in self._missing:
+                    self._created[id_] = None
+                elif len(self._missing) >= MISSING_MOST:
+                    self._missing.clear()
+                self._missing.add(id_)
+            except UNREADABLE:
+                self._created[id_] = None
+            except APIError as error:
+                if error.status_code not in FORBIDDEN:
+                    raise
+                self._created[id_] = None
+
+    def sightings(self, listed: Listed, scope: Scope, host_address: str) -> tuple[Sighting, ...]:
+        """Return what containers are to us; those of which too little is known are gone already."""
+        found = [*listed.unreadable, *self._sighted(listed, scope, host_address)]
+        return tuple(sorted(found, key=lambda sighting: sighting.name))
+
+    def _sighted(self, listed: Listed, scope: Scope, host_address: str) -> Iterator[Sighting]:
+        for container, entry in listed.entries:
+            if self.unlearnt([container]):
+                continue
+            try:
+                sighting = sight(self._completed(container), scope, host_address)
+            except UNREADABLE:
+                sighting = unreadable(entry)
+            if sighting is not None and sighting.server and self._created.get(container.id, UNASKED) is None:
+                sighting = replace(sighting, warning=UNTOLD, fix=SHOW_IT)
+            if sighting is not None:
+                yield sighting
+
+    def stop_settings(self, client: Client, id_: str) -> Created | None:
+        """Return what a container was created with, for how it is stopped; None for one that is gone."""
+        if self._created.get(id_) is None:
+            self.learn(client, [id_])
+        return self._created.get(id_)
 
     def forget_all_but(self, containers: Collection[str]) -> None:
         """Forget what is known of other containers than these."""
-        for id_ in self._exposed.keys() - set(containers):
-            del self._exposed[id_]
-
-    def _labelled(self, client: Client, label: str, scope: Scope, host_address: str) -> tuple[Sighting, ...]:
-        listed = client.containers(filters={"label": [label]})
-        sightings = (self._sighting(client, one, scope, host_address) for one in entries(listed))
-        return tuple(sorted(filter(None, sightings), key=lambda sighting: sighting.name))
-
-    def _sighting(self, client: Client, listed: Any, scope: Scope, host_address: str) -> Sighting | None:
-        """Read one entry; what is wrong with it concerns this one container, and no other."""
-        try:
-            container = container_from(listed)
-            return sight(self.completed(client, container), scope, host_address) if container.running else None
-        except UNREADABLE:
-            return unreadable(listed)
+        for id_ in self._created.keys() - set(containers):
+            del self._created[id_]
 
     def completed(self, client: Client, container: Container) -> Container:
-        """Add what the list does not say of a container that has no network of its own."""
-        joined = container.network_mode.startswith(JOINED_MODE)
-        if (joined or container.network_mode == HOST_MODE) and PORT not in container.labels:
-            container = replace(container, exposed=self._exposed_ports(client, container.id))
-        if joined:
-            other = container.network_mode.removeprefix(JOINED_MODE)
-            for owner in map(container_from, entries(client.containers(filters={"id": [other]}))):
-                container = replace(
-                    container,
-                    network_mode=owner.network_mode,
-                    addresses=owner.addresses,
-                    bindings=owner.bindings,
-                )
+        """Add what the list does not say of one container."""
+        container = self._joined(client, container)
+        self.learn(client, self.unlearnt([container]))
+        return self._completed(container)
+
+    def _completed(self, container: Container) -> Container:
+        created = self._created.get(container.id)
+        if created is None:
+            return container
+        exposed = created.exposed if _has_no_network(container) else container.exposed
+        return replace(container, created=created, exposed=exposed)
+
+    def _joined(self, client: Client, container: Container) -> Container:
+        """Give a container that joined another one's network that one's mode, addresses and bindings."""
+        if not container.network_mode.startswith(JOINED_MODE):
+            return container
+        other = container.network_mode.removeprefix(JOINED_MODE)
+        for owner in map(container_from, entries(client.containers(filters={"id": [other]}))):
+            container = replace(
+                container,
+                is_joined=True,
+                network_mode=owner.network_mode,
+                addresses=owner.addresses,
+                bindings=owner.bindings,
+            )
         return container
 
-    def _exposed_ports(self, client: Client, id_: str) -> tuple[int, ...]:
-        if id_ not in self._exposed:
-            ports = (port.partition("/") for port in _config(client, id_).get("ExposedPorts") or {})
-            self._exposed[id_] = tuple(sorted(int(number) for number, _, kind in ports if kind == "tcp"))
-        return self._exposed[id_]
+
+def _has_no_network(container: Container) -> bool:
+    return container.is_joined or container.network_mode == HOST_MODE or container.network_mode.startswith(JOINED_MODE)
+
+
+def _says_too_little(container: Container) -> bool:
+    return not container.has_config_hash or (_has_no_network(container) and PORT not in container.labels)
 
 
 def entries(listed: object) -> list[Any]:
@@ -94,6 +171,37 @@ def entries(listed: object) -> list[Any]:
     if not isinstance(listed, list):
         raise DockerUnavailable("it answers /containers/json with something else than a list: is this a Docker Engine?")
     return listed
+
+
+class OwnContainer:
+    """The container that this daemon runs in, where it runs in one of the engine that it asks."""
+
+    def __init__(self) -> None:
+        self._ids = own_ids(_read(MOUNTS), socket.gethostname())
+
+    def networks(self, client: Client) -> frozenset[str]:
+        """Return the networks that it is on by name; none where it has that of the host or of another container."""
+        for id_ in self._ids:
+            for own in map(container_from, entries(client.containers(filters={"id": [id_]}))):
+                return frozenset(own.addresses)
+        return frozenset()
+
+
+def own_ids(mountinfo: str, host_name: str) -> tuple[str, ...]:
+    """Return what may be the id of the container that a process is in: an engine mounts its files from a folder of it.
+
+    `mountinfo` is that of proc(5). Its host name is its id where nobody chose another.
+    """
+    found = re.findall(r"/([0-9a-f]{64})/(?:userdata/)?[a-z.]+ /etc/(?:hostname|hosts|resolv\.conf) ", mountinfo)
+    named = [host_name] if re.fullmatch(r"[0-9a-f]{12}", host_name) else []
+    return tuple(dict.fromkeys([*found, *named]))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def started_since(client: Client, stopped: Mapping[str, int]) -> frozenset[str]:
@@ -117,45 +225,6 @@ def lives(client: Client, containers: Collection[str]) -> dict[str, Life]:
         except (OverflowError, *UNREADABLE):
             found[id_] = Life(0, 0)
     return found
-
-
-class StopSettings(NamedTuple):
-    """By which signal a container wants to be stopped, and how long Docker waits for it; None where it does not say."""
-
-    signal: int | None
-    timeout_s: float | None
-
-
-def asked_how(client: Client, id_: str) -> StopSettings:
-    """Return how a container is to be asked to stop, as it or its image says."""
-    config = _config(client, id_)
-    timeout_s = config.get("StopTimeout")
-    return StopSettings(
-        signal_number(config.get("StopSignal")),
-        float(timeout_s) if isinstance(timeout_s, int) and 0 <= timeout_s < STOP_MOST_S else None,
-    )
-
-
-def signal_number(name: object) -> int | None:
-    """Return the number of a signal as an image or an engine may write it: SIGWINCH, winch, 28, RTMIN+3, RTMAX-1."""
-    plain = str(name).upper().removeprefix("SIG") if isinstance(name, int | str) else ""
-    if not plain.isascii() or len(plain) > SIGNAL_NAME_MOST:
-        return None
-    if plain.isdecimal():
-        return int(plain)
-    found = re.fullmatch(r"([A-Z0-9]+)(?:([+-]\d+))?", plain)
-    if found is None or f"SIG{found[1]}" not in signal.Signals.__members__:
-        return None
-    return signal.Signals[f"SIG{found[1]}"] + int(found[2] or 0)
-
-
-def _config(client: Client, id_: str) -> Mapping[str, Any]:
-    """Return the `Config` of a container, empty for one that is gone."""
-    try:
-        config = client.inspect_container(id_)["Config"]
-    except (NotFound, *UNREADABLE):
-        return {}
-    return config if isinstance(config, dict) else {}
 
 
 def _started_ns(client: Client, id_: str) -> int:

@@ -92,6 +92,7 @@ EVENTS: Mapping[str, str] = {
     "running": "The active colour runs other releases than before, none of them new",
     "way-back-lost": "The way back cannot be taken any more",
     "way-back-found": "It can again",
+    "release-renamed": "A release id covers other settings than before; the same containers run",
     "override-lifted": "What a command decided does not stand against the file any more",
     "retry": "What failed is tried again",
     "paused": "Forward rollouts are stopped",

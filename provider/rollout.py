@@ -26,6 +26,7 @@ from provider.model import (
     WayBack,
     sole,
 )
+from provider.model.releases import is_part
 
 QUARANTINES_KEPT = 50
 
@@ -259,12 +260,13 @@ def join(state: GroupState, left: GroupState, service: str) -> GroupState:
 def quarantine_of(state: GroupState, candidates: tuple[Candidate, ...]) -> Quarantine | None:
     """Return the failed set that has all of these candidates: a part of it is not tried by itself either.
 
-    A colour that runs no release counts as what failed in it, or a crash loop would begin a rollout at each gap.
+    A colour that runs no release counts as what failed in it, or a crash loop would begin a rollout at each gap. So
+    does what is left of a release when one of its services stops.
     """
 
     def failed_in(one: Candidate, failed: Quarantine) -> bool:
         known = [past for past in failed.candidates if (past.service, past.colour) == (one.service, one.colour)]
-        return one in known or (one.release is None and bool(known))
+        return any(one.release is None or is_part(one.release, past.release) for past in known)
 
     return next(
         (failed for failed in reversed(state.quarantined) if all(failed_in(one, failed) for one in candidates)), None

@@ -28,6 +28,8 @@ from provider.wanted import candidate_of, candidates, gates_of, held_by, holding
 from provider.watching import failing, read_back, unconfirmed
 from provider.wayback import command_now, lost, made_room, not_ready
 
+TOLD_MOST = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -262,9 +264,27 @@ def service_conditions(
         severity = Severity.INFO if made_room(member, group) else Severity.WARNING
         message = f"the way back to release {back.release} in {back.colour} is lost: {why}"
         found.append(Condition("way-back-lost", severity, message, None))
+    found += _unclear(member, since_utc)
     if override is not None and (told := _overridden(member)):
         found.append(Condition("override", Severity.INFO, told, override.since_utc))
     return tuple(found)
+
+
+def _unclear(member: Member, since_utc: datetime) -> Iterable[Condition]:
+    """Yield what makes it unclear where Traefik reaches servers, or which of them answers (rules 38 and 39)."""
+    servers = [(colour, server) for colour, observed in member.observed.items() for server in observed.servers]
+    guesses = [f"{colour}: {server.guess}" for colour, server in servers if server.guess is not None]
+    if guesses:
+        yield Condition("network-unclear", Severity.WARNING, _first_of(guesses), since_utc)
+    twins = [f"{colour} {server.url}: {server.twin}" for colour, server in servers if server.twin is not None]
+    if twins:
+        fix = "give each colour a port or a network of its own; until then nothing is switched"
+        yield Condition("same-address", Severity.WARNING, f"{_first_of(twins)}; {fix}", since_utc)
+
+
+def _first_of(told: list[str]) -> str:
+    more = f" (and {len(told) - TOLD_MOST} more)" if len(told) > TOLD_MOST else ""
+    return "; ".join(told[:TOLD_MOST]) + more
 
 
 def _unserved(

@@ -19,6 +19,7 @@ from provider.model import (
     Trigger,
     Wish,
 )
+from provider.model.releases import are_known, is_part
 
 GATES_OF_PHASE: Mapping[Phase, tuple[Gate, ...]] = MappingProxyType(
     {
@@ -153,11 +154,13 @@ def _wanted(member: Member, under_way: Candidate | None, *, commanded: bool) -> 
     release = release or (under_way.release if under_way else None)
     overridden = member.state.override is not None
     edited_back = wish.colour is active and not overridden
+    if under_way is not None and is_part(release, under_way.release):
+        release = under_way.release  # one of its services that stops makes no other release
     if under_way is not None and commanded and release == under_way.release and not edited_back:
         return under_way
     if overridden or wish.colour is active:
         return None
-    if wish is Wish.AUTO and (release is None or release in member.state.settled[colour]):
+    if wish is Wish.AUTO and (release is None or are_known([release], member.state.settled[colour])):
         return None
     return Candidate(member.service.name, colour, release)
 

@@ -23,6 +23,7 @@ from provider.model import (
     WayBack,
     sole,
 )
+from provider.model.releases import are_known
 from provider.rollout import Event
 from provider.steps import Taken, advance, switch, with_state
 from provider.wanted import member_of
@@ -211,7 +212,7 @@ def _not_there(member: Member, back: WayBack) -> str | None:
         return f"what {back.colour} runs is not known yet"
     if not observed.staying:
         return f"{back.colour} has no servers any more"
-    if observed.release != back.release:
+    if not are_known(observed.releases, [back.release]):
         return f"{back.colour} runs {', '.join(sorted(observed.releases))}, not {back.release}"
     return None
 

@@ -1,10 +1,10 @@
 """What the controller knows: each input replaces one part of it and names the groups that must be looked at again."""
 
 from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from provider import rollout
+from provider import reach, rollout
 from provider.edit import Edit, group_key, key_of
 from provider.entry import Entry
 from provider.evidence import Evidence
@@ -29,6 +29,7 @@ from provider.model import (
     Snapshot,
 )
 from provider.pollers import Pollers
+from provider.reach import Word
 from provider.readback import Reading
 from provider.store import Stored, StoredServers
 from provider.traefiks import Traefiks
@@ -41,12 +42,16 @@ UNSEEN = ByColour(Observed(), Observed())
 
 @dataclass(slots=True)
 class DockerView:
-    """What Docker said last. `services` is None before the first complete list."""
+    """What Docker said last. `services` is None before the first complete list.
+
+    `own_networks` are those that the daemon's own container is on.
+    """
 
     enabled: bool
     connected: bool = False
     services: dict[str, ByColour[tuple[Server, ...]]] | None = None
     listed_mono_s: float | None = None
+    own_networks: frozenset[str] = frozenset()
 
 
 class Fetched(NamedTuple):
@@ -98,7 +103,7 @@ class World:
 
         What follows from it for each service is worked out when that is looked at.
         """
-        before, services = self.entries, edit.desired.services
+        before, services, was = self.entries, edit.desired.services, self.desired
         if edit.gone or self.retired:
             self.retired = self._retire(edit.desired)
         self._left |= {name: before[name] for name in edit.gone if name in before}
@@ -113,6 +118,8 @@ class World:
             entry.service, entry.is_stale = services[name], True
         self.members = edit.members
         touched = set(edit.groups)
+        if before and was is not None and was.docker_network != edit.desired.docker_network:
+            touched |= self._reach_again()
         if not self._resumed:
             self._resumed = True
             touched |= self.with_rollout
@@ -176,6 +183,18 @@ class World:
         for entry in (*(self.entries[name] for name in touched), *self.held.values()):
             entry.is_stale = True
         return {group_key(self.entries[name].service) for name in touched} | self.held.keys()
+
+    def name_networks(self, own: frozenset[str]) -> set[str]:
+        """Take the networks of the daemon's own container; return the groups whose addresses may hang on them."""
+        if own == self.docker.own_networks:
+            return set()
+        self.docker.own_networks = own
+        return self._reach_again()
+
+    def _reach_again(self) -> set[str]:
+        for entry in self.entries.values():
+            entry.is_stale = True
+        return set(self.members)
 
     def list_service(
         self, name: str, colours: ByColour[tuple[Server, ...]], listed_mono_s: float, now: Instant
@@ -295,6 +314,8 @@ class World:
         for name, state in plan.states.items():
             self.states[name] = state
             if name in self.entries:  # the file may have dropped it while the decision was written
+                # Which colour is active has a say in where its servers are reached.
+                self.entries[name].is_stale |= self.entries[name].state.active is not state.active
                 self.entries[name].state = state
                 if key not in self.switched and self.entries[name].checks:
                     self.entries[name].checks = {}
@@ -337,20 +358,31 @@ class World:
 
     def _entry(self, service: Service, now: Instant) -> Entry:
         stored = self._stored.servers.get(service.name)
-        return Entry(
+        entry = Entry(
             service=service,
             state=self.states.get(service.name, ServiceState()),
             observed=UNSEEN,
             since_utc=now.utc,
             published=stored.published if stored else frozenset(),
         )
+        if stored:
+            entry.know(stored.colours)
+        return entry
 
     def _observe(self, entry: Entry, now: Instant, listed_mono_s: float | None = None) -> bool:
         """Put in place what is known of a service's servers; tell whether anything but the time of the list is new."""
         entry.is_stale = False
+        seen = {colour: self._seen(entry, colour, listed_mono_s) for colour in Colour}
+        servers = ByColour(*(known.servers if (known := seen[colour]) else () for colour in Colour))
+        servers = entry.recognise(servers)
+        word = Word(self.desired.docker_network if self.desired else None, self.docker.own_networks)
+        servers = reach.choose(servers, word, entry.state.active, entry.where_served())
+        servers = reach.part(servers, entry.service.health_check)
+        if any(seen.values()):
+            entry.know(servers)
         is_new = False
-        for colour in Colour:
-            is_new |= entry.observe(colour, self._seen(entry, colour, listed_mono_s), now)
+        for colour, known in seen.items():
+            is_new |= entry.observe(colour, replace(known, servers=servers[colour]) if known else None, now)
         entry.adopt_probes()  # at once: no decision may rest on evidence of the definition before (rule 12)
         return is_new
 

@@ -45,6 +45,7 @@ class Edges:
     relisted: list[str] = field(default_factory=list)
     scope: tuple[str, bool] | None = None
     voided: int = 0
+    ignored: frozenset[str] = frozenset()
 
     def set_probes(self, service: str, probes: frozenset[Probe]) -> None:
         self.probes[service] = probes
@@ -55,8 +56,8 @@ class Edges:
     def void(self) -> None:
         self.voided += 1
 
-    def set_scope(self, environment: str, *, required: bool) -> None:
-        self.scope = (environment, required)
+    def set_scope(self, environment: str, *, required: bool, ignored: frozenset[str]) -> None:
+        self.scope, self.ignored = (environment, required), ignored
 
 
 class Running:

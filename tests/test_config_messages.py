@@ -126,7 +126,7 @@ REFUSED = {
         "enviroment: x\nenvironment: x\nservices: {}\nmiddlewares: {}",
         [
             "1:1: enviroment: unknown key (did you mean 'environment'?)",
-            "4:1: middlewares: unknown key (known here: environment, requireEnvironmentLabel, traefik, defaults, services, http, tcp, udp, tls)",
+            "4:1: middlewares: unknown key (known here: environment, requireEnvironmentLabel, traefik, docker, release, defaults, services, http, tcp, udp, tls)",
         ],
     ),
     "the addresses of Traefik": (

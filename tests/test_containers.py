@@ -4,14 +4,16 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from provider.containers import Containers
+from provider.created import Created, created_from
 from provider.errors import DockerUnavailable
-from provider.labels import Container, Scope, Sighting, container_from, release_id, sight
+from provider.labels import NETWORK, Container, Scope, Sighting, container_from, sight
 from provider.model import Colour, Health
 
 HOST = "host.docker.internal"
@@ -27,6 +29,7 @@ def listed(
     networks: Mapping[str, str] | None = None,
     mode: str = "default",
     status: str = "Up 3 seconds",
+    created: Created | None = None,
     **more: object,
 ) -> Container:
     """One entry of the engine's list, as Docker 20.10 writes it, read."""
@@ -49,7 +52,14 @@ def listed(
             }
         },
     }
-    return container_from(raw | more)
+    return replace(container_from(raw | more), created=created or inspected())
+
+
+def inspected(**config: object) -> Created:
+    """One answer to an inspection, as Docker 20.10 writes it, read; `Mounts` are beside the configuration there."""
+    mounts = config.pop("Mounts", [])
+    default = {"Hostname": "ff8b7a687781", "Env": ["PATH=/bin"], "Cmd": ["httpd"], "Entrypoint": None}
+    return created_from({"Config": default | config, "Mounts": mounts})
 
 
 def seen(container: Container, scope: Scope = PRODUCTION) -> Sighting:
@@ -62,6 +72,12 @@ def url(container: Container) -> str:
     server = seen(container).server
     assert server is not None
     return server.url
+
+
+def release(container: Container, scope: Scope = PRODUCTION) -> str:
+    server = seen(container, scope).server
+    assert server is not None
+    return server.release
 
 
 def published(private: int, ip: str, public: int) -> dict[str, Any]:
@@ -157,11 +173,14 @@ def test_without_a_colour_a_container_is_ignored() -> None:
     assert "no label bluegreen.colour" in str(seen(listed(Labels={"bluegreen.service": "shop"})).warning)
 
 
-def test_several_networks_without_a_label_use_the_first_by_name_and_warn() -> None:
-    sighting = seen(listed(networks={"front": "10.1.0.2", "back": "10.0.0.2"}))
-    assert sighting.server is not None
-    assert sighting.server.url == "http://10.0.0.2:8080"
-    assert sighting.warning == "it is on the networks back, front; back is used: add bluegreen.network=NAME to choose"
+def test_of_several_networks_each_is_told_and_none_is_chosen() -> None:
+    """Rule 38: `reach` chooses, who knows the file, the document and the other colour."""
+    networks = {"front": "10.1.0.2", "back": "10.0.0.2"}
+    free, told = seen(listed(networks=networks)).server, seen(listed({NETWORK: "front"}, networks=networks)).server
+    assert free is not None
+    assert told is not None
+    assert free.routes == told.routes == (("back", "http://10.0.0.2:8080"), ("front", "http://10.1.0.2:8080"))
+    assert (free.is_told, told.is_told, told.url) == (False, True, "http://10.1.0.2:8080")
 
 
 def test_another_environments_container_is_none_of_ours() -> None:
@@ -203,19 +222,60 @@ def test_only_running_and_paused_containers_run(state: str, runs: bool) -> None:
 
 def test_a_release_is_image_version_and_configuration() -> None:
     releases = {
-        release_id(listed()),
-        release_id(listed(ImageID="sha256:77b0")),
-        release_id(listed({"bluegreen.version": "x"})),
-        release_id(listed({"com.docker.compose.config-hash": "x"})),
-        release_id(listed({"bluegreen.version": "x", "com.docker.compose.config-hash": ""})),
+        release(listed()),
+        release(listed(ImageID="sha256:77b0")),
+        release(listed({"bluegreen.version": "x"})),
+        release(listed({"com.docker.compose.config-hash": "x"})),
+        release(listed({"bluegreen.version": "x", "com.docker.compose.config-hash": ""})),
     }
     assert len(releases) == 5
-    assert all(len(release) == 8 and int(release, 16) >= 0 for release in releases)
+    assert all(len(each) == 8 and int(each, 16) >= 0 for each in releases)
+
+
+@pytest.mark.parametrize(
+    ("labels", "image", "wanted"),
+    [
+        ({"bluegreen.version": "1.4.1", "com.docker.compose.config-hash": "8f14e45f"}, "sha256:03c294b9", "5341b543"),
+        ({"com.docker.compose.config-hash": "8f14e45f"}, "sha256:03c294b9", "65c20754"),
+    ],
+)
+def test_the_id_of_a_compose_container_stays_as_it_was_in_0_1(labels: dict[str, str], image: str, wanted: str) -> None:
+    """Rule 40: bit for bit, whatever the container was created with."""
+    server = seen(listed(labels, ImageID=image, created=inspected(Env=["A=1"]))).server
+    assert server is not None
+    assert (server.release, server.former) == (wanted, ())
+
+
+def test_a_container_without_composes_hash_also_carries_its_id_of_0_1() -> None:
+    """Rule 40: as tests/states/0.1.sql has it."""
+    image = "sha256:f74b5ef7de0ea6d07e6871ed928309f9a39c5e62e6ca4a678e1c64a4a765ac51"
+    server = seen(listed({"bluegreen.version": "1"}, ImageID=image)).server
+    assert server is not None
+    assert server.former == ("28d52244",)
+
+
+def test_other_settings_without_composes_hash_are_another_release() -> None:
+    """Rule 40: the environment, unless a variable is named in the file; command, entrypoint and mounts."""
+    plain, other = listed(), listed(created=inspected(Env=["PATH=/bin", "NODE=2"]))
+    mount = {"Type": "bind", "Source": "/srv", "Destination": "/data"}
+    assert len({release(each) for each in (plain, other, listed(created=inspected(Mounts=[mount])))}) == 3
+    ignoring = Scope("production", required=False, ignored=frozenset({"NODE"}))
+    assert release(plain, ignoring) == release(other, ignoring) == release(plain)
+
+
+def test_services_of_a_compose_file_are_told_apart_and_known_as_one_kin() -> None:
+    """Rule 40."""
+    hashed = {"com.docker.compose.project": "p", "com.docker.compose.config-hash": "x"}
+    web1, web2 = (seen(listed(hashed | {"com.docker.compose.service": name})).server for name in ("web1", "web2"))
+    assert web1 is not None
+    assert web2 is not None
+    assert (web1.unit, web2.unit) == ("p/web1", "p/web2")
+    assert web1.kin == web2.kin is not None
 
 
 def test_a_restart_is_the_same_release() -> None:
     restarted = listed(Id="0" * 64, status="Up 1 second", networks={"bridge": "172.17.0.9"})
-    assert release_id(restarted) == release_id(listed())
+    assert release(restarted) == release(listed())
 
 
 @pytest.mark.parametrize(
@@ -296,6 +356,8 @@ class Deaf:
     def docker_listed(self, services: object, listed_mono_s: float) -> None: ...
 
     def docker_service(self, service: str, colours: object, listed_mono_s: float) -> None: ...
+
+    def docker_networks(self, networks: frozenset[str]) -> None: ...
 
     def docker_connected(self, connected: bool, cause: str | None) -> None:
         assert not connected

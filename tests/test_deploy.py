@@ -31,7 +31,7 @@ esac
 
 
 def server(container: str, release: str) -> Server:
-    return Server(f"http://127.0.0.1/{container}", release, version="1", container=container)
+    return Server(f"http://{container}", release, version="1", container=container)
 
 
 OLD, NEW, STRANGE = server("old", "aaaa"), server("NEW", "bbbb"), server("strange", "bbbb")

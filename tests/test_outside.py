@@ -209,6 +209,8 @@ class Sink:
     def docker_service(self, service: str, colours: ByColour[tuple[Any, ...]], _: float) -> None:
         self.services = {**self.services, service: colours}
 
+    def docker_networks(self, networks: frozenset[str]) -> None: ...
+
     def docker_connected(self, connected: bool, cause: str | None) -> None:
         self.connected.append((connected, cause))
 

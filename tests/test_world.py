@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from provider.edit import edit, group_key
+from provider.gates import assess, doubt_of
 from provider.model import (
     Applied,
     ByColour,
@@ -22,6 +23,7 @@ from provider.model import (
     Probe,
     ProbeMode,
     Rollout,
+    Route,
     Router,
     Served,
     Server,
@@ -32,6 +34,7 @@ from provider.model import (
 )
 from provider.readback import Reading
 from provider.render import render_service
+from provider.serving import serving
 from provider.store import Stored, StoredServers
 from provider.world import Fetched, World
 from tests.worlds import BLUE, EPOCH, GREEN, at, candidate, server, service
@@ -270,6 +273,74 @@ def test_what_was_asked_to_stop_and_still_passes_its_checks_when_its_time_is_ove
     assert (of.entries["shop"].observed.green.staying == (TWO,)) is (health is Health.HEALTHY), "the list knows no end"
     of.list_service("shop", ByColour((ONE,), (replace(TWO, leaving_mono_s=1070.0),)), 1070.0, at(1070.0))
     assert not of.entries["shop"].observed.green.staying, "asked once more, it leaves once more"
+
+
+def test_a_container_that_is_known_by_another_id_has_that_as_a_former_one() -> None:
+    """Rule 40: no container changes; what an id covers does, as with `ignoreEnv`. It stays published, too (rule 3)."""
+    stored = StoredServers(ByColour((ONE,), (TWO,)), frozenset({ONE.key}))
+    of = world(service(), stored=Stored({"shop": ServiceState(active=BLUE)}, {}, {"shop": stored}, None, 0))
+    renamed = replace(ONE, release="n1", former=("r0",))
+    for _ in range(2):  # a second list takes nothing away of it: the first may not have been decided on
+        listed(of, blue=(renamed,), green=(TWO,))
+        entry = of.entries["shop"]
+        assert entry.observed.blue.servers[0].former == ("r0", "r1")
+        assert entry.observed.green.servers[0].former == ()
+        assert entry.published == {renamed.key}
+
+
+BOTH_NETWORKS = (Route("a", "http://10.1.0.2:80"), Route("b", "http://10.2.0.2:80"))
+GUESSED = replace(ONE, url=BOTH_NETWORKS[0].url, routes=BOTH_NETWORKS)
+
+
+def guess(of: World, colour: Colour) -> tuple[str, bool]:
+    """Tell where a colour's server is, and whether its checks are evidence."""
+    of.refresh("shop", NOW)
+    entry = of.entries["shop"]
+    [one] = entry.observed[colour].servers
+    return one.url, doubt_of(entry.member(), one) is None
+
+
+def test_the_network_of_the_active_colour_may_be_a_guess_and_the_standbys_may_not() -> None:
+    """Rules 3 and 38: the active colour is served as it stands; once it was, it is no guess when it stands by."""
+    of = world(service())
+    listed(of, blue=(GUESSED,))
+    assert guess(of, BLUE) == ("http://10.1.0.2:80", False)
+    of.adopt("shop", Plan(GroupState(), {"shop": ServiceState(active=BLUE)}))
+    assert guess(of, BLUE) == ("http://10.1.0.2:80", True)
+    of.entries["shop"].published = frozenset({GUESSED.key})
+    routes = (Route("a", "http://10.1.0.3:80"), *BOTH_NETWORKS[1:])
+    green = replace(GUESSED, container="c2", release="r2", routes=routes)
+    listed(of, blue=(GUESSED,), green=(green,))
+    assert guess(of, GREEN) == ("http://10.1.0.3:80", False)
+    of.entries["shop"].published = frozenset()
+    of.adopt("shop", Plan(GroupState(), {"shop": ServiceState(active=GREEN)}))
+    assert guess(of, BLUE) == ("http://10.1.0.2:80", True), "it was served there, and is the rollback target"
+
+
+def test_the_files_network_and_the_daemons_own_are_followed_at_once() -> None:
+    """Rule 38."""
+    of = world(service())
+    listed(of, blue=(GUESSED,))
+    assert of.name_networks(frozenset({"b"})) == {"shop"}
+    assert guess(of, BLUE) == ("http://10.2.0.2:80", True)
+    assert of.name_networks(frozenset({"b"})) == set()
+    assert load(of, replace(desired(service()), docker_network="a"), LATER) == {"shop"}
+    assert guess(of, BLUE) == ("http://10.1.0.2:80", True)
+
+
+@pytest.mark.parametrize("health", [Health.HEALTHY, Health.UNHEALTHY])
+def test_what_answers_at_an_address_of_both_colours_is_evidence_for_neither(health: Health) -> None:
+    """Rule 39: not that one is well, nor that one fails; the active colour is still served."""
+    of = world(service())
+    listed(of, blue=(ONE,), green=(replace(TWO, url=ONE.url),))
+    of.adopt("shop", Plan(GroupState(), {"shop": ServiceState(active=BLUE)}))
+    for wanted in of.entries["shop"].probes:
+        of.judge(wanted, ServerHealth(health, None, EPOCH))
+    look(of, NOW)
+    member = of.entries["shop"].member()
+    found = {assess(member, server).health for _, seen in member.observed.items() for server in seen.servers}
+    assert found == {Health.UNKNOWN}
+    assert serving(member, BLUE) == member.observed.blue.servers
 
 
 def test_services_of_labels_that_the_file_does_not_name_are_known_until_they_are_gone() -> None:

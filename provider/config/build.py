@@ -49,6 +49,8 @@ def desired(file: File, tree: Tree) -> Desired:
         later_keys=tuple(
             key for path, kind, found in passed.kinds_of(file) for key in later_keys(kind, found, dotted(path))
         ),
+        docker_network=file.get("docker", {}).get("network"),
+        ignored_environment=frozenset(file.get("release", {}).get("ignoreEnv", ())),
     )
 
 

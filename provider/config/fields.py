@@ -163,6 +163,13 @@ MiddlewareName: TypeAlias = Annotated[
     PassedName,
     Matches(r"(?!bluegreen-)[\s\S]*", "is reserved: middlewares named bluegreen-... mark the daemon's documents"),
 ]
+NetworkName: TypeAlias = Annotated[
+    str,
+    Matches(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "is no name of a network: write it as `docker network ls` does"),
+]
+VariableName: TypeAlias = Annotated[
+    str, Matches(r"[^=\x00-\x1f\x7f]+", "is no name of a variable: write it without '=' and its value")
+]
 Rule: TypeAlias = Annotated[
     str, Matches(r"[\s\S]*\S[\s\S]*", "is no rule: write what the router matches, such as Host(`shop.example.com`)")
 ]

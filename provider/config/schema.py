@@ -16,12 +16,14 @@ from provider.config.fields import (
     Method,
     MiddlewareName,
     Name,
+    NetworkName,
     PassedName,
     Port,
     ServerUrl,
     Status,
     Text,
     UrlPath,
+    VariableName,
     Version,
     Wait,
     doc,
@@ -287,6 +289,34 @@ class TraefikKeys(TypedDict, total=False):
 
 
 @with_config(STRICT)
+class DockerKeys(TypedDict, total=False):
+    """The Docker Engine that runs the containers."""
+
+    network: Annotated[
+        NetworkName,
+        doc(
+            "The network that Traefik reaches containers in, by its full name; the label bluegreen.network of a "
+            "container wins.",
+            example="proxy",
+        ),
+    ]
+
+
+@with_config(STRICT)
+class ReleaseKeys(TypedDict, total=False):
+    """What counts as another release."""
+
+    ignoreEnv: Annotated[
+        list[VariableName],
+        doc(
+            "Variables of a container's environment that make no other release. Where Compose started it, its own hash "
+            "counts, and this does not.",
+            example=["NODE"],
+        ),
+    ]
+
+
+@with_config(STRICT)
 class File(TypedDict, total=False):
     """The desired state of one environment."""
 
@@ -300,6 +330,8 @@ class File(TypedDict, total=False):
         bool, doc("true ignores containers without the label bluegreen.environment.", default=False)
     ]
     traefik: Annotated[TraefikKeys, doc("What the daemon does about Traefik itself.")]
+    docker: Annotated[DockerKeys, doc("What the daemon does about Docker's containers.")]
+    release: Annotated[ReleaseKeys, doc("What makes a container another release.")]
     defaults: Annotated[DefaultsObject, doc("What every service has unless it says otherwise.")]
     services: Required[
         Annotated[

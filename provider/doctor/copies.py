@@ -21,9 +21,11 @@ from provider.labels import (
     Sighting,
     sight,
 )
-from provider.model import Desired, ProbeMode, Service
+from provider.model import ByColour, Colour, Desired, ProbeMode, Server, Service
+from provider.reach import TO_FIX_IT, Word, choose
 
 COLOURS = ("blue", "green")
+THE_DAEMON = "the daemon "
 NAME_MEND = "remove container_name, or write it with the colour: container_name: NAME-${BLUEGREEN_COLOUR}"
 PORT_MEND = "publish no port (Traefik reaches the container in its network), or another one for each colour"
 TRAEFIK_ROUTING = ("traefik.http.", "traefik.tcp.", "traefik.udp.")
@@ -91,7 +93,8 @@ class Surroundings:
 
 def check(copies: Iterable[Copy], around: Surroundings) -> Iterator[Finding]:
     """Yield what is wrong with copies, each by itself and with those of the other colour."""
-    counted = []
+    copies, counted = list(copies), []
+    guesses = _guesses(copies, around)
     for copy in copies:
         yield from _unknown_labels(copy)
         environment = copy.container.labels.get(ENVIRONMENT)
@@ -99,7 +102,7 @@ def check(copies: Iterable[Copy], around: Surroundings) -> Iterator[Finding]:
             yield _elsewhere(copy, environment, around.environment or "")
         elif copy.service or SERVICE in copy.container.labels:
             counted.append(copy)
-            yield from _one(copy, around)
+            yield from _one(copy, around, guesses.get(copy.where))
     yield from collisions(counted)
     yield from _names_without_colour(counted)
 
@@ -123,7 +126,7 @@ def needs_healthcheck(copy: Copy, desired: Desired | None) -> bool | None:
     return None if copy.has_healthcheck is None else not copy.has_healthcheck
 
 
-def _one(copy: Copy, around: Surroundings) -> Iterator[Finding]:
+def _one(copy: Copy, around: Surroundings, guess: str | None) -> Iterator[Finding]:
     desired = around.desired
     service = desired.services.get(copy.service) if desired is not None else None
     if desired is not None and service is None and copy.service:
@@ -132,18 +135,43 @@ def _one(copy: Copy, around: Surroundings) -> Iterator[Finding]:
         what = f"{SERVICE}={copy.service}, and the desired state has no such service{meant}"
         yield Finding(Code.SERVICE_NOT_IN_FILE, copy.where, what, "add the service to the file, or correct the label")
     if copy.container.running:
-        yield from _as_sighted(copy, around)
+        yield from _as_sighted(copy, around, guess)
     if service is not None:
         yield from _health(copy, service)
     yield from _traefik_labels(copy, around)
     yield from _keeping(copy)
 
 
-def _as_sighted(copy: Copy, around: Surroundings) -> Iterator[Finding]:
-    """Judge a copy as the daemon would, which may do without it, or without the certainty of its network."""
+def _guesses(copies: Iterable[Copy], around: Surroundings) -> dict[str, str]:
+    """Say of each copy of whose network nothing tells which one Traefik is in, by where it is."""
+    own = next((networks for peer, networks in around.peers.items() if peer.startswith(THE_DAEMON)), frozenset[str]())
+    word = Word(around.desired.docker_network if around.desired else None, own)
+    by_service: dict[str, dict[Colour, dict[str, Server]]] = {}
+    for copy in copies:
+        sighting = _sighting(copy, around)
+        if copy.container.running and sighting is not None and sighting.server is not None and sighting.colour:
+            colours = by_service.setdefault(sighting.service, {colour: {} for colour in Colour})
+            colours[sighting.colour][copy.where] = sighting.server
+    found: dict[str, str] = {}
+    for colours in by_service.values():
+        blue, green = (tuple(colours[colour].values()) for colour in Colour)
+        for colour, placed in choose(ByColour(blue, green), word, None, {}).items():
+            guesses = zip(colours[colour], placed, strict=True)
+            found |= {where: server.guess for where, server in guesses if server.guess is not None}
+    return found
+
+
+def _sighting(copy: Copy, around: Surroundings) -> Sighting | None:
     required = around.desired.require_environment_label if around.desired else False
     own = copy.container.labels.get(ENVIRONMENT, "")
-    sighting = sight(copy.container, Scope(around.environment or own, required), around.host_address)
+    if SERVICE not in copy.container.labels:
+        return None
+    return sight(copy.container, Scope(around.environment or own, required), around.host_address)
+
+
+def _as_sighted(copy: Copy, around: Surroundings, guess: str | None) -> Iterator[Finding]:
+    """Judge a copy as the daemon would, which may do without it, or without the certainty of its network."""
+    sighting = _sighting(copy, around)
     if sighting is None:
         return
     fix = sighting.fix or "correct its labels or networks"
@@ -151,7 +179,8 @@ def _as_sighted(copy: Copy, around: Surroundings) -> Iterator[Finding]:
     if sighting.server is None:
         yield Finding(Code.CONTAINER_IGNORED, copy.where, f"the daemon does not use it: {told}", fix)
         return
-    if sighting.warning:
+    if guess is not None:
+        told, _, fix = guess.partition(TO_FIX_IT)
         yield Finding(Code.NETWORK_AMBIGUOUS, copy.where, told, fix)
     yield from _reach(copy, sighting, around)
 

@@ -232,7 +232,7 @@ class _Examination:
         known = [one.static.providers for one in traefiks if one.static.providers]
         peers = {f"Traefik {one.name}": one.networks for one in docker.traefiks} if docker is not None else {}
         if docker is not None and docker.daemon is not None:
-            peers[f"the daemon {docker.daemon.name}"] = docker.daemon.networks
+            peers[f"{copies.THE_DAEMON}{docker.daemon.name}"] = docker.daemon.networks
         environment = self.daemon.services["environment"] if self.daemon is not None else None
         return copies.Surroundings(
             desired=self.desired,

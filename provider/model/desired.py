@@ -159,6 +159,8 @@ class Service:
 class Desired:
     """A whole desired-state file, validated. `pass_through` has the non-empty ones of http, tcp, udp and tls.
 
+    `docker_network` is the network that Traefik reaches containers in, where their labels name no other;
+    `ignored_environment` are the variables of a container that make no other release.
     With `generate_certificate` the daemon puts a default certificate of its own into the document. `later_keys` are
     those of Traefik's that not every version from 3.0 on knows.
     """
@@ -170,3 +172,5 @@ class Desired:
     generate_certificate: bool = False
     pass_through: JsonObject = field(default_factory=dict)
     later_keys: tuple[Later, ...] = ()
+    docker_network: str | None = None
+    ignored_environment: frozenset[str] = frozenset()

@@ -1,10 +1,12 @@
 """What the edges see."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
 from provider.model.desired import HealthCheck, SmokeTest
+from provider.model.releases import named
 from provider.model.words import Colour, Health, sole
 
 LEAVING_LIMIT_S = 60.0
@@ -19,6 +21,23 @@ class ServerKey(NamedTuple):
     release: str
 
 
+class Route(NamedTuple):
+    """A network that a container is on, and its address there."""
+
+    network: str
+    url: str
+
+
+class Part(NamedTuple):
+    """One thing that a release covers, and a digest of it: an environment may hold secrets. `name` is empty for one
+    that is there once, as the image.
+    """
+
+    kind: str
+    name: str
+    digest: str
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """One backend of a colour. `docker_health` is None where the container has no HEALTHCHECK.
@@ -27,6 +46,14 @@ class Server:
     may take. One that still runs and passes its checks then was not stopped (rule 4).
     `deaths` is how often the container died without being asked to stop, None while that is not known; `died_mono_s`
     is when the last of them were noticed, the oldest first (rule 5).
+
+    `former` are the ids that its release has had by other definitions of an id, and `parts` what the present one
+    covers. `unit` is the service of a compose file that it is a container of, and `kin` an id of the image and version:
+    units of one kin are one release (rule 40).
+
+    `routes` are the networks that it could be reached in, `network` the one of `url`, and `is_told` whether its label
+    names that. Where nothing names one, `guess` says so, and how to name it; `was_served` tells whether it has been in
+    a document in this network. `twin` says which server of the other colour has the same address (rules 38 and 39).
     """
 
     url: str
@@ -38,6 +65,16 @@ class Server:
     leaving_limit_s: float = LEAVING_LIMIT_S
     deaths: int | None = None
     died_mono_s: tuple[float, ...] = ()
+    former: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+    unit: str | None = None
+    kin: str | None = None
+    routes: tuple[Route, ...] = ()
+    network: str | None = None
+    is_told: bool = False
+    guess: str | None = None
+    was_served: bool = False
+    twin: str | None = None
 
     @property
     def returns_mono_s(self) -> float | None:
@@ -72,12 +109,23 @@ class Observed:
     @property
     def releases(self) -> frozenset[str]:
         """The releases of the servers that stay; of all of them while all are leaving."""
-        return frozenset(server.release for server in self.staying or self.servers)
+        servers = self.staying or self.servers
+        ids = frozenset(server.release for server in servers)
+        return frozenset({named(ids)}) if len(ids) > 1 and _are_one(servers) else ids
 
     @property
     def release(self) -> str | None:
         """The release of a uniform colour, None for an empty or a mixed one."""
         return sole(self.releases)
+
+
+def _are_one(servers: Sequence[Server]) -> bool:
+    """Rule 40: several services of compose files are one release where image and version agree, and each is uniform."""
+    units = {(server.unit, server.release) for server in servers}
+    is_each_uniform = len({unit for unit, _ in units}) == len(units)
+    return (
+        is_each_uniform and all(server.unit for server in servers) and sole({each.kin for each in servers}) is not None
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from provider import serving
 from provider.model import Decision, Instant, Plan, Snapshot
-from provider.reconcile import after, forward, services
+from provider.reconcile import after, forward, identity, services
 from provider.reconcile.services import first_sight
 from provider.steps import Taken
 from provider.wanted import gates_of
@@ -22,6 +22,7 @@ Rule: TypeAlias = Callable[[Snapshot, Instant], Taken | None]
 STEPS_MOST = 1000
 
 RULES: tuple[Rule, ...] = (
+    identity.rename,
     services.follow_group,
     services.decide_first_sight,
     services.follow_wish,

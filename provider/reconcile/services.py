@@ -14,6 +14,7 @@ from provider.model import (
     Trigger,
     sole,
 )
+from provider.model.releases import are_known
 from provider.rollout import Event
 from provider.steps import Taken, advance, with_first_colour, with_state
 from provider.wanted import candidate_of
@@ -102,7 +103,7 @@ def lift_override(snapshot: Snapshot, now: Instant) -> Taken | None:
         observed = member.observed[rejected]
         if not observed.known or not observed.staying or observed.release is None:
             continue
-        if observed.release in (override.rejected or "").split(", "):
+        if are_known([observed.release], (override.rejected or "").split(", ")):
             continue
         detail = f"{rejected} runs another release than the one rejected"
         return _without_override(snapshot, member, now, rejected, detail)
@@ -116,11 +117,11 @@ def record_running(snapshot: Snapshot, now: Instant) -> Taken | None:
         if active is None:
             continue
         running, settled = member.observed[active].releases, member.state.settled[active]
-        if not running or running == settled:
-            continue
+        if not running or running == settled or (len(settled) == 1 and are_known(running, settled)):
+            continue  # nothing else runs, or of several services of one release some have stopped
         state = replace(member.state, settled=member.state.settled.put(active, running))
         release, before = sole(running), sole(settled)
-        new = running - settled if settled else frozenset[str]()
+        new = frozenset(each for each in running if settled and not are_known([each], settled))
         left = None if before in running else before
         if new:
             state = replace(state, replaced=Replaced(", ".join(sorted(new)), left, now.utc))

@@ -22,7 +22,8 @@ T = TypeVar("T")
 class StoredServers:
     """The servers of one service as last seen; `published` are those in the last document.
 
-    Monotonic times do not outlive a process: `leaving_mono_s` is not kept and loads as None.
+    Monotonic times do not outlive a process: `leaving_mono_s` is not kept and loads as None. Nor is kept what the next
+    list tells.
     """
 
     colours: ByColour[tuple[Server, ...]] = field(default_factory=lambda: ByColour((), ()))
@@ -97,7 +98,10 @@ class Rows(Generic[T]):
 
 
 OF_THE_PROCESS = {"leaving_mono_s", "leaving_limit_s", "died_mono_s"}
-PROCESS_BOUND = {"__all__": {"colours": {colour: {"__all__": OF_THE_PROCESS} for colour in ("blue", "green")}}}
+OF_THE_NEXT_LIST = {"parts", "routes", "is_told", "guess", "twin"}
+PROCESS_BOUND = {
+    "__all__": {"colours": {colour: {"__all__": OF_THE_PROCESS | OF_THE_NEXT_LIST} for colour in ("blue", "green")}}
+}
 ROW = ConfigDict(extra="forbid")
 SERVICES = Rows("services", TypeAdapter(list[ServiceState], config=ROW))
 GROUPS = Rows("groups", TypeAdapter(list[GroupState], config=ROW))

@@ -33,6 +33,7 @@ class Seen:
         self.events: Counter[str] = Counter()
         self.history: list[tuple[int, ByColour[tuple[Server, ...]]]] = []
         self.then: Callable[[str], None] | None = None
+        self.networks: frozenset[str] = frozenset()
 
     def docker_listed(self, services: Mapping[str, ByColour[tuple[Server, ...]]], listed_mono_s: float) -> None:
         self.services = dict(services)
@@ -45,6 +46,9 @@ class Seen:
         self.history.append((self.events["die"], colours))
         if self.then:
             self.then(service)
+
+    def docker_networks(self, networks: frozenset[str]) -> None:
+        self.networks = networks
 
     def docker_connected(self, connected: bool, cause: str | None) -> None:
         self.connected, self.cause = connected, cause
@@ -277,12 +281,12 @@ async def test_a_reload_signal_leaves_the_server_in_place(engine: Engine) -> Non
 
 
 async def test_a_restart_ends_leaving_and_keeps_the_release(engine: Engine) -> None:
-    container = engine.run("t-restarted", "shop", "blue", version="1")
+    container = engine.run("t-restarted", "shop", "blue", version="1", drains=True)
     async with following(engine.url) as (_, seen):
         release = seen.blue()[0].release
         await asyncio.to_thread(engine.api.kill, container, signal="INT")
         await eventually(lambda: seen.leaving(container))
-        await asyncio.to_thread(engine.api.restart, container)
+        await asyncio.to_thread(engine.api.restart, container, timeout=1)
         await eventually(lambda: seen.blue() and not seen.leaving(container))
         assert seen.blue()[0].release == release
 
@@ -367,7 +371,8 @@ async def test_a_paused_container_is_a_server_that_is_unhealthy(engine: Engine) 
         await eventually(lambda: seen.blue()[0].docker_health is None)
 
 
-async def test_the_network_is_the_labels_or_the_first_by_name_with_a_warning(engine: Engine) -> None:
+async def test_the_network_is_the_labels_and_else_all_are_told(engine: Engine) -> None:
+    """Rule 38: the order of names chooses none."""
     back, front = engine.network("t-back"), engine.network("t-front")
     written = engine.run("t-written", "shop", "blue", networks=[back, front], labels={"bluegreen.network": front})
     unwritten = engine.run("t-unwritten", "shop", "green", networks=[front, back])
@@ -377,9 +382,31 @@ async def test_the_network_is_the_labels_or_the_first_by_name_with_a_warning(eng
 
     async with following(engine.url) as (_, seen):
         assert seen.blue()[0].url == f"http://{address(written, front)}:80"
-        assert seen.services["shop"].green[0].url == f"http://{address(unwritten, back)}:80"
-        assert set(seen.warnings) == {"t-unwritten"}
-        assert "t-back is used" in seen.warnings["t-unwritten"]
+        assert seen.blue()[0].is_told
+        told = {network: f"http://{address(unwritten, network)}:80" for network in (back, front)}
+        assert dict(seen.services["shop"].green[0].routes) == told
+        assert not seen.services["shop"].green[0].is_told
+        assert seen.warnings == {}
+
+
+async def test_other_settings_of_a_plain_container_are_another_release(engine: Engine, tmp_path: Path) -> None:
+    """Rule 40: as the engine tells them. Two equal ones are one release, each asked about once in its life."""
+    async with Proxy(engine.url, tmp_path / "proxy") as proxy, following(proxy.url) as (containers, seen):
+        for name, key in {"t-one": "", "t-two": "", "t-three": "s3cret"}.items():
+            await asyncio.to_thread(engine.run, name, "shop", "blue", environment={"KEY": key})
+        await eventually(lambda: len(seen.blue()) == 3)
+        assert len({server.release for server in seen.blue()}) == 2
+        assert "s3cret" not in repr(seen.blue())
+        await asyncio.to_thread(engine.run, "t-bound", "shop", "green", binds=[f"{tmp_path}:/data"])
+        await asyncio.to_thread(engine.run, "t-free", "shop", "green")
+        await eventually(lambda: len(seen.services["shop"].green) == 2)
+        assert len({server.release for server in seen.services["shop"].green}) == 2
+        asked = Counter(line for line in proxy.requests if line.endswith("/json") and "/containers/" in line)
+        containers.relist("shop")
+        lists = len(proxy.lists())
+        await eventually(lambda: len(proxy.lists()) > lists)
+        again = Counter(line for line in proxy.requests if line.endswith("/json") and "/containers/" in line)
+        assert asked == again
 
 
 async def test_a_changed_network_changes_the_address(engine: Engine) -> None:
@@ -560,12 +587,12 @@ async def test_an_event_stream_that_dies_in_silence_is_replaced(engine: Engine, 
 
 async def test_a_start_that_nobody_saw_ends_leaving_with_the_next_complete_list(engine: Engine, tmp_path: Path) -> None:
     """Rule 4."""
-    container = engine.run("t-blue", "shop", "blue", labels={"bluegreen.environment": "production"})
+    container = engine.run("t-blue", "shop", "blue", labels={"bluegreen.environment": "production"}, drains=True)
     async with Proxy(engine.url, tmp_path / "proxy") as proxy, following(proxy.url) as (containers, seen):
         await asyncio.to_thread(engine.api.kill, container, signal="INT")
         await eventually(lambda: seen.leaving(container))
         proxy.silence("/events")
-        await asyncio.to_thread(engine.api.restart, container)
+        await asyncio.to_thread(engine.api.restart, container, timeout=1)
         assert seen.leaving(container)
         containers.set_scope("production", required=True)
         await eventually(lambda: not seen.leaving(container))
@@ -573,7 +600,7 @@ async def test_a_start_that_nobody_saw_ends_leaving_with_the_next_complete_list(
 
 
 async def test_no_event_falls_between_two_subscriptions_or_counts_twice(engine: Engine) -> None:
-    container = engine.run("t-blue", "shop", "blue")
+    container = engine.run("t-blue", "shop", "blue", drains=True)
     async with following(engine.url, ping_s=0.05, refresh_s=0.2) as (_, seen):
         await eventually(lambda: seen.complete_lists > 2)
         sent = 0

@@ -47,6 +47,7 @@ environment: production
 
 IN_DOCKER = f"""\
 environment: production
+release: {{ignoreEnv: [LISTEN]}}
 services:
   shop:
     router: {{rule: "Host(`{HOST}`)", entryPoints: [web]}}
