@@ -103,6 +103,11 @@ def require(request: web.Request, action: str) -> None:
         raise Denied(403, "scope", f"token {who.actor} has the scope {has}; {action or 'this'} needs {needs}")
 
 
+def may(request: web.Request, action: str) -> bool:
+    """Tell whether the caller of a request may do this."""
+    return bool(caller(request).scopes & NEEDS.get(action, EVERYTHING))
+
+
 def actions(who: Caller) -> list[str]:
     """Return what a caller may do, beside reading."""
     return [str(action) for action, needed in NEEDS.items() if who.scopes & needed]

@@ -13,7 +13,7 @@ from provider.controller import Controller
 from provider.feed import Feed
 from provider.orders import ANSWER_S, add_routes, json_answer, send, unknown_service
 from provider.server import denied, problem
-from provider.tokens import Token
+from provider.tokens import LEASE, Token
 
 SERVICES_S = 120.0
 """So long the status of everything is sent at most, however slowly somebody reads it."""
@@ -41,7 +41,8 @@ def admin_app(
 
     async def service(request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
-        answer = report.explained(controller.world, controller.conditions, name, clock())
+        shown = access.may(request, LEASE)
+        answer = report.explained(controller.world, controller.conditions, name, clock(), shows_lease_id=shown)
         return unknown_service(controller, name) if answer is None else json_answer(answer)
 
     async def daemon(_: web.Request) -> web.StreamResponse:

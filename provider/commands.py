@@ -37,11 +37,15 @@ class Refusal(StrEnum):
     LEASED = "leased"
     NO_RELEASE = "no-release"
     REASON_WANTED = "reason-wanted"
+    SCOPE = "scope"
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command of an operator's, or of a pipeline's; which fields count depends on the verb."""
+    """One command of an operator's, or of a pipeline's; which fields count depends on the verb.
+
+    `may_go_back` is whether its actor may roll back: a switch to the rollback target is nothing else.
+    """
 
     verb: Verb
     service: str
@@ -51,6 +55,7 @@ class Command:
     leaving: str | None = None
     force: bool = False
     reason: str | None = None
+    may_go_back: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,13 @@ def _switch(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refused:
     wanted = _chosen(member, colour, given)
     if isinstance(wanted, Refused):
         return wanted
+    if is_way_back(member, wanted) and not given.may_go_back:
+        return Refused(
+            Refusal.SCOPE,
+            f"{wanted.colour} of {given.service} runs its rollback target, release {wanted.release}: to switch to it "
+            f"is a rollback, without gates and approval, and needs the scope operate. A release with another "
+            f"bluegreen.version goes through the gates",
+        )
     if under_way is not None and not under_way.is_switched and wanted in under_way.candidates and not given.force:
         return Done(snapshot, (), f"rollout {under_way.id} is on its way to {colour}", already=True, pending=True)
     if is_held(snapshot) and not given.force and not is_way_back(member, wanted):

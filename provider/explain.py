@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from provider import leases
 from provider.durations import spoken
 from provider.gates import colour_state
 from provider.model import Colour, Gate, Instant, Member, Phase, Rollout, Snapshot
@@ -43,8 +44,8 @@ def explain(standing: Standing, now: Instant) -> list[str]:
     lines.append(_rollback(member, snapshot))
     if member.state.active is not None and member.applied:
         lines.append(f"Read back: {applied(member)['detail']}.")
-    lease = member.state.lease
-    if lease is not None and now.utc < lease.until_utc:
+    lease = leases.standing(member, now)
+    if lease is not None:
         lines.append(f"{lease.holder} deploys it, until {_clock(lease.until_utc)} at most.")
     lines += [f"{condition.severity}: {condition.message}" for condition in standing.conditions]
     return lines

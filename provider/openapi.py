@@ -99,7 +99,7 @@ EVENTS: Mapping[str, str] = {
     "resumed": "They go on",
     "lease-taken": "A deployment took the lease",
     "lease-renewed": "It goes on with it",
-    "lease-ended": "It gave it back",
+    "lease-ended": "It gave it back, or somebody who may operate ended it",
 }
 """Every `event` of a decision."""
 SUMMARIES: Mapping[Verb, str] = {
@@ -185,10 +185,12 @@ def _post(summary: str, body: str) -> Schema:
 
 
 def _give_back() -> Schema:
-    lease_id = {"name": "id", "in": "query", "required": True, "schema": {"type": "string"}}
+    told = "The lease that is meant; without it, which needs the scope `operate`, whichever there is"
+    lease_id = {"name": "id", "in": "query", "required": False, "description": told, "schema": {"type": "string"}}
     return {
-        "summary": "Give the lease back.",
+        "summary": "Give the lease back; that of another only with the scope `operate`.",
         "parameters": [_NAME, lease_id],
+        "requestBody": {"required": False, "content": _content("Body")},
         "responses": {"200": {"description": "Given back.", "content": _content("Done")}, **_problems(*PROBLEMS)},
     }
 
@@ -374,7 +376,7 @@ SCHEMAS: Mapping[str, Schema] = {
         url=_said("Where people find it, as its rules say", _or_null(_TEXT)),
         preview_url=_said("Where people find the colour that stands by, with a preview", _or_null(_TEXT)),
         rollback_with_force=_said("The way back could be taken with `force`, which waives its health", _FLAG),
-        lease=_said("The deployment that holds it, until when", _or_null(_ENTRY)),
+        lease=_said("The deployment that holds it, until when; its `id` for who may take one", _or_null(_ENTRY)),
         switched=_said("When the active colour last changed", _or_null(_TIME)),
         pollers=_said("Who fetches documents, and whether each has the last one", _list(_POLLER)),
         explanation=_said("What `bluegreen explain` says, a sentence each", _list(_TEXT)),

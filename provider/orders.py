@@ -33,6 +33,7 @@ from provider.openapi import describe
 from provider.server import problem
 from provider.status import decision_status
 from provider.text import clean
+from provider.tokens import ANY_LEASE, LEASE
 
 T = TypeVar("T")
 B = TypeVar("B", bound="Body")
@@ -142,8 +143,9 @@ async def _command(controller: Controller, verb: Verb, request: web.Request) -> 
     if body.get("force"):
         access.require(request, "force")
     name = request.match_info["name"]
-    given = Command(verb=verb, service=name, actor=access.caller(request).actor, **body)
-    return await _done(controller, name, lambda snapshot, now: commands.command(snapshot, given, now), verb)
+    may_go_back = access.may(request, Verb.ROLLBACK)
+    given = Command(verb=verb, service=name, actor=access.caller(request).actor, may_go_back=may_go_back, **body)
+    return await _done(controller, request, lambda snapshot, now: commands.command(snapshot, given, now), verb)
 
 
 async def _take_lease(controller: Controller, request: web.Request) -> web.StreamResponse:
@@ -159,16 +161,26 @@ async def _take_lease(controller: Controller, request: web.Request) -> web.Strea
         force=body.force,
         reason=body.reason,
     )
-    return await _done(controller, name, lambda snapshot, now: take(snapshot, now=now))
+    return await _done(controller, request, lambda snapshot, now: take(snapshot, now=now))
 
 
 async def _give_lease_back(controller: Controller, request: web.Request) -> web.StreamResponse:
-    name, lease_id = request.match_info["name"], request.query.get("id", "")
-    give = partial(leases.give_back, service=name, lease_id=lease_id)
-    return await _done(controller, name, lambda snapshot, now: give(snapshot, now=now))
+    body = await _body(request, Body)
+    give = partial(
+        leases.give_back,
+        service=request.match_info["name"],
+        lease_id=request.query.get("id"),
+        actor=access.caller(request).actor,
+        may_end_any=access.may(request, ANY_LEASE),
+        reason=body.reason,
+    )
+    return await _done(controller, request, lambda snapshot, now: give(snapshot, now=now))
 
 
-async def _done(controller: Controller, service: str, act: Act, verb: Verb | None = None) -> web.StreamResponse:
+async def _done(
+    controller: Controller, request: web.Request, act: Act, verb: Verb | None = None
+) -> web.StreamResponse:
+    service = request.match_info["name"]
     if service not in controller.world.entries:
         return unknown_service(controller, service)
     before = _traffic(controller, service)
@@ -179,6 +191,8 @@ async def _done(controller: Controller, service: str, act: Act, verb: Verb | Non
     match done:
         case Refused(code=Refusal.REASON_WANTED):
             return problem(400, done.code, done.detail)
+        case Refused(code=Refusal.SCOPE):
+            return problem(403, done.code, f"token {access.caller(request).actor} may not do this: {done.detail}")
         case Refused():
             return problem(409, done.code, done.detail)
         case Done():
@@ -188,7 +202,9 @@ async def _done(controller: Controller, service: str, act: Act, verb: Verb | Non
                 moved = [service]
             of = service if service in moved else next(iter(moved), None)
             answer["applied"] = report.applied(controller.world, of) if of is not None else None
-            answer["status"] = report.service(controller.world, controller.conditions, service, clock())
+            shown = access.may(request, LEASE)
+            world, conditions = controller.world, controller.conditions
+            answer["status"] = report.service(world, conditions, service, clock(), shows_lease_id=shown)
             return json_answer(answer, status=202 if done.pending else 200)
 
 

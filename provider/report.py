@@ -40,9 +40,11 @@ def json(answer: object) -> bytes:
         return orjson.dumps(whole(answer), option=orjson.OPT_NON_STR_KEYS)
 
 
-def service(world: World, conditions: Conditions, name: str, now: Instant) -> dict[str, object] | None:
+def service(
+    world: World, conditions: Conditions, name: str, now: Instant, *, shows_lease_id: bool = False
+) -> dict[str, object] | None:
     """Return the status of one service, None where the file has none of that name."""
-    standing = _standing(world, conditions, name)
+    standing = _standing(world, conditions, name, shows_lease_id=shows_lease_id)
     return service_status(standing, now) if standing is not None else None
 
 
@@ -52,15 +54,17 @@ def applied(world: World, name: str) -> dict[str, object] | None:
     return status.applied(world.member(entry, world.fetched())) if entry is not None else None
 
 
-def explained(world: World, conditions: Conditions, name: str, now: Instant) -> dict[str, object] | None:
+def explained(
+    world: World, conditions: Conditions, name: str, now: Instant, *, shows_lease_id: bool = False
+) -> dict[str, object] | None:
     """Return the status of one service with who polls and sentences that explain it, None where there is none."""
-    standing = _standing(world, conditions, name)
+    standing = _standing(world, conditions, name, shows_lease_id=shows_lease_id)
     if standing is None:
         return None
     return {**service_status(standing, now), "pollers": _pollers(world), "explanation": explain(standing, now)}
 
 
-def _standing(world: World, conditions: Conditions, name: str) -> Standing | None:
+def _standing(world: World, conditions: Conditions, name: str, *, shows_lease_id: bool) -> Standing | None:
     entry = world.entries.get(name)
     if entry is None or world.desired is None:
         return None
@@ -73,6 +77,7 @@ def _standing(world: World, conditions: Conditions, name: str) -> Standing | Non
         health=entry.health,
         since_utc=entry.since_utc,
         conditions=tuple(conditions),
+        shows_lease_id=shows_lease_id,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from provider import rollout
+from provider import leases, rollout
 from provider.gates import Assessment, Verdict, assess, colour_state
 from provider.model import (
     Candidate,
@@ -33,7 +33,7 @@ TOLD_MOST = 4
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """All that the status of one service is told from."""
+    """All that the status of one service is told from. The id of a lease is for who may take one."""
 
     snapshot: Snapshot
     member: Member
@@ -42,6 +42,7 @@ class Standing:
     health: Mapping[ServerKey, ServerHealth]
     since_utc: datetime
     conditions: tuple[Condition, ...]
+    shows_lease_id: bool = False
 
 
 def service_status(standing: Standing, now: Instant) -> dict[str, object]:
@@ -71,7 +72,7 @@ def service_status(standing: Standing, now: Instant) -> dict[str, object]:
         "rollback": way_back(member, snapshot),
         "rollback_with_force": not_ready(member, snapshot.state, waive_health=True) is None,
         "override": _override(member),
-        "lease": _lease(member, now),
+        "lease": _lease(standing, now),
         "quarantined": _quarantined(standing),
         "switched": time_status(member.state.switched_utc),
         "conditions": [condition_status(condition) for condition in conditions],
@@ -226,11 +227,12 @@ def _override(member: Member) -> dict[str, object] | None:
     }
 
 
-def _lease(member: Member, now: Instant) -> dict[str, object] | None:
-    lease = member.state.lease
-    if lease is None or now.utc >= lease.until_utc:
+def _lease(standing: Standing, now: Instant) -> dict[str, object] | None:
+    lease = leases.standing(standing.member, now)
+    if lease is None:
         return None
-    return {"id": lease.id, "holder": lease.holder, "until": time_status(lease.until_utc), "warning": lease.warning}
+    told: dict[str, object] = {"id": lease.id} if standing.shows_lease_id else {}
+    return {**told, "holder": lease.holder, "until": time_status(lease.until_utc), "warning": lease.warning}
 
 
 def _undecided(member: Member) -> str:

@@ -3,7 +3,8 @@
 A token has one scope or several, and may read (GET) with any of them:
 
 - `read`: nothing more.
-- `deploy`: take and return the lease of a deployment, `switch` without `force`, `abort`. It cannot approve.
+- `deploy`: take and return the lease of a deployment, `switch` without `force` to a release that passes every gate,
+  `abort`. It cannot approve, and not roll back: a `switch` to the rollback target is refused like `rollback`.
 - `approve`: `approve`, `abort`.
 - `operate`: everything, and it alone may use `force`.
 
@@ -48,6 +49,7 @@ class Scope(StrEnum):
 
 
 LEASE: Final = "lease"
+ANY_LEASE: Final = "lease of another"
 FORCE: Final = "force"
 EVERYTHING: Final = frozenset({Scope.OPERATE})
 NEEDS: Mapping[str, frozenset[Scope]] = MappingProxyType(

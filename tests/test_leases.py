@@ -9,6 +9,7 @@ import pytest
 from provider import leases
 from provider.commands import Command, Done, Refusal, Refused, command
 from provider.model import Instant, Lease, Phase, Snapshot, Verb
+from provider.store.records import SERVICES
 from tests.phases import AFTER_SWITCH, ANN, BEFORE_SWITCH, NEW, OLD, group, moved, only, with_state
 from tests.worlds import GREEN, at, member, runs, snapshot
 
@@ -95,11 +96,67 @@ def test_a_lease_is_given_back_by_its_holder_alone() -> None:
     """Rule 17."""
     taken = lease(group(Phase.STEADY)).snapshot
     strange = leases.give_back(taken, "shop", "l2", NOW)
+    assert isinstance(strange, Done)
     assert (strange.already, strange.snapshot) == (True, taken)
     back = leases.give_back(taken, "shop", "l1", NOW)
+    assert isinstance(back, Done)
     assert only(back.snapshot).state.lease is None
     assert [row.event for row in back.decisions] == ["lease-ended"]
-    assert leases.give_back(back.snapshot, "shop", "l1", NOW).already
+    assert leases.give_back(back.snapshot, "shop", "l1", NOW) == replace(strange, snapshot=back.snapshot)
+
+
+def test_who_may_operate_ends_the_lease_of_another_who_is_told_at_its_next_renewal() -> None:
+    """Rule 17: the history names who ended it."""
+    taken = lease(group(Phase.STEADY)).snapshot
+    refused = leases.give_back(taken, "shop", "l1", NOW, actor="cd")
+    assert refused == Refused(Refusal.SCOPE, "the lease on shop is held by ci: only ci or the scope operate ends it")
+    ended = leases.give_back(taken, "shop", None, NOW, actor=ANN, may_end_any=True, reason="its runner is gone")
+    assert isinstance(ended, Done)
+    (row,) = ended.decisions
+    assert (row.event, row.actor, row.detail) == ("lease-ended", "ann", "it was held by ci: its runner is gone")
+    assert lease(ended.snapshot) == Refused(
+        Refusal.LEASED, "the lease that ci held on shop was ended by ann: its runner is gone"
+    )
+    told = leases.give_back(ended.snapshot, "shop", "l1", NOW, actor="ci")
+    assert isinstance(told, Done)
+    assert (told.already, "was ended by ann" in told.detail) == (True, True)
+    assert isinstance(lease(ended.snapshot, "cd", "l2"), Done)
+
+
+def test_a_lease_is_ended_without_its_id_by_the_scope_operate_alone() -> None:
+    """Rule 17: two deployments may share a token, and its name."""
+    taken = lease(group(Phase.STEADY)).snapshot
+    refused = leases.give_back(taken, "shop", None, NOW, actor="ci")
+    assert isinstance(refused, Refused)
+    assert refused.code is Refusal.SCOPE
+
+
+def test_a_lease_is_renewed_by_its_holder_alone() -> None:
+    """Rule 17: to know the id is not to hold it."""
+    taken = lease(group(Phase.STEADY)).snapshot
+    refused = lease(taken, "cd", "l1")
+    assert (type(refused), refused.code) == (Refused, Refusal.LEASED)
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_a_clock_that_is_set_neither_ends_a_lease_nor_makes_it_longer(hours: int) -> None:
+    """Rule 14: 15 minutes are 15 minutes."""
+    taken = only(lease(group(Phase.STEADY)).snapshot)
+    later = at(NOW.mono_s + leases.LEASE_S - 1.0)
+    moved_clock = replace(later, utc=later.utc + timedelta(hours=hours))
+    assert leases.standing(taken, moved_clock) is not None
+    assert leases.standing(taken, replace(moved_clock, mono_s=NOW.mono_s + leases.LEASE_S)) is None
+
+
+def test_after_a_restart_a_lease_goes_by_its_date_and_never_for_longer_than_a_lease_lasts() -> None:
+    """Rule 14: the monotonic clock of the process before means nothing here."""
+    (kept,) = SERVICES.load([("shop", SERVICES.text(only(lease(group(Phase.STEADY)).snapshot).state))])
+    assert kept.lease is not None
+    assert kept.lease.until_mono_s is None
+    again = with_state(moved(), lease=kept.lease)
+    assert leases.standing(again, Instant(1.0, NOW.utc + timedelta(minutes=14))) is not None
+    assert leases.standing(again, Instant(1.0, NOW.utc + timedelta(minutes=15))) is None
+    assert leases.standing(again, Instant(1.0, NOW.utc - timedelta(hours=2))) is None
 
 
 def test_a_rollback_ignores_the_lease_and_warns_its_holder() -> None:

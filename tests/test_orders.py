@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,80 @@ async def test_a_lease_has_one_holder(daemon: Running, client: aiohttp.ClientSes
         assert answer.status == 200
     assert (await get(client, SHOP))["lease"] is None
     assert (await post(client, "lease"))[0] == 200
+
+
+TOKENS = tuple(Token(scope.value, frozenset({scope}), digest(scope.value)) for scope in Scope)
+
+
+@asynccontextmanager
+async def with_token(daemon: Running, scope: Scope) -> AsyncIterator[aiohttp.ClientSession]:
+    headers = {"Authorization": f"Bearer {scope.value}"}
+    async with (
+        listening(admin_app(daemon.controller, tokens=lambda: TOKENS)) as base,
+        aiohttp.ClientSession(base, headers=headers) as session,
+    ):
+        yield session
+
+
+async def test_the_id_of_a_lease_is_shown_to_who_may_take_one_and_ended_by_holder_or_operator(daemon: Running) -> None:
+    """Rule 17: the holder is told who ended it."""
+    daemon.load(shop())
+    await daemon.judge(BLUE)
+    await daemon.until_served(blue=[url("8081")])
+    json = {"Content-Type": "application/json"}
+    async with (
+        with_token(daemon, Scope.READ) as reader,
+        with_token(daemon, Scope.APPROVE) as approver,
+        with_token(daemon, Scope.DEPLOY) as pipeline,
+        with_token(daemon, Scope.OPERATE) as operator,
+    ):
+        _, taken = await post(pipeline, "lease", {"id": "0123456789abcdef"})
+        assert taken["status"]["lease"]["id"] == "0123456789abcdef"
+        for session, shown in ((reader, False), (approver, False), (pipeline, True), (operator, True)):
+            for path in (SHOP, "/api/v1/services", "/api/v1/history"):
+                async with session.get(path) as answer:
+                    assert (b"0123456789abcdef" in await answer.read()) is (shown and path == SHOP)
+        async with pipeline.delete(f"{SHOP}/lease", headers=json) as answer:
+            assert (answer.status, (await answer.json())["code"]) == (403, "scope")
+        body = b'{"reason": "its runner is gone"}'
+        async with operator.delete(f"{SHOP}/lease", headers=json, data=body) as answer:
+            assert answer.status == 200
+        status, told = await post(pipeline, "lease", {"id": "0123456789abcdef"})
+        assert (status, told["code"]) == (409, "leased")
+        assert told["detail"] == "the lease that deploy held on shop was ended by operate: its runner is gone"
+        row = (await get(reader, "/api/v1/history?limit=1"))["history"][0]
+        assert (row["event"], row["actor"]) == ("lease-ended", "operate")
+
+
+async def test_a_pipelines_switch_to_the_rollback_target_is_refused_like_a_rollback(daemon: Running) -> None:
+    """It would be one without gates and approval; docs/security.md."""
+    text = shop(green="8082", more="    approval: manual\n    watch: 1ms\n    deadlines: {confirming: 1ms}\n")
+    daemon.load(shop())
+    await daemon.judge(BLUE)
+    await daemon.until_served(blue=[url("8081")])
+    daemon.load(text)
+    await daemon.judge(GREEN)
+    async with with_token(daemon, Scope.DEPLOY) as pipeline, with_token(daemon, Scope.OPERATE) as operator:
+
+        async def stands(phase: str) -> str:
+            async def look() -> str:
+                found = await get(operator, SHOP)
+                assert found["phase"] == phase
+                return str(found["colours"]["green"]["release"])
+
+            return await eventually(look)
+
+        release = await stands("approval")
+        status, answer = await post(pipeline, "switch", {"colour": "green", "release": release})
+        assert (status, answer["already"]) == (202, True)
+        assert (await post(operator, "approve", {"release": release}))[0] in {200, 202}
+        await daemon.until_served(green=[url("8082")])
+        await stands("steady")
+        await daemon.judge(BLUE)
+        status, refused = await post(pipeline, "switch", {"colour": "blue"})
+        assert (status, refused["code"]) == (403, "scope")
+        assert "is a rollback, without gates and approval, and needs the scope operate" in refused["detail"]
+        assert (await post(operator, "switch", {"colour": "blue"}))[0] == 202
 
 
 async def test_a_store_that_fails_refuses_a_command_and_nothing_is_changed(tmp_path: Path) -> None:

@@ -135,12 +135,19 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right of one deployment to change a service's standby; `warning` is what came in between (rule 17)."""
+    """The right of one deployment to change a service's standby; `warning` is what came in between (rule 17).
+
+    `until_mono_s` belongs to this process and is None after a restart: the wall clock may be set. One that somebody
+    else than its holder ended is kept with who did (`ended_by`), so that its holder is told.
+    """
 
     id: str
     holder: str
     until_utc: datetime
     warning: str | None = None
+    until_mono_s: float | None = field(default=None, compare=False)
+    ended_by: str | None = None
+    ended_because: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

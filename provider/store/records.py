@@ -6,7 +6,7 @@ needs a migration in `database.py`: a key that no field knows is refused, it may
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -99,8 +99,11 @@ class Rows(Generic[T]):
 
 OF_THE_PROCESS = {"leaving_mono_s", "leaving_limit_s", "died_mono_s"}
 OF_THE_NEXT_LIST = {"parts", "routes", "is_told", "guess", "twin"}
-PROCESS_BOUND = {
-    "__all__": {"colours": {colour: {"__all__": OF_THE_PROCESS | OF_THE_NEXT_LIST} for colour in ("blue", "green")}}
+PROCESS_BOUND: Mapping[str, Any] = {
+    "__all__": {
+        "colours": {colour: {"__all__": OF_THE_PROCESS | OF_THE_NEXT_LIST} for colour in ("blue", "green")},
+        "lease": {"until_mono_s"},
+    }
 }
 ROW = ConfigDict(extra="forbid")
 SERVICES = Rows("services", TypeAdapter(list[ServiceState], config=ROW))
