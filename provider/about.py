@@ -44,6 +44,7 @@ class About:
         return {
             "version": __version__,
             "environment": desired.environment if desired else None,
+            "environment_label_required": desired.require_environment_label if desired else None,
             "time": time_status(now.utc),
             "pid": os.getpid(),
             "uid": os.geteuid(),

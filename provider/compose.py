@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import yaml
@@ -16,11 +17,12 @@ import yaml
 from provider.errors import BluegreenError
 
 COLOUR = "BLUEGREEN_COLOUR"
+PROFILES = "COMPOSE_PROFILES"
 LOOK_EVERY_S = 1.0
 ANSWER_S = 60.0
 STOP_S = 10.0
 SHORT_ID = 12
-_ID = re.compile("[0-9a-f]{12,}")
+_ID = re.compile(r"\w+")
 _TOP = re.compile(r"(name|version|services|networks|volumes|configs|secrets|include|models|x-[\w.-]+):|- |\.\.\.\s")
 """How a line of a rendered compose file begins that is not indented."""
 
@@ -76,9 +78,9 @@ class Project:
                 f"deploy again; what it has started is shown by: {self.line('ps')}"
             )
 
-    def containers(self) -> frozenset[str]:
-        """Return the short ids of the project's containers. Raises ComposeError."""
-        listed = self._answer("what compose has started cannot be told", "ps", "-q")
+    def containers(self, *services: str) -> frozenset[str]:
+        """Return the short ids of the project's containers, of some of its services or all. Raises ComposeError."""
+        listed = self._answer("what compose has started cannot be told", "ps", "-q", *services)
         return frozenset(line.strip()[:SHORT_ID] for line in listed.splitlines() if _ID.fullmatch(line.strip()))
 
     def rendered(self) -> Mapping[str, object]:
@@ -109,6 +111,21 @@ class Project:
             said = getattr(failure, "stderr", None) or failure
             raise ComposeError(f"{failed}: {self.line(*arguments)}: {said}") from failure
         return done.stdout
+
+    @property
+    def profiles(self) -> frozenset[str]:
+        """The profiles that are on: by the command, the environment, or the `.env` beside the first file."""
+        words = shlex.split(" ".join(self.command).replace("--profile=", "--profile "))
+        chosen = [after for word, after in pairwise(words) if word == "--profile"]
+        written = self._environment.get(PROFILES)
+        if written is None:
+            try:
+                lines = (self.files[0].absolute().parent / ".env").read_text(errors="replace").splitlines()
+            except (OSError, IndexError):
+                lines = []
+            found = (line.partition("=") for line in lines)
+            written = next((value.strip(" \"'") for name, _, value in found if name.strip() == PROFILES), "")
+        return frozenset(filter(None, (one.strip() for one in (*chosen, *written.split(",")))))
 
     @property
     def _settings(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Deploys a release: takes the lease, starts it in the colour that stands by, follows its rollout (rule 17).
+"""Deploys a release: looks at what it would start, takes the lease, starts it in the standby, follows its rollout.
 
 Whatever happens, the lease is given back, and a rollout that has begun goes on without us.
 """
@@ -8,28 +8,28 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 from provider.client import Admin, NoDaemon, Refused, service_path
 from provider.compose import ComposeError, Project
-from provider.errors import BluegreenError
 from provider.following import PASSING, UNTOLD, Answer, EndedOtherwise, Show, Story, Tell, TimedOut, ended, words
+from provider.inspection import Inspection
+from provider.leasing import Lease, Withheld
+from provider.planned import COLOURS
 
-COLOURS = ("blue", "green")
 FIRST = "blue"
-RENEW_EVERY_S = 300.0
 SEEN_WITHIN_S = 60.0
-BEGUN_WITHIN_S = 5.0
+AWAY_WITHIN_S = 600.0
+ASKED_AFTER_S = 5.0
+BEGUN_WITHIN_S = 60.0
 FIRST_WITHIN_S = 600.0
-
-
-class Withheld(BluegreenError):  # noqa: N818
-    """The deployment was not begun, or was given up, before anything was switched; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be deployed. `colour` may name the standby; `force` also while the release before is watched."""
+    """What is to be deployed. `colour` may name the standby.
+
+    `force` deploys also while the release before is watched, and what doctor calls critical.
+    """
 
     service: str
     compose: tuple[str, ...]
@@ -42,14 +42,31 @@ class Order:
     reason: str | None = None
 
 
+@dataclass(slots=True)
+class _Beginning:
+    """What a rollout that has yet to begin waits for; `idle_mono_s` is since when nothing else is under way."""
+
+    colour: str
+    release: str
+    is_new: bool
+    since_mono_s: float
+    idle_mono_s: float = 0.0
+    is_asked: bool = False
+
+    def __post_init__(self) -> None:
+        self.idle_mono_s = self.since_mono_s
+
+
 class Deployment:
     """One deployment; `run` does all of it, and `left` says what an interrupt leaves behind."""
 
     def __init__(self, admin: Admin, order: Order, tell: Tell, show: Show) -> None:
         self.left = "nothing was started"
         self._admin, self._order, self._tell, self._show = admin, order, tell, show
-        self._lease = _Lease(admin, order)
+        self._leases = [Lease(admin, order.service, order.force, order.reason)]
         self._story = Story(admin, order.service, tell)
+        projects = {colour: self._project(colour) for colour in COLOURS}
+        self._inspection = Inspection(admin, order.service, order.prefix, projects, order.force, tell)
         self._unread: list[Answer] = []
 
     def run(self) -> str:
@@ -67,20 +84,26 @@ class Deployment:
             return self._first(status)
         standby = _other(status["active"])
         self._check_wanted(status, standby)
+        self._inspection.check_file(standby)
+        order, others = self._order, self._inspection.leased[1:]
+        self._leases += [Lease(self._admin, other, order.force, order.reason) for other in others]
         try:
-            self._lease.take()
+            for lease in self._leases:
+                lease.take()
             return self._deploy(standby)
         finally:
-            self._lease.give_back(self._tell)
+            for lease in reversed(self._leases):
+                lease.give_back(self._tell)
 
     # --- in the standby -------------------------------------------------------------------------------------------
 
     def _deploy(self, standby: str) -> str:
         name, project = self._order.service, self._project(standby)
         status: Answer = self._admin.service(name)
-        self._check_lease(status)
+        self._leases[0].check(status)
         if status["active"] != _other(standby):
             raise Withheld(f"{name}: given up, as {standby} does not stand by any more: {status['active']} is active")
+        self._inspection.check_containers(standby)
         before = status["colours"][standby]["release"]
         runs = f"runs release {before}" if before else f"is {status['colours'][standby]['state']}"
         self._tell(f"{name}: {status['active']} is active; {standby} stands by and {runs}")
@@ -98,7 +121,8 @@ class Deployment:
     def _check_meanwhile(self, standby: str, before: str | None) -> None:
         """Raise Withheld when what compose is replacing got the traffic; a release of ours may have got it already."""
         try:
-            self._lease.keep()
+            for lease in self._leases:
+                lease.keep()
             status: Answer = self._admin.service(self._order.service)
         except NoDaemon:
             return  # one that restarts switches nothing meanwhile
@@ -106,27 +130,22 @@ class Deployment:
             if refusal.status in PASSING:
                 return
             raise
-        self._check_lease(status)
+        self._leases[0].check(status)
         if status["active"] == standby and status["colours"][standby]["release"] == before is not None:
             raise Withheld(f"{self._order.service}: given up, as {standby} was made active meanwhile")
 
-    def _check_lease(self, status: Answer) -> None:
-        name, lease = self._order.service, status["lease"]
-        if lease is None or lease["id"] != self._lease.id:
-            whose = f"; {lease['holder']} has it now" if lease else ""
-            raise Withheld(f"{name}: given up, as the lease on it is lost{whose}")
-        if lease["warning"] is not None:
-            raise Withheld(f"{name}: given up, as {lease['warning']}. Look at that first: bluegreen explain {name}")
-
     def _seen(self, project: Project, colour: str, before: str | None) -> str:
-        """Return the release that was started, once the daemon sees it run in the colour, and nothing else there."""
-        name, ours = self._order.service, project.containers()
+        """Return the release that was started, once the daemon sees it run in the colour, and nothing else there.
+
+        Raises Withheld, or ComposeError where nothing is seen, when that is not so in time.
+        """
+        name, ours = self._order.service, self._inspection.containers(colour)
         begun_mono_s, told = time.monotonic(), ""
         while True:
-            self._keep_lease()
             status = self._story.status()
+            self._keep_leases(status)
             found = status["colours"][colour]
-            there = {server["container"] for server in _servers(status, colour)}
+            there = {server["container"] for server in _servers(status, colour) if not server["leaving"]}
             if found["release"] is not None and there and there <= ours:
                 version = f" ({found['version']})" if found["version"] else ""
                 self._tell(f"{name}: release {found['release']}{version} runs in {colour}")
@@ -134,18 +153,16 @@ class Deployment:
             if not there and told and (begun := self._begun(colour, before)):
                 self._tell(f"{name}: release {begun} was seen in {colour}, and is gone at the moment")
                 return begun
-            if there - ours:
-                foreign = ", ".join(sorted(map(str, there - ours)))
-                missing = f"{colour} has other containers too, remove them: {foreign} (not of {project.name})"
-            else:
-                missing = f"no container of {project.name} is a running server of {name} in {colour} yet"
+            missing = _not_seen(status, project, there - ours, name)
             self._show(status)
             if missing != told and (told or there - ours):  # that ours is not seen at the first look means nothing
                 self._tell(f"{name}: {missing}")
             told = missing
-            away = any(one["code"] == "docker-away" for one in status["conditions"])
-            if not there and not away and time.monotonic() - begun_mono_s >= SEEN_WITHIN_S:
-                raise ComposeError(_unseen(status, name, project))
+            limit_s = AWAY_WITHIN_S if _is_away(status) else SEEN_WITHIN_S
+            if time.monotonic() - begun_mono_s >= limit_s:
+                if not there:
+                    raise ComposeError(_unseen(status, name, project, limit_s))
+                raise Withheld(f"{name}: given up after {limit_s:g} s, and nothing was switched: {missing}")
             self._story.pause(status, missing)
 
     def _begun(self, colour: str, before: str | None) -> str | None:
@@ -160,10 +177,9 @@ class Deployment:
 
     def _follow(self, colour: str, release: str, *, is_new: bool) -> str:
         """Follow the rollout of exactly this release to its end; ask for it where it does not begin by itself."""
-        begun_mono_s = time.monotonic()
         latest: str | None = None
         ends: dict[str, Answer] = {}
-        asked = False
+        begins = _Beginning(colour, release, is_new, time.monotonic())
         while True:
             for row in self._news():
                 if row["rollout"] and (row["colour"], row["release"]) == (colour, release):
@@ -182,10 +198,10 @@ class Deployment:
             if latest in ends:
                 return self._over(ends[latest], status)
             self._show(status)
-            if latest is None and not asked:
-                asked = self._ask_for(status, colour, release, is_new=is_new, begun_mono_s=begun_mono_s)
+            if latest is None:
+                self._see_to_its_begin(status, begins)
             if status["phase"] not in {"confirming", "watching"}:
-                self._keep_lease()
+                self._keep_leases(status)
             self._story.pause(status)
 
     def _over(self, end: Answer, status: Answer) -> str:
@@ -198,17 +214,30 @@ class Deployment:
             f"{_other(colour)} is the way back while it runs, and may be stopped{unproven}"
         )
 
-    def _ask_for(self, status: Answer, colour: str, release: str, *, is_new: bool, begun_mono_s: float) -> bool:
+    def _see_to_its_begin(self, status: Answer, begins: "_Beginning") -> None:
+        """Ask for it where it does not come by itself. Raises Withheld with the reason when that takes too long.
+
+        While a rollout of its group is under way it waits for the end of that, which has deadlines of its own.
+        """
+        if not begins.is_asked and self._ask_for(status, begins):
+            begins.is_asked, begins.idle_mono_s = True, time.monotonic()
+        if self._story.patiently(self._inspection.others_move):
+            begins.idle_mono_s = time.monotonic()
+        if time.monotonic() - begins.idle_mono_s >= BEGUN_WITHIN_S:
+            raise Withheld(_not_begun(status, begins.colour, begins.release))
+
+    def _ask_for(self, status: Answer, begins: "_Beginning") -> bool:
         """Ask for a release that does not come by itself: it failed before, or has been active already."""
+        colour, release = begins.colour, begins.release
         name, blocking, override = self._order.service, status["blocking"], status["override"]
         failed = next(
             (one for one in status["quarantined"] if (one["colour"], one["release"]) == (colour, release)), None
         )
-        rejected = override is not None and override["rejected"] == release
+        rejected = override is not None and release in (override["rejected"] or "").split(", ")
         if not failed and not rejected:
             if blocking is not None:
                 return False
-            if is_new and time.monotonic() - begun_mono_s < BEGUN_WITHIN_S:
+            if begins.is_new and time.monotonic() - begins.since_mono_s < ASKED_AFTER_S:
                 return False
         if failed:
             why = f"failed before ({failed['outcome']} in rollout {failed['rollout']})"
@@ -223,17 +252,20 @@ class Deployment:
         try:
             self._story.patiently(lambda: self._admin.post(service_path(name, "switch"), body), passing=PASSING)
         except Refused as refusal:
-            if refusal.status == 409:
+            if refusal.status in {403, 409}:
                 raise Withheld(f"{name}: {refusal}") from None
             raise
         return True
 
-    def _keep_lease(self) -> None:
+    def _keep_leases(self, status: Answer) -> None:
         """Go on without a lease that is lost: what was to be started runs, and is followed by its release."""
-        try:
-            self._lease.keep()
-        except Withheld as lost:
-            self._tell(f"{lost}; the rollout is followed all the same")
+        for lease in self._leases:
+            try:
+                if lease is self._leases[0] and lease.is_ours and status["lease"] is None:
+                    lease.renew()
+                lease.keep()
+            except Withheld as lost:
+                self._tell(f"{lost}; the rollout is followed all the same")
 
     # --- the very first -------------------------------------------------------------------------------------------
 
@@ -243,6 +275,8 @@ class Deployment:
         if any(found["state"] != "empty" for found in status["colours"].values()):
             raise Withheld(f"{name}: {status['blocking']}")
         project = self._project(colour)
+        self._inspection.check_file(colour)
+        self._inspection.check_containers(colour)
         self._tell(f"{name}: it runs nothing yet, so {colour} becomes active as soon as it runs")
         self._start(project, lambda: None)
         begun_mono_s = time.monotonic()
@@ -257,7 +291,7 @@ class Deployment:
             missing = f"{colour} is {found['state']}" + (f"; {status['blocking']}" if status["blocking"] else "")
             passed_s = time.monotonic() - begun_mono_s
             if status["active"] is None and found["state"] == "empty" and passed_s >= SEEN_WITHIN_S:
-                raise ComposeError(_unseen(status, name, project))
+                raise ComposeError(_unseen(status, name, project, SEEN_WITHIN_S))
             if self._order.timeout_s is None and passed_s >= FIRST_WITHIN_S:
                 raise TimedOut(f"{name}: timed out after {FIRST_WITHIN_S:g} s: {missing}")
             self._story.pause(status, missing)
@@ -290,57 +324,6 @@ class Deployment:
         return Project(order.compose, f"{order.prefix}-{colour}", order.files, colour, order.tags)
 
 
-class _Lease:
-    """The lease of one deployment; its id is made here, so that it can be given back even if no answer came."""
-
-    def __init__(self, admin: Admin, order: Order) -> None:
-        self.id = uuid4().hex
-        self.is_ours = False
-        self._admin, self._order = admin, order
-        self._taken_mono_s = 0.0
-
-    def take(self) -> None:
-        """Take it. Raises Withheld where the daemon refuses it."""
-        self.is_ours = True
-        try:
-            self._ask()
-        except Refused as refusal:
-            self.is_ours = False
-            if refusal.status == 409:
-                raise Withheld(f"{self._order.service}: {refusal}") from None
-            raise
-
-    def keep(self) -> None:
-        """Go on with it when it is time. Raises Withheld when somebody else has it."""
-        if not self.is_ours or time.monotonic() - self._taken_mono_s < RENEW_EVERY_S:
-            return
-        try:
-            self._ask()
-        except NoDaemon:
-            return
-        except Refused as refusal:
-            if refusal.code == "leased":
-                self.is_ours = False
-                raise Withheld(f"{self._order.service}: given up, as the lease is lost: {refusal}") from None
-            if refusal.status not in {409, 503}:
-                raise
-
-    def _ask(self) -> None:
-        order = self._order
-        body = {"id": self.id, "force": order.force} | ({"reason": order.reason} if order.reason else {})
-        self._admin.post(service_path(order.service, "lease"), body)
-        self._taken_mono_s = time.monotonic()
-
-    def give_back(self, tell: Tell) -> None:
-        """Give it back, if it is ours; one that cannot be given back ends by itself."""
-        if not self.is_ours:
-            return
-        try:
-            self._admin.delete(f"{service_path(self._order.service, 'lease')}?id={self.id}")
-        except (NoDaemon, Refused) as failure:
-            tell(f"{self._order.service}: the lease could not be given back, and ends by itself in 15 min: {failure}")
-
-
 def _other(colour: str) -> str:
     return COLOURS[1 - COLOURS.index(colour)]
 
@@ -354,10 +337,54 @@ def _switch(name: str, colour: str, release: str) -> list[str]:
     return ["bluegreen", "switch", name, colour, "--release", release]
 
 
-def _unseen(status: Answer, name: str, project: Project) -> str:
-    told = "".join(f" {one['message']}." for one in status["conditions"] if one["code"] == "containers")
+def _is_away(status: Answer) -> bool:
+    return any(one["code"] == "docker-away" for one in status["conditions"])
+
+
+def _not_seen(status: Answer, project: Project, strange: set[str], name: str) -> str:
+    """Say what is missing to the release that was started being the only one in its colour."""
+    colour = project.colour
+    if strange:
+        foreign = ", ".join(sorted(map(str, strange)))
+        return f"{colour} has other containers too, remove them: {foreign} (not of {project.name})"
+    staying = [server for server in _servers(status, colour) if not server["leaving"]]
+    if staying:
+        parts = ", ".join(sorted(f"{server['release']} in {server['container']}" for server in staying))
+        return f"{colour} is mixed, and has to run one release: it runs {parts}"
+    if _is_away(status):
+        return "Docker does not answer the daemon, so it does not see what was started"
+    return f"no container of {project.name} is a running server of {name} in {colour} yet"
+
+
+def _not_begun(status: Answer, colour: str, release: str) -> str:
+    """Say why no rollout has begun of what was started."""
+    name, found = status["service"], status["colours"][colour]
+    if status["active"] == colour:
+        why = f"{colour} is active, with release {found['release']}"
+    elif found["release"] != release:
+        why = (
+            f"{colour} runs release {found['release']} now" if found["release"] else f"{colour} is {found['state']} now"
+        )
+    elif status["blocking"]:
+        why = status["blocking"]
+    elif status["desired"] == status["active"]:
+        why = f"the desired-state file says active: {status['desired']}"
+    elif status["paused"]:
+        why = f"forward rollouts are stopped; to go on: {shlex.join(['bluegreen', 'resume', name])}"
+    else:
+        told = "; ".join(one["message"] for one in status["conditions"])
+        why = told or "the daemon does not want it, and does not say why"
     return (
-        f"{name}: compose ended well, and after {SEEN_WITHIN_S:g} s the daemon sees none of its containers as a server "
+        f"{name}: release {release} was started in {colour}, and no rollout of it has begun in {BEGUN_WITHIN_S:g} s: "
+        f"{why}. What was started stays; to see how it stands: {shlex.join(['bluegreen', 'explain', name])}"
+    )
+
+
+def _unseen(status: Answer, name: str, project: Project, limit_s: float) -> str:
+    codes = {"containers", "not-in-file", "docker-away"}
+    told = "".join(f" {one['message']}." for one in status["conditions"] if one["code"] in codes)
+    return (
+        f"{name}: compose ended well, and after {limit_s:g} s the daemon sees none of its containers as a server "
         f"of {name} in {project.colour}; nothing was switched.{told} Do they run ({project.line('logs')}), carry the "
         f"labels bluegreen.service={name} and bluegreen.colour=${{BLUEGREEN_COLOUR}}, and is the engine that compose "
         f"talks to the daemon's?"

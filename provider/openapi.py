@@ -403,6 +403,7 @@ SCHEMAS: Mapping[str, Schema] = {
         {
             "version": _TEXT,
             "environment": _or_null(_TEXT),
+            "environment_label_required": _said("Whether a container must name its environment", _or_null(_FLAG)),
             "time": _said("Its clock", _TIME),
             "pid": {"type": "integer"},
             "uid": {"type": "integer"},

@@ -1,19 +1,23 @@
 """The steps of a deployment, with a real daemon whose Docker is played; a real compose is used in integration/."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from provider import compose, deploy, following
+from provider import compose, deploy, following, leases, leasing
 from provider.admin import admin_app
 from provider.client import Admin, service_path
 from provider.compose import ComposeError
-from provider.deploy import Deployment, Order, Withheld
+from provider.deploy import Deployment, Order
 from provider.following import EndedOtherwise, TimedOut
-from provider.model import ByColour, Colour, Server
+from provider.leasing import Withheld
+from provider.model import ByColour, Colour, Instant, Server
 from tests.running import Running, listening, running
 from tests.waiting import eventually
 
@@ -24,6 +28,10 @@ DESIRED = (
 COMPOSE = """\
 #!/bin/sh
 case "$*" in
+*" config")
+    if [ -e "rendered.$BLUEGREEN_COLOUR" ]; then cat "rendered.$BLUEGREEN_COLOUR"; exit; fi
+    echo "services: {app: {labels: {bluegreen.service: shop, bluegreen.colour: $BLUEGREEN_COLOUR}}}"
+    ;;
 *" ps -q") echo NEW ;;
 *) echo "$@" >>calls; while [ -e hold ]; do sleep 0.02; done ;;
 esac
@@ -137,7 +145,7 @@ async def test_a_deployment_takes_the_lease_starts_the_standby_and_follows_its_r
 
 
 async def test_the_lease_is_renewed_while_it_is_needed(blue: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deploy, "RENEW_EVERY_S", 0.0)
+    monkeypatch.setattr(leasing, "RENEW_EVERY_S", 0.0)
     (blue.folder / "hold").touch()
     done = blue.begin()
 
@@ -164,6 +172,125 @@ async def test_a_lease_that_is_lost_while_compose_runs_stops_it(blue: Stage) -> 
     lease = (await blue.status())["lease"]
     await asyncio.to_thread(blue.admin.delete, f"{service_path('shop', 'lease')}?id={lease['id']}")
     with pytest.raises(Withheld, match=r"^shop: given up, as the lease on it is lost$"):
+        await done
+
+
+async def test_a_lease_that_an_operator_ended_while_compose_runs_is_told_with_who_and_why(blue: Stage) -> None:
+    """Rule 17."""
+    (blue.folder / "hold").touch()
+    done = blue.begin()
+    await eventually(lambda: blue.calls)
+    now = Instant(0.0, datetime.now(UTC))
+    ended = partial(
+        leases.give_back, service="shop", lease_id=None, now=now, actor="ann", may_end_any=True, reason="no"
+    )
+    await blue.daemon.controller.command("shop", lambda snapshot, _: ended(snapshot))
+    with pytest.raises(
+        Withheld, match=r"given up, as the lease is lost: the lease that \w+ held on shop was ended by ann: no"
+    ):
+        await done
+    assert "lease-taken" not in (await blue.events())[-1:]
+
+
+BOTH = (
+    "services: {a: {labels: {bluegreen.service: shop, bluegreen.colour: blue}}, "
+    "b: {labels: {bluegreen.service: shop, bluegreen.colour: green}}}"
+)
+RENDERED = {
+    "both colours": (
+        BOTH,
+        "compose service a: it is labelled shop blue, and blue of shop is not what is deployed: it has the traffic",
+    ),
+    "a colour that is fixed": (
+        "services: {app: {labels: {bluegreen.service: shop, bluegreen.colour: green}}}",
+        "--force with a --reason starts it all the same",
+    ),
+    "no label": (
+        "services: {app: {image: a}}",
+        "none of the services that it starts has the label bluegreen.service=shop",
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", RENDERED)
+async def test_a_file_that_would_start_anything_else_is_refused_before_anything_is_started(
+    blue: Stage, shape: str
+) -> None:
+    """Rule 17."""
+    text, words = RENDERED[shape]
+    for colour in Colour:
+        (blue.folder / f"rendered.{colour}").write_text(text)
+    with pytest.raises(Withheld, match=re.escape(words)):
+        await blue.begin()
+    assert blue.calls == []
+    assert "lease-taken" not in await blue.events()
+
+
+async def test_force_starts_what_doctor_calls_critical_and_nothing_else(blue: Stage) -> None:
+    """Rule 17."""
+    for colour in Colour:
+        (blue.folder / f"rendered.{colour}").write_text(RENDERED["a colour that is fixed"][0])
+    done = blue.begin(force=True, reason="once")
+    await eventually(lambda: blue.calls)
+    await play(blue)
+    assert "release bbbb is active in green" in await done
+    for colour in Colour:
+        (blue.folder / f"rendered.{colour}").write_text(RENDERED["both colours"][0])
+    with pytest.raises(Withheld, match="it is labelled shop green, and green of shop is not what is deployed"):
+        await blue.begin(force=True, reason="once more")
+
+
+async def test_containers_of_others_in_the_standby_are_refused_before_anything_is_started(blue: Stage) -> None:
+    """Rule 17: beside them the colour would be mixed for ever."""
+    blue.docker(green=(STRANGE,))
+
+    async def listed() -> bool:
+        return bool((await blue.status())["colours"]["green"]["servers"])
+
+    await eventually(listed)
+    with pytest.raises(Withheld, match=r"strange of shop.*docker rm -f strange$"):
+        await blue.begin()
+    assert blue.calls == []
+    assert (await blue.status())["lease"] is None
+
+
+async def test_a_project_with_containers_of_the_active_colour_is_not_started_over_them(blue: Stage) -> None:
+    """Rule 17: `up` would replace them."""
+    blue.docker(blue=(server("NEW", "aaaa"),))
+    await blue.daemon.judge(Colour.BLUE, port="NEW")
+    with pytest.raises(
+        Withheld, match="container NEW is a server of shop in blue: blue of shop is not what is deployed"
+    ):
+        await blue.begin()
+    assert blue.calls == []
+
+
+async def test_a_rollout_that_does_not_begin_ends_with_the_reason(blue: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """P10: every wait has an end, and a true sentence at it."""
+    monkeypatch.setattr(deploy, "BEGUN_WITHIN_S", 0.0)
+    (blue.folder / "hold").touch()
+    done = blue.begin()
+    await eventually(lambda: blue.calls)
+    await asyncio.to_thread(blue.admin.post, service_path("shop", "pause"), {"reason": "until monday"})
+    blue.docker(green=(NEW,))
+    (blue.folder / "hold").unlink()
+    with pytest.raises(Withheld) as refusal:
+        await done
+    assert "release bbbb was started in green, and no rollout of it has begun in 0 s: " in str(refusal.value)
+    assert "(until monday); go on with: bluegreen resume shop" in str(refusal.value)
+    assert (await blue.status())["lease"] is None
+
+
+async def test_a_colour_that_stays_mixed_ends_with_what_runs_in_it(
+    blue: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P10: two Compose services of one colour that differ."""
+    monkeypatch.setattr(deploy, "SEEN_WITHIN_S", 0.5)
+    (blue.folder / "compose").write_text(COMPOSE.replace("echo NEW", "echo NEW; echo TWO"))
+    done = blue.begin()
+    await eventually(lambda: blue.calls)
+    blue.docker(green=(NEW, server("TWO", "cccc")))
+    with pytest.raises(Withheld, match="green is mixed, and has to run one release: it runs bbbb in NEW, cccc in TWO"):
         await done
 
 

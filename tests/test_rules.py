@@ -757,6 +757,7 @@ def test_rule_17_one_deployment_at_a_time_and_none_while_the_way_back_is_needed(
     assert isinstance(refused, Refused)
     assert (refused.code, "ci deploys shop" in refused.detail) == (Refusal.LEASED, True)
     given = leases.give_back(player.world.snapshot("service shop"), "shop", "lease of ci", player.world.now)
+    assert isinstance(given, Done)
     player.world.commit("service shop", given.snapshot)
     go_on(player, deploy("r2"))
     assert phase(player) is Phase.WATCHING

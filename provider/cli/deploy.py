@@ -56,7 +56,11 @@ class _Signalled(KeyboardInterrupt):
     metavar="DURATION",
     help="Stop following after so long; the rollout goes on. [default: its own deadlines end it]",
 )
-@click.option("--force", is_flag=True, help="Also while the release before is confirmed or watched; wants a --reason.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also while the release before is confirmed or watched, and what doctor calls critical; wants a --reason.",
+)
 @click.option("--reason", metavar="WORDS", help="Why; it stands in the history.")
 def deploy(
     daemon: Daemon,
@@ -73,7 +77,9 @@ def deploy(
     """Start a release in the standby colour, and follow its rollout.
 
     Runs `docker compose -p SERVICE-COLOUR -f FILE up -d` with BLUEGREEN_COLOUR set to that colour, so that the file can
-    label its containers with it: bluegreen.colour=${BLUEGREEN_COLOUR}.
+    label its containers with it: bluegreen.colour=${BLUEGREEN_COLOUR}. The file is read first, as compose renders it:
+    refused is what would start or replace anything but that colour of this service (and of its group), what doctor
+    calls critical, and a standby with containers that are not of the project.
 
     Ends with 0 when the release is active and its watch is over; 1 when compose failed; 3 when it was refused, as while
     somebody else deploys; 4 when the rollout ended otherwise than switched; 5 when the time is over. An interrupt stops
@@ -90,8 +96,9 @@ def deploy(
         if not file.is_file():
             fail(Exit.USAGE, f"bluegreen: {file}: there is no such compose file (-f)")
     from provider import compose as docker_compose
-    from provider.deploy import Deployment, Order, Withheld
+    from provider.deploy import Deployment, Order
     from provider.following import EndedOtherwise, TimedOut
+    from provider.leasing import Withheld
     from provider.terminal.progress import Progress
 
     def question(admin: "Admin") -> str:
