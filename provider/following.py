@@ -1,14 +1,17 @@
 """Follows one service from outside: how it stands, and what its history has said since the following began.
 
 Both are asked for every second, so that a daemon that restarts in between loses nothing: a rollout that ends while
-nobody looks is found in the history.
+nobody looks is found in the history. What is new there is told by the rows that are known, not by their dates: a clock
+may be set back.
 """
 
+import json
 import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, assert_never
 from urllib.parse import urlencode
 
 from provider.client import Admin, NoDaemon, Refused
@@ -24,6 +27,10 @@ PATIENCE_S = 30.0
 READ_BACK_S = 10.0
 READ_BACK_EVERY_S = 0.2
 ROWS_AT_ONCE = 1000
+ROWS_A_LOOK = 50
+QUIET_S = 3.0
+"""For so long nothing has to begin before `wait` believes that nothing does: the daemon hears of a container, of an
+edited file or of a deployment's lease a moment after who has started it."""
 SWITCHED_PHASES = frozenset({"steady", "confirming", "watching"})
 UNTOLD = frozenset({"tested"})
 """What a line of its own has told before: that the smoke tests passed."""
@@ -51,6 +58,15 @@ class Until(StrEnum):
     STEADY = "steady"
 
 
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What `wait` waits for: that, and where they are named this colour and this release (its id or version) active."""
+
+    until: Until
+    active: str | None = None
+    release: str | None = None
+
+
 class Story:
     """How a service stands and what is new in its history; see `limit` for how long.
 
@@ -61,8 +77,7 @@ class Story:
         self.service = service
         self._admin, self._tell = admin, tell
         self._end_mono_s: float | None = None
-        self._since: str | None = None
-        self._known: list[Answer] = []
+        self._known: dict[str, None] = {}
 
     def limit(self, seconds: float | None) -> None:
         """Let the time be over in so many seconds; None sets no limit."""
@@ -70,7 +85,7 @@ class Story:
 
     def begin(self) -> Answer:
         """Look for the first time; what the history holds by now is no news. Raises NoDaemon and Refused."""
-        self._remember(list(reversed(self._rows(limit=ROWS_AT_ONCE))))
+        self._new(self._rows(ROWS_AT_ONCE))
         return self._admin.service(self.service)
 
     def status(self) -> Answer:
@@ -79,10 +94,10 @@ class Story:
 
     def news(self) -> list[Answer]:
         """Return the rows of the history that are new since the last look, oldest first."""
-        rows = self.patiently(lambda: self._rows(since=self._since, limit=ROWS_AT_ONCE))
-        new = [row for row in reversed(rows) if row not in self._known]
-        self._remember(new)
-        return new
+        rows = self.patiently(lambda: self._rows(ROWS_A_LOOK))
+        if rows and self._key(rows[-1]) not in self._known:  # more has happened than one look shows
+            rows = self.patiently(lambda: self._rows(ROWS_AT_ONCE))
+        return self._new(rows)
 
     def patiently(self, ask: Callable[[], T], *, passing: frozenset[int] = PASSING) -> T:
         """Ask until a daemon answers; raise its last failure after 30 s of them, or at the end of the time given."""
@@ -113,43 +128,53 @@ class Story:
         left_s = LOOK_EVERY_S if self._end_mono_s is None else self._end_mono_s - time.monotonic()
         time.sleep(max(0.0, min(LOOK_EVERY_S, left_s)))
 
-    def _rows(self, **query: object) -> list[Answer]:
-        query = {"service": self.service} | {key: value for key, value in query.items() if value is not None}
-        asked = urlencode(query, errors="surrogateescape")
+    def _rows(self, limit: int) -> list[Answer]:
+        asked = urlencode({"service": self.service, "limit": limit})
         found: Any = self._admin.get(f"/api/v1/history?{asked}")
         rows: list[Answer] = found["history"]
         return rows
 
-    def _remember(self, rows: list[Answer]) -> None:
-        """Keep the last moment that was told of, and what was told of it: more of the same moment may come."""
-        if rows:
-            last = rows[-1]["at"]
-            kept = self._known if last == self._since else []
-            self._since, self._known = last, [*kept, *(row for row in rows if row["at"] == last)]
+    def _new(self, rows: Iterable[Answer]) -> list[Answer]:
+        """Return the rows that were not known yet, oldest first, and know them."""
+        new = [row for row in reversed(list(rows)) if self._key(row) not in self._known]
+        self._known.update((self._key(row), None) for row in new)
+        return new
+
+    @staticmethod
+    def _key(row: Answer) -> str:
+        return json.dumps(row, sort_keys=True)
 
 
-def wait(story: Story, active: str | None, until: Until, tell: Tell, show: Show) -> Answer:
-    """Wait until it is so, and return how the service stands then; that the colour named is active belongs to it.
+def wait(story: Story, goal: Goal, tell: Tell, show: Show) -> Answer:
+    """Wait until it is so, and return how the service stands then.
+
+    Who names no colour and no release means what is coming: a deployment that has the lease, a release that is wanted,
+    and what begins within three seconds.
 
     Raises:
-        EndedOtherwise: a rollout ended otherwise than switched while this waited.
+        EndedOtherwise: a rollout ended otherwise than switched while this waited, or that of the release named before.
         TimedOut: it is not so yet, and the time is over.
         NoDaemon: no daemon answered for 30 s, or at the end of the time given.
         Refused: the daemon does not know the service, or wants a token.
     """
     # A daemon that restarts while this begins is waited for; a name that it does not know is none.
     status = story.patiently(story.begin, passing=PASSING - {404})
+    begun_mono_s, has_switched = time.monotonic(), False
     while True:
         show(status)
-        missing = missing_to(status, active, until)
         for row in story.news():
             if row["rollout"] and row["event"] not in UNTOLD:
                 tell(words(row))
             if row["outcome"] not in {None, "switched"} and not goes_on(row, story.status()):
                 raise EndedOtherwise(ended(row), row["outcome"])
-        if missing is None:
+            has_switched |= row["outcome"] == "switched"
+        missing = missing_to(status, goal, has_switched=has_switched)
+        is_quiet = has_switched or time.monotonic() - begun_mono_s >= QUIET_S
+        if missing is None and (is_quiet or story.is_over or goal.active or goal.release):
             return status
-        story.pause(status, missing)
+        if is_quiet and missing is not None:
+            _check_failed(status, goal)
+        story.pause(status, missing or "whether anything begins")
         status = story.status()
 
 
@@ -183,30 +208,81 @@ def _is_awaited(applied: Answer) -> bool:
     return not applied["verified"] and any(one["answers"] for one in applied["missing"])
 
 
-def missing_to(status: Answer, active: str | None, until: Until) -> str | None:
+def missing_to(status: Answer, goal: Goal, *, has_switched: bool = False) -> str | None:
     """Say what is missing to what is waited for; None when it is so.
 
     A release that has yet to switch is not confirmed, whatever Traefik shows of the one before it; only who names the
-    colour that is active already asks for no other.
+    colour or the release that is active already asks for no other. `has_switched` tells that a rollout was seen to end.
     """
-    now, phase = status["active"], status["phase"]
+    now, phase, until = status["active"], status["phase"], goal.until
     if now is None:
         return waits_for(status)
-    if active is not None and now != active:
-        return f"{now} is active, not {active}" + (f": {status['blocking']}" if status["blocking"] else "")
+    if goal.active is not None and now != goal.active:
+        return f"{now} is active, not {goal.active}" + _why(status)
+    if goal.release is not None and not _runs(status, now, goal.release):
+        return _not_active(status, goal.release)
+    is_named = goal.active is not None or goal.release is not None
+    if phase == "steady" and not (is_named and until is Until.CONFIRMED):
+        coming = _coming(status, counts_lease=not is_named and not has_switched)
+        if coming is not None:
+            return coming
     match until:
         case Until.STEADY:
             done = phase == "steady" and status["rollout"] is None
         case Until.CONFIRMED:
-            done = status["confirmed"] and (active is not None or phase in SWITCHED_PHASES)
+            done = status["confirmed"] and (is_named or phase in SWITCHED_PHASES)
             if phase in SWITCHED_PHASES and not status["confirmed"]:
                 return f"{now} is active, and not every Traefik was seen to have applied that"
+        case _:
+            assert_never(until)
     return None if done else waits_for(status)
+
+
+def _coming(status: Answer, *, counts_lease: bool) -> str | None:
+    """Say what is to begin: a release that is wanted, or whatever the deployment that has the lease starts.
+
+    One whose lease has a warning gives up by itself.
+    """
+    wanted, lease = status.get("wanted"), status["lease"]
+    if wanted is not None:
+        return f"release {wanted['release']} in {wanted['colour']} is wanted, and its rollout has yet to begin" + _why(
+            status
+        )
+    if counts_lease and lease is not None and lease["warning"] is None:
+        return f"{lease['holder']} deploys it, and no rollout has begun"
+    return None
+
+
+def _runs(status: Answer, colour: str, release: str) -> bool:
+    found = status["colours"][colour]
+    return release in {found["release"], found["version"]}
+
+
+def _not_active(status: Answer, release: str) -> str:
+    place = next((colour for colour in status["colours"] if _runs(status, colour, release)), None)
+    found = status["colours"][status["active"]]
+    there = f"runs in {place}" if place else "runs in neither colour"
+    return f"release {found['release']} is active, and {release} {there}" + _why(status)
+
+
+def _check_failed(status: Answer, goal: Goal) -> None:
+    """Raise EndedOtherwise where the release that is named failed before, and nobody tries it again."""
+    if goal.release is None or status["rollout"] is not None or status["lease"] is not None:
+        return
+    for failed in status["quarantined"]:
+        names = {failed["release"], status["colours"][failed["colour"]]["version"]}
+        if goal.release in names and failed["colour"] != status["active"]:
+            row = {**failed, "service": status["service"], "actor": None, "detail": failed["reason"]}
+            raise EndedOtherwise(ended(row), failed["outcome"])
+
+
+def _why(status: Answer) -> str:
+    return f": {status['blocking']}" if status["blocking"] else ""
 
 
 def waits_for(status: Answer) -> str:
     """Say in which phase a service is, and what it waits for."""
-    return f"in phase {status['phase']}" + (f": {status['blocking']}" if status["blocking"] else "")
+    return f"in phase {status['phase']}" + _why(status)
 
 
 def goes_on(row: Answer, status: Answer) -> bool:

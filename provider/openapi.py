@@ -270,6 +270,7 @@ _MISSING: Schema = _object(
     }
 )
 _OVERRIDE: Schema = _object({"colour": _one_of(Colour), "reason": _TEXT, "actor": _or_null(_TEXT), "since": _TIME})
+_WANTED: Schema = _object({"colour": _one_of(Colour), "release": _or_null(_TEXT)})
 _POLLER: Schema = _object({"poller": _TEXT, "revision": {"type": "integer"}, "current": _FLAG, "last_poll": _TIME})
 
 SCHEMAS: Mapping[str, Schema] = {
@@ -377,6 +378,7 @@ SCHEMAS: Mapping[str, Schema] = {
         preview_url=_said("Where people find the colour that stands by, with a preview", _or_null(_TEXT)),
         rollback_with_force=_said("The way back could be taken with `force`, which waives its health", _FLAG),
         lease=_said("The deployment that holds it, until when; its `id` for who may take one", _or_null(_ENTRY)),
+        wanted=_said("The standby release that is to become active; none that failed", _or_null(_WANTED)),
         switched=_said("When the active colour last changed", _or_null(_TIME)),
         pollers=_said("Who fetches documents, and whether each has the last one", _list(_POLLER)),
         explanation=_said("What `bluegreen explain` says, a sentence each", _list(_TEXT)),

@@ -177,9 +177,7 @@ async def _give_lease_back(controller: Controller, request: web.Request) -> web.
     return await _done(controller, request, lambda snapshot, now: give(snapshot, now=now))
 
 
-async def _done(
-    controller: Controller, request: web.Request, act: Act, verb: Verb | None = None
-) -> web.StreamResponse:
+async def _done(controller: Controller, request: web.Request, act: Act, verb: Verb | None = None) -> web.StreamResponse:
     service = request.match_info["name"]
     if service not in controller.world.entries:
         return unknown_service(controller, service)

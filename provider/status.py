@@ -68,6 +68,7 @@ def service_status(standing: Standing, now: Instant) -> dict[str, object]:
         "paused": is_held(snapshot),
         "colours": {colour: _colour(standing, colour) for colour in Colour},
         "rollout": _rollout(standing, now),
+        "wanted": _wanted(snapshot, member),
         "blocking": blocking(snapshot, member, now),
         "rollback": way_back(member, snapshot),
         "rollback_with_force": not_ready(member, snapshot.state, waive_health=True) is None,
@@ -180,6 +181,14 @@ def applied(member: Member) -> dict[str, object]:
             for one in found.missing
         ],
     }
+
+
+def _wanted(snapshot: Snapshot, member: Member) -> dict[str, object] | None:
+    """Return the standby release that is to become active: under way, about to begin, or held; not one that failed."""
+    wanted = next((one for one in candidates(snapshot) if one.service == member.service.name), None)
+    if wanted is None or (snapshot.state.rollout is None and quarantine(snapshot)):
+        return None
+    return {"colour": wanted.colour, "release": wanted.release}
 
 
 def _awaited(snapshot: Snapshot, member: Member, now: Instant) -> str | None:

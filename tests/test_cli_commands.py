@@ -7,6 +7,7 @@ import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from click.testing import CliRunner
 
 from provider.admin import admin_app
 from provider.cli import main
-from provider.model import Colour
+from provider.commands import Done
+from provider.model import Colour, Decision, Outcome
 from provider.readback import Reading
 from tests.running import Running, listening, running, shop
 from tests.test_pollers import Connection
@@ -116,6 +118,13 @@ async def test_approve_says_what_it_did_and_what_was_done_already(bluegreen: Blu
     code, out, err = await bluegreen("approve", "shop", "--release", "0" * 8)
     assert (code, out) == (3, "")
     assert f"then bluegreen approve shop --release {release}" in err
+    for _ in range(2):
+        code, out, err = await bluegreen("approve", "shop")
+        assert (code, out) == (2, "")
+        assert err == (
+            f"bluegreen: shop: release {release} in green waits for approval. Look at it, then name it: "
+            f"bluegreen approve shop --release {release}\n"
+        )
     told = f"shop: release {release} is approved; to follow it: bluegreen wait shop\n{NOT_VERIFIED}"
     assert await bluegreen("approve", "shop", "--release", release) == (0, told, "")
     await bluegreen.until(active="green")
@@ -414,14 +423,79 @@ async def test_wait_goes_on_with_the_release_when_its_group_begins_a_larger_roll
 
 async def test_wait_is_about_the_release_under_way_unless_the_colour_is_named(bluegreen: Bluegreen) -> None:
     """An approval that was given a moment ago is not confirmed because the release before it is."""
-    from provider.following import Until, missing_to
+    from provider.following import Goal, Until, missing_to
 
+    any_one, blue = (Goal(Until.CONFIRMED, active) for active in (None, "blue"))
     status = {**await bluegreen.status(), "confirmed": True, "phase": "approval", "rollout": {"id": "r1"}}
-    assert missing_to(status, None, Until.CONFIRMED) == "in phase approval"
-    assert missing_to(status, "blue", Until.CONFIRMED) is None
-    assert missing_to({**status, "phase": "watching"}, None, Until.CONFIRMED) is None
-    assert missing_to({**status, "phase": "watching"}, None, Until.STEADY) == "in phase watching"
-    assert missing_to({**status, "active": None}, None, Until.STEADY) is not None
+    assert missing_to(status, any_one) == "in phase approval"
+    assert missing_to(status, blue) is None
+    assert missing_to({**status, "phase": "watching"}, any_one) is None
+    assert missing_to({**status, "phase": "watching"}, Goal(Until.STEADY)) == "in phase watching"
+    assert missing_to({**status, "active": None}, Goal(Until.STEADY)) is not None
+
+
+async def test_wait_does_not_take_the_release_before_for_the_one_that_is_coming(bluegreen: Bluegreen) -> None:
+    """A deployment that has the lease, or a release that is wanted, is what a pipeline waits for."""
+    from provider.following import Goal, Until, missing_to
+
+    steady = {**await bluegreen.status(), "confirmed": True}
+    leased = {**steady, "lease": {"holder": "ci", "until": "", "warning": None}}
+    wanted = {**steady, "wanted": {"colour": "green", "release": "r2"}, "blocking": "release r2 waits: paused by ann"}
+    for until in Until:
+        assert missing_to(steady, Goal(until)) is None
+        assert missing_to(leased, Goal(until)) == "ci deploys it, and no rollout has begun"
+        assert str(missing_to(wanted, Goal(until))).endswith("has yet to begin: release r2 waits: paused by ann")
+        assert missing_to(leased, Goal(until), has_switched=True) is None
+        warned = {"holder": "ci", "until": "", "warning": "green was rolled back by ann"}
+        assert missing_to({**steady, "lease": warned}, Goal(until)) is None, "it gives up by itself"
+        assert missing_to(leased, Goal(until, active="blue")) is None, "what is named is there"
+
+
+async def test_a_release_is_waited_for_by_its_id_or_its_version(bluegreen: Bluegreen) -> None:
+    from provider.following import Goal, Until, missing_to
+
+    status = {**await bluegreen.status(), "confirmed": True}
+    colours = {"blue": {"release": "r1", "version": "1.4.1"}, "green": {"release": "r2", "version": "1.4.2"}}
+    status |= {"colours": colours}
+    for name in ("r1", "1.4.1"):
+        assert missing_to(status, Goal(Until.CONFIRMED, release=name)) is None
+    assert missing_to(status, Goal(Until.CONFIRMED, release="1.4.2")) == "release r1 is active, and 1.4.2 runs in green"
+    missing = missing_to(status, Goal(Until.STEADY, release="r3"))
+    assert missing == "release r1 is active, and r3 runs in neither colour"
+
+
+async def test_wait_right_after_a_release_was_started_waits_for_that_release(bluegreen: Bluegreen) -> None:
+    """Section 6.4: 0 says that the old colour may be stopped, so it may not be said of the release before."""
+    async with bluegreen.begin("wait", "shop") as waiting:
+        release = await bluegreen.release_is_in(SETTLED)
+        assert await waiting.wait() == 0
+        assert waiting.stdout is not None
+        assert f"shop: green is active with release {release}" in (await waiting.stdout.read()).decode()
+    code, out, _ = await bluegreen("wait", "shop", "--release", release)
+    assert (code, release in out) == (0, True)
+
+
+async def test_wait_for_a_release_that_failed_before_ends_with_4(bluegreen: Bluegreen) -> None:
+    release = await bluegreen.release_is_in(MANUAL)
+    await bluegreen.until(phase="approval")
+    assert (await bluegreen("abort", "shop", "--reason", "no"))[0] == 0
+    code, _, err = await bluegreen("wait", "shop", "--release", release, "--timeout", "1m")
+    assert (code, f"release {release} in green ended as aborted: no" in err) == (4, True)
+
+
+async def test_an_ending_is_seen_though_the_clock_was_set_back(bluegreen: Bluegreen) -> None:
+    """Rule 14: what is new in the history is told by the rows that are known, not by their dates."""
+    from provider.client import Admin
+    from provider.following import Story
+
+    story = Story(Admin(bluegreen.admin), "shop", lambda _: None)
+    await asyncio.to_thread(story.begin)
+    controller = bluegreen.daemon.controller
+    early = Decision(datetime(2020, 1, 1, tzinfo=UTC), "shop", "aborted", Colour.GREEN, "r2", outcome=Outcome.ABORTED)
+    await controller.command("shop", lambda snapshot, _: Done(snapshot, (early,), ""))
+    (row,) = await asyncio.to_thread(story.news)
+    assert (row["event"], row["at"][:4]) == ("aborted", "2020")
+    assert await asyncio.to_thread(story.news) == []
 
 
 # --- deploy, before it starts anything -------------------------------------------------------------------------------

@@ -104,6 +104,7 @@ def history(
 @asks_a_daemon
 @json_option
 @click.option("--active", type=COLOURS, metavar="COLOUR", help="Also wait until this colour is active.")
+@click.option("--release", metavar="ID|VERSION", help="Also wait until this release is active: its id, or its version.")
 @click.option(
     "--until",
     type=click.Choice(["confirmed", "steady"]),
@@ -114,8 +115,19 @@ def history(
 @click.option(
     "--timeout", "timeout_s", callback=duration, metavar="DURATION", help="At most so long. [default: no limit]"
 )
-def wait(daemon: Daemon, service: str, as_json: bool, active: str | None, until: str, timeout_s: float | None) -> None:
+def wait(
+    daemon: Daemon,
+    service: str,
+    as_json: bool,
+    active: str | None,
+    release: str | None,
+    until: str,
+    timeout_s: float | None,
+) -> None:
     """Wait until a service is where it is meant to be.
+
+    Without --active and --release that is also where a deployment that has the lease, or a release that is wanted in
+    the standby, brings it. A pipeline that has just started one names it: --release.
 
     Ends with 0 when it is, 4 when a rollout ended otherwise than switched meanwhile, 5 when the time is over. A daemon
     that restarts meanwhile is waited for, 30 s at most.
@@ -128,7 +140,8 @@ def wait(daemon: Daemon, service: str, as_json: bool, active: str | None, until:
         with Progress(quiet=as_json) as progress:
             story = following.Story(admin, service, progress.tell)
             story.limit(timeout_s)
-            return following.wait(story, active, following.Until(until), progress.tell, progress.show)
+            goal = following.Goal(following.Until(until), active, release)
+            return following.wait(story, goal, progress.tell, progress.show)
 
     try:
         found = daemon.ask(question)

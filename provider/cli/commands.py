@@ -29,16 +29,20 @@ no_wait_option = click.option(
 @click.command()
 @service_argument()
 @asks_a_daemon
-@click.option("--release", required=True, metavar="ID", help="The release that was looked at, as status shows it.")
+@click.option("--release", metavar="ID", help="The release that was looked at. Without it, says which one waits.")
 @reason_option
 @no_wait_option
 @json_option
-def approve(daemon: Daemon, service: str, release: str, reason: str | None, no_wait: bool, as_json: bool) -> None:
+def approve(
+    daemon: Daemon, service: str, release: str | None, reason: str | None, no_wait: bool, as_json: bool
+) -> None:
     """Approve a release that waits for it.
 
     Another one that came in the meantime is not approved with it. Where it takes the traffic at once, this waits until
     every Traefik that is read back shows that, as a rollback does.
     """
+    if release is None:
+        fail(Exit.USAGE, f"bluegreen: {daemon.ask(lambda admin: _which_waits(admin, service))}")
     _move(daemon, service, "approve", lambda _: {"release": release, "reason": reason}, no_wait, as_json)
 
 
@@ -203,6 +207,23 @@ def _tell(service: str, verb: str, done: "Answer") -> None:
     if verb in FORWARD and isinstance(status, dict) and status.get("rollout"):
         told += f"; to follow it: {shlex.join(['bluegreen', 'wait', service])}"
     say(told)
+
+
+def _which_waits(admin: "Admin", service: str) -> str:
+    """Say which release of a service waits for an approval, and how it is given."""
+    from typing import Any
+
+    status: Any = admin.service(service)
+    under_way = status["rollout"]
+    if under_way is None or under_way["gates"]["approval"]["state"] not in {"pending", "running"}:
+        return f"{service}: no release waits for an approval: {shlex.join(['bluegreen', 'explain', service])}"
+    version = status["colours"][under_way["candidate"]]["version"]
+    release = f"release {under_way['release']}{f' ({version})' if version else ''} in {under_way['candidate']}"
+    phase = (
+        "waits for approval" if status["phase"] == "approval" else f"needs approval, and is {status['phase']} so far"
+    )
+    command = shlex.join(["bluegreen", "approve", service, "--release", under_way["release"] or "ID"])
+    return f"{service}: {release} {phase}. Look at it, then name it: {command}"
 
 
 def _active_release(admin: "Admin", service: str) -> str | None:
