@@ -39,7 +39,7 @@ esac
 
 
 def server(container: str, release: str) -> Server:
-    return Server(f"http://{container}", release, version="1", container=container)
+    return Server(f"http://{container}", release, version="1", container=container, deaths=0)
 
 
 OLD, NEW, STRANGE = server("old", "aaaa"), server("NEW", "bbbb"), server("strange", "bbbb")
@@ -112,12 +112,18 @@ async def blue(stage: Stage) -> Stage:
     return stage
 
 
-async def play(stage: Stage) -> None:
-    """Answer as Docker and the health checks do once the new container runs: it is listed again before the switch."""
-    stage.docker(green=(NEW,))
+async def play(stage: Stage, new: Server = NEW) -> None:
+    """Answer as Docker and the health checks do once the new container runs, until it has the traffic."""
+    stage.docker(green=(new,))
     await stage.daemon.judge(Colour.GREEN, port="NEW")
-    await eventually(lambda: stage.daemon.edges.relisted)
-    stage.docker(green=(NEW,))
+
+    async def listed_again_whenever_asked() -> bool:
+        if stage.daemon.edges.relisted:
+            stage.daemon.edges.relisted.clear()
+            stage.docker(green=(new,))
+        return bool((await stage.status())["active"] == "green")
+
+    await eventually(listed_again_whenever_asked)
 
 
 async def test_a_deployment_takes_the_lease_starts_the_standby_and_follows_its_release(blue: Stage) -> None:
