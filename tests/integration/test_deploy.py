@@ -105,7 +105,7 @@ class Deploys:
             return await deploy.ends(), deploy.text
 
     def remove(self) -> None:
-        for project in ("shop-blue", "shop-green"):
+        for project in ("shop-blue", "shop-green", "shop-hand"):
             label = {"label": f"com.docker.compose.project={project}"}
             self.engine.remove(*(found["Id"] for found in self.engine.api.containers(all=True, filters=label)))
 
@@ -292,6 +292,48 @@ async def test_an_interrupt_while_compose_runs_gives_the_lease_back_and_switches
             assert await deploy.ends() == code
         assert "interrupted: shop: compose was stopped, and what it has started in green stays: TAG=2 " in deploy.text
         await daemon.until("shop", active="blue", rollout=None, lease=None)
+
+
+async def test_a_file_with_both_colours_is_refused_before_anything_is_started(
+    start_daemon: StartDaemon, engine: Engine, deploys: Deploys
+) -> None:
+    """Rule 17: the active colour would be replaced without a gate, as the labels say that it is part of the project."""
+    daemon = await start_daemon(UNWATCHED, docker=engine.url)
+    await deploys.first(daemon)
+    before = (await daemon.until("shop", active="blue"))["colours"]["blue"]["servers"]
+    _, _, body = COMPOSE.partition("  app:\n")
+    blue, green = (f"  {colour}:\n{body.replace('${BLUEGREEN_COLOUR}', colour)}" for colour in ("blue", "green"))
+    deploys.file.write_text(f'version: "2.4"\nservices:\n{blue}{green}')
+    for more in ((), ("--force", "--reason", "now")):
+        code, text = await deploys.run(daemon, "2", *more)
+        assert code == 3, text
+        assert "compose service blue: it is labelled shop blue, and blue of shop is not what is deployed" in text
+    status = await daemon.until("shop", active="blue", rollout=None, lease=None)
+    assert (status["colours"]["blue"]["servers"], status["colours"]["green"]["servers"]) == (before, [])
+
+
+async def test_containers_that_were_started_by_hand_in_the_standby_are_named_with_how_to_remove_them(
+    start_daemon: StartDaemon, engine: Engine, deploys: Deploys
+) -> None:
+    """Rule 17: beside them the colour would be mixed, and no rollout would ever begin."""
+    daemon = await start_daemon(UNWATCHED, docker=engine.url)
+    await deploys.first(daemon)
+    by_hand = await asyncio.create_subprocess_exec(
+        *(*find_command(), "-p", "shop-hand", "-f", str(deploys.file), "up", "-d"),
+        env={**os.environ, "DOCKER_HOST": engine.url, "BLUEGREEN_COLOUR": "green", "TAG": "1.5"},
+        stdout=PIPE,
+        stderr=STDOUT,
+    )
+    await by_hand.communicate()
+    status = await daemon.until("shop", active="green", phase="steady")
+    stranger = status["colours"]["green"]["servers"][0]["container"]
+    code, text = await deploys.run(daemon, "2")
+    assert code == 0, text
+    code, text = await deploys.run(daemon, "3")
+    assert code == 3, text
+    assert f"green has containers that are not of shop-green ({stranger} of shop)" in text
+    assert text.rstrip().endswith(f"docker rm -f {stranger}")
+    assert (await daemon.until("shop", active="blue", lease=None))["colours"]["green"]["servers"][0]["version"] == "1.5"
 
 
 async def test_a_compose_that_fails_ends_with_1_and_gives_the_lease_back(
