@@ -148,7 +148,7 @@ OUTDATED = (
     EMPTY
     + """\
 http:
-  routers: {docs: {rule: "Host(`${DOMAIN}`)", service: docs}}
+  routers: {docs: {rule: "Host(`${DOMAIN}`)", service: docs@file}}
   middlewares: {sec: {headers: {frameDenyy: true}}}
 """
 )

@@ -56,12 +56,12 @@ EVERYTHING = """\
             observability: {accessLogs: false, metrics: true, tracing: true, traceVerbosity: detailed}
           shop-api:
             rule: PathPrefix(`/api`)
-            tls: {options: modern, certResolver: le, domains: [{main: example.com, sans: ["*.example.com"]}]}
+            tls: {options: modern@file, certResolver: le, domains: [{main: example.com, sans: ["*.example.com"]}]}
         preview: {rule: Host(`preview.shop.example.com`)}
         loadBalancer:
           passHostHeader: false
           strategy: p2c
-          serversTransport: internal
+          serversTransport: internal@file
           responseForwarding: {flushInterval: -1ms}
           passiveHealthCheck: {failureWindow: 10s, maxFailedAttempts: 3}
           sticky: {cookie: {}}
@@ -120,7 +120,7 @@ class TestLoaded:
         domains = [{"main": "example.com", "sans": ["*.example.com"]}]
         api_router = {
             "rule": "PathPrefix(`/api`)",
-            "tls": {"options": "modern", "certResolver": "le", "domains": domains},
+            "tls": {"options": "modern@file", "certResolver": "le", "domains": domains},
         }
         cookie = {
             "name": "shop",
@@ -149,7 +149,7 @@ class TestLoaded:
             load_balancer={
                 "passHostHeader": False,
                 "strategy": "p2c",
-                "serversTransport": "internal",
+                "serversTransport": "internal@file",
                 "responseForwarding": {"flushInterval": "-1ms"},
                 "passiveHealthCheck": {"failureWindow": "10s", "maxFailedAttempts": 3},
                 "sticky": {"cookie": {}},
@@ -429,7 +429,8 @@ class TestRealTraefik:
         body |= {"ruleSyntax": "v3"}
         del body["middlewares"]  # of another provider
         body |= {"rule": RULE, "tls": {"options": "modern"}}
-        assert not await self.judge(body, service.load_balancer, service.sticky)
+        load_balancer = {**service.load_balancer, "serversTransport": "internal"}
+        assert not await self.judge(body, load_balancer, service.sticky)
 
     @pytest.mark.parametrize(
         ("router", "load_balancer"),

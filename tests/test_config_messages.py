@@ -374,19 +374,140 @@ REFUSED = {
         dedent("""\
             environment: x
             services: {}
-            http: {services: {a: {weighted: {services: [{name: b, weight: 0}, {name: c, Weight: "0"}]}}}}
-            tcp: {services: {a: {weighted: {services: [{name: b, weight: -1}]}}}}
-            udp: {services: {a: {weighted: {services: [{name: b, weight: "-2"}]}}}}
+            http: {services: {a: {weighted: {services: [{name: b@f, weight: 0}, {name: c@f, Weight: "0"}]}}}}
+            tcp: {services: {a: {weighted: {services: [{name: b@f, weight: -1}]}}}}
+            udp: {services: {a: {weighted: {services: [{name: b@f, weight: "-2"}]}}}}
             """),
         [
             f"{place}.services.a.weighted.services[{index}].weight: must be a whole number from 1 on, not {weight}:"
             " Traefik mistreats any other weight, so leave out a service that gets no traffic"
             for place, index, weight in (
-                ("3:63: http", 0, "0"),
-                ("3:85: http", 1, "0"),
-                ("4:62: tcp", 0, "-1"),
-                ("5:62: udp", 0, "-2"),
+                ("3:65: http", 0, "0"),
+                ("3:89: http", 1, "0"),
+                ("4:64: tcp", 0, "-1"),
+                ("5:64: udp", 0, "-2"),
             )
+        ],
+    ),
+    "a matcher that is negated without quotes": (
+        dedent("""\
+            environment: x
+            services:
+              a: {router: {rule: !PathPrefix(`/a`)}, wach: 1m}
+              b:
+                router:
+                  rule: !ClientIP(10.0.0.1)
+              c:
+                router:
+                  rule: ! Host(`c`)
+              d: {router: {rule: '!Host(`d`)'}}
+            """),
+        [
+            "3:22: not valid YAML: a value cannot begin with '!', which makes it a tag: put all of it in single quotes, as in rule: '!Path(`/x`)'",
+            "3:42: services.a.wach: unknown key (did you mean 'watch'?)",
+            "6:13: services.b.router.rule: a value cannot begin with '!', which makes it a tag: put all of it in single quotes, as in rule: '!Path(`/x`)'",
+            "9:13: services.c.router.rule: a value cannot begin with '!', which makes it a tag: put all of it in single quotes, as in rule: '!Path(`/x`)'",
+        ],
+    ),
+    "an escape that is none": (
+        one('router: {rule: "HostRegexp(`a\\.b`)"}\nwatch: 5'),
+        [
+            "4:34: not valid YAML: found unknown escape character while parsing a quoted scalar, begun in line 4 (in double quotes a \\ begins an escape: put the text in single quotes, or write \\\\)",
+            "5:12: services.shop.watch: 5 has no unit: write 5s for seconds",
+        ],
+    ),
+    "text that YAML takes for something else": (
+        one("router: {rule: @x}\ngroup: *.example.com\napproval: %x"),
+        [
+            "4:20: not valid YAML: a value cannot begin with '@': put it in quotes",
+            "5:12: not valid YAML: a value cannot begin with '*': put it in quotes",
+            "6:15: not valid YAML: a value cannot begin with '%': put it in quotes",
+            "6:15: services.shop.approval: must be 'automatic' or 'manual', not 'xx'",
+        ],
+    ),
+    "text behind a closing quote": (
+        one("router: {rule: 'Host(`a`)' && Path(`/b`)}"),
+        [
+            "4:32: not valid YAML: a value goes on behind its closing quote: put all of it in one pair of quotes",
+        ],
+    ),
+    "what stands below a misspelt key": (
+        "enviroment: 5\nservics:\n  shop: {routr: {rule: [], tsl: {}}, healthChek: {paht: x, interval: 5}}",
+        [
+            "1:1: enviroment: unknown key (did you mean 'environment'?)",
+            '1:13: enviroment: must be a string, not 5: put it in quotes ("5")',
+            "2:1: servics: unknown key (did you mean 'services'?)",
+            "3:10: servics.shop.routr: unknown key (did you mean 'router'?)",
+            "3:24: servics.shop.routr.rule: must be a string, not a list",
+            "3:28: servics.shop.routr.tsl: unknown key (did you mean 'tls'?)",
+            "3:38: servics.shop.healthChek: unknown key (did you mean 'healthCheck'?)",
+            "3:51: servics.shop.healthChek.paht: unknown key (did you mean 'path'?)",
+            "3:57: servics.shop.healthChek.paht: 'x' is no path: write one that begins with '/', without white space, and beyond ASCII as %xx",
+            "3:70: servics.shop.healthChek.interval: 5 has no unit: write 5s for seconds",
+        ],
+    ),
+    "a misspelt key beside the one that was meant": (
+        one("router: {rule: x}\nwacth: 5\nwatch: 6"),
+        [
+            "5:5: services.shop.wacth: unknown key (did you mean 'watch'?)",
+            "5:12: services.shop.watch: 5 has no unit: write 5s for seconds",
+            "6:12: services.shop.watch: 6 has no unit: write 6s for seconds",
+        ],
+    ),
+    "what is written under a key a second time": (
+        dedent("""\
+            environment: x
+            services:
+              a: {router: {rule: a}, watch: 5}
+            services:
+              b: {router: {rul: x}, hold: 5, hold: 6, hold: true}
+              a: {settle: 5, routr: {rule: []}}
+            """),
+        [
+            "3:33: services.a.watch: 5 has no unit: write 5s for seconds",
+            "4:1: services: duplicate key, first written at production.yaml:2:1",
+            "5:16: services.b.router.rul: unknown key (did you mean 'rule'?)",
+            "5:31: services.b.hold: must be true or false, not 5",
+            "5:34: services.b.hold: duplicate key, first written at production.yaml:5:25",
+            "5:40: services.b.hold: must be true or false, not 6",
+            "5:43: services.b.hold: duplicate key, first written at production.yaml:5:25",
+            "6:15: services.a.settle: 5 has no unit: write 5s for seconds",
+            "6:18: services.a.routr: unknown key (did you mean 'router'?)",
+            "6:32: services.a.router.rule: must be a string, not a list",
+        ],
+    ),
+    "names that nobody defines": (
+        dedent("""\
+            environment: x
+            defaults: {router: {middlewares: [secure-headres]}, loadBalancer: {serversTransport: internal}}
+            services:
+              shop:
+                router: {rule: a, middlewares: [compress, auth@file, auth@http], tls: {options: modern}}
+                preview: {rule: b, parentRefs: [gate, shop]}
+            http:
+              middlewares: {secure-headers: {}, all: {chain: {middlewares: [secure-headers, nope]}}}
+              routers:
+                more: {rule: c, service: shpo, middlewares: [nope@docker, nope]}
+                dashboard: {rule: d, service: api@internal, tls: {options: default}}
+              services: {a: {weighted: {services: [{name: b}]}}, m: {mirroring: {service: a, mirrors: [{name: c}]}}}
+            tcp: {routers: {db: {rule: e, service: db, middlewares: [ips]}}}
+            udp: {routers: {dns: {service: dns}}}
+            """),
+        [
+            "2:35: defaults.router.middlewares[0]: 'secure-headres' is not in http.middlewares (did you mean 'secure-headers'?): define it there, or name its provider, as in secure-headres@file",
+            "2:86: defaults.loadBalancer.serversTransport: 'internal' is not in http.serversTransports: define it there, or name its provider, as in internal@file",
+            "5:37: services.shop.router.middlewares[0]: 'compress' is not in http.middlewares: define it there, or name its provider, as in compress@file",
+            "5:58: services.shop.router.middlewares[2]: 'auth' is not in http.middlewares: define it there, or name its provider, as in auth@file",
+            "5:85: services.shop.router.tls.options: 'modern' is not in tls.options: define it there, or name its provider, as in modern@file",
+            "6:37: services.shop.preview.parentRefs[0]: 'gate' is not in http.routers: define it there, or name its provider, as in gate@file",
+            "8:81: http.middlewares.all.chain.middlewares[1]: 'nope' is not in http.middlewares: define it there, or name its provider, as in nope@file",
+            "10:30: http.routers.more.service: 'shpo' is not in http.services (did you mean 'shop'?): define it there, or name its provider, as in shpo@file",
+            "10:63: http.routers.more.middlewares[1]: 'nope' is not in http.middlewares: define it there, or name its provider, as in nope@file",
+            "12:47: http.services.a.weighted.services[0].name: 'b' is not in http.services: define it there, or name its provider, as in b@file",
+            "12:99: http.services.m.mirroring.mirrors[0].name: 'c' is not in http.services: define it there, or name its provider, as in c@file",
+            "13:40: tcp.routers.db.service: 'db' is not in tcp.services: define it there, or name its provider, as in db@file",
+            "13:58: tcp.routers.db.middlewares[0]: 'ips' is not in tcp.middlewares: define it there, or name its provider, as in ips@file",
+            "14:32: udp.routers.dns.service: 'dns' is not in udp.services: define it there, or name its provider, as in dns@file",
         ],
     ),
     "aliases that were forgotten": (

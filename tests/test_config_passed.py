@@ -42,7 +42,7 @@ class TestAsTraefikReads:
             ("{headers: {frameDeny: 'true'}}", {"headers": {"frameDeny": True}}),
             ("{headers: {stsSeconds: '60', frameDeny: 0}}", {"headers": {"stsSeconds": 60, "frameDeny": False}}),
             ("{headers: {customResponseHeaders: {X: 0, Y: true}}}", {"headers": {"customResponseHeaders": {"X": "0", "Y": "true"}}}),
-            ("{chain: {middlewares: 'a, b'}}", {"chain": {"middlewares": ["a", "b"]}}),
+            ("{chain: {middlewares: 'a@f, b@f'}}", {"chain": {"middlewares": ["a@f", "b@f"]}}),
             ("{errors: {status: [404, 500-599]}}", {"errors": {"status": ["404", "500-599"]}}),
             ("{retry: {attempts: 3.0, initialInterval: 5}}", {"retry": {"attempts": 3, "initialInterval": "5s"}}),
             ("{compress: true}", {"compress": {}}),
@@ -66,12 +66,12 @@ class TestAsTraefikReads:
         ("text", "message"),
         [
             (
-                "http: {services: {w: {weighted: {services: [{name: a, Weight: 0}]}}}}",
-                "4:63: http.services.w.weighted.services[0].weight: must be a whole number from 1 on, not 0",
+                "http: {services: {w: {weighted: {services: [{name: a@f, Weight: 0}]}}}}",
+                "4:65: http.services.w.weighted.services[0].weight: must be a whole number from 1 on, not 0",
             ),
             (
-                'http: {services: {w: {Weighted: {Services: [{name: a, weight: "0"}]}}}}',
-                "4:63: http.services.w.weighted.services[0].weight: must be a whole number from 1 on, not 0",
+                'http: {services: {w: {Weighted: {Services: [{name: a@f, weight: "0"}]}}}}',
+                "4:65: http.services.w.weighted.services[0].weight: must be a whole number from 1 on, not 0",
             ),
             (
                 'http: {services: {s: {loadBalancer: {servers: [{url: "http://a", WEIGHT: 0}]}}}}',
@@ -81,7 +81,7 @@ class TestAsTraefikReads:
                 "http: {routers: {r: {rule: x, Service: shop-blue}}}",
                 "4:40: http.routers.r.service: refers to 'shop-blue'",
             ),
-            ("HTTP: {routers: {shop: {rule: x}}}", "4:1: HTTP: unknown key (did you mean 'http'?)"),
+            ("HTTP: {routers: {r: {rule: x}}}", "4:1: HTTP: unknown key (did you mean 'http'?)"),
             ("http: {Routers: {shop: {rule: x}}}", "4:18: http.routers.shop: clashes with services.shop"),
             ("defaults: {router: {SERVICE: a}}", "4:21: defaults.router.service: a router's service is made by"),
             ("defaults: {loadBalancer: {Servers: []}}", "4:27: defaults.loadBalancer.servers: servers come from"),
@@ -93,7 +93,7 @@ class TestAsTraefikReads:
         assert told.startswith(f"{FILE}:{message}")
 
     def test_an_object_that_has_no_keys_says_so(self) -> None:
-        text = "http: {services: {w: {weighted: {services: [{name: a}], healthCheck: {interval: 1s}}}}}"
+        text = "http: {services: {w: {weighted: {services: [{name: a@f}], healthCheck: {interval: 1s}}}}}"
         (told,) = refused(f"environment: x\nservices: {{}}\n{text}")
         assert "http.services.w.weighted.healthCheck.interval: unknown key (no key is known here)" in told
 

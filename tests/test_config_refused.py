@@ -5,7 +5,7 @@ import gc
 import pytest
 
 from provider import config
-from provider.config.yaml import Tree
+from provider.config.tree import Tree
 from provider.errors import DesiredStateError
 
 

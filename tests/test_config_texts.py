@@ -53,7 +53,7 @@ class TestVariables:
     )
     def test_what_a_rule_may_mean_is_accepted(self, rule: str) -> None:
         services = {"shop": {"router": {"rule": rule}}}
-        assert load(file(services=services, http={"routers": {"r": {"rule": rule, "service": "a"}}}), FILE)
+        assert load(file(services=services, http={"routers": {"r": {"rule": rule, "service": "a@file"}}}), FILE)
 
     @pytest.mark.parametrize(
         "middleware",
@@ -84,7 +84,7 @@ class TestVariables:
             {"redirectRegex": {"regex": "^http://(.*)$", "replacement": "https://${1}/$name"}},
             {"replacePathRegex": {"regex": "^/a/(?P<rest>.*)$", "replacement": "/${rest}"}},
             {"basicAuth": {"users": ["ann:$apr1$q8eZFHjF$Fvmkk//V6Btlaf2i/ju5n/", "bob:$2y$05$abc"], "realm": "${x}"}},
-            {"errors": {"service": "a", "query": "/{status}.html", "status": ["500-599"]}},
+            {"errors": {"service": "a@file", "query": "/{status}.html", "status": ["500-599"]}},
             {"headers": {"customResponseHeaders": {"Content-Security-Policy": "script-src 'nonce-${nonce}'"}}},
             {"circuitBreaker": {"expression": "NetworkErrorRatio() > 0.30"}},
             {"plugin": {"p": {"template": "{{ .Name }} ${X} $$"}}},

@@ -3,17 +3,18 @@
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import NamedTuple, cast
 
 from pydantic import ValidationError
 
-from provider.config import build, messages, passed, rules, texts, yaml
+from provider.config import build, messages, passed, references, rules, texts, yaml
 from provider.config.build import fixed_release
 from provider.config.fields import parse_duration
 from provider.config.messages import Finding
 from provider.config.schema import FILE, File
 from provider.config.schema import json_schema as schema
-from provider.config.yaml import MAX_BYTES, KeyPath
+from provider.config.tree import KeyPath, Tree
+from provider.config.yaml import MAX_BYTES
 from provider.errors import DesiredStateError, Problem
 from provider.model import Desired
 from provider.turns import uncollected
@@ -53,21 +54,14 @@ def _read(text: str, file: str, *, was_accepted: bool) -> tuple[Desired | None, 
     """Return the desired state, None for one that is refused, and every problem there is."""
     tree = yaml.read(text, file)
     try:
-        value, found = passed.as_traefik_reads(tree.value)
-        unchecked, unknown = _unchecked(value)
-        checked = _without(value, unchecked)
-        found += [*unknown, *rules.findings(value, tree), *texts.findings(checked)]
-        validated, errors = _validate(checked)
-        for error in errors:
-            found.extend(messages.findings(error, tree))
-        problems = {
-            *tree.problems,
-            *(tree.problem(tree.offset(path, of_key=on_key), path, message) for path, message, on_key in found),
-        }
+        seen = _look_at(tree, respells=not was_accepted)
+        value, unchecked, validated, errors = seen.value, seen.unchecked, seen.validated, seen.errors
+        problems = {*tree.problems, *(problem for _, problem in seen.found)}
         while was_accepted and (wrong := _wrong_in_traefiks(errors) - unchecked):
             unchecked |= wrong  # what is around it may be wrong without it, as an empty object is
             validated, errors = _validate(_without(value, unchecked))
         if problems and (errors or not was_accepted):
+            problems.update(_written_again(tree))
             return None, tuple(sorted(problems))
         for path in unchecked:
             passed.put_back(validated, path, passed.at(value, path))
@@ -114,6 +108,65 @@ def _without(value: object, paths: set[KeyPath]) -> object:
     for path in paths:
         value = passed.without(value, path)
     return value
+
+
+class _Seen(NamedTuple):
+    """What one look at a file has come to: `found` has each problem with its path."""
+
+    value: object
+    unchecked: set[KeyPath]
+    validated: File
+    errors: list[ValidationError]
+    found: list[tuple[KeyPath, Problem]]
+
+
+def _look_at(tree: Tree, *, respells: bool = True) -> _Seen:
+    """Look at all that a file says.
+
+    An unknown key that was meant for a known one is respelt and looked at again: what stands below it may be wrong,
+    too, and what is missing without it is not missing.
+    """
+    misspelt: list[tuple[KeyPath, Problem]] = []
+    while True:
+        value, found = passed.as_traefik_reads(tree.value)
+        unchecked, unknown = _unchecked(value)
+        checked = _without(value, unchecked)
+        found += [*unknown, *rules.findings(value, tree), *texts.findings(checked), *references.findings(checked)]
+        validated, errors = _validate(checked)
+        for error in errors:
+            found.extend(messages.findings(error, tree))
+        told = [(one, tree.problem(tree.offset(one.path, of_key=one.on_key), one.path, one.message)) for one in found]
+        respelt = [
+            (one.path, problem)
+            for one, problem in told
+            if respells and one.meant is not None and tree.respell(one.path, one.meant)
+        ]
+        misspelt += respelt
+        if not respelt:
+            return _Seen(
+                value, unchecked, validated, errors, [*misspelt, *((one.path, problem) for one, problem in told)]
+            )
+
+
+def _written_again(tree: Tree) -> Iterator[Problem]:
+    """Yield what is wrong with those values of doubled keys that another one further down has replaced."""
+    left = list(tree.doubled)
+    while left:
+        paths: set[KeyPath] = set()
+        later = []
+        for one in left:
+            if any(_is_within(one.path, path) or _is_within(path, one.path) for path in paths):
+                later.append(one)
+            elif tree.swap(one):
+                paths.add(one.path)
+        left = later
+        for path, problem in _look_at(tree).found:
+            if any(_is_within(path, swapped) for swapped in paths):
+                yield problem
+
+
+def _is_within(path: KeyPath, other: KeyPath) -> bool:
+    return path[: len(other)] == other
 
 
 def _validate(value: object) -> tuple[File, list[ValidationError]]:

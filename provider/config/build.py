@@ -8,7 +8,7 @@ from provider.config import passed
 from provider.config.objects import RouterObject
 from provider.config.rules import HTTP_KEYS
 from provider.config.schema import File, FixedColour, ServiceObject
-from provider.config.yaml import Tree, dotted
+from provider.config.tree import Tree, dotted
 from provider.model import (
     ByColour,
     Colour,

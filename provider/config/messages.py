@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from provider.config.fields import shown
 from provider.config.schema import json_schema
-from provider.config.yaml import KeyPath, Tree
+from provider.config.tree import KeyPath, Tree
 from provider.model.traefik_schema import FIRST, LAST
 
 _WANTED = {
@@ -37,6 +37,8 @@ class Finding(NamedTuple):
     path: KeyPath
     message: str
     on_key: bool = False
+    meant: str | None = None
+    """The key that an unknown one was taken for."""
 
 
 def findings(error: ValidationError, tree: Tree) -> Iterator[Finding]:
@@ -46,9 +48,8 @@ def findings(error: ValidationError, tree: Tree) -> Iterator[Finding]:
         path = detail["loc"]
         match detail["type"]:
             case "extra_forbidden":
-                message = _unknown_key(str(path[-1]), _at(schema, path[:-1]))
-                way_out = _OF_TRAEFIK if path[0] in {"http", "tcp", "udp", "tls"} and len(path) > 2 else ""
-                yield Finding(path, message + way_out, on_key=True)
+                of_traefik = path[0] in {"http", "tcp", "udp", "tls"} and len(path) > 2
+                yield _unknown_key(path, _at(schema, path[:-1]), _OF_TRAEFIK if of_traefik else "")
             case "missing":
                 yield Finding(path, _missing(_at(schema, path)), on_key=True)
             case "refused_key":
@@ -64,19 +65,26 @@ _schema = cache(json_schema)
 
 def suggestion(word: str, known: list[str]) -> str:
     """Return ` (did you mean 'x'?)`, or what is known where nothing is near."""
-    folded = {name.lower(): name for name in known}
-    near = get_close_matches(word.lower(), folded, n=1)
+    near = _nearest(word, known)
     if near:
-        return f" (did you mean {folded[near[0]]!r}?)"
+        return f" (did you mean {near!r}?)"
     if not known:
         return " (no key is known here)"
     more = f" and {len(known) - KNOWN_TOLD} more" if len(known) > KNOWN_TOLD else ""
     return f" (known here: {', '.join(known[:KNOWN_TOLD])}{more})"
 
 
-def _unknown_key(key: str, parent: Mapping[str, Any]) -> str:
+def _nearest(word: str, known: list[str]) -> str | None:
+    folded = {name.lower(): name for name in known}
+    near = get_close_matches(word.lower(), folded, n=1)
+    return folded[near[0]] if near else None
+
+
+def _unknown_key(path: KeyPath, parent: Mapping[str, Any], way_out: str) -> Finding:
+    key = str(path[-1])
     known = [name for name, schema in parent.get("properties", {}).items() if "not" not in schema]
-    return f"unknown key{suggestion(key, known)}"
+    message = f"unknown key{suggestion(key, known)}{way_out}"
+    return Finding(path, message, on_key=True, meant=_nearest(key, known))
 
 
 def _missing(schema: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, assert_never, cast
 
 from provider.config.messages import Finding
-from provider.config.yaml import KeyPath
+from provider.config.tree import KeyPath
 from provider.model.traefik_schema import (
     DOCUMENT,
     LOAD_BALANCER,

@@ -10,7 +10,7 @@ from typing import Any
 from provider.addresses import Place, place_of
 from provider.config.fields import shown
 from provider.config.messages import Finding
-from provider.config.yaml import KeyPath, Tree
+from provider.config.tree import KeyPath, Tree
 from provider.model import Colour
 
 HTTP_KEYS = frozenset(

@@ -6,25 +6,20 @@ and a file of 200,000 brackets ends the process that way. Scalars mean what they
 """
 
 import re
-from bisect import bisect_left
 from collections.abc import Iterator
-from functools import cached_property
-from typing import Any, NoReturn, TypeAlias
+from typing import NoReturn, TypeAlias
 
 import yaml
 
+from provider.config.tree import Doubled, KeyPath, Tree
 from provider.errors import DesiredStateError, Problem
-from provider.model.traefik_schema import fold
-from provider.text import clean
-from provider.turns import free
 
 MAX_BYTES = 5 * 1024 * 1024
 MAX_ALIASED_NODES = 100_000
 MAX_DEPTH = 100
-KEY_MOST = 100
-"""So much of a key is told in a message."""
-
-KeyPath: TypeAlias = tuple[str | int, ...]
+MAX_SLIPS = 20
+_BRIDGE = "x"
+"""Takes the place of a character that YAML cannot read, so that what stands behind it is read as well."""
 
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -35,89 +30,18 @@ _MAYBE_NO_TEXT = frozenset("0123456789+-.tTfFnN~")
 _TEXT_TAGS = frozenset({None, "!", "tag:yaml.org,2002:str"})
 _CONTAINER_TAGS = frozenset({None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
 
+_TAG = "a value cannot begin with '!', which makes it a tag: put all of it in single quotes, as in rule: '!Path(`/x`)'"
+_MATCHER = re.compile(r"!\(*[A-Za-z]+\(")
+"""A tag that was meant as the negation of a rule's matcher."""
+_ESCAPE = "in double quotes a \\ begins an escape: put the text in single quotes, or write \\\\"
 _HINTS = {
+    "found unknown escape character": _ESCAPE,
+    "did not find expected hexdecimal number": _ESCAPE,
     "mapping values are not allowed in this context": "quote a value that contains ': ', or check the indentation",
     "could not find expected ':'": "is a ':' missing, or the indentation off?",
     "did not find expected key": "check the indentation, quotes and brackets above",
     "found unexpected end of stream": "is a closing quote missing?",
 }
-
-
-class Tree:
-    """The values of one file, and where in its text each of them stands."""
-
-    def __init__(self, text: str, file: str) -> None:
-        self.text = text
-        self.file = file
-        self.value: object = None
-        self.problems: list[Problem] = []
-        # For each container by identity: the keys of a mapping (None for a list), and the offsets of the keys or
-        # items and of the values.
-        self.places: dict[int, tuple[list[str] | None, list[int], list[int]]] = {}
-        # What stands at an offset where a plain scalar is not text: `1.10` is a version to one and 1.1 to another.
-        self.scalars: dict[int, str] = {}
-        self._indexes: dict[int, dict[str, int]] = {}
-
-    @cached_property
-    def _line_ends(self) -> list[int]:
-        return [found.start() for found in re.finditer("\n", self.text)]
-
-    def free(self) -> None:
-        """Let go of everything; call it in the thread that has read the file."""
-        services = self.value.get("services") if isinstance(self.value, dict) else None
-        free(services if isinstance(services, dict) else {}, self.places, self.scalars, self._indexes)
-
-    def problem(self, offset: int, path: KeyPath, message: str) -> Problem:
-        """Return the problem that `message` states about `path`, placed at `offset`."""
-        line = bisect_left(self._line_ends, offset)
-        begins = self._line_ends[line - 1] + 1 if line else 0
-        return Problem(self.file, line + 1, offset - begins + 1, dotted(path), message)
-
-    def place(self, path: KeyPath) -> str:
-        """Return `file:line:column` of the key at the end of `path`."""
-        spot = self.problem(self.offset(path, of_key=True), (), "")
-        return f"{spot.file}:{spot.line}:{spot.column}"
-
-    def offset(self, path: KeyPath, *, of_key: bool) -> int:
-        """Return where the key (or else its value) at the end of `path` begins; of the last part that exists."""
-        value: Any = self.value
-        key_at = value_at = 0
-        for part in path:
-            _, key_offsets, value_offsets = self.places.get(id(value), (None, [], []))
-            if isinstance(value, dict) and (written := _as_written(value, part)) is not None:
-                index = self._index(value)[written]
-                value = value[written]
-            elif isinstance(value, list) and isinstance(part, int) and part < len(value):
-                index = part
-                value = value[part]
-            else:
-                return key_at
-            key_at, value_at = key_offsets[index], value_offsets[index]
-        return key_at if of_key else value_at
-
-    def _index(self, mapping: dict[str, object]) -> dict[str, int]:
-        index = self._indexes.get(id(mapping))
-        if index is None:
-            keys, _, _ = self.places[id(mapping)]
-            index = self._indexes[id(mapping)] = {key: number for number, key in enumerate(keys or ())}
-        return index
-
-    def written(self, path: KeyPath) -> str | None:
-        """Return the text of a number, boolean or null as it stands in the file, None for anything else."""
-        return self.scalars.get(self.offset(path, of_key=False))
-
-
-def _as_written(mapping: dict[str, object], key: str | int) -> str | None:
-    """Return how a mapping has a key, which Traefik reads in any case; None where it has none."""
-    if isinstance(key, int) or key in mapping:
-        return None if isinstance(key, int) else key
-    return next((name for name in mapping if fold(name) == fold(key)), None)
-
-
-def dotted(path: KeyPath) -> str:
-    """Return `services.shop.servers.blue.urls[0]` for a path."""
-    parts = (f"[{part}]" if isinstance(part, int) else f".{clean(part, KEY_MOST)}" for part in path)
-    return "".join(parts).removeprefix(".")
 
 
 def read(text: str, file: str) -> Tree:
@@ -133,35 +57,62 @@ def read(text: str, file: str) -> Tree:
         reader.refuse(error.start, "not UTF-8 text: a lone surrogate")
     if size > MAX_BYTES:
         reader.refuse(0, f"{size / 1024 / 1024:.1f} MiB are too much: a desired-state file has 5 MiB at most")
-    try:
-        reader.run()
-    except yaml.MarkedYAMLError as error:
-        reader.refuse(*_plain_words(error, tree.text))
-    except yaml.reader.ReaderError as error:
-        # libyaml counts bytes here.
-        before = tree.text.encode()[: error.position].decode(errors="ignore")
-        reader.refuse(len(before), f"not valid YAML: {error.reason}")
-    return tree
+    slips: list[Problem] = []
+    while True:
+        tree.problems += slips
+        try:
+            reader.run()
+        except yaml.MarkedYAMLError as error:
+            offset, message, is_slip = _plain_words(error, tree.text)
+            if not is_slip or len(slips) == MAX_SLIPS or tree.text[offset] == _BRIDGE:
+                reader.refuse(offset, message)
+            slips.append(tree.problem(offset, (), message))
+            tree = Tree(f"{tree.text[:offset]}{_BRIDGE}{tree.text[offset + 1 :]}", file)
+            reader = _Reader(tree)
+        except yaml.reader.ReaderError as error:
+            # libyaml counts bytes here.
+            before = tree.text.encode()[: error.position].decode(errors="ignore")
+            reader.refuse(len(before), f"not valid YAML: {error.reason}")
+        else:
+            return tree
 
 
-def _plain_words(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str]:
+def _plain_words(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str, bool]:
+    """Return where an error is, what it is, and whether it is the slip of one character, behind which one can read on.
+
+    Such a character means something in YAML where somebody meant text.
+    """
     mark = error.problem_mark or error.context_mark
     offset = min(mark.index, len(text)) if mark else 0
     problem = error.problem or "cannot be parsed"
     at = text[offset : offset + 1]
+    begun_at = error.context_mark.index if error.context_mark else offset
+    match error.context:
+        case "while scanning a tag":
+            return begun_at, f"not valid YAML: {_TAG}", True
+        case "while scanning an alias" | "while scanning an anchor":
+            if text[:begun_at].rstrip()[-1:] in {"'", '"'}:
+                message = "a value goes on behind its closing quote: put all of it in one pair of quotes"
+                return begun_at, f"not valid YAML: {message}", False
+            return begun_at, f"not valid YAML: a value cannot begin with {text[begun_at]!r}: put it in quotes", True
     if problem == "found character that cannot start any token":
         if at == "\t":
-            return offset, "not valid YAML: a tab where only spaces may indent"
-        return offset, f"not valid YAML: a value cannot begin with {at!r}: put it in quotes"
+            return offset, "not valid YAML: a tab where only spaces may indent", False
+        return offset, f"not valid YAML: a value cannot begin with {at!r}: put it in quotes", bool(at)
     begun = f", begun in line {error.context_mark.line + 1}" if error.context and error.context_mark else ""
     context = f" {error.context}{begun}" if error.context else ""
     hint = _HINTS.get(problem)
-    return offset, f"not valid YAML: {problem}{context}" + (f" ({hint})" if hint else "")
+    message = f"not valid YAML: {problem}{context}" + (f" ({hint})" if hint else "")
+    return offset, message, hint == _ESCAPE and at == "\\"
 
 
 def _offset(event: yaml.Event) -> int:
     assert event.start_mark is not None
     return event.start_mark.index
+
+
+_Entry: TypeAlias = tuple[str, object, int, int]
+"""A key of a mapping, its value, and where both stand."""
 
 
 class _Frame:
@@ -233,8 +184,9 @@ class _Reader:
             keys.append(text)
             frame.keys_at.append(offset)
         else:
-            if event.tag not in _TEXT_TAGS:
+            if event.tag not in _TEXT_TAGS or (event.tag == "!" and "(" in text):
                 self._odd_tag(event.tag, offset)
+                value = text or event.tag
             elif event.implicit[0] and (not text or text[0] in _MAYBE_NO_TEXT):
                 value = self._plain(text, offset)
                 if value is not text:
@@ -286,6 +238,9 @@ class _Reader:
         return text
 
     def _odd_tag(self, tag: str | None, offset: int) -> None:
+        if tag == "!" or _MATCHER.match(tag or ""):
+            self._note(offset, _TAG)
+            return
         shown = str(tag).replace("tag:yaml.org,2002:", "!!")
         self._note(offset, f"the tag {shown} is not supported: write the value without it")
 
@@ -314,15 +269,48 @@ class _Reader:
             return values
         mapping = dict(zip(keys, values, strict=True))
         if len(mapping) != len(keys):
-            self._duplicates(frame, keys)
+            self._duplicates(keys, frame.keys_at)
+            if frame.merges is None:
+                entries = list(zip(keys, values, frame.keys_at, frame.values_at, strict=True))
+                mapping, keys, frame.keys_at, frame.values_at = self._joined(self._path(), entries)
         if frame.merges:
             self._merge(frame, keys, mapping)
         self.tree.places[id(mapping)] = (keys, frame.keys_at, frame.values_at)
         return mapping
 
-    def _duplicates(self, frame: _Frame, keys: list[str]) -> None:
+    def _joined(
+        self, path: KeyPath, entries: list[_Entry]
+    ) -> tuple[dict[str, object], list[str], list[int], list[int]]:
+        """Join what is written under one key in several places, so that all of it is looked at; else the last stays."""
+        kept: dict[str, _Entry] = {}
+        for entry in entries:
+            key, value, _, _ = entry
+            before = kept.get(key)
+            if before is None:
+                kept[key] = entry
+            elif isinstance(before[1], dict) and isinstance(value, dict):
+                both = self._join((*path, key), before[1], value)
+                kept[key] = (key, both, before[2], before[3])
+            else:
+                self.tree.doubled.append(Doubled((*path, key), *before[1:]))
+                kept[key] = entry
+        values = {key: value for key, value, _, _ in kept.values()}
+        return values, list(kept), [at for _, _, at, _ in kept.values()], [at for _, _, _, at in kept.values()]
+
+    def _join(self, path: KeyPath, first: dict[str, object], second: dict[str, object]) -> dict[str, object]:
+        entries: list[_Entry] = []
+        for mapping in (first, second):
+            keys, keys_at, values_at = self.tree.places[id(mapping)]
+            for key, key_at, value_at in zip(keys or (), keys_at, values_at, strict=True):
+                if key in mapping:
+                    entries.append((key, mapping[key], key_at, value_at))
+        joined, joined_keys, keys_at, values_at = self._joined(path, entries)
+        self.tree.places[id(joined)] = (joined_keys, keys_at, values_at)
+        return joined
+
+    def _duplicates(self, keys: list[str], keys_at: list[int]) -> None:
         first: dict[str, int] = {}
-        for key, offset in zip(keys, frame.keys_at, strict=True):
+        for key, offset in zip(keys, keys_at, strict=True):
             if key in first:
                 spot = self.tree.problem(first[key], (), "")
                 message = f"duplicate key, first written at {spot.file}:{spot.line}:{spot.column}"

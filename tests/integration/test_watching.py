@@ -14,8 +14,8 @@ from tests.integration.test_release import HOST, IN_DOCKER, fixed, until_routed
 from tests.integration.traefik import Backend, Load, Relay, StartBackend, StartTraefik
 from tests.waiting import eventually
 
-REFUSED = "entryPoints: [web], middlewares: [nope]"
-WORDS = 'router shop: middleware "nope@http" does not exist'
+REFUSED = "entryPoints: [web], middlewares: [nope@file]"
+WORDS = 'router shop: middleware "nope@file" does not exist'
 UNDECODABLE = "http: {middlewares: {odd: {headers: {nope: 1}}}}\n"
 UNCHECKED = ("traefik: {", "traefik: {unchecked: [http.middlewares.odd], ")
 

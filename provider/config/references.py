@@ -1,0 +1,137 @@
+"""Names that a file refers to and nobody defines: Traefik takes such a document, and the router then answers 404.
+
+A name without `@provider` is one of the same document (`name@http` is the same); what other providers define is not
+known here.
+"""
+
+from collections.abc import Iterator
+from typing import TypeAlias, cast
+
+from provider.config.messages import Finding, suggestion
+from provider.config.tree import KeyPath
+from provider.model import Colour
+
+Pattern: TypeAlias = tuple[str, ...]
+
+ANY, EACH = "*", "[]"
+"""In a pattern: every key of a mapping, and every item of a list."""
+OURS = "@http"
+HTTP_MIDDLEWARES: Pattern = ("http", "middlewares")
+HTTP_SERVICES: Pattern = ("http", "services")
+HTTP_ROUTERS: Pattern = ("http", "routers")
+HTTP_TRANSPORTS: Pattern = ("http", "serversTransports")
+TCP_MIDDLEWARES: Pattern = ("tcp", "middlewares")
+TCP_SERVICES: Pattern = ("tcp", "services")
+TCP_TRANSPORTS: Pattern = ("tcp", "serversTransports")
+UDP_SERVICES: Pattern = ("udp", "services")
+OPTIONS: Pattern = ("tls", "options")
+_SERVICE_ROUTERS = (
+    ("services", ANY, "router"),
+    ("services", ANY, "routers", ANY),
+    ("services", ANY, "preview"),
+    ("defaults", "router"),
+)
+_REFERENCES: tuple[tuple[Pattern, Pattern], ...] = (
+    *(
+        ((*router, *inside), kind)
+        for router in (*_SERVICE_ROUTERS, (*HTTP_ROUTERS, ANY))
+        for inside, kind in (
+            (("middlewares", EACH), HTTP_MIDDLEWARES),
+            (("tls", "options"), OPTIONS),
+            (("parentRefs", EACH), HTTP_ROUTERS),
+        )
+    ),
+    (("services", ANY, "loadBalancer", "serversTransport"), HTTP_TRANSPORTS),
+    (("defaults", "loadBalancer", "serversTransport"), HTTP_TRANSPORTS),
+    ((*HTTP_SERVICES, ANY, "loadBalancer", "serversTransport"), HTTP_TRANSPORTS),
+    ((*HTTP_ROUTERS, ANY, "service"), HTTP_SERVICES),
+    ((*HTTP_SERVICES, ANY, "weighted", "services", EACH, "name"), HTTP_SERVICES),
+    ((*HTTP_SERVICES, ANY, "highestRandomWeight", "services", EACH, "name"), HTTP_SERVICES),
+    ((*HTTP_SERVICES, ANY, "mirroring", "service"), HTTP_SERVICES),
+    ((*HTTP_SERVICES, ANY, "mirroring", "mirrors", EACH, "name"), HTTP_SERVICES),
+    ((*HTTP_SERVICES, ANY, "failover", "service"), HTTP_SERVICES),
+    ((*HTTP_SERVICES, ANY, "failover", "fallback"), HTTP_SERVICES),
+    ((*HTTP_MIDDLEWARES, ANY, "chain", "middlewares", EACH), HTTP_MIDDLEWARES),
+    ((*HTTP_MIDDLEWARES, ANY, "errors", "service"), HTTP_SERVICES),
+    (("http", "models", ANY, "middlewares", EACH), HTTP_MIDDLEWARES),
+    (("http", "models", ANY, "tls", "options"), OPTIONS),
+    (("tcp", "routers", ANY, "middlewares", EACH), TCP_MIDDLEWARES),
+    (("tcp", "routers", ANY, "tls", "options"), OPTIONS),
+    (("tcp", "routers", ANY, "service"), TCP_SERVICES),
+    ((*TCP_SERVICES, ANY, "weighted", "services", EACH, "name"), TCP_SERVICES),
+    ((*TCP_SERVICES, ANY, "loadBalancer", "serversTransport"), TCP_TRANSPORTS),
+    (("udp", "routers", ANY, "service"), UDP_SERVICES),
+    ((*UDP_SERVICES, ANY, "weighted", "services", EACH, "name"), UDP_SERVICES),
+)
+"""Where Traefik 3.7 takes a name, and in which section it looks for it (pkg/config/dynamic)."""
+
+
+def _tree() -> dict[str, object]:
+    """Return the patterns as a tree, so that one walk over a file finds all of them."""
+    tree: dict[str, object] = {}
+    for pattern, kind in _REFERENCES:
+        here: dict[str, object] = tree
+        for step in pattern[:-1]:
+            here = cast("dict[str, object]", here.setdefault(step, {}))
+        here[pattern[-1]] = kind
+    return tree
+
+
+_TREE = _tree()
+
+
+def findings(value: object) -> Iterator[Finding]:
+    """Yield every name without a provider that the file does not define."""
+    defined = {kind: _defined(value, kind) for kind in {kind for _, kind in _REFERENCES}}
+    found: list[tuple[KeyPath, object, Pattern]] = []
+    _look(value, _TREE, (), found)
+    for path, name, kind in found:
+        if isinstance(name, str) and name and name.removesuffix(OURS) not in defined[kind] and _is_of_document(name):
+            yield Finding(path, _unknown(name.removesuffix(OURS), kind, defined[kind]))
+
+
+def _is_of_document(name: str) -> bool:
+    """Tell whether a name is one of this document; a variable is told to be none already."""
+    return ("@" not in name or name.endswith(OURS)) and "$" not in name and "{{" not in name
+
+
+def _unknown(name: str, kind: Pattern, defined: set[str]) -> str:
+    near = suggestion(name, sorted(defined)) if defined else ""
+    way_out = f"define it there, or name its provider, as in {name}@file"
+    return f"{name!r} is not in {'.'.join(kind)}{near if 'mean' in near else ''}: {way_out}"
+
+
+def _defined(value: object, kind: Pattern) -> set[str]:
+    """Return the names that the document has of a kind, those that the daemon makes among them."""
+    names = set(_names(value, *kind))
+    services = _names(value, "services")
+    if kind == OPTIONS:
+        names.add("default")  # Traefik has it
+    elif kind == HTTP_SERVICES:
+        names.update(services, (f"{name}-{colour}" for name in services for colour in Colour))
+    elif kind == HTTP_ROUTERS:
+        routers = (_names(value, "services", name, "routers") for name in services)
+        names.update(services, (f"{name}-preview" for name in services), *routers)
+    return names
+
+
+def _names(value: object, *keys: str) -> dict[str, object]:
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _look(value: object, tree: object, path: KeyPath, found: list[tuple[KeyPath, object, Pattern]]) -> None:
+    """Add what stands where a name is taken, with its kind; what is not shaped like it is passed over."""
+    if not isinstance(tree, dict):
+        found.append((path, value, cast("Pattern", tree)))
+    elif isinstance(value, dict):
+        if ANY in tree:
+            for key, one in value.items():
+                _look(one, tree[ANY], (*path, key), found)
+        else:
+            for key in tree.keys() & value.keys():
+                _look(value[key], tree[key], (*path, key), found)
+    elif isinstance(value, list) and EACH in tree:
+        for index, one in enumerate(value):
+            _look(one, tree[EACH], (*path, index), found)
