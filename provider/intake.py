@@ -32,7 +32,7 @@ from provider.pollers import NOT_HELD_S, Connection
 from provider.rarely import Rarely
 from provider.readback import Reading
 from provider.render import NO_PASS_THROUGH, PassThrough, render_pass_through
-from provider.rest import Applied, Rest, changes, told
+from provider.rest import Applied, Rest
 from provider.store import Stored
 from provider.world import World
 
@@ -324,20 +324,19 @@ class Intake:
 
     def tell_rest(self) -> None:
         """Say which part of the file Traefik refuses, and what goes out instead."""
-        wanted, applied = self.rest.wanted, self.rest.applied
-        if not self.rest.is_refused or wanted is None or applied is None:
+        if not self.rest.is_refused:
             if self.conditions.clear("traefik-refuses-file"):
                 log.info("no longer", condition="traefik-refuses-file")
             return
-        changed = told(changes(applied.desired, wanted.desired))
+        older = "".join(f" ({why})" for why in self.world.traefiks.older())
         message = (
-            "Traefik has fetched the file as it is now and does not apply it; its log says why. Decisions and servers "
-            "reach clients all the same, with the rest of the file as it was before. Not in force is what was changed "
-            f"since: {changed}. Correct it (bluegreen validate FILE --traefik says what is wrong): the file is tried "
-            "again when it changes"
+            f"Traefik has fetched the file as it is now and does not apply it{older}; its log says why. Decisions and "
+            "servers reach clients all the same, with the rest of the file as it was before. Not in force is what was "
+            f"changed since: {self.rest.changed}. Correct it (bluegreen validate FILE --traefik says what is wrong): "
+            "the file is tried again when it changes"
         )
         if self.conditions.put("traefik-refuses-file", Severity.CRITICAL, message, clock().utc):
-            log.error("traefik-refuses-file", changed=changed)
+            log.error("traefik-refuses-file", message=message)
 
     def polled(
         self, transport: asyncio.BaseTransport, address: str, name: str | None, *, has_ticker: bool
@@ -418,6 +417,7 @@ class Intake:
                     log.info("no longer", condition=code)
             elif self.conditions.put(code, condition.severity, condition.message, now.utc):
                 log.warning(code, message=condition.message)
+        self.tell_rest()
 
     # --- what inputs have in common ---------------------------------------------------------------------------------
 

