@@ -130,6 +130,7 @@ class Intake:
         was_refused = self.rest.is_refused
         self.rest.load(text, desired)
         self.touch(self.world.load(edit, now))
+        self.world.keep_left(self.rest.applied.desired.services if self.rest.applied is not None else ())
         if self.rest.is_refused or was_refused:
             self._take_rest()
         else:
@@ -304,7 +305,7 @@ class Intake:
             log.info("the rest of the document comes from another text", is_refused=rest.is_refused)
             self._take_rest()
         if rest.is_settled:
-            self.world.forget_left()
+            self.world.keep_left(())
         if rest.kept != before:
             self.journal.applied = rest.kept
             self.unsaved.add(())

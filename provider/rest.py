@@ -93,7 +93,7 @@ class Rest:
             self.wanted = wanted
             self.applied = wanted if self.applied is before else self.applied
             return
-        if before is not None and not self.is_settled:
+        if before is not None and not self.is_settled and desired.traefik_api:  # else nobody will ever tell
             self._tried = (*self._tried, before)[-TRIED_MOST:]
         self.wanted, self._since_mono_s, self.newer = wanted, None, set()
         confirming = (service.deadlines.confirming_s for service in desired.services.values())

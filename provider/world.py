@@ -1,6 +1,6 @@
 """What the controller knows: each input replaces one part of it and names the groups that must be looked at again."""
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -139,9 +139,9 @@ class World:
             self.held[name] = entry
         return before.keys() - self.held.keys()
 
-    def forget_left(self) -> None:
-        """Forget the services that left the file: every Traefik has let go of them."""
-        self._left = {}
+    def keep_left(self, names: Collection[str]) -> None:
+        """Remember of the services that left the file only these, which a Traefik may still have."""
+        self._left = {name: entry for name, entry in self._left.items() if name in names}
 
     def ordered(self, keys: Set[str]) -> Iterator[str]:
         """Yield groups in an order that does not hang on chance, without sorting thousands of them in one go."""

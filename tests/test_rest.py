@@ -19,7 +19,8 @@ def at(mono_s: float) -> Instant:
 
 
 def desired(*services: Service, **more: object) -> Desired:
-    return Desired("production", {one.name: one for one in services or (service(),)}, **more)  # type: ignore[arg-type]
+    named = {one.name: one for one in services or (service(),)}
+    return Desired("production", named, traefik_api=(ONE,), **more)  # type: ignore[arg-type]
 
 
 class Site:
@@ -163,6 +164,14 @@ def test_a_text_that_was_applied_between_two_edits_is_the_one_to_go_back_to() ->
     assert not site.look("second", after_s=1.0)
     assert site.look(after_s=DUE_S)
     assert site.goes_out == "second"
+
+
+def test_texts_that_nobody_can_tell_of_are_not_kept() -> None:
+    """A daemon whose file names no API keeps the file that is wanted, whatever was edited."""
+    rest = Rest()
+    for number in range(10):
+        rest.load(f"text {number}", replace(desired(), traefik_api=()))
+    assert rest._tried == ()
 
 
 def test_the_time_of_a_text_runs_from_its_first_document_whatever_comes_after() -> None:

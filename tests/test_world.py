@@ -546,3 +546,12 @@ def test_a_poller_was_given_a_document_twice_once_it_has_asked_again() -> None:
     for _ in range(2):
         of.pollers.answered(other, 8, NOW, was_held=True)
     assert of.has_fetched_twice("http://10.0.0.2:8080", 7)
+
+
+def test_of_services_that_left_the_file_only_those_are_remembered_that_a_traefik_may_have() -> None:
+    of = world(service("shop"), service("pay"), service("cart"))
+    load(of, desired(service("cart")), LATER)
+    of.keep_left({"shop"})
+    assert of._left.keys() == {"shop"}
+    of.keep_left(())
+    assert of._left == {}
