@@ -176,12 +176,16 @@ class Deployment:
         return [*unread, *self._story.news()]
 
     def _follow(self, colour: str, release: str, *, is_new: bool) -> str:
-        """Follow the rollout of exactly this release to its end; ask for it where it does not begin by itself."""
+        """Follow the rollout of exactly this release to its end; ask for it where it does not begin by itself.
+
+        Where several Compose services are one release, the last of them that starts makes another release of it.
+        """
         latest: str | None = None
         ends: dict[str, Answer] = {}
         begins = _Beginning(colour, release, is_new, time.monotonic())
         while True:
-            for row in self._news():
+            rows = self._news()
+            for row in rows:
                 if row["rollout"] and (row["colour"], row["release"]) == (colour, release):
                     latest = row["rollout"]
                     self.left = f"rollout {latest} goes on{self._ways_on()}"
@@ -195,6 +199,11 @@ class Deployment:
                 latest = under_way["id"]
             if latest is not None:
                 self.left = f"rollout {latest} goes on{self._ways_on()}"
+            if latest in ends and (grown := self._grown(ends[latest], status)) is not None:
+                self._tell(f"{self._order.service}: release {grown} runs in {colour} now, all of it from here")
+                self._unread, release, latest = [*rows, *self._unread], grown, None
+                begins = _Beginning(colour, release, is_new=True, since_mono_s=time.monotonic())
+                continue
             if latest in ends:
                 return self._over(ends[latest], status)
             self._show(status)
@@ -203,6 +212,15 @@ class Deployment:
             if status["phase"] not in {"confirming", "watching"}:
                 self._keep_leases(status)
             self._story.pause(status)
+
+    def _grown(self, end: Answer, status: Answer) -> str | None:
+        """Return the release that took the place of ours, if it is ours as well: every container of it we started."""
+        colour = end["colour"]
+        found, servers = status["colours"][colour], _servers(status, colour)
+        if end["outcome"] != "superseded" or found["release"] in {None, end["release"]}:
+            return None
+        there = {server["container"] for server in servers if not server["leaving"]}
+        return str(found["release"]) if there <= self._inspection.containers(colour) else None
 
     def _over(self, end: Answer, status: Answer) -> str:
         if end["outcome"] != "switched":

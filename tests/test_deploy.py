@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -285,6 +286,24 @@ async def test_a_rollout_that_does_not_begin_ends_with_the_reason(blue: Stage, m
     assert "release bbbb was started in green, and no rollout of it has begun in 0 s: " in str(refusal.value)
     assert "(until monday); go on with: bluegreen resume shop" in str(refusal.value)
     assert (await blue.status())["lease"] is None
+
+
+async def test_a_release_that_its_last_part_makes_another_one_is_followed_on(blue: Stage) -> None:
+    """Rule 40: several Compose services of one colour are one release, and start one after the other."""
+    app, web = (replace(one, unit=one.container, kin="k") for one in (NEW, server("TWO", "cccc")))
+    (blue.folder / "compose").write_text(COMPOSE.replace("echo NEW", "echo NEW; echo TWO"))
+    (blue.folder / "hold").touch()
+    done = blue.begin()
+    await eventually(lambda: blue.calls)
+    blue.docker(green=(app,))
+    (blue.folder / "hold").unlink()
+    await blue.until_told("brings release bbbb to green")
+    blue.docker(green=(app, web))
+    await blue.until_told("runs in green now, all of it from here")
+    assert (await blue.status())["colours"]["green"]["release"] not in {None, "bbbb", "cccc"}
+    await asyncio.to_thread(blue.admin.post, service_path("shop", "abort"), {"reason": "enough"})
+    with pytest.raises(EndedOtherwise, match=r"ended as aborted by \w+: enough$"):
+        await done
 
 
 async def test_a_colour_that_stays_mixed_ends_with_what_runs_in_it(
