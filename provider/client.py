@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from provider.bounded import Bounds
 from provider.errors import AddressError, BluegreenError
+from provider.text import without_userinfo
 
 TIMEOUT_S = 10.0
 ANSWER_BYTES, ANSWER_S = 256 * 1024 * 1024, 300.0
@@ -58,7 +59,7 @@ class Admin:
         key: Path | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
-        self.address = address
+        self.address = without_userinfo(address)
         self._connect = partial(_connection, address, ca, cert, key)
         self._connection = self._connect()
         self._connection.timeout = timeout_s
@@ -196,7 +197,7 @@ def _connection(address: str, ca: Path | None, cert: Path | None, key: Path | No
             return http.client.HTTPConnection(host, port)
         if parts.scheme == "https":
             return http.client.HTTPSConnection(host, port, context=_context(ca, cert, key))
-    raise AddressError(f"{address!r} is no address of a daemon: write http://HOST:PORT or unix:PATH")
+    raise AddressError(f"{without_userinfo(address)!r} is no address of a daemon: write http://HOST:PORT or unix:PATH")
 
 
 def _context(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSLContext:

@@ -122,7 +122,8 @@ from provider.cli.kinds import host_names, poll_hold, public_url
     envvar="BLUEGREEN_NOTIFY_URL",
     multiple=True,
     metavar="URL",
-    help="Where to send notifications, as an Apprise URL; may be given several times.",
+    help="Where to send notifications, as an Apprise URL; may be given several times. Every user of the "
+    "machine reads a command line, so better in BLUEGREEN_NOTIFY_URL or --notify-file.",
 )
 @click.option(
     "--notify-file",
@@ -166,6 +167,7 @@ def serve(
     public_url: str | None,
 ) -> None:
     """Run the daemon until SIGTERM."""
+    import structlog
     import uvloop
 
     from provider import app, logs
@@ -176,6 +178,11 @@ def serve(
     from provider.writefile import WriteFileRefused
 
     logs.configure(as_json=log_format == "json" or (log_format == "auto" and not sys.stderr.isatty()))
+    if _is_on_the_command_line("notify_urls"):
+        structlog.get_logger("bluegreen").warning(
+            "every user of this machine can read --notify-url in the list of processes",
+            way_out="--notify-file, or BLUEGREEN_NOTIFY_URL",
+        )
     try:
         urls = (*notify_urls, *(read_urls(notify_file) if notify_file else ()))
     except NotifyError as error:
@@ -214,3 +221,7 @@ def serve(
         fail(Exit.USAGE, f"bluegreen: {error}")
     except BluegreenError as error:
         fail(Exit.UNEXPECTED, f"bluegreen: {error}")
+
+
+def _is_on_the_command_line(parameter: str) -> bool:
+    return click.get_current_context().get_parameter_source(parameter) is click.core.ParameterSource.COMMANDLINE

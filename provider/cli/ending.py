@@ -41,6 +41,8 @@ def say(message: str, *, err: bool = False) -> None:
 
 
 def fail(code: Exit, message: str) -> NoReturn:
-    """Say what went wrong, and end."""
-    say(message, err=True)
+    """Say what went wrong, without the passwords of URLs, and end."""
+    from provider.text import without_userinfo
+
+    say(without_userinfo(message), err=True)
     raise SystemExit(code)

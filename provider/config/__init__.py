@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 
 from pydantic import ValidationError
 
-from provider.config import build, messages, passed, references, rules, texts, yaml
+from provider.config import build, messages, passed, references, rules, secret, texts, yaml
 from provider.config.build import fixed_release
 from provider.config.fields import parse_duration
 from provider.config.messages import Finding
@@ -135,7 +135,17 @@ def _look_at(tree: Tree, *, respells: bool = True) -> _Seen:
         validated, errors = _validate(checked)
         for error in errors:
             found.extend(messages.findings(error, tree))
-        told = [(one, tree.problem(tree.offset(one.path, of_key=one.on_key), one.path, one.message)) for one in found]
+        told = [
+            (
+                one,
+                tree.problem(
+                    tree.offset(one.path, of_key=one.on_key),
+                    one.path,
+                    secret.withheld(one.path, one.message, tree.at(one.path)),
+                ),
+            )
+            for one in found
+        ]
         respelt = [
             (one.path, problem)
             for one, problem in told

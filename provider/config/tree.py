@@ -62,6 +62,17 @@ class Tree:
         spot = self.problem(self.offset(path, of_key=True), (), "")
         return f"{spot.file}:{spot.line}:{spot.column}"
 
+    def at(self, path: KeyPath) -> object:
+        """Return the value at a path, of the last part of it that there is."""
+        value: Any = self.value
+        for part in path:
+            inner: Any = value
+            try:
+                value = inner[part]
+            except (LookupError, TypeError):
+                break
+        return value
+
     def offset(self, path: KeyPath, *, of_key: bool) -> int:
         """Return where the key (or else its value) at the end of `path` begins; of the last part that exists."""
         value: Any = self.value

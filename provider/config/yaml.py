@@ -11,6 +11,7 @@ from typing import NoReturn, TypeAlias
 
 import yaml
 
+from provider.config import secret
 from provider.config.tree import Doubled, KeyPath, Tree
 from provider.errors import DesiredStateError, Problem
 
@@ -21,6 +22,7 @@ MAX_SLIPS = 20
 _BRIDGE = "x"
 """Takes the place of a character that YAML cannot read, so that what stands behind it is read as well."""
 
+_WORD = re.compile(r"[^\s,\[\]{}'\"]*")
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)|0o[0-7]+|0x[0-9a-fA-F]+")
@@ -166,7 +168,7 @@ class _Reader:
 
     def refuse(self, offset: int, message: str) -> NoReturn:
         """Raise for something that makes the rest of the text unreadable, with all that was found before it."""
-        problems = [*self.tree.problems, self.tree.problem(offset, (), message)]
+        problems = [*self.tree.problems, self.tree.problem(offset, (), self._withheld(offset, message))]
         raise DesiredStateError(tuple(sorted(problems))) from None
 
     def _events(self) -> Iterator[yaml.Event]:
@@ -218,7 +220,12 @@ class _Reader:
         return tuple(parts)
 
     def _note(self, offset: int, message: str) -> None:
-        self.tree.problems.append(self.tree.problem(offset, self._path(), message))
+        self.tree.problems.append(self.tree.problem(offset, self._path(), self._withheld(offset, message)))
+
+    def _withheld(self, offset: int, message: str) -> str:
+        """Leave out of a message what may be a secret: unquoted, one may begin as an alias or a tag does."""
+        word = _WORD.match(self.tree.text, offset)
+        return secret.withheld(self._path(), message, word[0].lstrip("*&!") if word else "")
 
     def _plain(self, text: str, offset: int) -> object:
         if text in _NULL:

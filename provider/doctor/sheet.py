@@ -7,9 +7,9 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from provider.doctor.findings import GRAVEST_FIRST, Finding, Report
+from provider.doctor.findings import GRAVEST_FIRST, Finding, Report, Unseen
 from provider.model import Severity
-from provider.text import escaped
+from provider.text import escaped, without_userinfo
 
 PLACES_SHOWN = 5
 STYLES = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
@@ -27,10 +27,19 @@ def as_json(report: Report) -> dict[str, object]:
             **{severity.value: report.count(severity) for severity in GRAVEST_FIRST},
             "ignored": report.ignored,
         },
-        "findings": [{"severity": one.severity.value, **asdict(one)} for one in report.findings],
-        "not_looked_at": [asdict(one) for one in report.unseen],
-        "looked_at": list(report.looked),
+        "findings": [{"severity": one.severity.value, **_told(one)} for one in report.findings],
+        "not_looked_at": [_told(one) for one in report.unseen],
+        "looked_at": [without_userinfo(one) for one in report.looked],
     }
+
+
+def _told(one: Finding | Unseen) -> dict[str, object]:
+    return {key: without_userinfo(value) if isinstance(value, str) else value for key, value in asdict(one).items()}
+
+
+def _shown(text: str) -> str:
+    """Return a text for a terminal, without the passwords of URLs."""
+    return escaped(without_userinfo(text), keep="\n")
 
 
 def summary(report: Report) -> str:
@@ -49,9 +58,9 @@ def _parts(report: Report) -> Iterator[RenderableType]:
     for same in _alike(report.findings):
         yield from _found(same)
     for one in report.looked:
-        yield Text(escaped(f"looked at: {one}"), style="dim")
+        yield Text(_shown(f"looked at: {one}"), style="dim")
     for unseen in report.unseen:
-        yield Text(escaped(f"not looked at: {unseen.what}: {unseen.because}", keep="\n"), style="yellow")
+        yield Text(_shown(f"not looked at: {unseen.what}: {unseen.because}"), style="yellow")
     grave = next((severity for severity in GRAVEST_FIRST[:2] if report.count(severity)), None)
     yield Text(summary(report), style=STYLES[grave] if grave else "" if report.unseen else "green")
 
@@ -68,8 +77,8 @@ def _found(same: list[Finding]) -> Iterator[RenderableType]:
     first, places = same[0], [one.where for one in same]
     more = f" and {len(places) - PLACES_SHOWN} more" if len(places) > PLACES_SHOWN else ""
     head = Text(f"{first.severity.value.upper():<8}  {first.code.value}  ", style=STYLES[first.severity])
-    head.append(escaped(f"{', '.join(places[:PLACES_SHOWN])}{more}"), style="bold")
+    head.append(_shown(f"{', '.join(places[:PLACES_SHOWN])}{more}"), style="bold")
     yield head
-    yield Padding(Text(escaped(first.what, keep="\n")), (0, 0, 0, 4))
-    yield Padding(Text.assemble(("mend: ", "green"), escaped(first.mend, keep="\n")), (0, 0, 0, 4))
+    yield Padding(Text(_shown(first.what)), (0, 0, 0, 4))
+    yield Padding(Text.assemble(("mend: ", "green"), _shown(first.mend)), (0, 0, 0, 4))
     yield Text()
