@@ -82,7 +82,7 @@ def test_the_description_of_the_api_names_every_code_of_a_problem_with_its_statu
         for _, _, node in calls("problem", "_problem", "Denied")
         if isinstance(node.args[0], ast.Constant) and isinstance(node.args[1], ast.Constant)
     }
-    refused = {(str(code), 400 if code == "reason-wanted" else 409) for code in Refusal}
+    refused = {(str(code), {"reason-wanted": 400, "scope": 403}.get(code, 409)) for code in Refusal}
     assert raised | refused == {(code, status) for code, (status, _) in openapi.CODES.items()}
 
 
