@@ -173,10 +173,11 @@ class Publisher:
             self._put(Published(document, self._journal.next_revision(), blocks, extra))
         elif before.is_resumed:  # the same, and now it is known what it is composed of
             self.publication.put(Published(document, before.revision, blocks, extra))
-        self._intake.rest.published(document.marker, self._journal.revision, clock())
-        due_mono_s = self._intake.rest.due_mono_s
-        if due_mono_s is not None:
-            self._intake.unpublished.add_at("", due_mono_s)
+        now = clock()
+        self._intake.rest.published(document.marker, self._journal.revision, now)
+        wake = self._intake.rest.wake_mono_s(now)
+        if wake is not None:
+            self._intake.unpublished.add_at("", wake)
 
     def _put(self, published: Published) -> None:
         document, revision = published.document, published.revision

@@ -128,6 +128,11 @@ class Rest:
             return None
         return self._since_mono_s + self._patience_s
 
+    def wake_mono_s(self, now: Instant) -> float | None:
+        """Return when time alone changes what goes out; what is due already waits for what a Traefik shows."""
+        due_mono_s = self.due_mono_s
+        return due_mono_s if due_mono_s is not None and due_mono_s > now.mono_s else None
+
     def look(self, showing: Showing, has_fetched_twice: Callable[[str, int], bool], now: Instant) -> bool:
         """Follow what the Traefiks show; tell whether another text goes out from now on.
 

@@ -10,7 +10,8 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from provider import config
+from provider import config, rest
+from provider.clock import clock
 from provider.edit import edit
 from provider.errors import DesiredStateError, StoreError
 from provider.model import ByColour, Health, Outcome, Server
@@ -32,8 +33,6 @@ def container(number: int, release: str, health: Health = Health.HEALTHY) -> Ser
 
 
 def reason(of: Running) -> str | None:
-    from provider.clock import clock
-
     return of.controller.publisher.held_back(clock())
 
 
@@ -513,3 +512,20 @@ async def test_after_a_gap_in_our_own_time_nothing_is_decided_on_what_was_seen_b
         intake.docker_connected(True, None)
         await eventually(lambda: intake.undecided.is_at_rest and intake.unpublished.is_at_rest)
         assert [published.document.body for published in daemon.documents][: len(before)] == before
+
+
+async def test_a_daemon_whose_document_nobody_fetches_comes_to_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P4: what is due and will not happen is not looked at again and again, with no time left for anything else."""
+    monkeypatch.setattr(rest, "APPLIES_IN_S", 0.0)
+    monkeypatch.setattr(rest, "AFTER_S", 0.0)
+    async with running(tmp_path) as daemon:
+        daemon.load(shop(more="    deadlines: {confirming: 1ms}\n"))
+        await daemon.judge(BLUE)
+        await daemon.until_served(blue=[url("8081")])
+        due_mono_s = daemon.controller.intake.rest.due_mono_s
+        assert due_mono_s is not None
+        await eventually(lambda: clock().mono_s > due_mono_s and daemon.controller.intake.unpublished.is_at_rest)
+        daemon.load(shop(more="    deadlines: {confirming: 2ms}\n"))
+        await eventually(lambda: daemon.controller.intake.unpublished.is_at_rest)

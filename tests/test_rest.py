@@ -83,6 +83,14 @@ def test_a_text_that_every_traefik_fetched_twice_and_none_shows_is_let_go_of_aft
     assert site.rest.kept == Applied("good", "marker of good", key_of("bad"))
 
 
+def test_where_no_traefik_ever_shows_it_time_alone_changes_nothing_any_more() -> None:
+    """Else the daemon would look again and again, for nothing (P4)."""
+    site = Site()
+    site.load("good")
+    assert site.rest.wake_mono_s(at(DUE_S - 0.1)) == site.rest.due_mono_s
+    assert site.rest.wake_mono_s(at(DUE_S)) is None
+
+
 def test_a_deadline_shorter_than_traefik_may_need_hastens_nothing() -> None:
     site = Site()
     hasty = replace(service(), deadlines=Deadlines(confirming_s=0.1))

@@ -60,7 +60,7 @@ class TestVersions:
         defaults: {router: {observability: {traceVerbosity: minimal}}}
         services:
           shop:
-            router: {rule: x, parentRefs: [a]}
+            router: {rule: x, parentRefs: [a@file]}
             sticky: {cookie: {name: a, Domain: example.com}}
         http:
           middlewares: {r: {Retry: {attempts: 2, status: ["500"]}}, c: {compress: {}}}

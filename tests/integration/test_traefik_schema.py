@@ -141,7 +141,8 @@ def merged(one: object, other: object) -> object:
 
 
 def binaries() -> list[Path | None]:
-    named = [Path(path) for path in os.environ.get("BLUEGREEN_TRAEFIKS", "").split(":") if path]
+    names = f"{os.environ.get('BLUEGREEN_OLDER_TRAEFIK', '')}:{os.environ.get('BLUEGREEN_TRAEFIKS', '')}"
+    named = [Path(path) for path in names.split(":") if path]
     return [None, *named]
 
 
