@@ -29,7 +29,7 @@ test: $(VENV)/dev.stamp ## run all tests
 
 hunt: $(VENV)/dev.stamp ## look for bugs with other and many more random worlds, stories and kills, for half an hour
 	BLUEGREEN_EXAMPLES=20000 BLUEGREEN_KILLS=300 BLUEGREEN_ROUNDS=200 $(BIN)/python -m pytest -n auto \
-		tests/test_properties.py tests/test_stories.py tests/test_mutations.py tests/integration/test_crash.py \
+		tests/test_properties.py tests/test_stories.py tests/test_mutations*.py tests/integration/test_crash.py \
 		tests/integration/test_store_crash.py $(ARGS)
 
 image-test: $(VENV)/dev.stamp ## build the image, and take a release through deploy/compose.yaml, in some minutes
