@@ -58,10 +58,7 @@ class Project:
         try:
             process = subprocess.Popen(self._arguments("up", "-d"), env=self._environment, stdin=stdin)
         except OSError as failure:
-            raise ComposeError(
-                f"{shlex.join(self.command)} cannot be started, and nothing was: {failure}. Name how Docker Compose is "
-                f"called with --compose (BLUEGREEN_COMPOSE)"
-            ) from failure
+            raise self._not_started(failure) from failure
         try:
             while (code := _ended(process, LOOK_EVERY_S)) is None:
                 check()
@@ -107,10 +104,18 @@ class Project:
                 timeout=ANSWER_S,
                 check=True,
             )
-        except (OSError, subprocess.SubprocessError) as failure:
+        except OSError as failure:
+            raise self._not_started(failure) from failure
+        except subprocess.SubprocessError as failure:
             said = getattr(failure, "stderr", None) or failure
             raise ComposeError(f"{failed}: {self.line(*arguments)}: {said}") from failure
         return done.stdout
+
+    def _not_started(self, failure: OSError) -> ComposeError:
+        return ComposeError(
+            f"{shlex.join(self.command)} cannot be started, and nothing was: {failure}. Name how Docker Compose is "
+            f"called with --compose (BLUEGREEN_COMPOSE)"
+        )
 
     @property
     def profiles(self) -> frozenset[str]:
