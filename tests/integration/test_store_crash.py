@@ -145,7 +145,7 @@ async def test_a_second_process_is_refused_until_the_first_is_dead(tmp_path: Pat
     """Rule 13."""
     with committing(tmp_path) as process:
         assert read(process, 2) == ["opening\n", "opened\n"]
-        with pytest.raises(StoreLocked, match=rf"pid {process.pid} on .*test_store_crash.*still after 0\.1 s"):
+        with pytest.raises(StoreLocked, match=rf"pid {process.pid} on .*still after 0\.1 s"):
             await Store(tmp_path).open(lock_wait_s=0.1)
         store = Store(tmp_path)
         waiting = asyncio.create_task(store.open(lock_wait_s=60))

@@ -22,7 +22,7 @@ from tests.components import missing
 from tests.integration.decoder import Decoder
 
 GOOD = {
-    Scalar.TEXT: "x",
+    Scalar.TEXT: "x@file",  # a name that nothing here has to define
     Scalar.HOST: "h",
     Scalar.RULE: "PathPrefix(`/`)",
     Scalar.USER: "a:b",
