@@ -143,6 +143,7 @@ class Containers:
         self._recent: deque[tuple[str, int]] = deque(maxlen=RECENT_EVENTS)
         self._listing = Listing()
         self._has_odd_events = False
+        self._changed: set[str] = set()
         self._deaths = Deaths()
         self._uncounted: set[str] = set()
         self._echoes: dict[str, bool] = {}
@@ -345,6 +346,13 @@ class Containers:
                 if not self._has_odd_events:
                     self._has_odd_events = True
                     log.warning("an event of Docker's cannot be read", kind=type(mistake).__name__)
+        self._tell_changed()
+
+    def _tell_changed(self) -> None:
+        """Tell of each service once, however many events of a storm were about it."""
+        changed, self._changed = self._changed, set()
+        for service in sorted(changed):
+            self._tell(service, self._views.get(service))
 
     def _take_event(self, raw: Any) -> None:
         action = Action(raw["Action"].partition(":")[0])
@@ -379,7 +387,7 @@ class Containers:
                     code = attributes.get("exitCode")
                     log.warning("a container died", service=service, container=id_, exit_code=code)
                 self._stops[id_] = replace(stop, died=True)
-                self._tell(service, self._views.get(service))
+                self._changed.add(service)
                 self._relist_later(service)
             case Action.START:
                 self._stops.pop(id_, None)
@@ -434,7 +442,7 @@ class Containers:
             # Asked again, it has as long again: only the last request says that it should be gone.
             limit_s = before.limit_s if before else LEAVING_LIMIT_S
             self._stops[kill.container] = replace(kill.stop, limit_s=limit_s)
-            self._tell(kill.service, self._views.get(kill.service))
+            self._changed.add(kill.service)
 
     async def _judge_unusual_kills(self, connection: Connection) -> None:
         """Find out whether a signal such as WINCH is the one by which the container wants to be stopped."""
@@ -445,6 +453,7 @@ class Containers:
             if created is not None and kill.signal == created.stop_signal:
                 self._leave(kill)
                 self._allow(kill, created)
+                self._tell_changed()
 
     async def _give_time_to_stop(self, connection: Connection) -> None:
         """Find out how long containers that were asked to stop may take; most are gone before they are asked about."""
