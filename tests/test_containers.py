@@ -367,3 +367,40 @@ class Deaf:
     def docker_warnings(self, warnings: object) -> None: ...
 
     def docker_event(self, action: str) -> None: ...
+
+
+class Told(Deaf):
+    """A sink that counts what it is told of each service."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.services: list[str] = []
+
+    def docker_connected(self, connected: bool, cause: str | None) -> None: ...
+
+    def docker_service(self, service: str, colours: object, listed_mono_s: float) -> None:  # noqa: ARG002
+        self.services.append(service)
+
+
+async def test_of_a_service_in_a_storm_of_events_is_told_once_for_those_that_came_together(tmp_path: Path) -> None:
+    """Nothing from outside is without a bound: each telling costs all containers of the service."""
+    sink = Told()
+    containers = Containers(sink, base_url=f"unix://{tmp_path}/none")
+    containers._scope = PRODUCTION
+    sightings = tuple(
+        replace(seen(listed()), container=f"{number:012x}", name=f"shop-{number}") for number in range(50)
+    )
+    containers._take_all(sightings, frozenset(), 1.0)
+    del sink.services[:]
+    containers._on_events(
+        [
+            {
+                "Type": "container",
+                "Action": "die",
+                "Actor": {"ID": each.container, "Attributes": {"bluegreen.service": "shop"}},
+                "timeNano": number,
+            }
+            for number, each in enumerate(sightings)
+        ]
+    )
+    assert sink.services == ["shop"]
