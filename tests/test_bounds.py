@@ -408,7 +408,6 @@ async def test_hanging_questions_are_counted_and_no_more_are_asked(
 @pytest.mark.parametrize("name", ["a body", "chunks", "a huge chunk", "headers", "100"])
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 def test_a_notification_service_that_answers_without_end_is_given_up(name: str) -> None:
-    pytest.importorskip("apprise")
     sent = always(BODIES[name] if name in BODIES else HEADS[name][0])
     with answering(sent) as url:
         sender = _sender(url.replace("http://", "json://"), "here")

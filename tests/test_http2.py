@@ -5,18 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from h2.connection import H2Connection
 
 from provider.health import exchange
 from provider.model import Health
 from tests.answering import Answer, Run, on_both_loops, repeats, says, self_signed, serving
+from tests.http2 import Answers, Headers, answers, speaking_h2
 from tests.test_health import HTTP, judged, probe
 from tests.test_smoke import TEST, decided, wanted
-
-pytest.importorskip("h2", reason="this .venv is older than the requirement: make venv")
-
-from h2.connection import H2Connection
-
-from tests.http2 import Answers, Headers, answers, speaking_h2
 
 
 @on_both_loops

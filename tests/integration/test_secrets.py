@@ -88,7 +88,6 @@ def lines_with(text: str) -> list[str]:
 async def test_a_secret_that_came_in_by_any_way_stands_in_nothing_that_is_said(  # noqa: PLR0915
     tmp_path: Path, start_daemon: StartDaemon, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
-    pytest.importorskip("apprise")
     monkeypatch.setenv("DATABASE_PASSWORD", f"{MARK}-environment")
     monkeypatch.setenv("BLUEGREEN_NOTIFY_URL", f"json://me:{MARK}-env-url@127.0.0.1:1/{MARK}-env-path")
     notify, tokens = tmp_path / "notify", tmp_path / "tokens"
