@@ -1,5 +1,5 @@
 # The daemon in a container: docker build -t traefik-bluegreen .
-# deploy/README.md tells how to run it. Both stages need the same Python 3.11 or later; pip is needed by the first alone.
+# deploy/README.md says how to run it. Both stages need the same Python 3.11 or later; pip is needed by the first alone.
 
 ARG BASE_IMAGE=python:3.13-slim
 ARG BUILD_IMAGE=${BASE_IMAGE}

@@ -16,7 +16,7 @@ COMPILE := env -u PIP_CONSTRAINT -u PIP_EXTRA_INDEX_URL -u PIP_FIND_LINKS -u PIP
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test hunt image-test check lint bench docs venv lock clean
+.PHONY: help demo test hunt runbook image-test check lint bench docs venv lock clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -27,13 +27,19 @@ demo: $(VENV)/demo.stamp ## a blue-green switch through a real Traefik, here and
 test: $(VENV)/dev.stamp ## run all tests
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
-hunt: $(VENV)/dev.stamp ## look for bugs with other and many more random worlds, stories and kills, for half an hour
-	BLUEGREEN_EXAMPLES=20000 BLUEGREEN_KILLS=300 BLUEGREEN_ROUNDS=200 $(BIN)/python -m pytest -n auto \
-		tests/test_properties.py tests/test_stories.py tests/test_mutations*.py tests/integration/test_crash.py \
-		tests/integration/test_store_crash.py $(ARGS)
+hunt: $(VENV)/dev.stamp ## look for bugs with other and many more random worlds, stories and kills, for an hour
+	BLUEGREEN_EXAMPLES=20000 BLUEGREEN_KILLS=300 BLUEGREEN_ROUNDS=200 BLUEGREEN_SEEDS=10000 \
+		BLUEGREEN_FAULTS_S=300 BLUEGREEN_SWITCHES=50 BLUEGREEN_AWAY_S=60 $(BIN)/python -m pytest -n auto \
+		tests/rollout/test_properties.py tests/rollout/test_stories.py tests/*/test_mutations*.py tests/integration/test_crash.py \
+		tests/integration/test_store_crash.py tests/store/etcd/test_simulation.py tests/integration/test_etcd_*.py \
+		tests/integration/test_replicas.py tests/integration/test_replicas_daemons.py \
+		tests/integration/test_secrets.py $(ARGS)
 
-image-test: $(VENV)/dev.stamp ## build the image, and take a release through deploy/compose.yaml, in some minutes
-	BLUEGREEN_IMAGE_TEST=yes $(BIN)/python -m pytest -n 0 tests/integration/test_image.py $(ARGS)
+runbook: $(VENV)/dev.stamp ## play docs/replicas.md as it is written, on machines of namespaces, in some minutes
+	BLUEGREEN_RUNBOOK=yes $(BIN)/python -m pytest -n 0 tests/integration/test_runbook.py $(ARGS)
+
+image-test: $(VENV)/dev.stamp ## build the image, and take a release through compose.yaml and the stacks of deploy/, in half an hour
+	BLUEGREEN_IMAGE_TEST=yes $(BIN)/python -m pytest -n 0 tests/integration/test_image.py tests/integration/test_stack.py $(ARGS)
 
 check: lint test ## everything that must hold: format, lint, types, import contracts, tests
 
@@ -43,10 +49,10 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/mypy --strict
 	$(BIN)/lint-imports
 
-bench: $(VENV)/dev.stamp ## measure all that docs/benchmarks.md shows, in about ten minutes
+bench: $(VENV)/dev.stamp ## measure all that docs/benchmarks.md shows, in some twenty minutes
 	$(BIN)/python -m bench $(ARGS)
 
-docs: $(VENV)/dev.stamp ## write docs/reference/ anew from the code
+docs: $(VENV)/dev.stamp ## write docs/reference/ from the code
 	$(BIN)/python -m docs.generate
 
 venv: $(VENV)/dev.stamp ## make .venv for development, without running anything
@@ -62,7 +68,7 @@ clean: ## remove everything that was built, .venv too
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# --- the virtual environment: made anew when a locked file changes, else only added to -----------------------------
+# --- the virtual environment: rebuilt when a locked file changes, else only added to -------------------------------
 
 $(VENV)/venv.stamp: $(wildcard requirements/*.txt)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

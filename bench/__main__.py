@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from bench import docker, growth, machine, report, split, stalls, switch
+from bench import docker, growth, machine, replicas, report, sizing, split, stalls, switch
 from bench.report import Section
 
 FILE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
@@ -18,13 +18,17 @@ PARTS: Mapping[str, Callable[[argparse.Namespace], Section]] = {
     "stalls": lambda _: stalls.main(),
     "split": lambda _: split.main(),
     "docker": lambda _: docker.main(),
+    "replicas": lambda _: replicas.main(),
+    "sizing": lambda _: sizing.main(),
 }
-BY_NAME_ONLY = frozenset({"split"})
-"""What decides how the daemon is built, not how well it does."""
+BY_NAME_ONLY = frozenset({"sizing", "split"})
+"""Parts that take long, or that inform how the daemon is built, not how fast it is."""
+PAGES = {"sizing": FILE.with_name("sizing.md")}
+"""Parts with a page of their own, in which their section has its place."""
 
 
 def main() -> None:
-    """Measure the parts that were named, print what they find, and write it down."""
+    """Measure the named parts, print the results and write them to the documentation."""
     given = arguments()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     for name in given.parts or [name for name in PARTS if name not in BY_NAME_ONLY]:
@@ -32,7 +36,10 @@ def main() -> None:
         print(f"{name}: load average {load[0]:.1f}", flush=True)
         text = PARTS[name](given).markdown(machine.circumstances(load))
         print(f"\n{text}\n", flush=True)
-        report.keep(given.file, tuple(PARTS), {name: text})
+        if name in PAGES:
+            report.replace(PAGES[name], name, text)
+        else:
+            report.keep(given.file, tuple(PARTS), {name: text})
 
 
 def arguments() -> argparse.Namespace:

@@ -7,43 +7,55 @@ from pathlib import Path
 
 from bench import fleet
 from provider import config
-from provider.controller import Controller
-from provider.edit import edit
-from provider.metrics import Metrics
+from provider.checks.health import HealthChecker
+from provider.checks.smoke import SmokeTester
+from provider.config.diff import edit
+from provider.controller.controller import Controller
+from provider.controller.inputs import Inputs
+from provider.controller.outputs import Outputs
 from provider.model import ByColour, Health, Probe, Server
-from provider.store import Store
+from provider.observability.metrics import Metrics
+from provider.store.sqlite import SqliteStore
+from provider.traefik.readback import ReadBack
 
 CHANGES = 200
 
 
-class Nobody:
-    """Takes the place of the edges: this measures what lies between them and the document."""
+class NoChecks(HealthChecker):
+    """Takes the place of the health checks: this measures what lies between the edges and the document."""
 
     def set_probes(self, service: str, probes: frozenset[Probe]) -> None: ...
 
-    def set_scope(self, environment: str, *, required: bool, ignored: frozenset[str]) -> None: ...
 
-    def relist(self, service: str) -> None: ...
+def no_tasks(_check: object, _name: str) -> asyncio.Task[None]:
+    raise AssertionError("an edge that does not run starts nothing")
 
-    def void(self) -> None: ...
+
+def edges(inputs: Inputs) -> Outputs:
+    """Build edges that do not run."""
+    return Outputs(
+        NoChecks(spawn=no_tasks, on_verdict=inputs.health_verdict, on_result=inputs.health_checked),
+        SmokeTester(spawn=no_tasks, on_smoke=inputs.smoked),
+        ReadBack(on_reading=inputs.traefik_read, on_gone=inputs.traefik_gone),
+    )
 
 
 async def changes_s(services: int) -> list[float]:
-    """Return how long each change took: Docker says that a service has another server."""
+    """Return how long each change took, after Docker reports another server of a service."""
     with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder))
-        controller = Controller(store, await store.open(), Metrics(), docker_enabled=True)
-        controller.intake.attach(Nobody(), Nobody())
+        store = SqliteStore(Path(folder))
+        controller = Controller(store, await store.open(wait_s=10), Metrics(), edges, docker_enabled=True)
         text = fleet.text(services, in_docker=True)
-        controller.intake.desired_loaded(edit(None, config.load(text, "bench")), text)
-        names = tuple(controller.world.entries)
-        controller.intake.docker_listed({name: servers(1) for name in names}, time.monotonic())
-        controller.intake.docker_connected(connected=True, cause=None)
+        controller.desired_loaded(edit(None, config.load(text, "bench")), text)
+        names = tuple(controller.state.services)
+        controller.inputs.docker_listed({name: servers(1) for name in names}, time.monotonic())
+        controller.inputs.docker_connected(connected=True, cause=None)
         loops = [asyncio.create_task(loop()) for loop in (controller.decide, controller.publisher.run, controller.save)]
         while controller.published is None:
             await asyncio.sleep(0.05)
         # What the start left to decide and to save is not what is measured.
-        while controller._settled_document() is None or not controller._unsaved.is_at_rest:
+        queues = (controller.queues.undecided, controller.queues.unpublished, controller.queues.unsaved)
+        while not all(queue.is_at_rest for queue in queues):
             await asyncio.sleep(0.05)
         found = [await change_s(controller, names[number % services], number + 2) for number in range(CHANGES)]
         for loop in loops:
@@ -57,7 +69,7 @@ async def change_s(controller: Controller, name: str, number: int) -> float:
     assert controller.published is not None
     before = controller.published.revision
     begin_s = time.perf_counter()
-    controller.intake.docker_service(name, servers(number), time.monotonic())
+    controller.inputs.docker_service(name, servers(number), time.monotonic())
     while controller.published.revision == before:
         await asyncio.sleep(0)
     return time.perf_counter() - begin_s

@@ -16,7 +16,7 @@ from bench.engine import Engine, PrivateEngine
 from bench.machine import Missing, program
 from bench.processes import Daemon, Provided, folder, monotonic_s, polling
 from bench.report import Section, Spread, Table, ratio
-from provider.traefik import Traefik
+from provider.traefik.process import Traefik
 
 T = TypeVar("T")
 
@@ -29,13 +29,14 @@ LOOK_S = 0.005
 LIMIT_S = 60.0
 SERVICE = "service-000"
 TEXT = """\
-So many containers run, one for each service, and one more joins the first of the services. The time runs from the
-moment that Docker says the container started. **In the document**: the daemon, which waits for one TCP check, serves
-the new server beside the old one. **Routed by way of the daemon**: a Traefik that polls the daemon every second has it
-in its API. **Routed by Traefik's Docker provider**: the same for a Traefik that listens to the same engine, alone, and
-checks nothing. Both Traefiks have a default certificate, and
-their default throttle of 2 s, which is over before the next start. The engine is a
-private one, and the containers are a static busybox on its bridge."""
+A number of containers run, one for each service, and one more joins the first service. Times run from the moment
+Docker reports its start. Both Traefiks have a default certificate and the default throttle of 2 s, which has passed
+before the next start. The engine is a private one; the containers are a static busybox on its bridge.
+
+- **in the document**: the daemon, after one TCP check, serves the new server beside the old one
+- **routed by way of the daemon**: it is in the API of a Traefik that polls the daemon every second
+- **routed by Traefik's Docker provider**: it is in the API of a Traefik that uses the same engine alone and checks
+  nothing"""
 DESIRED = """\
 environment: bench
 traefik: {defaultCertificate: generated}
@@ -46,7 +47,7 @@ services:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A container that joined a fleet, and when Docker says it started, in seconds of CLOCK_MONOTONIC."""
+    """A container that joined a fleet, and when Docker started it, in seconds of CLOCK_MONOTONIC."""
 
     container: str
     url: str
@@ -54,7 +55,7 @@ class Started:
 
 
 Look: TypeAlias = Callable[[str], Awaitable[bool]]
-"""Tells whether a server of this URL has come to its place."""
+"""Returns whether a server of this URL has arrived."""
 
 
 def main() -> Section:
@@ -99,7 +100,7 @@ async def _measure(engine: Engine, services: int) -> tuple[Spread, Spread, Sprea
 
 @asynccontextmanager
 async def _by_daemon(engine: Engine, names: Sequence[str]) -> AsyncIterator[tuple[Look, Look]]:
-    """Run a daemon and a Traefik that polls it; yields how to look into the document and into Traefik."""
+    """Run a daemon and a Traefik that polls it; yields functions that read the document and Traefik."""
     services = "".join(f'  {name}: {{router: {{rule: "Host(`{name}.example.com`)"}}}}\n' for name in names)
     with folder() as place:
         daemon = Daemon(place, docker=engine.url)
@@ -114,7 +115,7 @@ async def _by_daemon(engine: Engine, names: Sequence[str]) -> AsyncIterator[tupl
 
 @asynccontextmanager
 async def _by_provider(engine: Engine) -> AsyncIterator[Look]:
-    """Run a Traefik with its own Docker provider, and a default certificate from a file; yields how to look into it."""
+    """Run a Traefik with its own Docker provider and a default certificate; yields a function that reads it."""
     with folder() as place:
         file = place / "default.yaml"
         file.write_bytes(orjson.dumps(default_store(place)))
@@ -128,16 +129,16 @@ async def _by_provider(engine: Engine) -> AsyncIterator[Look]:
 
 
 async def _has(traefik: Traefik, service: str) -> bool:
-    return await traefik._ask(f"/api/http/services/{service}") is not None
+    return await traefik.get(f"/api/http/services/{service}") is not None
 
 
 async def _in_traefik(traefik: Traefik, service: str, url: str) -> bool:
-    found: Any = await traefik._ask(f"/api/http/services/{service}") or {}
+    found: Any = await traefik.get(f"/api/http/services/{service}") or {}
     return url in {server.get("url") for server in found.get("loadBalancer", {}).get("servers") or ()}
 
 
 async def _starts(engine: Engine, looks: Sequence[Look]) -> list[Spread]:
-    """Start containers one after the other; return for each look how long it took."""
+    """Start containers one after the other; return how long each took to arrive."""
     found: list[list[float]] = [[] for _ in looks]
     for number in range(STARTS + 1):  # the first one warms up
         started = await asyncio.to_thread(_start, engine)

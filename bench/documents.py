@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from bench import fleet
 from provider import config
 from provider.model import Colour, JsonObject, Served, Server, Service
-from provider.render import Document, Fragment, assemble, compose, join, render_pass_through, render_service
-from provider.rollout import weights
+from provider.model.document import Document
+from provider.rollout.weights import weights
+from provider.traefik.document.render import Fragment, assemble, compose, join, render_pass_through, render_service
 
 CHANGED = "http://10.255.255.1:8080"
 NEVER = 1 << 62
@@ -24,7 +25,7 @@ class Pair:
 
 
 class Fleet:
-    """So many services, all served from blue."""
+    """A number of services, all served from blue."""
 
     def __init__(self, services: int, pass_through: JsonObject) -> None:
         self.services = tuple(config.load(fleet.text(services), "bench").services.values())
@@ -41,7 +42,7 @@ class Fleet:
         return time.perf_counter() - begin_s
 
     def as_served(self) -> Pair:
-        """Return what the daemon serves."""
+        """Return the document as the daemon serves it."""
         return Pair(*[assemble(fragments, self._extra) for fragments in self._fragments])
 
     def plain(self) -> Pair:

@@ -46,7 +46,7 @@ SECOND_NS = 1_000_000_000
 
 
 class Engine:
-    """A Docker Engine and what a test made on it; `cleanup` removes that.
+    """A Docker Engine and what a test created on it; `cleanup` removes that.
 
     The application answers `SERVICE COLOUR VERSION` at `/`, and 200 at `/healthz` as long as it is well. It stops on
     TERM and INT, and ignores other signals. One that `drains` serves on when it is asked to stop, until `drained`.
@@ -140,6 +140,14 @@ class Engine:
         self.api.start(id_)
         return id_
 
+    def adopt(self, container: str) -> None:
+        """Remove a container at the end that was started past this engine."""
+        self._containers.append(container)
+
+    def adopt_image(self, tag: str) -> None:
+        """Remove an image at the end that was made past this engine."""
+        self._images.append(tag)
+
     def remove(self, *containers: str) -> None:
         """Remove containers at once, running or not."""
         for container in containers:
@@ -161,7 +169,7 @@ class Engine:
         self._execute(container, "touch", "/www/healthz")
 
     def crash(self, container: str) -> None:
-        """End a container's process as a crash does: nobody asked Docker to stop it."""
+        """End a container's process as a crash does, without a stop by Docker."""
         os.kill(self.api.inspect_container(container)["State"]["Pid"], signal.SIGKILL)
 
     def restart_always(self, container: str) -> None:
@@ -169,13 +177,16 @@ class Engine:
         self.api.update_container(container, restart_policy={"Name": "always"})
 
     def drained(self, container: str) -> None:
-        """Let a container that drains end: nobody sends it requests any more."""
+        """Let a draining container end: it gets no more requests."""
         self._execute(container, "touch", "/drained")
 
     def _execute(self, container: str, *command: str) -> None:
         execution = self.api.exec_create(container, ["/bin/busybox", *command])["Id"]
         self.api.exec_start(execution)
-        assert self.api.exec_inspect(execution)["ExitCode"] == 0, command
+        # The output may close before the engine has seen the process end: until then there is no exit code.
+        while (state := self.api.exec_inspect(execution))["Running"]:
+            time.sleep(0.01)
+        assert state["ExitCode"] == 0, command
 
     def cleanup(self) -> None:
         """Remove every container and network that was made here."""
@@ -277,9 +288,7 @@ class PrivateEngine(Engine):
 
     def _remove_traces(self) -> None:
         self.stop()
-        mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-        for mount in sorted((m for m in mounts if m.startswith(f"{self._root}/")), reverse=True):
-            subprocess.run(["umount", "--lazy", mount], check=False)
+        unmount(self._root)
         shutil.rmtree(self._root, ignore_errors=True)
         for command in (("ifconfig", self._bridge, "down"), ("brctl", "delbr", self._bridge)):
             with contextlib.suppress(Missing):
@@ -292,6 +301,13 @@ class PrivateEngine(Engine):
             raise Missing(f"{' '.join(command)}: {done.stderr.strip()}")
 
 
+def unmount(root: Path) -> None:
+    """Unmount what an engine has left below its directory."""
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for mount in sorted((m for m in mounts if m.startswith(f"{root}/")), reverse=True):
+        subprocess.run(["umount", "--lazy", mount], check=False)
+
+
 def static_busybox() -> str:
     path = program("busybox")
     if subprocess.run(["ldd", path], capture_output=True, check=False).returncode == 0:
@@ -300,7 +316,7 @@ def static_busybox() -> str:
 
 
 def answers(url: str) -> bool:
-    """Tell whether an engine answers."""
+    """Return whether an engine answers."""
     try:
         docker.APIClient(url, timeout=60).close()
     except DockerException:

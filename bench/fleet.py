@@ -8,10 +8,12 @@ import orjson
 
 from provider import config
 from provider.model import ByColour, Colour, FixedServers, ServiceState, Wish
-from provider.store import Change, Store
+from provider.model.document import Document
+from provider.store import Change
+from provider.store.sqlite import SqliteStore
 
 NOBODY = 9
-"""A port on which nobody listens: health checks of a fleet go to this machine and no further, and find nothing."""
+"""A port on which nothing listens: health checks of a fleet stay on this machine, and find nothing."""
 
 
 def text(services: int, *, in_docker: bool = False) -> str:
@@ -27,7 +29,7 @@ def text(services: int, *, in_docker: bool = False) -> str:
 
 
 def raw_data(services: int) -> bytearray:
-    """Return what the API of a Traefik 3.7 answers to `/api/rawdata` when it has applied the document of a fleet."""
+    """Return the answer of a Traefik 3.7 to `/api/rawdata` that has applied the document of a fleet."""
     routers, backends = {}, {}
     seen = {"accessLogs": True, "metrics": True, "tracing": True, "traceVerbosity": "minimal"}
     for number in range(services):
@@ -43,19 +45,25 @@ def raw_data(services: int) -> bytearray:
 
 def decide(state: Path, services: int) -> None:
     """Write the state of a daemon that has served this fleet from blue."""
-    desired = config.load(text(services), "bench")
-    decided = {name: _served(service.servers.blue) for name, service in desired.services.items()}
+    decided = decided_of(text(services))
 
     async def write() -> None:
-        store = Store(state)
-        await store.open()
+        store = SqliteStore(state)
+        await store.open(wait_s=10)
         await store.commit(Change(services=decided))
-        await store.close(revision=1)
+        await store.publish(Document(b"{}", "", ""))
+        await store.close()
 
     asyncio.run(write())
 
 
-def _served(fixed: FixedServers | None) -> ServiceState:
+def decided_of(written: str) -> dict[str, ServiceState]:
+    """Return the states of all services of a desired state, as a daemon has them that serves each from blue."""
+    desired = config.load(written, "bench")
+    return {name: _served(service.servers.blue, service.active) for name, service in desired.services.items()}
+
+
+def _served(fixed: FixedServers | None, wish: Wish) -> ServiceState:
     assert fixed is not None
     settled = ByColour(frozenset({fixed.release}), frozenset())
-    return ServiceState(active=Colour.BLUE, wish=Wish.AUTO, settled=settled, switched_utc=datetime.now(UTC))
+    return ServiceState(active=Colour.BLUE, wish=wish, settled=settled, switched_utc=datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""Health checks a second on one core: 10,000 servers that want more than one core can check.
+"""Health checks a second on one core: 10,000 servers, more than one core can check.
 
 The servers are one process on another core that answers at once; every check is a new connection. On a busy machine
 only the rate for a second of CPU means something.
@@ -20,8 +20,9 @@ import uvloop
 
 from bench.load import pin
 from bench.report import Table, figure
-from provider.health import HealthChecker, Result
+from provider.checks.health import HealthChecker
 from provider.model import Colour, HealthCheck, Probe, ProbeMode, ServerHealth, ServerKey
+from provider.model.observed import Result
 
 SERVERS = 10_000
 ADDRESSES = [f"127.0.0.{n}" for n in range(1, 21)]

@@ -1,4 +1,4 @@
-"""The other side of Traefik, each in a process of its own: the two colours, and the clients that see which answers.
+"""The peers of Traefik, each in a process of its own: the two colours, and the clients that record which one answers.
 
 The clients speak HTTP over raw connections that they keep, and time by CLOCK_MONOTONIC, which all processes share.
 """
@@ -20,14 +20,14 @@ import uvloop
 
 from bench.report import Spread
 from provider.model import Colour
-from provider.traefik import LOOPBACK
+from provider.traefik.process import LOOPBACK
 
 CLIENTS = 8
 CLIENT_PAUSE_S = 0.01
 PROBER_PAUSE_S = 0.001
 ANSWER_LIMIT_S = 10.0
 QUIET_S = 0.2
-"""A switch is over when every client has had nothing but the new colour for so long."""
+"""A switch is over when every client has had answers of the new colour alone for this time."""
 SWITCH_LIMIT_S = 30.0
 START_LIMIT_S = 60.0
 GAPS_KEPT = 20_000
@@ -38,7 +38,7 @@ SPAWN = multiprocessing.get_context("spawn")
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the clients saw of one switch, in seconds of CLOCK_MONOTONIC; `lost` has a line for each request lost.
+    """The clients' record of one switch, in seconds of CLOCK_MONOTONIC; `lost` has a line for each request lost.
 
     `first_new_s` is None where the new colour did not come in time.
     """
@@ -72,7 +72,7 @@ class Application(asyncio.Protocol):
 
 
 class Client(asyncio.Protocol):
-    """One connection that is kept: a request, its answer, a pause; a lost connection is made anew."""
+    """One connection that is kept: a request, its answer, a pause; a lost connection is opened again."""
 
     def __init__(self, clients: "Clients", pause_s: float) -> None:
         self.latest = b""
@@ -126,15 +126,15 @@ class Client(asyncio.Protocol):
 
 
 class Clients:
-    """All clients, and what is asked of them over a pipe: a colour to look for, or None for the prober's gaps."""
+    """All clients; over a pipe they get the colour to wait for, or None to report the prober's gaps."""
 
-    def __init__(self, port: int, pipe: Connection) -> None:
+    def __init__(self, port: int, pipe: Connection, count: int = CLIENTS) -> None:
         self.port = port
         self.lost: list[str] = []
         self.tasks: set[asyncio.Task[None]] = set()
         self._pipe = pipe
         self._prober = Client(self, PROBER_PAUSE_S)
-        self._clients = [self._prober, *[Client(self, CLIENT_PAUSE_S) for _ in range(CLIENTS)]]
+        self._clients = [self._prober, *[Client(self, CLIENT_PAUSE_S) for _ in range(count)]]
         self._gaps_s: list[float] = []
         self._probed_s = 0.0
         self._wanted: bytes | None = None
@@ -199,12 +199,12 @@ class Witness:
         self._pipe = pipe
 
     async def expect(self, colour: Colour) -> None:
-        """Have the clients look for a colour; say so before switching to it, then ask what they have `seen`."""
+        """Let the clients wait for a colour, before the switch to it; `seen` then returns their record."""
         await self._ask(colour)
 
     async def seen(self) -> Seen:
-        """Wait until the switch is over, or has taken too long; return what was seen of it."""
-        return cast("Seen", await asyncio.to_thread(_received, self._pipe, SWITCH_LIMIT_S + START_LIMIT_S))
+        """Wait until the switch is over, or has taken too long; return the record of it."""
+        return cast("Seen", await asyncio.to_thread(received, self._pipe, SWITCH_LIMIT_S + START_LIMIT_S))
 
     async def resolution(self) -> Spread:
         """Return the time from one answer to the prober to the next: no moment is known any better."""
@@ -212,38 +212,40 @@ class Witness:
 
     async def _ask(self, question: Colour | None) -> object:
         self._pipe.send(question)
-        return await asyncio.to_thread(_received, self._pipe, START_LIMIT_S)
+        return await asyncio.to_thread(received, self._pipe, START_LIMIT_S)
 
 
 @contextmanager
 def colours(ports: dict[Colour, int]) -> Iterator[None]:
     """Run the two applications."""
-    with _process(_serve, ports):
+    with beside(_serve, ports):
         yield
 
 
 @contextmanager
-def clients(port: int) -> Iterator[Witness]:
-    """Run the clients against a port of the loopback address where one of the colours answers by now."""
-    with _process(_visit, port) as pipe:
+def clients(port: int, count: int = CLIENTS) -> Iterator[Witness]:
+    """Run so many clients and the prober against a port of the loopback address where one of the colours answers."""
+    with beside(_visit, (port, count)) as pipe:
         yield Witness(pipe)
 
 
 @contextmanager
-def _process(target: object, given: object) -> Iterator[Connection]:
+def beside(target: object, given: object) -> Iterator[Connection]:
+    """Run `target(pipe, given)` in a process of its own, which first sends something once it is ready."""
     here, there = SPAWN.Pipe()
     process = SpawnProcess(target=target, args=(there, given), daemon=True)  # type: ignore[arg-type]
     process.start()
-    there.close()  # else nothing would tell here that the process has died
+    there.close()  # else nothing here would show that the process died
     try:
-        _received(here, START_LIMIT_S)
+        received(here, START_LIMIT_S)
         yield here
     finally:
         process.kill()
         process.join()
 
 
-def _received(pipe: Connection, limit_s: float) -> object:
+def received(pipe: Connection, limit_s: float = START_LIMIT_S) -> object:
+    """Wait for what the other process sends."""
     assert pipe.poll(limit_s), f"no word from the other process in {limit_s:g} s"
     return pipe.recv()
 
@@ -261,6 +263,7 @@ def _serve(pipe: Connection, ports: dict[Colour, int]) -> None:
     uvloop.run(answer())
 
 
-def _visit(pipe: Connection, port: int) -> None:
+def _visit(pipe: Connection, given: tuple[int, int]) -> None:
     pin(-1)
-    uvloop.run(Clients(port, pipe).run())
+    port, count = given
+    uvloop.run(Clients(port, pipe, count).run())

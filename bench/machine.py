@@ -1,4 +1,4 @@
-"""What the measurements were made on: the machine, its load, and the versions of everything that took part."""
+"""The environment of the measurements: the machine, its load, and all versions."""
 
 import os
 import platform
@@ -10,13 +10,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 from provider import __version__
-from provider.errors import TraefikError
-from provider.traefik import find_binary
+from provider.model.errors import TraefikError
+from provider.traefik.process import find_binary
 
 PEERS = {
     "busybox": "busybox-static",
     "dockerd": "docker.io",
+    "etcd": "etcd-server",
     "haproxy": "haproxy",
+    "ip": "iproute2",
     "nginx": "nginx",
     "openssl": "openssl",
     "wrk": "wrk",
@@ -25,7 +27,7 @@ PEERS = {
 
 
 class Missing(Exception):  # noqa: N818  not an error: what needs it is skipped
-    """A program that is not there; the text says what brings it."""
+    """A missing program; the text says how to install it."""
 
 
 def program(name: str) -> str:
@@ -37,7 +39,7 @@ def program(name: str) -> str:
 
 
 def circumstances(load: tuple[float, float, float]) -> str:
-    """Tell of the machine and the versions; `load` is the load average when the part began."""
+    """Return a description of the machine and the versions; `load` is the load average when the part began."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
     versions = ", ".join(f"{name} {number}" for name, number in _versions().items() if number)
@@ -62,6 +64,7 @@ def _versions() -> dict[str, str | None]:
         "nginx": _peer("nginx", "-v", r"nginx/(\S+)"),
         "HAProxy": _peer("haproxy", "-v", r"version (\S+)"),
         "wrk": _peer("wrk", "-v", r"wrk (?:debian/)?(\S+)"),
+        "etcd": _peer("etcd", "--version", r"etcd Version: (\S+)"),
         "Docker": _peer("dockerd", "--version", r"version ([^\s,]+)"),
     }
 
@@ -74,7 +77,7 @@ def _peer(name: str, option: str, pattern: str) -> str | None:
 
 
 def _said(command: list[str], pattern: str) -> str | None:
-    """Return the version that a program says it has; some say it on stderr, some exit with 1."""
+    """Return the version that a program prints; some print it on stderr, some exit with 1."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     found = re.search(pattern, done.stdout + done.stderr)
     return found[1] if found else None

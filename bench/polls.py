@@ -24,7 +24,7 @@ class Polls:
 
 
 async def polls(services: int) -> Polls:
-    """Ask a daemon that serves so many services. Raises Missing without wrk."""
+    """Poll a daemon with this number of services. Raises Missing without wrk."""
     program("wrk")
     with folder() as place:
         await asyncio.to_thread(fleet.decide, place / "state", services)

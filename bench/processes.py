@@ -19,9 +19,9 @@ import orjson
 import provider
 from bench.machine import program
 from provider.model import Colour, JsonObject
-from provider.traefik import LOOPBACK, Traefik, find_binary, free_ports
+from provider.traefik.process import LOOPBACK, Traefik, find_binary, free_ports
 
-START_LIMIT_S = 120.0
+START_LIMIT_S = 240.0
 STOP_LIMIT_S = 10.0
 LOOK_S = 0.005
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -94,7 +94,7 @@ class Daemon:
                 yield
 
     async def document(self) -> bytes:
-        """Return the document, asked for as nobody who is taken for a Traefik."""
+        """Return the document, fetched as a client that does not count as a Traefik."""
         async with self._session.get(f"{self.endpoint}?hold=0") as answer:
             answer.raise_for_status()
             return await answer.read()

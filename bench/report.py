@@ -1,4 +1,4 @@
-"""What a run of the bench says: tables, printed and kept in docs/benchmarks.md, a section for each part."""
+"""The results of a run: tables, printed and kept in docs/benchmarks.md, one section for each part."""
 
 import re
 import statistics
@@ -11,17 +11,17 @@ WIDTH = 120
 INTRODUCTION = """\
 # Benchmarks
 
-`make bench` measures all of this anew and writes this file; `make bench ARGS="switch"` runs one part and replaces its
-section (`ARGS=--help` lists the parts). Everything is real and on this machine alone: the daemon in a process of its
-own, Traefik, and as peers nginx and HAProxy as Debian packages them. The machine runs the load as well as what is
-measured, so absolute times say little about another machine; the ratio to a peer in the same run says more. p95 is the
-value that 19 of 20 do not exceed.
+`make bench` measures everything and writes this file. `make bench ARGS="switch"` runs one part and replaces its
+section; `ARGS=--help` lists the parts.
+
+The daemon and Traefik are real processes, compared with Debian's nginx and HAProxy on the same machine. That machine
+also runs the load, so compare ratios within a run rather than absolute times. p95: 19 of 20 values are not above it.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under column names; `notes` stand below, such as why a row is missing."""
+    """Rows under column names; `notes` follow below, such as why a row is missing."""
 
     heading: str
     columns: Sequence[str]
@@ -40,7 +40,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What one part of the bench found; `text` defines what was measured."""
+    """The results of one part; `text` defines what was measured."""
 
     name: str
     title: str
@@ -48,8 +48,11 @@ class Section:
     tables: Sequence[Table]
 
     def markdown(self, circumstances: str) -> str:
-        """Return the section; `circumstances` tell of the machine and of the versions."""
-        paragraphs = [textwrap.fill(paragraph, WIDTH) for paragraph in (*self.text.split("\n\n"), circumstances)]
+        """Return the section; prose is filled, lists are kept. `circumstances`: the machine and the versions."""
+        paragraphs = [
+            paragraph if paragraph.startswith("- ") else textwrap.fill(paragraph, WIDTH)
+            for paragraph in (*self.text.split("\n\n"), circumstances)
+        ]
         return "\n\n".join((f"## {self.title}", *paragraphs, *[one.markdown() for one in self.tables]))
 
 
@@ -93,6 +96,15 @@ def keep(file: Path, order: Sequence[str], found: Mapping[str, str]) -> None:
     parts = [f"<!-- {name} -->\n\n{sections[name]}\n\n<!-- end of {name} -->" for name in order if name in sections]
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("\n\n".join((INTRODUCTION.strip(), *parts)) + "\n")
+
+
+def replace(page: Path, name: str, section: str) -> None:
+    """Write a section into its place in a page, and leave the rest as it is."""
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    before, _, rest = page.read_text().partition(begin)
+    _, found, after = rest.partition(end)
+    assert found, f"{page}: has no {begin} with {end} after it"
+    page.write_text(f"{before}{begin}\n\n{section}\n\n{end}{after}")
 
 
 _SECTION = re.compile(r"<!-- (\w+) -->\n(.*?)<!-- end of \1 -->", re.DOTALL)

@@ -8,8 +8,8 @@ from typing import cast
 
 from bench.documents import Pair
 from bench.processes import cpu_s, polling, resident_mb
-from provider.render import Document
-from provider.traefik import LOOPBACK, Traefik
+from provider.model.document import Document
+from provider.traefik.process import LOOPBACK, Traefik
 
 POLL_S = 0.25
 THROTTLE_S = 0.001
@@ -18,7 +18,7 @@ LIMIT_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """What it took Traefik to apply a change of one server: the median time, the processor time, and its memory."""
+    """The cost for Traefik of applying a change of one server: the median time, the processor time, and its memory."""
 
     median_s: float
     cpu_s: float
@@ -47,14 +47,14 @@ class _Served(asyncio.Protocol):
 
 
 async def apply(pair: Pair, changes: int) -> Routed:
-    """Have a Traefik of its own apply the two documents in turn, the first one once before anything is measured."""
+    """Let a Traefik of its own apply the two documents in turn, the first one once before anything is measured."""
     _Served.publish(pair.first)
     server = await asyncio.get_running_loop().create_server(_Served, LOOPBACK, 0)
     port = server.sockets[0].getsockname()[1]
     try:
         endpoint = f"http://{LOOPBACK}:{port}/"
         async with server, polling(endpoint, interval_s=POLL_S, throttle_s=THROTTLE_S) as traefik:
-            pid = traefik._process.pid
+            pid = traefik.process.pid
             await _applied(traefik, pair.first)
             took_s, used_s = [], []
             for number in range(changes):

@@ -1,4 +1,4 @@
-"""From what size on Traefik gains from a document in the split form, and how large its blocks should be."""
+"""The size from which the split form helps Traefik, and the best size of its blocks."""
 
 import asyncio
 
@@ -7,17 +7,16 @@ from bench.documents import Fleet
 from bench.processes import folder
 from bench.report import Section, Table, figure
 from bench.routed import apply
-from provider.render import BLOCK, SPLIT_ABOVE
+from provider.traefik.document.render import BLOCK, SPLIT_ABOVE
 
 SIZES = (200, 500, 1_000, 2_000, 5_000, 10_000)
 BLOCKS = (25, 50, 100, 200, 400)
 CHANGES = 5
 TEXT = f"""\
-Traefik's YAML decoder takes a time that is quadratic in the keys of one map. The split form cuts the maps `routers` and
-`services` into blocks and joins these with YAML's merge key; each service has one key in the former and two in the
-latter. The times are from the fetch of a document that changes one server to the moment that Traefik shows its marker,
-with a default certificate; medians of {CHANGES}. The daemon splits maps of more than {SPLIT_ABOVE:,} keys, into blocks
-of {BLOCK} services."""
+Traefik's YAML decoder takes time quadratic in the number of keys of one map. The split form cuts the maps `routers`
+(one key for each service) and `services` (two) into blocks and joins them with YAML's merge key. Times run from the
+fetch of a document with one changed server to its marker in Traefik's API, with a default certificate; medians of
+{CHANGES}. The daemon splits maps of more than {SPLIT_ABOVE:,} keys into blocks of {BLOCK} services."""
 
 
 def main() -> Section:

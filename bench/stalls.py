@@ -1,4 +1,4 @@
-"""How long the event loop stands still while something happens, with many services; a poll waits no longer."""
+"""How long the event loop is blocked, with many services; a poll waits no longer."""
 
 import asyncio
 import gc
@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -14,20 +15,20 @@ import uvloop
 from bench import fleet
 from bench.report import Section, Table, figure
 from provider.app import Daemon, Settings, share_the_interpreter
-from provider.readback.reading import read
-from provider.store import Store
-from provider.traefik import free_ports
+from provider.store.sqlite import SqliteStore
+from provider.traefik.process import free_ports
+from provider.traefik.readback.reading import read
 
 SERVICES = (1_000, 10_000)
 LOOK_S = 0.001
 TEXT = """\
-A daemon runs in the process of the measurement, beside a task that sleeps for a millisecond again and again: a
-**stall** is how much later it woke up at worst. "Nothing" is what the machine itself does to it. The daemon gives way
-every 2 ms and hands the interpreter over after 1 ms; what other processes take of the two cores comes on top."""
+A daemon runs in the process of the measurement, beside a task that sleeps for one millisecond at a time. A **stall**
+is the longest delay of its wake-up; "nothing" is what the machine itself causes. The daemon yields every 2 ms and
+hands the interpreter over after 1 ms; other processes on the two cores add to that."""
 
 
 class Stalls:
-    """Looks every millisecond how late it is; `worst_s` is the latest since it was last reset."""
+    """Measures every millisecond how late it is; `worst_s` is the maximum since the last reset."""
 
     def __init__(self) -> None:
         self.worst_s = 0.0
@@ -40,7 +41,7 @@ class Stalls:
 
 
 async def measure(services: int) -> list[tuple[str, float, float]]:
-    """Return what was done, the longest stall meanwhile, and how long it took, in seconds."""
+    """Return the result of a task, the longest stall meanwhile, and how long it took, in seconds."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         file = folder / "desired.yaml"
@@ -87,9 +88,8 @@ async def measure(services: int) -> list[tuple[str, float, float]]:
 
 @asynccontextmanager
 async def running(folder: Path, file: Path) -> AsyncIterator[tuple[Daemon, str, str]]:
-    """Run a daemon in this process, so that its event loop can be looked at."""
+    """Run a daemon in this process, so that its event loop can be measured."""
     port, admin_port = free_ports(2)
-    store = Store(folder / "state")
     settings = Settings(
         desired_state=file,
         state_dir=folder / "state",
@@ -97,22 +97,23 @@ async def running(folder: Path, file: Path) -> AsyncIterator[tuple[Daemon, str, 
         admin_listen=f"127.0.0.1:{admin_port}",
         docker_enabled=False,
     )
-    daemon, stop = Daemon(settings, store, await store.open()), asyncio.Event()
+    daemon, stop = Daemon(settings, partial(SqliteStore, folder / "state")), asyncio.Event()
+    await daemon.lead()
     task = asyncio.create_task(daemon.run(stop))
-    await daemon.controller.publication.after(None)
+    await daemon.replica.publication.after(None)
     try:
         yield daemon, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin_port}"
     finally:
         stop.set()
         await task
-        await daemon.controller.close()
+        await daemon.close()
 
 
 async def read_back(daemon: Daemon, raw_data: bytearray) -> None:
-    """Read an answer of Traefik's API as the daemon does, and take what it says."""
+    """Read an answer of Traefik's API as the daemon does, and process it."""
     reading = await asyncio.to_thread(read, raw_data, "http://127.0.0.1:8080", None)
-    assert len(reading.weights) == len(daemon.controller.world.entries)
-    daemon.controller.intake.traefik_read(reading)
+    assert len(reading.weights) == len(daemon.controller.state.services)
+    daemon.controller.inputs.traefik_read(reading)
     await asyncio.sleep(0.5)
 
 

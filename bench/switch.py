@@ -12,9 +12,9 @@ from bench.load import ANSWER_LIMIT_S, CLIENT_PAUSE_S, CLIENTS, PROBER_PAUSE_S, 
 from bench.machine import Missing
 from bench.processes import folder
 from bench.report import Section, Spread, Table, figure, ratio
-from bench.ways import WAYS, Scene, Told, Way
+from bench.ways import WAYS, Reported, Scene, Way
 from provider.model import Colour
-from provider.traefik import free_ports
+from provider.traefik.process import free_ports
 
 DEFAULT_SWITCHES = 20
 OTHER_SWITCHES = 10
@@ -23,25 +23,24 @@ SLOW_S = 5.0
 REST_S = 0.3
 SYNCS = 50
 TEXT = f"""\
-{CLIENTS} clients that keep their connections, and leave {1e3 * CLIENT_PAUSE_S:g} ms between an answer and the next
-request, and a prober that leaves {1e3 * PROBER_PAUSE_S:g} ms, ask for one service while it is switched to and fro
-between two colours. **Command** is when the command `switch` is sent to the daemon's admin API. **Decision** is when
-the daemon decides, by its own history, and has yet to commit; for a file that nginx serves or Traefik reads it is the
-renaming into place, for HAProxy the writing of the weights to its admin socket. **Published** is when the daemon has
-committed and has its new document, by its own log. **First new** and **last old** are when any client got the first
-answer of the new and the last answer of the old colour; **overlap** is the time between the two. **Lost** counts
-connections that broke or were refused during a request, answers other than 200, and answers that took longer than
-{ANSWER_LIMIT_S:g} s.
+{CLIENTS} clients on kept connections ask for one service, each {1e3 * CLIENT_PAUSE_S:g} ms after its last answer, and
+a prober asks {1e3 * PROBER_PAUSE_S:g} ms after its last, while the service is switched between two colours. The peers
+get the documents that the daemon serves, through a Traefik with a throttle of 1 ms; HAProxy runs without Traefik.
+Without a default certificate in the document, Traefik makes an RSA key at each change. A switch comes at a random
+moment after Traefik's poll interval and throttle have passed since the last one.
 
-The peers get the very documents that the daemon serves, by a Traefik with a throttle of 1 ms; HAProxy is no Traefik,
-and shows what the same machine does without one. Where "certificate" says no, the document has no default certificate,
-and Traefik makes an RSA key with each change. A switch comes at a random moment, but not before Traefik has had the
-time to poll again since the last one, and not before its throttle is over."""
+- **command**: `switch` is sent to the admin API
+- **decision**: the daemon decides, by its history, before it commits; for files: the rename into place; for HAProxy:
+  the write to its admin socket
+- **published**: the daemon has committed and has the new document, by its log
+- **first new, last old**: the first answer of the new colour to any client, the last of the old one; **overlap** is
+  the time between them
+- **lost**: broken or refused connections, answers other than 200, answers after more than {ANSWER_LIMIT_S:g} s"""
 
 
 @dataclass(slots=True)
 class Found:
-    """What came of the switches of one way, in seconds; `told` are the moments that only a daemon has."""
+    """The switches of one way, in seconds; `reported` are the moments that only a daemon reports."""
 
     from_command: list[float] = field(default_factory=list)
     from_decision: list[float] = field(default_factory=list)
@@ -51,22 +50,22 @@ class Found:
     lost: list[str] = field(default_factory=list)
     answers: int = 0
 
-    def note(self, sent_s: float, told: Told | None, seen: Seen) -> None:
+    def note(self, sent_s: float, reported: Reported | None, seen: Seen) -> None:
         """Note a switch that was sent off at this moment."""
         assert seen.first_new_s is not None, f"the new colour did not come: {seen}"
-        decided_s = told.decided_s if told else sent_s
+        decided_s = reported.decided_s if reported else sent_s
         self.from_decision.append(seen.first_new_s - decided_s)
         self.last_old.append(seen.last_old_s - decided_s)
         self.overlap.append(seen.last_old_s - seen.first_new_s)
         self.lost += seen.lost
         self.answers += seen.answers
-        if told:
+        if reported:
             self.from_command.append(seen.first_new_s - sent_s)
-            self.from_published.append(seen.first_new_s - told.published_s)
+            self.from_published.append(seen.first_new_s - reported.published_s)
 
 
 def main(switches: int) -> Section:
-    """Measure every way; the one that the aim is about as often as `switches` says, the others less."""
+    """Measure every way; the main one `switches` times, the others less often."""
     return asyncio.run(_measure(switches))
 
 
@@ -95,8 +94,8 @@ async def _measure(switches: int) -> Section:
         ),
         [_line(way, one, haproxy_ms[0] if haproxy_ms else None) for way, one in found.items()],
         [
-            f"The prober got an answer every {figure(statistics.median(gaps_ms))} ms; no moment is known any better.",
-            f"To write 4 KiB and have them on the disk (fdatasync) took {_sync().words()} ms.",
+            f"The prober got an answer every {figure(statistics.median(gaps_ms))} ms, the precision of these times.",
+            f"Writing 4 KiB to the disk (fdatasync) took {_sync().words()} ms.",
             *notes,
         ],
     )
@@ -104,7 +103,7 @@ async def _measure(switches: int) -> Section:
 
 
 async def _switch(way: Way, scene: Scene, count: int) -> tuple[Found, Spread]:
-    """Switch to and fro; return what was seen, and the time between two answers to the prober."""
+    """Switch to and fro; return the records, and the time between two answers to the prober."""
     found, chance = Found(), random.Random(way.name)
     async with way.start(way, scene) as running:
         with clients(running.port) as witness:
@@ -113,9 +112,9 @@ async def _switch(way: Way, scene: Scene, count: int) -> tuple[Found, Spread]:
                 await witness.expect(colour)
                 sent_s = await running.switch(colour)
                 seen = await witness.seen()
-                told = await running.told(colour)
+                reported = await running.reported(colour)
                 if number:
-                    found.note(sent_s, told, seen)
+                    found.note(sent_s, reported, seen)
                 slowest_s = max(way.interval_s, way.throttle_s)
                 await asyncio.sleep(slowest_s + REST_S + chance.uniform(0, max(way.interval_s, REST_S)))
             return found, await witness.resolution()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from bench.load import HOST
 from bench.processes import Daemon, Provided, folder, haproxy, nginx, polling
 from provider.model import Colour
-from provider.traefik import LOOPBACK, Traefik
+from provider.traefik.process import LOOPBACK, Traefik
 
 SERVICE = "shop"
 QUICK_S = 0.001
@@ -32,8 +32,8 @@ services:
 """
 
 
-class Told(NamedTuple):
-    """When the daemon says it decided on the last switch, and when that it published it; seconds of CLOCK_MONOTONIC."""
+class Reported(NamedTuple):
+    """When the daemon decided on the last switch and when it published it, in seconds of CLOCK_MONOTONIC."""
 
     decided_s: float
     published_s: float
@@ -44,19 +44,19 @@ async def _nothing(_: Colour) -> None: ...
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A way that is ready to switch, with blue active: the port that clients go to, and what a switch is.
+    """A way that is ready to switch, with blue active: the port for clients, and how to switch.
 
-    `switch` returns the moment at which it was sent off; `told` is asked when the switch to a colour is over.
+    `switch` returns the moment at which it was sent off; `reported` is asked when the switch to a colour is over.
     """
 
     port: int
     switch: Callable[[Colour], Awaitable[float]]
-    told: Callable[[Colour], Awaitable[Told | None]] = _nothing
+    reported: Callable[[Colour], Awaitable[Reported | None]] = _nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What all ways share: where the colours are, and the documents as the daemon made them, for its peers.
+    """What all ways share: the addresses of the colours, and the daemon's documents, for its peers.
 
     The documents are kept by whether they have a default certificate, and by colour.
     """
@@ -101,12 +101,12 @@ async def _daemon(way: Way, scene: Scene) -> AsyncIterator[Running]:
             await daemon.switch(SERVICE, colour)
             return sent_s
 
-        async def told(colour: Colour) -> Told:
+        async def reported(colour: Colour) -> Reported:
             scene.documents[way.certificate, colour] = await daemon.document()
-            return Told(await daemon.switched_s(SERVICE), daemon.published_s())
+            return Reported(await daemon.switched_s(SERVICE), daemon.published_s())
 
         await _routed(traefik)
-        yield Running(_port(traefik), switch, told)
+        yield Running(_port(traefik), switch, reported)
 
 
 @asynccontextmanager

@@ -1,6 +1,6 @@
 """Lets `python -m provider` be the command `bluegreen`."""
 
-from provider.cli import main
+from provider.cli.main import main
 
 if __name__ == "__main__":
     main()

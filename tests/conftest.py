@@ -2,10 +2,16 @@
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
+import structlog
 
-pytest_plugins = [f"tests.integration.{name}" for name in ("daemon", "disk", "engine", "traefik")]
+from provider.traefik import process
+
+pytest_plugins = [
+    f"tests.support.{name}" for name in ("daemon", "disk", "engine", "etcd", "images", "swarm", "traefik", "replicated")
+]
 
 for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
     # A shell starts a script's background job with these ignored, and a child inherits that: an interrupt that a test
@@ -13,8 +19,12 @@ for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, lambda *_: None)
 
+if (worker := os.environ.get("PYTEST_XDIST_WORKER")) is not None:
+    # A port that is free now is bound a moment later: a worker that chose it meanwhile would take it away.
+    process.PORTS = process.PORTS[int(worker.removeprefix("gw")) :: int(os.environ["PYTEST_XDIST_WORKER_COUNT"])]
+
 ENGINES = {"engine", "restartable_engine"}
-SHARED = {"told"}
+SHARED = {"swarm", "told"}
 """Fixtures that are made once for all tests of a file."""
 WORKERS_MOST = 4
 USUAL_S = {True: 2.0, False: 0.1}
@@ -22,8 +32,16 @@ USUAL_S = {True: 2.0, False: 0.1}
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return how many workers `-n auto` starts: one a core. With one more, tests that wait a minute at most failed."""
-    return min(os.cpu_count() or 1, WORKERS_MOST)
+    """Return how many workers `-n auto` starts: one more than cores, as tests of real components wait much."""
+    return min((os.cpu_count() or 1) + 1, WORKERS_MOST)
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """Undo what a command that ran within a test has said of the logs, as that some are left out."""
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -3,28 +3,49 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import aiohttp
 import orjson
 import pytest
 
-from provider import app, certificate, files, writefile
-from provider.access import Unprotected
-from provider.certificate import FILE, make
-from provider.errors import DesiredStateError, ListenError
-from provider.files import FileRefused
-from provider.model import ByColour, Server
-from provider.store import Store, StoredServers
-from provider.tokens import Scope, make_token
-from provider.traefik import free_ports
-from tests.certificates import Authority
-from tests.running import shop
-from tests.test_listening import answers, listener
-from tests.waiting import eventually
+from provider import app
+from provider.api.access import Unprotected
+from provider.api.tokens import Scope, make_token
+from provider.app import loops
+from provider.app.term import Term
+from provider.controller import fallback_file
+from provider.controller.lasting import Lasting
+from provider.controller.outputs import Listeners
+from provider.model import ConditionCode, Instant, Snapshot, Verb, condition
+from provider.model.errors import (
+    AddressError,
+    DesiredStateError,
+    LeadershipLost,
+    ListenError,
+    StoreError,
+    StoreUncertain,
+)
+from provider.observability.metrics import Metrics
+from provider.rollout import commands
+from provider.rollout.commands.types import Command, Done, Refused
+from provider.runtime import files
+from provider.runtime.files import FileRefused
+from provider.store import Change, Stored
+from provider.store.etcd.address import EtcdAddress
+from provider.store.sqlite import SqliteStore
+from provider.traefik import certificate
+from provider.traefik.certificate import FILE, make
+from provider.traefik.process import free_ports
+from tests.support.applying import Shared
+from tests.support.certificates import Authority
+from tests.support.listening import answers, listener
+from tests.support.running import shop
+from tests.support.waiting import eventually
 
 # --- a daemon within this process ------------------------------------------------------------------------------------
 
@@ -65,8 +86,8 @@ class Running:
 async def serving(folder: Path, text: str, **options: str | Path) -> AsyncIterator[Running]:
     of = Running(folder, **options)
     of.write(text)
-    store = Store(of.settings.state_dir)
-    of.daemon = app.Daemon(of.settings, store, await store.open())
+    of.daemon = app.Daemon(of.settings, partial(SqliteStore, of.settings.state_dir))
+    await of.daemon.lead()
     task = asyncio.create_task(of.daemon.run(of.stop))
     try:
         await eventually(lambda: of.socket.exists() or task.done())
@@ -76,7 +97,7 @@ async def serving(folder: Path, text: str, **options: str | Path) -> AsyncIterat
         try:
             await task
         finally:
-            await of.daemon.controller.close()
+            await of.daemon.close()
 
 
 EMPTY = "environment: production\nservices: {}\n"
@@ -98,50 +119,15 @@ async def test_the_file_is_followed_and_a_refused_one_changes_nothing(tmp_path: 
         assert '"udp"' in (await of.get("/traefik"))[1]
 
 
-async def test_a_start_that_finds_everything_as_it_was_serves_the_document_before_it_reads_the_file(
-    tmp_path: Path,
-) -> None:
-    """P6; ten thousand services take seconds to read."""
-    async with serving(tmp_path, EMPTY) as of:
-        await eventually(of.daemon.controller._settled_document)
-        before = of.daemon.controller.published
-    assert before is not None
-    async with serving(tmp_path, EMPTY) as of:
-        assert of.daemon._resumable() == before.document
-        await eventually(of.daemon.controller._settled_document)
-        after = of.daemon.controller.published
-        assert after is not None
-        assert not after.is_resumed, "what it is composed of is known by now"
-        assert (after.document, after.revision) == (before.document, before.revision + 1), "P12"
-    async with serving(tmp_path, EMPTY + "udp: {services: {}}\n") as of:
-        assert of.daemon._resumable() is None, "the file is another one"
-        await eventually(of.daemon.controller._settled_document)
-    async with serving(tmp_path, EMPTY + "udp: {services: {}}\n", listen="0.0.0.0:0") as of:
-        assert of.daemon._resumable() is None, "more people can read it, and it may hold secrets"
-
-
-async def test_addresses_of_dockers_wait_for_docker_and_are_not_served_from_the_stored_document(tmp_path: Path) -> None:
-    """Rule 4."""
-    server = Server("http://10.0.0.1:80", "r1", container="c1")
-    async with serving(tmp_path, EMPTY) as of:
-        await eventually(of.daemon.controller._settled_document)
-    store = Store(of.settings.state_dir)
-    stored = await store.open()
-    assert app.Daemon(of.settings, store, stored)._resumable() is not None
-    seen = replace(stored, servers={"shop": StoredServers(ByColour((server,), ()))})
-    assert app.Daemon(of.settings, store, seen)._resumable() is None
-    await store.close()
-
-
 async def test_a_start_on_a_broken_file_takes_the_one_that_was_accepted_last(tmp_path: Path) -> None:
     """P4, P11."""
     async with serving(tmp_path, shop(active="blue")) as of:
-        await eventually(lambda: of.daemon.controller.world.entries["shop"].state.active)
+        await eventually(lambda: of.daemon.controller.state.services["shop"].state.active)
     async with serving(tmp_path, "services: nonsense\n") as of:
-        assert "shop" in of.daemon.controller.world.entries
+        assert "shop" in of.daemon.controller.state.services
         assert "desired-state-refused" in of.daemon.controller.conditions
         of.write(EMPTY)
-        await eventually(lambda: not of.daemon.controller.world.entries)
+        await eventually(lambda: not of.daemon.controller.state.services)
 
 
 OUTDATED = (
@@ -160,16 +146,16 @@ async def test_a_text_that_only_newer_rules_refuse_is_loaded_with_a_condition_fo
 ) -> None:
     """Rule 13: an upgrade takes no running daemon down; new rules refuse new texts."""
     async with serving(tmp_path, EMPTY) as of:
-        await eventually(of.daemon.controller._settled_document)
+        await eventually(lambda: of.daemon.controller.published)
         state_dir = of.settings.state_dir
-    store = Store(state_dir)
-    await store.open()
+    store = SqliteStore(state_dir)
+    await store.open(wait_s=10)
     await store.save_desired(OUTDATED)
     await store.close()
 
     async with serving(tmp_path, OUTDATED if is_file_there else "services: nonsense\n") as of:
         conditions = of.daemon.controller.conditions
-        await eventually(of.daemon.controller._settled_document)
+        await eventually(lambda: of.daemon.controller.published)
         served = (await of.get("/traefik"))[1]
         assert "frameDenyy" in served
         assert "${DOMAIN}" in served
@@ -206,7 +192,7 @@ async def test_a_loop_that_fails_is_started_again_and_what_is_served_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P4."""
-    monkeypatch.setattr(app, "RESTART_S", 0.01)
+    monkeypatch.setattr(loops, "RESTART_S", 0.01)
     async with serving(tmp_path, EMPTY) as of:
         before = await eventually(lambda: of.daemon.controller.published)
         failures = 0
@@ -218,7 +204,7 @@ async def test_a_loop_that_fails_is_started_again_and_what_is_served_stays(
                 raise ValueError(f"made up {failures}")
             await asyncio.Event().wait()
 
-        loop = asyncio.create_task(of.daemon._supervise("decide", fails_twice))
+        loop = asyncio.create_task(loops.supervise("decide", fails_twice, of.daemon.controller.loop_failed))
         await eventually(lambda: failures == 3)
         assert not loop.done()
         loop.cancel()
@@ -241,14 +227,14 @@ async def test_a_stop_ends_everything_and_takes_the_socket_away(tmp_path: Path) 
 async def test_an_address_in_use_ends_the_start_and_lets_the_state_go(tmp_path: Path) -> None:
     of = Running(tmp_path)
     of.write(EMPTY)
-    store = Store(of.settings.state_dir)
-    of.daemon = app.Daemon(of.settings, store, await store.open())
+    of.daemon = app.Daemon(of.settings, partial(SqliteStore, of.settings.state_dir))
+    await of.daemon.lead()
     async with listener(of.settings.listen):
         with pytest.raises(ListenError, match="Address already in use"):
             await of.daemon.run(of.stop)
-    await of.daemon.controller.close()
-    again = Store(tmp_path / "state")
-    await again.open(lock_wait_s=0.0)
+    await of.daemon.close()
+    again = SqliteStore(tmp_path / "state")
+    await again.open(wait_s=0.0)
     await again.close()
 
 
@@ -269,6 +255,38 @@ async def test_an_admin_listener_that_others_reach_needs_a_tokens_file(tmp_path:
             "token makes its lines), or listen on 127.0.0.1 or unix:PATH"
         )
     assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "refusal"),
+    [
+        ({"listen": "0.0.0.0:8900", "admin_listen": "127.0.0.1:8901"}, "shows everybody the document"),
+        ({}, "is reached by no other replica: listen on HOST:PORT, or name the URL with --advertise"),
+        *(
+            ({"advertise": "http://h:1", "replica": name}, "is no name of a replica: write letters")
+            for name in ("", "a/b", "..", "two words", "line\n", "\xe4", "x" * 129)
+        ),
+    ],
+)
+def test_a_replica_is_refused_what_is_right_for_a_daemon_alone_only(
+    tmp_path: Path, options: dict[str, str], refusal: str
+) -> None:
+    """Rules 59, 60 and 63."""
+    settings = replace(Running(tmp_path).settings, **options)  # type: ignore[arg-type]
+    settings.check()
+    shared = replace(settings, store=EtcdAddress(("http://127.0.0.1:2379",), "/bluegreen"))
+    with pytest.raises((Unprotected, AddressError), match=refusal):
+        shared.check()
+
+
+def test_a_state_directory_of_a_replica_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    """Rule 57."""
+    (tmp_path / "state").touch()
+    settings = replace(
+        Running(tmp_path).settings, store=EtcdAddress(("http://127.0.0.1:1",), "/x"), advertise="http://h"
+    )
+    with pytest.raises(StoreError, match="state: cannot be made: File exists"):
+        app.Daemon(settings)
 
 
 @pytest.mark.parametrize("flag", ["tls_key", "tls_client_ca"])
@@ -341,7 +359,7 @@ async def test_tls_options_are_refused_beside_a_written_file(tmp_path: Path) -> 
 
 
 async def test_a_stop_writes_what_was_published_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writefile, "SETTLE_S", 1000)
+    monkeypatch.setattr(fallback_file, "SETTLE_S", 1000)
     file = tmp_path / "shop.yaml"
     text = EMPTY + "http: {middlewares: {safe: {headers: {frameDeny: true}}}}\n"
     async with serving(tmp_path, text, write_file=file) as of:
@@ -368,8 +386,8 @@ async def test_a_changed_tokens_file_counts_at_the_next_request_and_a_broken_one
             assert [await status(old), await status(new)] == [200, 401]
             (told,) = (one.message for one in of.daemon.controller.conditions if one.code == "tokens-file-refused")
             assert told == (
-                f"what {file} said before goes on, what is there now was refused: {file}:2: a line is NAME "
-                "SCOPE[,SCOPE] sha256:HEX, so 3 words; this one has 1"
+                f"the change of {file} was refused, what it said before stays in force: {file}:2: a line is NAME "
+                "SCOPE[,SCOPE] sha256:HEX, so 3 words; this one has 1; correct it: it is read again when it changes"
             )
             rewrite(file, new_line.line)
             assert [await status(old), await status(new)] == [401, 200]
@@ -382,10 +400,10 @@ def rewrite(path: Path, text: str) -> None:
     fresh.replace(path)
 
 
-async def test_a_broken_certificate_is_told_before_anybody_connects(
+async def test_a_broken_certificate_is_reported_before_anybody_connects(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(files, "CHECK_EVERY_S", 0.01)
     authority = Authority(tmp_path)
     cert, key = authority.issue("daemon")
     good = cert.read_text()
@@ -394,8 +412,8 @@ async def test_a_broken_certificate_is_told_before_anybody_connects(
         await eventually(lambda: "certificate-refused" in of.daemon.controller.conditions)
         (told,) = (one.message for one in of.daemon.controller.conditions if one.code == "certificate-refused")
         assert told == (
-            f"what {cert}, {key} said before goes on, what is there now was refused: "
-            f"{cert}: has no certificate in PEM form"
+            f"the change of {cert}, {key} was refused, what it said before stays in force: "
+            f"{cert}: has no certificate in PEM form; correct it: it is read again when it changes"
         )
         rewrite(cert, good)
         await eventually(lambda: "certificate-refused" not in of.daemon.controller.conditions)
@@ -410,8 +428,8 @@ async def test_with_a_certificate_both_listeners_speak_tls_and_a_unix_socket_doe
     async with serving(tmp_path, EMPTY, **tls) as of:
         assert await answers("http://admin/nothing", of.socket)
     of = Running(tmp_path, **tls, admin_listen=f"127.0.0.1:{admin_port}")
-    store = Store(of.settings.state_dir)
-    of.daemon = app.Daemon(of.settings, store, await store.open())
+    of.daemon = app.Daemon(of.settings, partial(SqliteStore, of.settings.state_dir))
+    await of.daemon.lead()
     running = asyncio.create_task(of.daemon.run(of.stop))
     try:
         async with aiohttp.ClientSession() as session:
@@ -429,7 +447,7 @@ async def test_with_a_certificate_both_listeners_speak_tls_and_a_unix_socket_doe
     finally:
         of.stop.set()
         await running
-        await of.daemon.controller.close()
+        await of.daemon.close()
 
 
 # --- the generated default certificate --------------------------------------------------------------------------------
@@ -474,14 +492,14 @@ async def is_shown(of: Running, wanted: str | None) -> bool:
 async def test_a_certificate_that_is_due_is_renewed_while_the_daemon_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(certificate, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(certificate, "CHECK_EVERY_S", 0.01)
     due = make(datetime.now(UTC) - timedelta(days=80), timedelta(days=90))
     file = tmp_path / "state" / FILE
     async with serving(tmp_path, GENERATED) as of:
         await until_published(of)
         before = await shown(of)
         certificate.write(file, due)
-        of.daemon._certificate._certificate = due  # as if days had passed
+        of.daemon._term._certificate._certificate = due  # type: ignore[union-attr]  # as if days had passed
         await eventually(lambda: certificate.read(file) != due)
         await eventually(lambda: is_shown(of, certificate.read(file).cert_pem))
         assert before not in {None, await shown(of)}
@@ -491,7 +509,7 @@ async def test_a_certificate_that_cannot_be_written_is_done_without_until_it_can
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P4."""
-    monkeypatch.setattr(certificate, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(certificate, "CHECK_EVERY_S", 0.01)
     in_the_way = tmp_path / "state" / FILE
     in_the_way.mkdir(parents=True)
     async with serving(tmp_path, GENERATED) as of:
@@ -499,8 +517,8 @@ async def test_a_certificate_that_cannot_be_written_is_done_without_until_it_can
         assert await shown(of) is None
         (told,) = (one.message for one in of.daemon.controller.conditions if one.code == "default-certificate-failing")
         assert told == (
-            "the default certificate could not be made anew, none is served, so Traefik makes an RSA key at every "
-            f"change, some 45 ms: {in_the_way}: cannot be written: Is a directory. Make room, or the directory "
+            "the default certificate could not be made, none is served, so Traefik makes an RSA key at every "
+            f"change, some 45 ms: {in_the_way}: cannot be written: Is a directory; make room, or the directory "
             "writable: it is tried again every few seconds; or write 'defaultCertificate: none'"
         )
         in_the_way.rmdir()
@@ -515,3 +533,103 @@ async def test_a_fault_of_the_certificate_ends_when_the_file_wants_none(tmp_path
         assert "default-certificate-failing" in of.daemon.controller.conditions
         of.write(EMPTY)
         await eventually(lambda: "default-certificate-failing" not in of.daemon.controller.conditions)
+
+
+# --- terms -----------------------------------------------------------------------------------------------------------
+
+
+class Hanging(SqliteStore):
+    """A store that hangs once it is told to."""
+
+    hangs = False
+    hung = asyncio.Event()
+
+    async def commit(self, change: Change) -> None:
+        if self.hangs:
+            self.hung.set()
+            await asyncio.Event().wait()
+        await super().commit(change)
+
+
+async def test_a_term_that_is_lost_ends_and_what_is_served_stays(tmp_path: Path) -> None:
+    """P4, P6, rule 60: as if another replica had led for a moment. A command that waits ends with what is known."""
+    stores: list[Hanging] = []
+    (port,) = free_ports(1)
+
+    def make() -> Hanging:
+        stores.append(Hanging(tmp_path / "state"))
+        return stores[-1]
+
+    of = Running(tmp_path)
+    of.write(shop(blue=str(port), active="blue"))
+    of.daemon = app.Daemon(of.settings, make)
+    await of.daemon.lead()
+    task = asyncio.create_task(of.daemon.run(of.stop))
+    try:
+        async with listener(f"127.0.0.1:{port}"), AsyncExitStack() as stack:
+            await eventually(lambda: of.daemon.replica.published is not None)
+            connector = aiohttp.UnixConnector(str(of.socket))
+            admin = await stack.enter_async_context(aiohttp.ClientSession("http://localhost", connector=connector))
+            first, before = of.daemon.controller, await of.get("/traefik")
+            first.conditions.put(condition(ConditionCode.DOCKER_AWAY, datetime.now(UTC), cause="away"))
+            stores[0].hangs = True
+            begun = asyncio.create_task(first.command("shop", pause))
+            await stores[0].hung.wait()
+            behind = asyncio.create_task(first.command("shop", pause))
+            await asyncio.sleep(0)
+            stream = await stack.enter_async_context(admin.get("/api/v1/events"))
+            stores[0].lost.set()
+            for waiting, failure in ((begun, StoreUncertain), (behind, LeadershipLost)):
+                with pytest.raises(failure):
+                    await waiting
+            await eventually(lambda: of.daemon.replica.controller not in {None, first})
+            assert "docker-away" not in of.daemon.replica.conditions
+            assert await of.get("/traefik") == before
+            assert (await stream.content.read()).startswith(b": listening")  # it ends: the next leader has the events
+            await eventually(lambda: of.daemon.controller.state.services["shop"].state.active)
+            assert len(stores) == 2
+    finally:
+        of.stop.set()
+        await task
+        await of.daemon.close()
+
+
+class Broken(SqliteStore):
+    """A store with a fault of ours."""
+
+    async def open(self, *, wait_s: float) -> Stored:
+        raise ValueError(f"made up, before {wait_s}")
+
+
+async def test_a_loop_that_fails_while_this_process_does_not_lead_is_a_condition_of_it(tmp_path: Path) -> None:
+    of = Running(tmp_path)
+    of.write(EMPTY)
+    of.daemon = app.Daemon(of.settings, lambda: Broken(tmp_path / "state"))
+    task = asyncio.create_task(of.daemon.run(of.stop))
+    try:
+        await eventually(lambda: "internal-error" in of.daemon.replica.conditions)
+        assert 'bluegreen_condition{code="internal-error"} 1.0' in (await of.get("/metrics"))[1]
+    finally:
+        of.stop.set()
+        await task
+        await of.daemon.close()
+
+
+def pause(snapshot: Snapshot, now: Instant) -> Done | Refused:
+    return commands.command(snapshot, Command(verb=Verb.PAUSE, service="shop", actor="ann"), now)
+
+
+async def test_a_replica_that_cannot_load_what_the_store_has_leaves_the_lead_to_others(tmp_path: Path) -> None:
+    """Rules 62, 64: as after an apply by a newer version; `begin` raises for a daemon alone, which ends."""
+    store = Shared(tmp_path)
+    await store.open(wait_s=10)
+    await store.save_desired("environment: production\nservices: {}\nlater: {}\n")
+    await store.close()
+    store = Shared(tmp_path)
+    stored = await store.open(wait_s=10)
+    settings = app.Settings(desired_state=None, state_dir=tmp_path, docker_enabled=False)
+    term = Term(settings, store, stored, Metrics(), Listeners(), Lasting(), shared=store)
+    begun: list[str] = []
+    assert not await term.run(lambda: begun.append("begun"))
+    assert begun == []
+    await term.close()

@@ -4,8 +4,6 @@ import ast
 import importlib
 import re
 from collections.abc import Iterator
-from pathlib import Path
-from typing import get_args
 
 import pytest
 import yaml
@@ -14,11 +12,15 @@ from docs.generate import PAGES as GENERATED
 from docs.generate import REFERENCE
 from docs.generate.metrics import LABELS
 from docs.generate.metrics import names as metrics
-from provider import config, labels, openapi
-from provider.commands import Refusal
-from provider.model import ConditionCode, Outcome, Phase
-from provider.rollout import TABLE, Event
-from tests.pages import PAGES, ROOT, anchors, blocks, links, rows
+from provider import config
+from provider.docker import labels
+from provider.model import EVENTS, ConditionCode, Event, Outcome, Phase
+from provider.model.condition_catalogue import CATALOGUE
+from provider.model.problems import PROBLEMS, ProblemCode
+from provider.rollout.commands.types import Refusal
+from provider.rollout.phases import TABLE
+from tests.support.pages import PAGES, anchors, blocks, links, rows
+from tests.support.paths import ROOT
 
 PROVIDER, TESTS = ROOT / "provider", ROOT / "tests"
 SUFFIXES = ("_bucket", "_sum", "_count")
@@ -62,42 +64,22 @@ def test_every_metric_that_a_page_names_is_there() -> None:
             assert {found, bare} & known, f"{name}: {found}"
 
 
-def calls(*functions: str) -> Iterator[tuple[Path, str, ast.Call]]:
-    """Yield each call of these functions within the provider, by the last part of their names."""
-    for file in sorted(PROVIDER.rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Call):
-                name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-                if name in functions:
-                    yield file, name, node
-
-
-def texts(node: ast.AST) -> set[str]:
-    return {one.value for one in ast.walk(node) if isinstance(one, ast.Constant) and isinstance(one.value, str)}
-
-
-def test_the_description_of_the_api_names_every_code_of_a_problem_with_its_status() -> None:
+def test_every_problem_has_a_status_and_is_answered_somewhere() -> None:
     raised = {
-        (node.args[1].value, node.args[0].value)
-        for _, _, node in calls("problem", "_problem", "Denied")
-        if isinstance(node.args[0], ast.Constant) and isinstance(node.args[1], ast.Constant)
+        ProblemCode[node.attr]
+        for file in (PROVIDER / "api").glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "ProblemCode"
     }
-    refused = {(str(code), {"reason-wanted": 400, "scope": 403}.get(code, 409)) for code in Refusal}
-    assert raised | refused == {(code, status) for code, (status, _) in openapi.CODES.items()}
+    assert raised | {ProblemCode(code) for code in Refusal} == set(ProblemCode) == set(PROBLEMS)
 
 
 def test_the_operations_page_has_every_condition_with_its_severity() -> None:
     page = PAGES["docs/operations.md"].read_text()
     written = {code.strip("`"): severity for code, severity, *_ in rows(page, "## Conditions")}
-    raised = {}
-    for _, _, node in calls("put", "Condition"):
-        match node.args:
-            case [ast.Constant(value=str(code)), ast.Attribute(attr=severity), *_]:
-                raised[code] = severity.lower()
-            case [ast.Constant(value=str(code)), ast.Name(), *_]:  # it depends
-                raised[code] = written.get(code, "")
-    assert written.keys() == {*get_args(ConditionCode), *raised}
-    assert written | raised == written
+    assert CATALOGUE.keys() == written.keys() == set(ConditionCode)
+    for code, severity in written.items():
+        assert severity.split(", ")[0] == CATALOGUE[ConditionCode(code)].severity, code
 
 
 def test_the_labels_page_has_every_label_of_a_container() -> None:
@@ -129,31 +111,8 @@ def test_the_metrics_page_says_what_every_label_may_be() -> None:
     assert {label for each in metrics().values() for label in each} == {label for label, _ in LABELS}
 
 
-def events(file: Path, value: ast.expr) -> set[str]:
-    """Return what an event may be: what is written in its place, or what the module assigns to that name."""
-    if not isinstance(value, ast.Name):
-        return texts(value)
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Assign) and any(value.id in names(target) for target in node.targets):
-            found |= texts(node.value)
-    return found
-
-
-def names(target: ast.expr) -> set[str]:
-    return {one.id for one in ast.walk(target) if isinstance(one, ast.Name)}
-
-
-def test_the_description_of_the_api_names_every_event_of_a_decision() -> None:
-    place = {"Decision": 2, "rows": 1, "_say": 2}
-    told: set[str] = set(Event)
-    for file, name, node in calls(*place):
-        if len(node.args) > place[name]:
-            told |= events(file, node.args[place[name]])
-    for file, _, node in calls("_told"):
-        if file.name == "commands.py":
-            told |= texts(node.args[0])
-    assert told == set(openapi.EVENTS)
+def test_every_event_of_the_history_has_a_meaning() -> None:
+    assert list(EVENTS) == list(Event)
 
 
 CONSTANT = re.compile(r"([\d,]+) ?(KiB|MiB|GiB|min|ms|[a-z ]*?) \(`([a-z_.]+\.[A-Z_]+)`\)")
@@ -176,3 +135,29 @@ def test_every_bound_is_the_one_in_the_code_and_names_a_test_that_there_is() -> 
             defined = re.search(rf"^(async )?def {function}\(", (TESTS / file).read_text(), re.MULTILINE)
             assert function.startswith("test_"), f"{what}: {named} is no test"
             assert defined, f"{what}: there is no {named}"
+
+
+CONTRIBUTING = PAGES["CONTRIBUTING.md"].read_text()
+
+
+def test_the_contributing_page_has_every_room_and_the_contract_of_imports() -> None:
+    written = {room.strip("`/") for room, *_ in rows(CONTRIBUTING, "## Rooms")}
+    assert written == {room.parent.name for room in PROVIDER.glob("*/__init__.py")}
+    (contract,) = blocks(CONTRIBUTING, "toml")
+    assert contract in (ROOT / "pyproject.toml").read_text()
+
+
+def test_every_file_that_the_contributing_page_names_is_there() -> None:
+    named = re.findall(r"`((?:provider|docs|tests|bench|deploy)/[\w./]*)`", CONTRIBUTING)
+    assert len(named) > 30
+    assert [one for one in named if not (ROOT / one).exists()] == []
+
+
+def test_the_contributing_page_names_every_file_with_a_broad_except() -> None:
+    (rule,) = re.findall(r"(?ms)^- `except Exception` is only in .*?(?=^-|^$)", CONTRIBUTING)
+    broad = {
+        str(file.relative_to(ROOT))
+        for file in PROVIDER.rglob("*.py")
+        if re.search(r"except Exception\b", file.read_text())
+    }
+    assert set(re.findall(r"`(provider/[\w/]+\.py)`", rule)) == broad

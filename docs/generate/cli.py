@@ -9,21 +9,22 @@ import click
 
 from docs.generate.markdown import capitalised, code, fence, sentence, table
 from docs.generate.markdown import page as whole
-from provider.cli import main
-from provider.cli.ending import MEANING
-from provider.cli.options import Daemon
+from provider.cli.commands.exit_codes import MEANING
+from provider.cli.commands.help import Verb
+from provider.cli.commands.options import DaemonOptions
+from provider.cli.main import main
 
 TITLE = "The command line"
 INTRODUCTION = """\
-`bluegreen --help` lists the commands, `--help` behind one shows that. A flag counts more than its environment
+`bluegreen --help` lists the commands, `--help` after a command describes it. A flag overrides its environment
 variable. A duration is Go's (`90s`, `5m`, `1h30m`) or a plain number of seconds."""
 CLIENT = """\
-The commands that ask a running daemon take these, too. An `https` address may need `--ca`, and a daemon with
-`--tls-client-ca` wants `--cert`; `unix:PATH` is the socket of an `--admin-listen unix:PATH`."""
+Every command that asks a running daemon has these options. An `https` address may need `--ca`, and a daemon with
+`--tls-client-ca` requires `--cert`. `unix:PATH` is the socket of an `--admin-listen unix:PATH`."""
 ENDING = """\
-A script goes by the exit code; what went wrong is said on standard error. `deploy` that is interrupted ends with 128
-and the number of the signal, and its rollout goes on."""
-OF_THE_CLIENT = frozenset(field.name for field in fields(Daemon))
+Scripts use the exit code; errors are on standard error. An interrupted `deploy` ends with 128 plus the number of the
+signal, and its rollout goes on."""
+OF_THE_CLIENT = frozenset(field.name for field in fields(DaemonOptions))
 DEFAULT = re.compile(r"\s*\[default: ([^]]*)\]$")
 
 
@@ -68,6 +69,8 @@ def _verb(name: str, verb: click.Command) -> Iterator[str]:
     yield _options([option for option in verb.params if not (is_client and option.name in OF_THE_CLIENT)])
     if is_client:
         yield "And the [options of every client](#options-of-every-client)."
+    if isinstance(verb, Verb):
+        yield fence(verb.examples, "shell")
 
 
 def _words(text: str) -> Iterator[str]:

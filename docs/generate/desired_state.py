@@ -10,59 +10,59 @@ from pydantic import TypeAdapter
 from docs.generate.markdown import capitalised, code, link, sentence, table
 from docs.generate.markdown import page as whole
 from provider import config
-from provider.config import fields
+from provider.config import types
 from provider.config.traefik_types import PREFIX
 
 Schema = Mapping[str, Any]
 
 TITLE = "The desired-state file"
 INTRODUCTION = """\
-What `bluegreen serve --desired-state FILE` follows while it runs: YAML, keys in camelCase as in Traefik. An edit
-counts as soon as the file is saved. One with an error changes nothing: `bluegreen validate FILE` shows every error
-with its line and column, and so do `bluegreen status` and the log.
-[`config/production.yaml`](../../config/production.yaml) and [`config/staging.yaml`](../../config/staging.yaml) are
-whole files with comments. [`config/desired-state.schema.json`](../../config/desired-state.schema.json) lets an editor
-complete and check the keys; `bluegreen schema` prints it.
+The file of `bluegreen serve --desired-state FILE`: YAML, with keys in camelCase as in Traefik. The daemon reloads it
+when it changes. A file with an error has no effect: `bluegreen validate FILE` shows every error with line and column,
+and so do `bluegreen status` and the log.
+Examples with comments: [`config/production.yaml`](../../config/production.yaml) and
+[`config/staging.yaml`](../../config/staging.yaml). For completion and checks in an editor use
+[`config/desired-state.schema.json`](../../config/desired-state.schema.json); `bluegreen schema` prints it.
 
-- A **duration** is written as in Go: `300ms`, `5s`, `1m30s`, `2h`. A number without a unit is refused.
-- An **unknown key** is refused, with the one that may have been meant. So it is within Traefik's own objects, of which
-  every key and type of Traefik 3.0 to 3.7 is known: one wrong key there, and Traefik would refuse the whole document.
-  Keys there may be written in any case, and values as Traefik converts them (`tls: true`, `"8"` for a number).
+- A **duration** has a unit, as in Go: `300ms`, `5s`, `1m30s`, `2h`.
+- An **unknown key** is refused, with a suggestion. This includes Traefik's own objects, as Traefik would refuse the
+  whole document for it; all keys and types of Traefik 3.0 to 3.7 are known. There, keys may be written in any case, and
+  values as Traefik converts them (`tls: true`, `"8"` for a number).
 - A **name** has no `@`, `/` or white space and does not begin with `bluegreen-`.
-- Where the default is empty the key has none, or its meaning says what holds without it."""
+- An empty default means none, unless the meaning says otherwise."""
 RULES = """\
-- A service has `router` or `routers`, and not both.
-- No two objects have one name in Traefik: a service called `shop` makes `shop`, `shop-blue` and `shop-green` there,
-  the router `shop` (or those of `routers`), and `shop-preview`. So there is no service `shop-blue` beside it, and
-  nothing of that name under `http`.
-- What is passed through does not refer to services that the daemon makes: give the service a further router instead.
-- `traefik.defaultCertificate: generated` and `tls.stores.default` exclude each other: Traefik has one default store.
-- A cookie of `sticky` has another name than that of `loadBalancer.sticky`: one would overwrite the other.
-- Nothing replaces variables: `${DOMAIN}`, `{{ env "DOMAIN" }}` in a rule, a host, a URL or a name, and `$$` in `users`
+- A service has either `router` or `routers`.
+- Names are unique in Traefik. A service `shop` creates the services `shop`, `shop-blue` and `shop-green`, the router
+  `shop` (or those of `routers`) and the router `shop-preview`. So there can be no service `shop-blue`, and no such name
+  under `http`.
+- What is passed through must not refer to services that the daemon creates: add a router to the service instead.
+- `traefik.defaultCertificate: generated` and `tls.stores.default` exclude each other.
+- The cookies of `sticky` and of `loadBalancer.sticky` must have different names.
+- Variables are not replaced: `${DOMAIN}`, `{{ env "DOMAIN" }}` in a rule, a host, a URL or a name, and `$$` in `users`
   are refused. `${1}` in a replacement and the `$` of a regular expression are Traefik's.
-- What `traefik.unchecked` names is passed on as it stands, such as `http.middlewares.compress`; only the rules of this
-  section hold for it.
-- Weights under `http.services` and `tcp.services` are whole numbers from 1 on: Traefik mistreats any other.
-- A server stands in one colour only. Smoke tests of a service have different names.
-- The keys of an HTTP request have no meaning for a health check with `mode: tcp` or `docker`.
-- A reload that would leave no service is refused, unless the file says `services: {}` in so many words.
+- Objects listed in `traefik.unchecked`, such as `http.middlewares.compress`, are passed on unchecked except for the
+  rules here.
+- Weights under `http.services` and `tcp.services` are whole numbers from 1 on.
+- A server belongs to one colour. Smoke tests of a service have different names.
+- Keys of HTTP requests have no effect on a health check with `mode: tcp` or `docker`.
+- A reload that would remove every service is refused, unless the file says `services: {}`.
 - The file has at most 5 MB."""
 ALSO = {"DefaultsObject": "ServiceObject", "RouterKeys": "RouterObject"}
 """Objects most of whose keys are those of another one, which is described before."""
 KINDS = {
     json.dumps(TypeAdapter(kind).json_schema(), sort_keys=True): word
     for word, kind in (
-        ("duration", fields.Duration),
-        ("duration above 0", fields.Wait),
-        ("duration", fields.TraefikDuration),
-        ("name", fields.Name),
-        ("rule", fields.Rule),
-        ("URL", fields.ServerUrl),
-        ("URL", fields.ApiUrl),
-        ("path", fields.UrlPath),
-        ("host", fields.Hostname),
-        ("HTTP method", fields.Method),
-        ("string or number", fields.Version),
+        ("duration", types.Duration),
+        ("duration above 0", types.Wait),
+        ("duration", types.TraefikDuration),
+        ("name", types.Name),
+        ("rule", types.Rule),
+        ("URL", types.ServerUrl),
+        ("URL", types.ApiUrl),
+        ("path", types.UrlPath),
+        ("host", types.Hostname),
+        ("HTTP method", types.Method),
+        ("string or number", types.Version),
     )
 }
 SAID = frozenset({"default", "description", "examples"})

@@ -1,26 +1,29 @@
 """The reference of what the daemon answers over HTTP; the admin API from its own description."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from docs.generate.markdown import code, link, sentence, table
 from docs.generate.markdown import page as whole
-from provider import openapi, orders
-from provider.tokens import EVERYTHING, NEEDS, Scope
+from provider.api import openapi
+from provider.api.routes import ROUTES, Route
+from provider.api.tokens import Scope
+from provider.model import EVENTS
+from provider.model.problems import PROBLEMS
 
 Schema = Mapping[str, Any]
+
+_SORTED = sorted(ROUTES, key=lambda route: route.path)
 
 TITLE = "The HTTP API"
 PROVIDER = """\
 The provider listener (`--listen`, default `127.0.0.1:8900`) is for Traefik, Prometheus and probes. With a
-`--provider-token-file` the first two paths want `Authorization: Bearer TOKEN`; the other two never do."""
+`--provider-token-file`, the first two paths require `Authorization: Bearer TOKEN`; the other two never do."""
 DOCUMENT = """\
-The document for Traefik's HTTP provider: 200, or 503 (`no-document`) while there is none yet, never anything else.
-`ETag` is a hash of the content, `X-Bluegreen-Revision` the number of the document. Over a connection that has the
-last document the answer is held until there is another one, for `--poll-hold` at most; `?hold=0` is answered at once
-and is no poller's. `X-Bluegreen-Poller: NAME` names the poller in status and metrics. A large document is YAML, and
-says so (`application/yaml`)."""
+The document for Traefik's HTTP provider: 200, or 503 (`no-document`) while there is none yet. `ETag` is a hash of the
+content, `X-Bluegreen-Revision` the number of the document. On a connection that has the last document, the answer is
+held until there is a new one, for `--poll-hold` at most. `?hold=0` is answered at once and does not count as a poller.
+`X-Bluegreen-Poller: NAME` names the poller in status and metrics. A large document is `application/yaml`."""
 PROVIDED = (
     ("GET /traefik", DOCUMENT),
     ("GET /metrics", "For Prometheus: [metrics.md](metrics.md)."),
@@ -28,36 +31,36 @@ PROVIDED = (
     ("GET /readyz", "200 once a document is served, else 503 with the reason."),
 )
 ADMIN = """\
-The admin listener (`--admin-listen`, default `127.0.0.1:8901`, or `unix:PATH`). `GET /api/v1/openapi.json` describes
-what follows for programs (OpenAPI 3.1); this page is made from it. Times are UTC (RFC 3339); what there is not is
-`null`.
+The admin listener (`--admin-listen`, default `127.0.0.1:8901`, or `unix:PATH`). `GET /api/v1/openapi.json` is the
+OpenAPI 3.1 description that this page is generated from. Times are UTC (RFC 3339); a missing value is `null`.
 
-- **`/`** is the [console](../console.md); its page and files want no token, they are the same for everybody.
-- **Who**: with `--tokens-file` every request under `/api/` wants `Authorization: Bearer TOKEN`, and the name of the
-  token is the actor in the history. Without it, on loopback or a unix socket, the header `X-Bluegreen-Actor: NAME`
+- **`/`** is the [console](../console.md); its page and files need no token.
+- **Tokens**: with `--tokens-file`, every request under `/api/` requires `Authorization: Bearer TOKEN`, and the name of
+  the token is the actor in the history. Without it, on loopback or a unix socket, the header `X-Bluegreen-Actor: NAME`
   names the actor.
-- **Bodies** are JSON, and `POST` and `DELETE` want `Content-Type: application/json`, with or without a body. A key
-  that is not listed is refused.
-- **Browsers**: what a page of another site sends is refused (403, `cross-site`), and without tokens so is a `Host`
-  that is not this machine's loopback name or address.
-- `force` needs the scope `operate` and a `reason`."""
+- **Bodies** are JSON. `POST` and `DELETE` require `Content-Type: application/json`, with or without a body. An unknown
+  key is refused.
+- **Browsers**: requests from pages of other sites are refused (403, `cross-site`), without tokens also a `Host` that is
+  not a loopback name or address of this machine.
+- `force` requires the scope `operate` and a `reason`."""
 CODES = """\
-An error is `application/problem+json` (RFC 9457). `code` is stable and for programs, `detail` is for people and says
-what to do."""
+An error is `application/problem+json` (RFC 9457). `code` is stable, for programs; `detail` is for people and says what
+to do. The table above leaves out 401, 403 (`cross-site`) and 500, which any request may come to. The OpenAPI
+description names every code of every request."""
 STREAM = """\
-`GET /api/v1/events` is a stream of server-sent events: `event: decision`, and in `data` one [Decision](#decision) as
-JSON, as soon as it is on disk. A comment comes every 5 s without one. Nothing is repeated: after a reconnect the
-history has what was missed (`since`). A listener that is 1,000 decisions behind is let go."""
+`GET /api/v1/events` is a stream of server-sent events: `event: decision`, with a [Decision](#decision) as JSON in
+`data`, once it is on disk, and `event: changed`, with [Changed](#changed), when the status of services may have
+changed. After 5 s without an event a comment is sent. Nothing is repeated: after a reconnect, read what you missed from
+the history (`since`). A client that is 1,000 decisions behind is disconnected."""
 EVENTS_INTRODUCTION = """\
-The `event` of a decision, in the stream and in the history, is one of these."""
+Values of `event` in the stream and in the history:"""
 
 
 def page() -> str:
     """Return the page."""
-    described: Schema = json.loads(json.dumps(openapi.describe(orders._BODIES, orders.LeaseBody)))
-    schemas: Schema = described["components"]["schemas"]
+    schemas: Schema = openapi.describe()["components"]["schemas"]
     provided = ((code(path), meaning) for path, meaning in PROVIDED)
-    problems = ((str(status), code(name), sentence(text)) for name, (status, text) in openapi.CODES.items())
+    codes = ((str(status), code(name), sentence(text)) for name, (status, text) in PROBLEMS.items())
     return whole(
         TITLE,
         "## For Traefik and Prometheus",
@@ -65,57 +68,48 @@ def page() -> str:
         table(("Request", "Answer"), provided),
         "## For operators and programs",
         ADMIN,
-        table(("Request", "What it does", "Scope", "Body", "Answers"), _requests(described["paths"])),
+        table(("Request", "What it does", "Scope", "Body", "Answers"), _requests()),
         "## Parameters of queries",
-        table(("Request", "Parameter", "Type"), _parameters(described["paths"])),
+        table(("Request", "Parameter", "Type", "Meaning"), _parameters()),
         "## Errors",
         CODES,
-        table(("Status", "`code`", "Meaning"), sorted(problems)),
+        table(("Status", "`code`", "Meaning"), sorted(codes)),
         "## Events",
         STREAM,
         EVENTS_INTRODUCTION,
-        table(("`event`", "Meaning"), ((code(event), sentence(text)) for event, text in openapi.EVENTS.items())),
+        table(("`event`", "Meaning"), ((code(event), sentence(text)) for event, text in EVENTS.items())),
         "## Objects",
         "A field without *optional* is always there.",
         *(part for name, each in schemas.items() for part in _object(name, each)),
     )
 
 
-def _requests(paths: Schema) -> Iterator[tuple[str, ...]]:
-    for path, methods in paths.items():
-        for method, each in methods.items():
-            body = each.get("requestBody", {}).get("content", {})
-            yield (
-                code(f"{method.upper()} {path}"),
-                each["summary"],
-                _scopes(method, path),
-                ", ".join(_schema(content["schema"]) for content in body.values()),
-                ", ".join(_answer(status, answer) for status, answer in each["responses"].items()),
-            )
+def _requests() -> Iterator[tuple[str, ...]]:
+    for route in _SORTED:
+        kind = f" {_link(route.answer)}" if route.answer is not None else ""
+        done = [f"{status}{kind}" for status in (("200", "202") if route.begins else ("200",))]
+        refused = sorted({str(PROBLEMS[code][0]) for code in route.own})
+        yield (
+            _name(route),
+            route.summary,
+            ", ".join(code(scope) for scope in Scope if scope in route.scopes) or "any",
+            _link(route.body) if route.body is not None else "",
+            ", ".join((*done, *refused)),
+        )
 
 
-def _scopes(method: str, path: str) -> str:
-    if method == "get":
-        return "any"
-    needed = NEEDS.get(path.rpartition("/")[2], EVERYTHING)
-    return ", ".join(code(scope) for scope in Scope if scope in needed)
+def _parameters() -> Iterator[tuple[str, ...]]:
+    for route in _SORTED:
+        for one in route.query:
+            yield _name(route), code(one.name), _schema(one.type), sentence(one.description)
 
 
-def _answer(status: str, answer: Schema) -> str:
-    if int(status) >= 400:
-        return status
-    kinds = [_schema(content["schema"]) for content in answer["content"].values() if "$ref" in content["schema"]]
-    return f"{status} {', '.join(kinds)}".strip()
+def _name(route: Route) -> str:
+    return code(f"{route.method} {route.path}")
 
 
-def _parameters(paths: Schema) -> Iterator[tuple[str, ...]]:
-    for path, methods in paths.items():
-        for method, each in methods.items():
-            for parameter in each.get("parameters", ()):
-                if parameter["in"] == "query":
-                    required = ", required" if parameter.get("required") else ""
-                    kind = _schema(parameter["schema"]) + required
-                    yield code(f"{method.upper()} {path}"), code(parameter["name"]), kind
+def _link(kind: type) -> str:
+    return link(kind.__name__, kind.__name__)
 
 
 def _object(name: str, each: Schema) -> Iterator[str]:

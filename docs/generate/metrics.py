@@ -7,22 +7,25 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from docs.generate.markdown import code, table
 from docs.generate.markdown import page as whole
-from provider import metrics
-from provider.engine import Action
-from provider.health.visit import Result as CheckResult
+from provider.docker.engine import Action
 from provider.model import Colour, Health, Outcome, Phase, Trigger
-from provider.notify import Result as NoticeResult
+from provider.model.observed import Result as CheckResult
+from provider.observability import metrics
+from provider.observability.notifier import Result as NoticeResult
 
 TITLE = "Metrics"
 INTRODUCTION = """\
-`GET /metrics` of the provider listener (`--listen`, default `127.0.0.1:8900`), in Prometheus' text format. Where the
-daemon has a `--provider-token-file`, Prometheus sends the token as well (`authorization` in its scrape
-configuration). A gauge that says whether something is so is 1 or 0. Times are Unix seconds."""
+`GET /metrics` of the provider listener (`--listen`, default `127.0.0.1:8900`), in Prometheus' text format. If the
+daemon has a `--provider-token-file`, Prometheus must send the token (`authorization` in its scrape configuration).
+Boolean gauges are 1 or 0. Times are Unix seconds."""
+REPLICAS = """\
+`bluegreen_leader` and `bluegreen_store_age_seconds` are there with [several replicas](../replicas.md) alone. Series of
+services come from the one that leads."""
 SERVICES = """\
-One series for each service of the file. They are read from the daemon's state at the scrape."""
+One series per service of the file, read from the daemon's state at the scrape."""
 BOUNDED = """\
-Labels come from the file and from closed sets, so that the number of series is bounded: a poller is named by its
-`X-Bluegreen-Poller` header or else by its address, and after 64 of them every further one is `other`."""
+Labels come from the file and from closed sets, so the number of series is bounded. A poller is named by its
+`X-Bluegreen-Poller` header, else by its address; after 64 pollers, all others are `other`."""
 
 
 def _words(values: Iterable[str]) -> str:
@@ -35,15 +38,15 @@ LABELS = (
     ("phase", _words(Phase)),
     ("health", _words(Health)),
     ("outcome", _words(Outcome)),
-    ("trigger", f"what set the switch off: {_words(Trigger)}"),
-    ("result", f"of health checks {_words(CheckResult)}, of notifications {_words(NoticeResult)}"),
+    ("trigger", f"cause of the switch: {_words(Trigger)}"),
+    ("result", f"health checks: {_words(CheckResult)}; notifications: {_words(NoticeResult)}"),
     (
         "code",
-        "of polls the HTTP status `200`, `401` or `503`; else that of a [condition](../operations.md#conditions)",
+        "polls: the HTTP status `200`, `401` or `503`; else the code of a [condition](../operations.md#conditions)",
     ),
-    ("action", f"what Docker says happened: {_words(Action)}"),
-    ("poller", "its `X-Bluegreen-Poller` header, else its address; `other` from the 65th on"),
-    ("version", "that of the daemon"),
+    ("action", f"action of Docker's event: {_words(Action)}"),
+    ("poller", "the `X-Bluegreen-Poller` header, else the address; `other` from the 65th on"),
+    ("version", "of the daemon"),
 )
 
 
@@ -60,6 +63,7 @@ def page() -> str:
         SERVICES,
         table(headings, of_services),
         "## Of the daemon",
+        REPLICAS,
         table(headings, of_daemon),
         f"The buckets of the histogram end at {', '.join(f'{bound:g}' for bound in metrics.PHASE_BUCKETS_S)} seconds.",
         "## Labels",
@@ -80,8 +84,9 @@ def _rows() -> Iterator[tuple[str, str, str, str]]:
 
 def _described() -> Iterator[tuple[str, str, tuple[str, ...], str]]:
     """Yield name, type, labels and meaning of all that is counted, then of all that is read at a scrape."""
-    registry = metrics.Metrics().registry
-    for counted in registry._collector_to_names:
+    everything = metrics.Metrics()
+    everything.follow_store(leads=True, store_age_s=0.0)
+    for counted in everything.registry._collector_to_names:
         assert isinstance(counted, MetricWrapperBase)
         (family,) = counted.describe()
         name = f"{family.name}_total" if family.type == "counter" else family.name

@@ -1,4 +1,14 @@
-"""The desired-state file: YAML text -> validated models. It takes text and opens nothing."""
+"""The desired-state file: YAML text -> validated models, or every error in it.
+
+`yaml` reads the text and keeps the place of each value in a `tree`. `schema` and the types beside it validate the
+daemon's own keys; `pass_through` reads Traefik's objects as Traefik does, and `traefik_types` checks them by the table
+in `model.traefik_schema`. `cross_checks`, `texts` and `references` find what no single key shows. `messages` and
+`redact` write the errors, without secrets; `build` makes the models, and `diff` compares two desired states.
+
+Everything wrong is reported at once, with file, line and column, and nothing wrong reaches Traefik (P12). A text that
+was accepted once is loaded again, even where newer rules would refuse it (rule 13). Only `file` opens a file. This room
+knows neither what runs nor what was decided.
+"""
 
 import gc
 from collections.abc import Iterator
@@ -7,17 +17,17 @@ from typing import NamedTuple, cast
 
 from pydantic import ValidationError
 
-from provider.config import build, messages, passed, references, rules, secret, texts, yaml
+from provider.config import build, cross_checks, messages, pass_through, redact, references, texts, yaml
 from provider.config.build import fixed_release
-from provider.config.fields import parse_duration
 from provider.config.messages import Finding
 from provider.config.schema import FILE, File
 from provider.config.schema import json_schema as schema
 from provider.config.tree import KeyPath, Tree
+from provider.config.types import parse_duration
 from provider.config.yaml import MAX_BYTES
-from provider.errors import DesiredStateError, Problem
 from provider.model import Desired
-from provider.turns import uncollected
+from provider.model.errors import DesiredStateError, Problem
+from provider.runtime.timeslice import uncollected
 
 SERVICES_AT_ONCE = 100
 
@@ -34,16 +44,16 @@ def load(text: str, file: str) -> Desired:
 
 
 def load_accepted(text: str, file: str) -> tuple[Desired, tuple[Problem, ...]]:
-    """Return the desired state of a text that was accepted once, and what newer rules would refuse it for (rule 13).
+    """Return the desired state of a text that was accepted once, and the problems that newer rules find (rule 13).
 
-    What is wrong in an object of Traefik's is passed on as it stands, as it was before. Raises DesiredStateError where
-    the daemon's own keys are not understood.
+    Invalid parts of Traefik's objects are passed on unchanged. Raises DesiredStateError where the daemon's own keys are
+    invalid.
     """
     return _load(text, file, was_accepted=True)
 
 
 def _load(text: str, file: str, *, was_accepted: bool) -> tuple[Desired, tuple[Problem, ...]]:
-    with _collector_at_rest():
+    with _without_collector():
         desired, problems = _read(text, file, was_accepted=was_accepted)
         if desired is None:  # raised here, where no frame holds the tree of the file: the error lives longer than it
             raise DesiredStateError(problems)
@@ -54,30 +64,30 @@ def _read(text: str, file: str, *, was_accepted: bool) -> tuple[Desired | None, 
     """Return the desired state, None for one that is refused, and every problem there is."""
     tree = yaml.read(text, file)
     try:
-        seen = _look_at(tree, respells=not was_accepted)
-        value, unchecked, validated, errors = seen.value, seen.unchecked, seen.validated, seen.errors
-        problems = {*tree.problems, *(problem for _, problem in seen.found)}
+        checked = _check(tree, respells=not was_accepted)
+        value, unchecked, validated, errors = checked.value, checked.unchecked, checked.validated, checked.errors
+        problems = {*tree.problems, *(problem for _, problem in checked.found)}
         while was_accepted and (wrong := _wrong_in_traefiks(errors) - unchecked):
-            unchecked |= wrong  # what is around it may be wrong without it, as an empty object is
+            unchecked |= wrong  # what is around it may be invalid without it, as an empty object is
             validated, errors = _validate(_without(value, unchecked))
         if problems and (errors or not was_accepted):
-            problems.update(_written_again(tree))
+            problems.update(_replaced_problems(tree))
             return None, tuple(sorted(problems))
         for path in unchecked:
-            passed.put_back(validated, path, passed.at(value, path))
+            pass_through.put_back(validated, path, pass_through.at(value, path))
         return build.desired(validated, tree), tuple(sorted(problems))
     finally:
         tree.free()
 
 
 def _unchecked(value: object) -> tuple[set[KeyPath], list[Finding]]:
-    """Return where the parts are that the file has unchecked, and what is wrong with the names that it gives them."""
+    """Return the paths under `traefik.unchecked`, and findings for names that lead nowhere."""
     traefik = value.get("traefik") if isinstance(value, dict) else None
     names = traefik.get("unchecked") if isinstance(traefik, dict) else None
     paths, findings = set[KeyPath](), list[Finding]()
     for index, name in enumerate(names if isinstance(names, list) else ()):
-        path = passed.find(value, name) if isinstance(name, str) else None
-        if path is not None and passed.is_inside(path):
+        path = pass_through.find(value, name) if isinstance(name, str) else None
+        if path is not None and pass_through.is_inside(path):
             paths.add(path)
         elif isinstance(name, str):
             message = (
@@ -94,8 +104,8 @@ def _wrong_in_traefiks(errors: list[ValidationError]) -> set[KeyPath]:
         for detail in error.errors(include_url=False, include_input=False, include_context=False):
             path = detail["loc"]
             numbers = (index for index, part in enumerate(path) if isinstance(part, int))
-            path = path[: next(numbers, len(path))]  # of a list all goes unchecked
-            if passed.is_inside(path):
+            path = path[: next(numbers, len(path))]  # a list goes unchecked as a whole
+            if pass_through.is_inside(path):
                 found.add(path)
     return found
 
@@ -106,12 +116,12 @@ def _without(value: object, paths: set[KeyPath]) -> object:
         if any(path[:length] in paths for length in range(1, len(path))):
             paths.discard(path)
     for path in paths:
-        value = passed.without(value, path)
+        value = pass_through.without(value, path)
     return value
 
 
-class _Seen(NamedTuple):
-    """What one look at a file has come to: `found` has each problem with its path."""
+class _Checked(NamedTuple):
+    """The result of checking a file: `found` has each problem with its path."""
 
     value: object
     unchecked: set[KeyPath]
@@ -120,46 +130,51 @@ class _Seen(NamedTuple):
     found: list[tuple[KeyPath, Problem]]
 
 
-def _look_at(tree: Tree, *, respells: bool = True) -> _Seen:
-    """Look at all that a file says.
+def _check(tree: Tree, *, respells: bool = True) -> _Checked:
+    """Check everything in a file.
 
-    An unknown key that was meant for a known one is respelt and looked at again: what stands below it may be wrong,
-    too, and what is missing without it is not missing.
+    An unknown key that was meant for a known one is respelt and checked again: what is below it may be wrong as well,
+    and what seemed to be missing is not.
     """
     misspelt: list[tuple[KeyPath, Problem]] = []
     while True:
-        value, found = passed.as_traefik_reads(tree.value)
+        value, found = pass_through.as_traefik_reads(tree.value)
         unchecked, unknown = _unchecked(value)
         checked = _without(value, unchecked)
-        found += [*unknown, *rules.findings(value, tree), *texts.findings(checked), *references.findings(checked)]
+        found += [
+            *unknown,
+            *cross_checks.findings(value, tree),
+            *texts.findings(checked),
+            *references.findings(checked),
+        ]
         validated, errors = _validate(checked)
         for error in errors:
             found.extend(messages.findings(error, tree))
-        told = [
+        problems = [
             (
                 one,
                 tree.problem(
                     tree.offset(one.path, of_key=one.on_key),
                     one.path,
-                    secret.withheld(one.path, one.message, tree.at(one.path)),
+                    redact.withheld(one.path, one.message, tree.at(one.path)),
                 ),
             )
             for one in found
         ]
         respelt = [
             (one.path, problem)
-            for one, problem in told
+            for one, problem in problems
             if respells and one.meant is not None and tree.respell(one.path, one.meant)
         ]
         misspelt += respelt
         if not respelt:
-            return _Seen(
-                value, unchecked, validated, errors, [*misspelt, *((one.path, problem) for one, problem in told)]
+            return _Checked(
+                value, unchecked, validated, errors, [*misspelt, *((one.path, problem) for one, problem in problems)]
             )
 
 
-def _written_again(tree: Tree) -> Iterator[Problem]:
-    """Yield what is wrong with those values of doubled keys that another one further down has replaced."""
+def _replaced_problems(tree: Tree) -> Iterator[Problem]:
+    """Yield the problems in values of duplicate keys that a later value has replaced."""
     left = list(tree.doubled)
     while left:
         paths: set[KeyPath] = set()
@@ -170,7 +185,7 @@ def _written_again(tree: Tree) -> Iterator[Problem]:
             elif tree.swap(one):
                 paths.add(one.path)
         left = later
-        for path, problem in _look_at(tree).found:
+        for path, problem in _check(tree).found:
             if any(_is_within(path, swapped) for swapped in paths):
                 yield problem
 
@@ -183,7 +198,7 @@ def _validate(value: object) -> tuple[File, list[ValidationError]]:
     """Validate a few services at a time.
 
     pydantic holds the interpreter for all that it is given: of ten thousand services for a tenth of a second, in which
-    the event loop of another thread stands still.
+    the event loop of another thread is blocked.
     """
     services = value.get("services") if isinstance(value, dict) else None
     if not isinstance(value, dict) or not isinstance(services, dict):
@@ -192,7 +207,7 @@ def _validate(value: object) -> tuple[File, list[ValidationError]]:
     file, errors = _validated({**value, "services": {name: services[name] for name in names[:SERVICES_AT_ONCE]}})
     for start in range(SERVICES_AT_ONCE, len(names), SERVICES_AT_ONCE):
         some = {name: services[name] for name in names[start : start + SERVICES_AT_ONCE]}
-        more, wrong = _validated({"environment": "looked at already", "services": some})
+        more, wrong = _validated({"environment": "checked already", "services": some})
         errors += wrong
         if not errors:
             file["services"].update(more["services"])
@@ -207,15 +222,15 @@ def _validated(value: object) -> tuple[File, list[ValidationError]]:
 
 
 @contextmanager
-def _collector_at_rest() -> Iterator[None]:
+def _without_collector() -> Iterator[None]:
     """Pause the garbage collector: walking a million young values again and again takes longer than making them.
 
-    Then it is told to leave them alone, or the next allocation would have it walk all of them, with everybody waiting.
-    Of a file that is refused nothing stays, and what is garbage then must be found: frozen, it would leak.
+    Afterwards they are frozen, or the next allocation would have it walk all of them while everything waits. Of a
+    refused file nothing is kept, and its values must be found as garbage: frozen, they would leak.
     """
     is_enabled = gc.isenabled()
     if is_enabled:
-        gc.collect(1)  # what is frozen with the rest would never be found to be garbage
+        gc.collect(1)  # garbage that is frozen with the rest would leak
     with uncollected():
         yield
         if is_enabled:

@@ -1,13 +1,13 @@
-"""A validated file -> Desired; every default that is not written here is that of `model.py`."""
+"""A validated file -> Desired; every default that is not written here is that of `model.desired`."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from provider.config import passed
-from provider.config.objects import RouterObject
-from provider.config.rules import HTTP_KEYS
+from provider.config import pass_through
+from provider.config.cross_checks import HTTP_KEYS
 from provider.config.schema import File, FixedColour, ServiceObject
+from provider.config.traefik_objects import RouterObject
 from provider.config.tree import Tree, dotted
 from provider.model import (
     ByColour,
@@ -47,7 +47,7 @@ def desired(file: File, tree: Tree) -> Desired:
         generate_certificate=file.get("traefik", {}).get("defaultCertificate") == "generated",
         pass_through=_pass_through(file),
         later_keys=tuple(
-            key for path, kind, found in passed.kinds_of(file) for key in later_keys(kind, found, dotted(path))
+            key for path, kind, found in pass_through.kinds_of(file) for key in later_keys(kind, found, dotted(path))
         ),
         docker_network=file.get("docker", {}).get("network"),
         ignored_environment=frozenset(file.get("release", {}).get("ignoreEnv", ())),
@@ -63,7 +63,7 @@ def fixed_release(urls: Iterable[str], version: str | None) -> str:
 def _service(
     name: str, keys: ServiceObject, defaults: Mapping[str, Any], fields: Mapping[str, Any], tree: Tree
 ) -> Service:
-    """Return a service whose own keys stand above the `defaults`, of which `fields` is what they make of a service."""
+    """Return a service whose own keys win over the `defaults`; `fields` are the model's fields of the defaults."""
     written: dict[str, Any] = {**keys}
     for key in _MERGED:
         if key in written and key in defaults:
@@ -85,7 +85,7 @@ def _service(
 
 def _router(name: str, common: Mapping[str, object], body: RouterObject) -> Router:
     merged = {**common, **body}
-    if merged.get("tls") is False:  # takes that of the defaults away
+    if merged.get("tls") is False:  # removes that of the defaults
         del merged["tls"]
     return Router(name, body["rule"], merged)
 

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong -> findings in an operator's words."""
+"""Validation errors of pydantic -> findings for operators."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from provider.config.fields import shown
 from provider.config.schema import json_schema
 from provider.config.tree import KeyPath, Tree
+from provider.config.types import shown
 from provider.model.traefik_schema import FIRST, LAST
 
-_WANTED = {
+_EXPECTED = {
     "string_type": "a string",
     "bool_type": "true or false",
     "int_type": "a whole number",
@@ -28,11 +28,11 @@ _OF_TRAEFIK = (
     f", for which Traefik {'.'.join(map(str, FIRST))} to {'.'.join(map(str, LAST))} refuses the whole document; a newer"
     " Traefik's key goes into traefik.unchecked"
 )
-KNOWN_TOLD = 14
+KNOWN_SHOWN = 14
 
 
 class Finding(NamedTuple):
-    """One thing wrong: where in the file, on the key there or on its value, and what."""
+    """One thing wrong: its path in the file, the message, and whether the key or its value is meant."""
 
     path: KeyPath
     message: str
@@ -64,14 +64,14 @@ _schema = cache(json_schema)
 
 
 def suggestion(word: str, known: list[str]) -> str:
-    """Return ` (did you mean 'x'?)`, or what is known where nothing is near."""
+    """Return ` (did you mean 'x'?)`, or the known names where none is similar."""
     near = _nearest(word, known)
     if near:
         return f" (did you mean {near!r}?)"
     if not known:
         return " (no key is known here)"
-    more = f" and {len(known) - KNOWN_TOLD} more" if len(known) > KNOWN_TOLD else ""
-    return f" (known here: {', '.join(known[:KNOWN_TOLD])}{more})"
+    more = f" and {len(known) - KNOWN_SHOWN} more" if len(known) > KNOWN_SHOWN else ""
+    return f" (known here: {', '.join(known[:KNOWN_SHOWN])}{more})"
 
 
 def _nearest(word: str, known: list[str]) -> str | None:
@@ -88,7 +88,7 @@ def _unknown_key(path: KeyPath, parent: Mapping[str, Any], way_out: str) -> Find
 
 
 def _missing(schema: Mapping[str, Any]) -> str:
-    """Say what a key is for, with the example that the schema has of it, written as in the file."""
+    """Return the purpose of a missing key, with the example of the schema."""
     meaning, examples = str(schema["description"]).removesuffix("."), schema.get("examples")
     if not examples:
         return f"required key is missing: {meaning}"
@@ -101,9 +101,9 @@ def _wrong_value(detail: ErrorDetails, written: str | None) -> str:
     named = written if written is not None and value is not None else shown(value)
     if value is None and kind != "wrong":
         return "has no value: write one ({} for an empty mapping), or remove the key"
-    if kind in _WANTED:
+    if kind in _EXPECTED:
         quote = f': put it in quotes ("{named}")' if kind == "string_type" and written is not None else ""
-        return f"must be {_WANTED[kind]}, not {named}{quote}"
+        return f"must be {_EXPECTED[kind]}, not {named}{quote}"
     match kind:
         case "literal_error":
             choices = [choice.strip("'") for choice in context["expected"].replace(" or ", ", ").split(", ")]
@@ -121,7 +121,7 @@ def _wrong_value(detail: ErrorDetails, written: str | None) -> str:
 
 
 def _at(schema: Mapping[str, Any], path: KeyPath) -> Mapping[str, Any]:
-    """Return the schema of what stands at `path`; empty where the schema says nothing of it."""
+    """Return the schema of the value at `path`; empty where the schema has none."""
     here: Mapping[str, Any] = schema
     for part in path:
         here = _resolved(schema, here)

@@ -1,4 +1,4 @@
-"""Names that a file refers to and nobody defines: Traefik takes such a document, and the router then answers 404.
+"""References to names that nothing defines: Traefik accepts such a document, and the router then answers 404.
 
 A name without `@provider` is one of the same document (`name@http` is the same); what other providers define is not
 known here.
@@ -63,7 +63,7 @@ _REFERENCES: tuple[tuple[Pattern, Pattern], ...] = (
     (("udp", "routers", ANY, "service"), UDP_SERVICES),
     ((*UDP_SERVICES, ANY, "weighted", "services", EACH, "name"), UDP_SERVICES),
 )
-"""Where Traefik 3.7 takes a name, and in which section it looks for it (pkg/config/dynamic)."""
+"""Where Traefik 3.7 refers to a name, and the section that defines it (pkg/config/dynamic)."""
 
 
 def _tree() -> dict[str, object]:
@@ -84,14 +84,14 @@ def findings(value: object) -> Iterator[Finding]:
     """Yield every name without a provider that the file does not define."""
     defined = {kind: _defined(value, kind) for kind in {kind for _, kind in _REFERENCES}}
     found: list[tuple[KeyPath, object, Pattern]] = []
-    _look(value, _TREE, (), found)
+    _collect(value, _TREE, (), found)
     for path, name, kind in found:
         if isinstance(name, str) and name and name.removesuffix(OURS) not in defined[kind] and _is_of_document(name):
             yield Finding(path, _unknown(name.removesuffix(OURS), kind, defined[kind]))
 
 
 def _is_of_document(name: str) -> bool:
-    """Tell whether a name is one of this document; a variable is told to be none already."""
+    """Return whether a name is one of this document; variables are reported already."""
     return ("@" not in name or name.endswith(OURS)) and "$" not in name and "{{" not in name
 
 
@@ -121,17 +121,17 @@ def _names(value: object, *keys: str) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
 
 
-def _look(value: object, tree: object, path: KeyPath, found: list[tuple[KeyPath, object, Pattern]]) -> None:
-    """Add what stands where a name is taken, with its kind; what is not shaped like it is passed over."""
+def _collect(value: object, tree: object, path: KeyPath, found: list[tuple[KeyPath, object, Pattern]]) -> None:
+    """Add every value in the place of a reference, with its kind; other shapes are skipped."""
     if not isinstance(tree, dict):
         found.append((path, value, cast("Pattern", tree)))
     elif isinstance(value, dict):
         if ANY in tree:
             for key, one in value.items():
-                _look(one, tree[ANY], (*path, key), found)
+                _collect(one, tree[ANY], (*path, key), found)
         else:
             for key in tree.keys() & value.keys():
-                _look(value[key], tree[key], (*path, key), found)
+                _collect(value[key], tree[key], (*path, key), found)
     elif isinstance(value, list) and EACH in tree:
         for index, one in enumerate(value):
-            _look(one, tree[EACH], (*path, index), found)
+            _collect(one, tree[EACH], (*path, index), found)

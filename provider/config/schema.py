@@ -6,7 +6,9 @@ from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, with_confi
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import TypedDict  # pydantic takes typing's own only from Python 3.12 on
 
-from provider.config.fields import (
+from provider.config.traefik_objects import STRICT, Filled, LoadBalancer, RouterKeys, RouterObject, Sticky
+from provider.config.traefik_types import Table
+from provider.config.types import (
     ApiUrl,
     Count,
     Duration,
@@ -30,14 +32,12 @@ from provider.config.fields import (
     refused,
     wrong,
 )
-from provider.config.objects import STRICT, Filled, LoadBalancer, RouterKeys, RouterObject, Sticky
-from provider.config.traefik_types import Table
 from provider.model.traefik_schema import sections as tables
 
 _NOT_A_DEFAULT = refused("no default: every service would get the same, so write it in each service")
 
 
-def _services_in_words(value: object) -> object:
+def _services_not_empty(value: object) -> object:
     if value is None:
         raise wrong("names no services: write 'services: {}' if that is what is meant")
     return value
@@ -75,11 +75,11 @@ class HealthCheckKeys(TypedDict, total=False):
     """One check of a server."""
 
     mode: Annotated[Literal["http", "tcp", "docker"], doc("http where a key of an HTTP request is written.")]
-    path: Annotated[UrlPath, doc("What is asked for.", default="/", example="/healthz")]
+    path: Annotated[UrlPath, doc("The path of the request.", default="/", example="/healthz")]
     interval: Annotated[Wait, doc("From the beginning of one check to that of the next.", default="2s")]
     timeout: Annotated[Wait, doc("How long an answer may take.", default="1s")]
-    healthyAfter: Annotated[Count, doc("So many passes in a row make a server healthy.", default=3)]
-    unhealthyAfter: Annotated[Count, doc("So many failures in a row make it unhealthy.", default=3)]
+    healthyAfter: Annotated[Count, doc("How many passes in a row make a server healthy.", default=3)]
+    unhealthyAfter: Annotated[Count, doc("How many failures in a row make it unhealthy.", default=3)]
     scheme: Annotated[Literal["http", "https"], doc("That of the server's URL where not written.")]
     port: Annotated[Port, doc("That of the server's URL where not written.", example=9000)]
     hostname: Annotated[
@@ -89,29 +89,27 @@ class HealthCheckKeys(TypedDict, total=False):
     method: Annotated[Method, doc("The method of the request.", default="GET")]
     status: Annotated[Status, doc("The one status that passes; 200 to 399 where not written.", example=204)]
     headers: Annotated[dict[HeaderName, HeaderValue], doc("Further headers.", example={"X-Probe": "bluegreen"})]
-    followRedirects: Annotated[
-        bool, doc("true asks where a redirect points to as well, on the same server.", default=False)
-    ]
-    insecureSkipVerify: Annotated[bool, doc("true takes any certificate of the server.", default=False)]
+    followRedirects: Annotated[bool, doc("true follows redirects on the same server.", default=False)]
+    insecureSkipVerify: Annotated[bool, doc("true accepts any certificate of the server.", default=False)]
 
 
 @with_config(STRICT)
 class SmokeTestKeys(TypedDict, total=False):
     """One request that a release must answer as written before it may take traffic."""
 
-    name: Required[Annotated[Text, doc("What messages call this test.", example="home page")]]
-    path: Annotated[UrlPath, doc("What is asked for.", default="/")]
+    name: Required[Annotated[Text, doc("The name of the test in messages.", example="home page")]]
+    path: Annotated[UrlPath, doc("The path of the request.", default="/")]
     method: Annotated[Method, doc("The method of the request.", default="GET")]
     headers: Annotated[dict[HeaderName, HeaderValue], doc("Further headers.", example={"Accept": "application/json"})]
     status: Annotated[Status, doc("The one status that passes; redirects are not followed.", default=200)]
-    contains: Annotated[Text, doc("What the answer has to contain, letter for letter.", example="Add to basket")]
+    contains: Annotated[Text, doc("Text that the answer must contain, letter for letter.", example="Add to basket")]
     json: Annotated[
         dict[Text, object],
         doc("Values of the JSON answer by dotted path, such as items.0.name.", example={"database": "ok"}),
     ]
     timeout: Annotated[Wait, doc("How long the whole answer may take.", default="5s")]
-    retries: Annotated[int, Field(ge=0), doc("How often an answer that does not match is asked for again.", default=0)]
-    insecureSkipVerify: Annotated[bool, doc("true takes any certificate of the server.", default=False)]
+    retries: Annotated[int, Field(ge=0), doc("How often a test whose answer does not match is repeated.", default=0)]
+    insecureSkipVerify: Annotated[bool, doc("true accepts any certificate of the server.", default=False)]
 
 
 @with_config(STRICT)
@@ -120,11 +118,11 @@ class DeadlineKeys(TypedDict, total=False):
 
     waiting: Annotated[Wait, doc("For healthy servers. A release that takes longer expires.", default="10m")]
     testing: Annotated[Wait, doc("For the smoke tests. A release that takes longer expires.", default="5m")]
-    approval: Annotated[Wait, doc("For somebody's word; a reminder comes at half of it.", default="24h")]
+    approval: Annotated[Wait, doc("For an approval; a reminder comes at half of it.", default="24h")]
     confirming: Annotated[
         Wait,
         doc(
-            "For every Traefik to show the switch. What was fetched and not applied is taken back at the end of it, "
+            "For every Traefik to show the switch. What was fetched and not applied is rolled back at its end, "
             "but not within 8s of the fetch.",
             default="30s",
         ),
@@ -137,7 +135,10 @@ class ServiceKeys(TypedDict, total=False):
 
     active: Annotated[
         Literal["auto", "blue", "green"],
-        doc("Who takes traffic; auto: a new release in the standby colour, once it passed every gate.", default="auto"),
+        doc(
+            "The colour that takes traffic; auto: a new release in the standby colour, once it passed every gate.",
+            default="auto",
+        ),
     ]
     initial: Annotated[Literal["blue", "green"], doc("The active colour of a service that the daemon has never seen.")]
     group: Annotated[Name, doc("Services of one group switch together, in one document.", example="storefront")]
@@ -159,9 +160,9 @@ class ServiceKeys(TypedDict, total=False):
         list[SmokeTestKeys], doc("Requests that every server of a release must answer as written, before its switch.")
     ]
     approval: Annotated[
-        Literal["automatic", "manual"], doc("manual: a switch waits for somebody's word.", default="automatic")
+        Literal["automatic", "manual"], doc("manual: a switch waits for an approval.", default="automatic")
     ]
-    deadlines: Annotated[DeadlineKeys, doc("Until when a phase has to be over.")]
+    deadlines: Annotated[DeadlineKeys, doc("The maximum duration of each phase.")]
     watch: Annotated[Duration, doc("How long a release is watched after its switch.", default="2m")]
 
 
@@ -183,7 +184,7 @@ class ServiceObject(ServiceKeys, total=False):
 
 @with_config(STRICT)
 class DefaultsObject(ServiceKeys, total=False):
-    """What every service has unless it says otherwise.
+    """The values that every service has unless it has its own.
 
     A service's own key wins. `healthCheck`, `deadlines` and `loadBalancer` are merged key by key; `router` gives its
     keys to every router and preview that does not have them.
@@ -281,8 +282,8 @@ class TraefikKeys(TypedDict, total=False):
     unchecked: Annotated[
         list[Text],
         doc(
-            "Parts of Traefik's objects that are passed on unchecked, by their dotted paths: for what only a Traefik "
-            "has that is newer than this daemon.",
+            "Parts of Traefik's objects that are passed on unchecked, by their dotted paths: for keys of a Traefik "
+            "that is newer than this daemon.",
             example=["http.middlewares.compress"],
         ),
     ]
@@ -304,13 +305,13 @@ class DockerKeys(TypedDict, total=False):
 
 @with_config(STRICT)
 class ReleaseKeys(TypedDict, total=False):
-    """What counts as another release."""
+    """Which changes make a new release."""
 
     ignoreEnv: Annotated[
         list[VariableName],
         doc(
-            "Variables of a container's environment that make no other release. Where Compose started it, its own hash "
-            "counts, and this does not.",
+            "Variables of a container's environment that do not change its release. Where Compose started the "
+            "container, its own hash decides instead.",
             example=["NODE"],
         ),
     ]
@@ -329,14 +330,14 @@ class File(TypedDict, total=False):
     requireEnvironmentLabel: Annotated[
         bool, doc("true ignores containers without the label bluegreen.environment.", default=False)
     ]
-    traefik: Annotated[TraefikKeys, doc("What the daemon does about Traefik itself.")]
-    docker: Annotated[DockerKeys, doc("What the daemon does about Docker's containers.")]
-    release: Annotated[ReleaseKeys, doc("What makes a container another release.")]
-    defaults: Annotated[DefaultsObject, doc("What every service has unless it says otherwise.")]
+    traefik: Annotated[TraefikKeys, doc("Settings for Traefik itself.")]
+    docker: Annotated[DockerKeys, doc("Settings for Docker's containers.")]
+    release: Annotated[ReleaseKeys, doc("Which changes of a container make a new release.")]
+    defaults: Annotated[DefaultsObject, doc("Values for every service that does not have its own.")]
     services: Required[
         Annotated[
             dict[Name, ServiceObject],
-            BeforeValidator(_services_in_words),
+            BeforeValidator(_services_not_empty),
             doc("Every application under blue-green; write 'services: {}' to have none."),
         ]
     ]

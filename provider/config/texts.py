@@ -1,56 +1,56 @@
-"""What no text in a document may hold: variables that nobody replaces, and what Traefik's YAML refuses (rule 41).
+"""Texts that no document may have: variables that nothing replaces, and what Traefik's YAML refuses (rule 41).
 
-Values are copied here from labels of Compose (`${DOMAIN}`, `$$`) and from files of Traefik's (`{{ env "DOMAIN" }}`),
-where something replaces variables. A `$` of a regular expression and the `${1}` of a replacement are Traefik's own.
+Values are often copied from labels of Compose (`${DOMAIN}`, `$$`) and from files of Traefik's (`{{ env "DOMAIN" }}`),
+where variables are replaced. A `$` of a regular expression and the `${1}` of a replacement are Traefik's own.
 """
 
 import json
 import re
 from collections.abc import Iterator
 
-from provider.config import passed
-from provider.config.fields import variable
+from provider.config import pass_through
 from provider.config.messages import Finding
+from provider.config.types import variable
 from provider.model.traefik_schema import Anything, Kind, Many, Named, Scalar, Struct
 
 SEPARATOR = "\N{BOX DRAWINGS DOUBLE VERTICAL}"
-"""What stands between the items of a list in Traefik's decoder."""
+"""The separator of list items in Traefik's decoder."""
 LONGEST_KEY = 1024
-"""So many characters a key may have in JSON, with its quotes: yaml.v3 does not take a longer one for a key."""
+"""Maximum length of a key in JSON, with its quotes: yaml.v3 does not accept a longer one."""
 LONGEST_NAME = 1000
-"""The same for a name to which the daemon appends a colour or `-preview`."""
+"""The maximum of a name to which the daemon appends a colour or `-preview`."""
 
 _UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
-"""What yaml.v3 calls control characters, and those that no rule, name or header has."""
+"""The control characters of yaml.v3, and those that no rule, name or header has."""
 _BARE = re.compile(r"\$[A-Za-z_(]\w*\)?|%[A-Za-z_]\w*%|<[^<>]*>|[{}$]")
-"""What a host never has, and what a variable looks like: `$DOMAIN`, `%DOMAIN%`, `<domain>`."""
+"""What no host has, and what looks like a variable: `$DOMAIN`, `%DOMAIN%`, `<domain>`."""
 _AUTHORITY = re.compile(r"(?:[A-Za-z0-9+.-]+://)?([^/?#]*)")
 _HOSTS = re.compile(r"\bHost(?:SNI|Header)?\s*\(((?:[^()`\"]|`[^`]*`|\"(?:[^\"\\]|\\.)*\")*)\)", re.IGNORECASE)
 _QUOTED = re.compile(r"`([^`]*)`|\"((?:[^\"\\]|\\.)*)\"")
 
 
 def findings(value: object) -> list[Finding]:
-    """Return what is wrong with the texts in a file's value, which is `passed.as_traefik_reads`."""
+    """Return the findings in the texts of a file's value, as `pass_through.as_traefik_reads` returns it."""
     reader = _Reader()
-    for path, kind, found in passed.kinds_of(value):
+    for path, kind, found in pass_through.kinds_of(value):
         reader.at = list(path)
-        reader.look(kind, found)
+        reader.check(kind, found)
     if isinstance(value, dict):
         reader.own(value)
     return reader.findings
 
 
 class _Reader:
-    """Collects findings. `at` is the path to what is looked at: a tuple each would take longer than the looking."""
+    """Collects findings. `at` is the current path: a tuple for each value would take longer than the check."""
 
     def __init__(self) -> None:
         self.findings: list[Finding] = []
         self.at: list[str | int] = []
 
     def own(self, value: dict[str, object]) -> None:
-        """Look at those of the daemon's own keys in which a variable would be taken for a word."""
+        """Check those of the daemon's own keys in which a variable would be taken literally."""
         self.at = ["environment"]
-        self.look(Scalar.TEXT, value.get("environment"))
+        self.check(Scalar.TEXT, value.get("environment"))
         services = value.get("services")
         for name, keys in services.items() if isinstance(services, dict) else ():
             self.at = ["services", name]
@@ -58,14 +58,14 @@ class _Reader:
             check, tests = (keys.get("healthCheck"), keys.get("smokeTests")) if isinstance(keys, dict) else (None, None)
             if isinstance(check, dict):
                 self.at = ["services", name, "healthCheck", "path"]
-                self.look(Scalar.TEXT, check.get("path"))
+                self.check(Scalar.TEXT, check.get("path"))
             for index, test in enumerate(tests if isinstance(tests, list) else ()):
                 if isinstance(test, dict):
                     self.at = ["services", name, "smokeTests", index, "path"]
-                    self.look(Scalar.TEXT, test.get("path"))
+                    self.check(Scalar.TEXT, test.get("path"))
 
-    def look(self, kind: Kind, value: object) -> None:
-        """Look at a value of a kind and at everything within it."""
+    def check(self, kind: Kind, value: object) -> None:
+        """Check a value of a kind and everything within it."""
         if isinstance(value, str):
             if isinstance(kind, Scalar):
                 self._text(kind, value)
@@ -75,20 +75,20 @@ class _Reader:
                 for key, inner in value.items():
                     if key in fields:
                         self.at.append(key)
-                        self.look(fields[key].kind, inner)
+                        self.check(fields[key].kind, inner)
                         self.at.pop()
             elif isinstance(kind, Named):
                 for key, inner in value.items():
                     self.at.append(key)
                     self._key(key, LONGEST_KEY)
-                    self.look(kind.value, inner)
+                    self.check(kind.value, inner)
                     self.at.pop()
             elif isinstance(kind, Anything):
                 self._free(value, depth=0)
         elif isinstance(value, list) and isinstance(kind, Many):
             for index, inner in enumerate(value):
                 self.at.append(index)
-                self.look(kind.item, inner)
+                self.check(kind.item, inner)
                 self.at.pop()
 
     def _text(self, kind: Scalar, value: str) -> None:
@@ -120,7 +120,7 @@ class _Reader:
             self._found(f"is longer than {most} characters, and {why}", of_key=True)
 
     def _free(self, value: object, depth: int) -> None:
-        """Look at what a plugin reads: Traefik's decoder stumbles over some lists, and over a key with no character."""
+        """Check the configuration of a plugin: Traefik's decoder fails on some lists, and on an empty key."""
         if isinstance(value, str):
             self._readable(value)
             if value.startswith(SEPARATOR):

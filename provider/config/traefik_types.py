@@ -8,11 +8,11 @@ from typing import Any, assert_never
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from provider.config.fields import not_empty, parse_duration, shown, wrong
+from provider.config.types import not_empty, parse_duration, shown, wrong
 from provider.model.traefik_schema import FIRST, TEXTS, Anything, Field, Kind, Many, Named, Scalar, Struct
 
 PREFIX = "Traefik"
-"""What the names of these types in the JSON Schema begin with."""
+"""The prefix of these types' names in the JSON Schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def _field(field: Field) -> CoreSchema:
 
 
 def off(value: object, handler: Callable[[object], Any]) -> Any:
-    """Take `false` for an object that may be empty: it is not there, as Traefik reads it."""
+    """Accept `false` for an object that may be empty: Traefik reads it as absent."""
     return value if value is False else handler(value)
 
 
@@ -81,7 +81,7 @@ def _scalar(kind: Scalar) -> CoreSchema:
 
 
 def duration(text: str) -> str:
-    """Return a duration that Go takes as it stands; it may be negative, as in `flushInterval: -1ms`."""
+    """Return a valid duration of Go, unchanged; it may be negative, as in `flushInterval: -1ms`."""
     try:
         parse_duration(text.removeprefix("-"))
     except ValueError as error:

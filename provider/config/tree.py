@@ -1,23 +1,23 @@
-"""The values of one file, and where in its text each of them stands."""
+"""The values of one file, with the place of each in its text."""
 
 import re
 from bisect import bisect_left
 from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
 
-from provider.errors import Problem
+from provider.model.errors import Problem
+from provider.model.text import clean
 from provider.model.traefik_schema import fold
-from provider.text import clean
-from provider.turns import free
+from provider.runtime.timeslice import free
 
 KEY_MOST = 100
-"""So much of a key is told in a message."""
+"""Maximum length of a key in a message."""
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 
 
 class Doubled(NamedTuple):
-    """A value of a key that is written again further down, and where it stands."""
+    """A value of a key that is repeated further down, and its place."""
 
     path: KeyPath
     value: object
@@ -26,7 +26,7 @@ class Doubled(NamedTuple):
 
 
 class Tree:
-    """The values of one file, and where in its text each of them stands."""
+    """The values of one file, with the place of each in its text."""
 
     def __init__(self, text: str, file: str) -> None:
         self.text = text
@@ -36,7 +36,7 @@ class Tree:
         # For each container by identity: the keys of a mapping (None for a list), and the offsets of the keys or
         # items and of the values.
         self.places: dict[int, tuple[list[str] | None, list[int], list[int]]] = {}
-        # What stands at an offset where a plain scalar is not text: `1.10` is a version to one and 1.1 to another.
+        # The text at an offset where a plain scalar is not text: `1.10` may be a version or the number 1.1.
         self.scalars: dict[int, str] = {}
         self._indexes: dict[int, dict[str, int]] = {}
         self.doubled: list[Doubled] = []
@@ -47,7 +47,7 @@ class Tree:
         return [found.start() for found in re.finditer("\n", self.text)]
 
     def free(self) -> None:
-        """Let go of everything; call it in the thread that has read the file."""
+        """Free everything; call it in the thread that read the file."""
         services = self.value.get("services") if isinstance(self.value, dict) else None
         free(services if isinstance(services, dict) else {}, self.places, self.scalars, self._indexes)
 
@@ -63,7 +63,7 @@ class Tree:
         return f"{spot.file}:{spot.line}:{spot.column}"
 
     def at(self, path: KeyPath) -> object:
-        """Return the value at a path, of the last part of it that there is."""
+        """Return the value at a path, or at the last part of it that exists."""
         value: Any = self.value
         for part in path:
             inner: Any = value
@@ -91,9 +91,9 @@ class Tree:
         return key_at if of_key else value_at
 
     def respell(self, path: KeyPath, key: str) -> bool:
-        """Take the last key of a path for another, so that what stands below it is looked at; problems show the old.
+        """Read the last key of a path as another, so that what is below it is checked; problems show the old key.
 
-        Return whether that could be done. Where the mapping has that other key itself, it is one more value of it.
+        Return whether that was possible. Where the mapping has that other key as well, this is a duplicate of it.
         """
         mapping = self._at(path[:-1])
         if not isinstance(mapping, dict):
@@ -113,12 +113,12 @@ class Tree:
             mapping.update(respelt)
             self._indexes.pop(id(mapping), None)
         elif there is None:
-            return False  # else it was respelt already where an alias of this mapping stands
+            return False  # else it was respelt already at an alias of this mapping
         self._spelt[*path[:-1], key] = str(path[-1])
         return True
 
     def swap(self, doubled: "Doubled") -> bool:
-        """Put one more value of a key in the place of that which counts; return whether that could be done."""
+        """Replace the value of a key by a duplicate one; return whether that was possible."""
         mapping = self._at(doubled.path[:-1])
         key = _as_written(mapping, doubled.path[-1]) if isinstance(mapping, dict) else None
         if not isinstance(mapping, dict) or key is None:
@@ -154,7 +154,7 @@ class Tree:
         return index
 
     def written(self, path: KeyPath) -> str | None:
-        """Return the text of a number, boolean or null as it stands in the file, None for anything else."""
+        """Return the text of a number, boolean or null as the file has it, None for anything else."""
         return self.scalars.get(self.offset(path, of_key=False))
 
 

@@ -1,7 +1,7 @@
-"""YAML text -> values that JSON can hold, with the place of every key and value kept beside them.
+"""YAML text -> values that JSON can hold, with the place of every key and value.
 
 Built on the events of PyYAML's CSafeLoader rather than on its nodes: composing nodes recurses in C without a limit,
-and a file of 200,000 brackets ends the process that way. Scalars mean what they mean in YAML 1.2: `on`, `12:30:45`,
+and a file of 200,000 brackets ends the process that way. Scalars are read as in YAML 1.2: `on`, `12:30:45`,
 `1_000`, `007` and dates are text, as written.
 """
 
@@ -11,16 +11,16 @@ from typing import NoReturn, TypeAlias
 
 import yaml
 
-from provider.config import secret
+from provider.config import redact
 from provider.config.tree import Doubled, KeyPath, Tree
-from provider.errors import DesiredStateError, Problem
+from provider.model.errors import DesiredStateError, Problem
 
 MAX_BYTES = 5 * 1024 * 1024
 MAX_ALIASED_NODES = 100_000
 MAX_DEPTH = 100
-MAX_SLIPS = 20
+MAX_MISTAKES = 20
 _BRIDGE = "x"
-"""Takes the place of a character that YAML cannot read, so that what stands behind it is read as well."""
+"""Replaces a character that YAML cannot read, so that the text after it is read as well."""
 
 _WORD = re.compile(r"[^\s,\[\]{}'\"]*")
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
@@ -49,7 +49,7 @@ _HINTS = {
 def read(text: str, file: str) -> Tree:
     """Return the tree of a text, with the problems that leave something to be validated (duplicate keys, odd tags).
 
-    Raises DesiredStateError where the text is too large, is no YAML, or says nothing.
+    Raises DesiredStateError where the text is too large, no YAML, or empty.
     """
     tree = Tree(text.removeprefix("\ufeff"), file)
     reader = _Reader(tree)
@@ -59,16 +59,16 @@ def read(text: str, file: str) -> Tree:
         reader.refuse(error.start, "not UTF-8 text: a lone surrogate")
     if size > MAX_BYTES:
         reader.refuse(0, f"{size / 1024 / 1024:.1f} MiB are too much: a desired-state file has 5 MiB at most")
-    slips: list[Problem] = []
+    mistakes: list[Problem] = []
     while True:
-        tree.problems += slips
+        tree.problems += mistakes
         try:
             reader.run()
         except yaml.MarkedYAMLError as error:
-            offset, message, is_slip = _plain_words(error, tree.text)
-            if not is_slip or len(slips) == MAX_SLIPS or tree.text[offset] == _BRIDGE:
+            offset, message, is_one_character = _described(error, tree.text)
+            if not is_one_character or len(mistakes) == MAX_MISTAKES or tree.text[offset] == _BRIDGE:
                 reader.refuse(offset, message)
-            slips.append(tree.problem(offset, (), message))
+            mistakes.append(tree.problem(offset, (), message))
             tree = Tree(f"{tree.text[:offset]}{_BRIDGE}{tree.text[offset + 1 :]}", file)
             reader = _Reader(tree)
         except yaml.reader.ReaderError as error:
@@ -79,10 +79,10 @@ def read(text: str, file: str) -> Tree:
             return tree
 
 
-def _plain_words(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str, bool]:
-    """Return where an error is, what it is, and whether it is the slip of one character, behind which one can read on.
+def _described(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str, bool]:
+    """Return the offset of an error, its message, and whether it is one character, after which reading can go on.
 
-    Such a character means something in YAML where somebody meant text.
+    Such a character has a meaning in YAML where text was intended.
     """
     mark = error.problem_mark or error.context_mark
     offset = min(mark.index, len(text)) if mark else 0
@@ -114,7 +114,7 @@ def _offset(event: yaml.Event) -> int:
 
 
 _Entry: TypeAlias = tuple[str, object, int, int]
-"""A key of a mapping, its value, and where both stand."""
+"""A key of a mapping, its value, and the offsets of both."""
 
 
 class _Frame:
@@ -167,7 +167,7 @@ class _Reader:
         self.tree.value = self.top.values[0]
 
     def refuse(self, offset: int, message: str) -> NoReturn:
-        """Raise for something that makes the rest of the text unreadable, with all that was found before it."""
+        """Raise for something that makes the rest of the text unreadable, with all problems found before it."""
         problems = [*self.tree.problems, self.tree.problem(offset, (), self._withheld(offset, message))]
         raise DesiredStateError(tuple(sorted(problems))) from None
 
@@ -223,9 +223,9 @@ class _Reader:
         self.tree.problems.append(self.tree.problem(offset, self._path(), self._withheld(offset, message)))
 
     def _withheld(self, offset: int, message: str) -> str:
-        """Leave out of a message what may be a secret: unquoted, one may begin as an alias or a tag does."""
+        """Return a message without what may be a secret: an unquoted one may begin like an alias or a tag."""
         word = _WORD.match(self.tree.text, offset)
-        return secret.withheld(self._path(), message, word[0].lstrip("*&!") if word else "")
+        return redact.withheld(self._path(), message, word[0].lstrip("*&!") if word else "")
 
     def _plain(self, text: str, offset: int) -> object:
         if text in _NULL:
@@ -256,7 +256,7 @@ class _Reader:
         if frame.keys is not None and len(frame.keys) == len(frame.values):
             self.refuse(offset, f"a key must be written out, not be the alias *{name}")
         if any(open_.anchor == name for open_ in self.stack):
-            self.refuse(offset, f"the alias *{name} stands inside the value that it repeats")
+            self.refuse(offset, f"the alias *{name} is inside the value that it repeats")
         if name not in self.anchors:
             self.refuse(offset, f"the alias *{name} has no anchor &{name} above it")
         value, size, origin = self.anchors[name]
@@ -288,7 +288,7 @@ class _Reader:
     def _joined(
         self, path: KeyPath, entries: list[_Entry]
     ) -> tuple[dict[str, object], list[str], list[int], list[int]]:
-        """Join what is written under one key in several places, so that all of it is looked at; else the last stays."""
+        """Merge the mappings under a repeated key, so that all of them are checked; of others the last is kept."""
         kept: dict[str, _Entry] = {}
         for entry in entries:
             key, value, _, _ = entry

@@ -1,8 +1,16 @@
-"""The frozen values the whole daemon speaks in; nothing here does anything.
+"""The frozen values that all rooms share, and the errors.
 
+`desired` is what the file says, `observed` what the edges see, `decided` what is stored; `snapshot` joins them for
+one rollout group, with the `Plan` that the core returns. `document` is what Traefik gets. `vocabulary` has the closed
+sets of words; `events`, `condition_catalogue` and `problems` are one table each of all that is reported, and
+`api_types` the answers of the admin API. `traefik_schema` and `traefik_rule` know Traefik's own format; `addresses`,
+`releases`, `durations` and `text` compare and write values.
+
+Nothing here has an effect, reads a clock or imports another room. A value that is stored or sent keeps its names.
 Durations and monotonic times are seconds as float (`_s`, `_mono_s`), dates are timezone-aware UTC (`_utc`).
 """
 
+from provider.model.condition_catalogue import Condition, ConditionCode, condition
 from provider.model.decided import (
     Approval,
     Candidate,
@@ -13,20 +21,13 @@ from provider.model.decided import (
     Pause,
     Quarantine,
     Replaced,
+    RollbackTarget,
     Rollout,
     ServiceState,
     SmokeEvidence,
-    WayBack,
 )
-from provider.model.desired import (
-    Deadlines,
-    Desired,
-    FixedServers,
-    HealthCheck,
-    Router,
-    Service,
-    SmokeTest,
-)
+from provider.model.desired import Deadlines, Desired, FixedServers, HealthCheck, Router, Service, SmokeTest
+from provider.model.events import EVENTS, Event
 from provider.model.observed import (
     LEAVING_LIMIT_S,
     Applied,
@@ -42,18 +43,13 @@ from provider.model.observed import (
     SmokeResult,
     SmokeRun,
 )
-from provider.model.snapshot import (
-    Condition,
-    Member,
-    Plan,
-    Served,
-    Snapshot,
-)
-from provider.model.words import (
+from provider.model.snapshot import Laggard, Member, Plan, Served, Snapshot
+from provider.model.vocabulary import (
+    AFTER_SWITCH,
     ByColour,
     Colour,
     ColourState,
-    ConditionCode,
+    DockerMode,
     Gate,
     GateState,
     Health,
@@ -71,6 +67,8 @@ from provider.model.words import (
 )
 
 __all__ = [
+    "AFTER_SWITCH",
+    "EVENTS",
     "LEAVING_LIMIT_S",
     "Applied",
     "Approval",
@@ -84,6 +82,8 @@ __all__ = [
     "Deadlines",
     "Decision",
     "Desired",
+    "DockerMode",
+    "Event",
     "FixedServers",
     "Gate",
     "GateState",
@@ -92,6 +92,7 @@ __all__ = [
     "HealthCheck",
     "Instant",
     "JsonObject",
+    "Laggard",
     "Lease",
     "Member",
     "Observed",
@@ -105,6 +106,7 @@ __all__ = [
     "ProbeMode",
     "Quarantine",
     "Replaced",
+    "RollbackTarget",
     "Rollout",
     "Route",
     "Router",
@@ -123,8 +125,8 @@ __all__ = [
     "Snapshot",
     "Trigger",
     "Verb",
-    "WayBack",
     "Wish",
+    "condition",
     "listed",
     "sole",
 ]

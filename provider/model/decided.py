@@ -1,16 +1,17 @@
-"""What was decided: committed before anybody can see it."""
+"""Decisions: committed before anything shows them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from provider.model.events import Event
 from provider.model.observed import SmokeResult
-from provider.model.words import ByColour, Colour, Instant, Outcome, Phase, Trigger, Wish
+from provider.model.vocabulary import AFTER_SWITCH, ByColour, Colour, Instant, Outcome, Phase, Trigger, Wish
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Candidate:
-    """A standby release that is wanted; `release` is None while the colour runs no uniform one."""
+    """A standby release to switch to; `release` is None while the colour runs no uniform one."""
 
     service: str
     colour: Colour
@@ -19,7 +20,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """Somebody's word for the candidates of one rollout."""
+    """An operator's approval of the candidates of one rollout."""
 
     actor: str
     at_utc: datetime
@@ -27,7 +28,7 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class SmokeEvidence:
-    """What the smoke tests of one candidate came to; it counts for this release and this definition only (P1)."""
+    """The result of one candidate's smoke tests; it counts for this release and this definition only (P1)."""
 
     service: str
     release: str
@@ -38,16 +39,16 @@ class SmokeEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """The whole way of one candidate (of a group: one candidate a member that has one) to active.
+    """One candidate (of a group: one for each member that has one) on its way to active.
 
     `members` is the membership of the group when it began. The monotonic times belong to this process: after a
-    restart `rollout.resume` sets them anew. `deadline_mono_s` is None while the rollout is held. Its clock stands still
-    since `still_mono_s`, for it waits for an engine that is away.
+    restart `phases.resume` sets them again. `deadline_mono_s` is None while the rollout is held. Its clock is stopped
+    since `still_mono_s`, while the engine is away.
 
-    `waiting_left_s` is what is left of the time for the health gate while another phase is on. `approval_until_utc`
-    and `entered_utc`, when the phase began, outlive the process; `asked` and `reminded` say what was said of the
-    approval. `forced` is the reason for which `actor` waived the gates. `errors_before` are each Traefik's complaints
-    when it switched, `deaths_before` how often each container of a candidate had died by then.
+    `waiting_left_s` is what is left of the time for the health gate while another phase is on. `approval_until_utc` and
+    `entered_utc`, when the phase began, outlive the process; `asked` and `reminded` say which requests for an approval
+    were sent. `forced` is the reason for which `actor` waived the gates. `errors_before` are each Traefik's errors when
+    it switched, `deaths_before` how often each container of a candidate had died by then.
     """
 
     id: str
@@ -72,20 +73,20 @@ class Rollout:
     still_mono_s: float | None = None
 
     def clock_mono_s(self, now: Instant) -> float:
-        """Return what the rollout's own clock says, by which its deadline passes (rule 14)."""
+        """Return the time of the rollout's own clock, which decides its deadline (rule 14)."""
         return now.mono_s if self.still_mono_s is None else self.still_mono_s
 
     @property
     def is_switched(self) -> bool:
         """Whether the candidates are active already."""
-        return self.phase in {Phase.CONFIRMING, Phase.WATCHING}
+        return self.phase in AFTER_SWITCH
 
 
 @dataclass(frozen=True, slots=True)
 class Quarantine:
-    """A set of candidates whose rollout failed; neither it nor a part of it is tried again by itself.
+    """A set of candidates whose rollout failed; neither it nor a part of it is tried again automatically.
 
-    `reason` says why it failed, where that is known; `actor` who took it back, None where nobody did so by hand.
+    `reason` says why it failed, where that is known; `actor` who rolled it back, None where no operator did.
     """
 
     candidates: tuple[Candidate, ...]
@@ -106,11 +107,11 @@ class Replaced:
 
 
 @dataclass(frozen=True, slots=True)
-class WayBack:
+class RollbackTarget:
     """The exact release that was active before the present one, in the colour that ran it.
 
     `rollout` names the rollout that left it: members of a group that moved together go back together. `lost` says why
-    it could not be taken when that was last found out.
+    a rollback was not possible when that was last checked.
     """
 
     colour: Colour
@@ -121,7 +122,7 @@ class WayBack:
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """A command that stands against the file: traffic stays at `colour`, the `rejected` release gets none (rule 10).
+    """A command that overrides the file: traffic stays at `colour`, the `rejected` release gets none (rule 10).
 
     Where the colour that was left was mixed, `rejected` names all of its releases, with commas between them.
     """
@@ -135,10 +136,10 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right of one deployment to change a service's standby; `warning` is what came in between (rule 17).
+    """The right of one deployment to change a service's standby; `warning` is what happened meanwhile (rule 17).
 
-    `until_mono_s` belongs to this process and is None after a restart: the wall clock may be set. One that somebody
-    else than its holder ended is kept with who did (`ended_by`), so that its holder is told.
+    `until_mono_s` belongs to this process and is None after a restart: the wall clock may be set. One that
+    was ended by another than its holder is kept with the name (`ended_by`), so that its holder is notified.
     """
 
     id: str
@@ -161,10 +162,10 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:
-    """What the daemon has decided about one service.
+    """The decisions about one service.
 
-    `settled` holds for each colour the releases that `active: auto` does not want (again): those it ran when it
-    last had traffic, and those found standing by at first sight. `wish` is the effective `active` last acted on.
+    `settled` holds for each colour the releases that `active: auto` does not switch to (again): those it ran when
+    it last had traffic, and those found in standby at first sight. `wish` is the effective `active` last acted on.
     `undecided` is kept once both colours were seen running at first sight: one that stops does not settle it. `group`
     is the one that the file named when that was last acted on.
     """
@@ -173,7 +174,7 @@ class ServiceState:
     undecided: bool = False
     wish: Wish | None = None
     settled: ByColour[frozenset[str]] = ByColour(frozenset(), frozenset())
-    way_back: WayBack | None = None
+    rollback_target: RollbackTarget | None = None
     replaced: Replaced | None = None
     switched_utc: datetime | None = None
     override: Override | None = None
@@ -183,7 +184,7 @@ class ServiceState:
 
 @dataclass(frozen=True, slots=True)
 class GroupState:
-    """What the daemon has decided about one rollout group; a service without a group is a group of one."""
+    """The decisions about one rollout group; a service without a group is a group of one."""
 
     rollout: Rollout | None = None
     rollouts: int = 0
@@ -195,12 +196,12 @@ class GroupState:
 class Decision:
     """One row of the history; committed together with the state it explains.
 
-    `detail` is words for people, `evidence` what the decision rests on, a line each.
+    `detail` is text for people, `evidence` has a line for each fact behind the decision.
     """
 
     at_utc: datetime
     service: str
-    event: str
+    event: Event
     colour: Colour | None = None
     release: str | None = None
     rollout: str | None = None

@@ -1,13 +1,13 @@
-"""What the operators' file says, validated."""
+"""The desired-state file, validated."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from math import ceil
 
+from provider.model.traefik_rule import first_host, first_path
 from provider.model.traefik_schema import Later
-from provider.model.words import ByColour, Colour, JsonObject, ProbeMode, Wish
-from provider.rule import first_host, first_path
+from provider.model.vocabulary import ByColour, Colour, JsonObject, ProbeMode, Wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +20,9 @@ class Router:
 
     @property
     def url(self) -> str | None:
-        """Where people find what it routes to; None where its rule names no host.
+        """The URL that it routes; None where its rule names no host.
 
-        TLS may also be a setting of the entry point, which Traefik alone knows: the usual names are taken for it.
+        TLS may also be a setting of the entry point, which only Traefik knows: the usual names count as TLS.
         """
         host = first_host(self.rule)
         if host is None:
@@ -66,7 +66,7 @@ class HealthCheck:
 
     @property
     def passes_noted(self) -> int:
-        """So many of the last passes are noted while somebody watches: the first is from before any check under way."""
+        """How many of the last passes are kept: the first of them is from before any check under way."""
         return self.healthy_after + 1 + ceil(self.timeout_s / self.interval_s)
 
 
@@ -98,7 +98,7 @@ class Deadlines:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One application under blue-green, as the file wants it."""
+    """One application under blue-green, as in the file."""
 
     name: str
     routers: tuple[Router, ...]
@@ -120,33 +120,33 @@ class Service:
 
     @property
     def url(self) -> str | None:
-        """Where people find the service, None where no rule names a host."""
+        """The URL of the service, None where no rule names a host."""
         return next((url for router in self.routers if (url := router.url)), None)
 
     @property
     def preview_url(self) -> str | None:
-        """Where people find the standby colour, None without a preview."""
+        """The URL of the standby colour, None without a preview."""
         return self.preview.url if self.preview is not None else None
 
     @property
     def host(self) -> str | None:
-        """The host that health checks ask for: the one written, else the first that a router's rule names."""
+        """The Host header of health checks: the one in the file, else the first host of a router's rule."""
         hosts = (first_host(router.rule) for router in self.routers)
         return self.health_check.hostname or next(filter(None, hosts), None)
 
     def in_traefik(self, colour: Colour) -> str:
-        """Return what Traefik calls the servers of a colour."""
+        """Return Traefik's name for the servers of a colour."""
         return f"{self.name}-{colour}"
 
     @property
     def routers_in_traefik(self) -> tuple[str, ...]:
-        """Return what Traefik calls its routers, that of the preview among them."""
+        """Return Traefik's names for its routers, the preview's included."""
         preview = () if self.preview is None else (self.preview.name,)
         return (*(router.name for router in self.routers), *preview)
 
     @property
     def services_in_traefik(self) -> tuple[str, ...]:
-        """Return what Traefik calls the service: the weighted one, and one for each colour."""
+        """Return Traefik's names for the service: the weighted one, and one for each colour."""
         return (self.name, *map(self.in_traefik, Colour))
 
     @property
@@ -160,7 +160,7 @@ class Desired:
     """A whole desired-state file, validated. `pass_through` has the non-empty ones of http, tcp, udp and tls.
 
     `docker_network` is the network that Traefik reaches containers in, where their labels name no other;
-    `ignored_environment` are the variables of a container that make no other release.
+    `ignored_environment` are the variables of a container that do not change its release.
     With `generate_certificate` the daemon puts a default certificate of its own into the document. `later_keys` are
     those of Traefik's that not every version from 3.0 on knows.
     """
@@ -174,3 +174,13 @@ class Desired:
     later_keys: tuple[Later, ...] = ()
     docker_network: str | None = None
     ignored_environment: frozenset[str] = frozenset()
+
+
+def group_key(service: Service) -> str:
+    """Return the key of a service's rollout group. Names of services have no @, so the keys of groups are distinct."""
+    return key_of(service.name, service.group)
+
+
+def key_of(name: str, group: str | None) -> str:
+    """Return the key of the rollout group of a service in this group, or in none."""
+    return f"@{group}" if group else name

@@ -1,20 +1,21 @@
-"""What the edges see."""
+"""Observations of the edges: servers, health, results of checks, and what Traefik shows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import NamedTuple
 
-from provider.model.desired import HealthCheck, SmokeTest
+from provider.model.desired import FixedServers, HealthCheck, SmokeTest
 from provider.model.releases import named
-from provider.model.words import Colour, Health, sole
+from provider.model.vocabulary import Colour, Health, sole
 
 LEAVING_LIMIT_S = 60.0
-"""So long a server that was asked to stop may take at least; one that still passes its checks then was not stopped."""
+"""The least time that a stopping server has; one that still passes its checks then was not stopped."""
 
 
 class ServerKey(NamedTuple):
-    """Tells one server of a colour from another: the same address is another server in another container or release."""
+    """Identifies one server of a colour: the same address in another container or release is another server."""
 
     url: str
     container: str | None
@@ -42,18 +43,20 @@ class Part(NamedTuple):
 class Server:
     """One backend of a colour. `docker_health` is None where the container has no HEALTHCHECK.
 
-    `leaving_mono_s` is when the container was asked to stop, None while nobody asked; `leaving_limit_s` is how long it
-    may take. One that still runs and passes its checks then was not stopped (rule 4).
-    `deaths` is how often the container died without being asked to stop, None while that is not known; `died_mono_s`
-    is when the last of them were noticed, the oldest first (rule 5).
+    `leaving_mono_s` is when the container was asked to stop, None while it is not stopping; `leaving_limit_s` is how
+    long it may take. One that still runs and passes its checks then was not stopped (rule 4). `deaths` is how often the
+    container died without being asked to stop, None while that is not known; `died_mono_s` is when the last of them
+    were noticed, the oldest first (rule 5).
 
     `former` are the ids that its release has had by other definitions of an id, and `parts` what the present one
     covers. `unit` is the service of a compose file that it is a container of, and `kin` an id of the image and version:
     units of one kin are one release (rule 40).
 
-    `routes` are the networks that it could be reached in, `network` the one of `url`, and `is_told` whether its label
-    names that. Where nothing names one, `guess` says so, and how to name it; `was_served` tells whether it has been in
-    a document in this network. `twin` says which server of the other colour has the same address (rules 38 and 39).
+    `routes` are the networks that it could be reached in, `network` the one of `url`, and `is_labelled` whether its
+    label names that. Where nothing names one, `guess` says so, and how to name it; `was_served` says whether it has
+    been in a document in this network. `twin` says which server of the other colour has the same address (rules 38 and
+    39). `slot` is the place that a task of Swarm has in its service: one that died is replaced there by another
+    container, so its deaths are those of the slot (rule 67).
     """
 
     url: str
@@ -71,19 +74,20 @@ class Server:
     kin: str | None = None
     routes: tuple[Route, ...] = ()
     network: str | None = None
-    is_told: bool = False
+    is_labelled: bool = False
     guess: str | None = None
     was_served: bool = False
     twin: str | None = None
+    slot: str | None = None
 
     @property
     def returns_mono_s(self) -> float | None:
-        """When it comes back if it runs and passes its checks; None while nobody asked it to stop."""
+        """When it counts again if it still passes its checks; None while it is not stopping."""
         return None if self.leaving_mono_s is None else self.leaving_mono_s + self.leaving_limit_s
 
     @property
     def key(self) -> ServerKey:
-        """What health results are kept under."""
+        """The key of its health results."""
         return ServerKey(self.url, self.container, self.release)
 
 
@@ -103,7 +107,7 @@ class Observed:
 
     @property
     def staying(self) -> tuple[Server, ...]:
-        """The servers that nobody asked to stop."""
+        """The servers that are not stopping."""
         return tuple(server for server in self.servers if server.leaving_mono_s is None)
 
     @property
@@ -179,7 +183,7 @@ class SmokeRun:
 
 @dataclass(frozen=True, slots=True)
 class SmokeResult:
-    """What one smoke test found on one server. `passed` is None while there is no evidence either way (P2).
+    """The result of one smoke test on one server. `passed` is None without evidence either way (P2).
 
     `cause` says why it did not pass, `excerpt` is the beginning of the answer.
     """
@@ -194,7 +198,7 @@ class SmokeResult:
 
 @dataclass(frozen=True, slots=True)
 class Smoke:
-    """What a run of the smoke tests came to, so far."""
+    """The results of a run of smoke tests, so far."""
 
     run: SmokeRun
     results: tuple[SmokeResult, ...]
@@ -202,12 +206,11 @@ class Smoke:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What one Traefik shows of one service in its API. One that does not answer shows nothing.
+    """What one Traefik's API shows of one service; nothing where it does not answer.
 
-    `is_current` tells whether it shows the marker of the last document, `has_fetched` whether it surely fetched that
-    document. `weights` are by name of the child service; None where it does not have ours. `errors` are Traefik's words
-    about our routers and services. `doubt` says why what it shows is no evidence, and `is_ours` tells that it has shown
-    a document of ours.
+    `is_current` says that it shows the marker of the last document, `has_fetched` that it surely fetched that document.
+    `weights` are by name of the child service; None where it does not have ours. `errors` are Traefik's errors for our
+    routers and services. `doubt` says why it is no evidence, and `is_ours` that it has shown a document of ours.
     """
 
     traefik: str
@@ -218,3 +221,16 @@ class Applied:
     errors: tuple[str, ...] = ()
     doubt: str | None = None
     is_ours: bool = False
+
+
+class Result(StrEnum):
+    """The result of one check. An error is ours (no file descriptor, a bug) and no evidence about the server (P2)."""
+
+    PASS = "pass"  # noqa: S105  no password
+    FAIL = "fail"
+    ERROR = "error"
+
+
+def fixed_servers(written: FixedServers | None) -> tuple[Server, ...]:
+    """Return the servers that the file has for a colour; none where it has none."""
+    return tuple(Server(url, written.release, written.version) for url in written.urls) if written else ()

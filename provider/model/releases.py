@@ -1,4 +1,4 @@
-"""What a release is called: the id of what its containers run, or several with `+` between them.
+"""The name of a release: the id of what its containers run, or several with `+` between them.
 
 Where a colour runs several services of a compose file, all of one image and version, each has an id of its own.
 Together they are one release, and its name is the set of their ids (rule 40). One that stops makes no other release.
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 
 def ids_of(release: str) -> frozenset[str]:
-    """Return the ids that the name of a release has."""
+    """Return the ids in the name of a release."""
     return frozenset(release.split("+"))
 
 
@@ -18,13 +18,13 @@ def named(ids: Iterable[str]) -> str:
 
 
 def is_part(release: str | None, of: str | None) -> bool:
-    """Tell whether a release is another one, or what is left of it when some of its services stop."""
+    """Return whether a release is another one, or a part of it, as when some of its services stop."""
     if release is None or of is None:
         return False
     return release == of or ids_of(release) <= ids_of(of)
 
 
 def are_known(releases: Iterable[str], among: Iterable[str]) -> bool:
-    """Tell whether every id of these releases is one of those."""
+    """Return whether every id of these releases is one of those."""
     known = {id_ for release in among for id_ in ids_of(release)}
     return all(ids_of(release) <= known for release in releases)

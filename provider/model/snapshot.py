@@ -1,22 +1,30 @@
-"""What the core works on, and what it answers."""
+"""The input of the core, and its output."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from provider.model.decided import Decision, GroupState, ServiceState
 from provider.model.desired import Service
 from provider.model.observed import Applied, Checks, Observed, Server, ServerHealth, ServerKey, Smoke, SmokeRun
-from provider.model.words import ByColour, Colour, Severity
+from provider.model.vocabulary import ByColour, Colour
+
+
+@dataclass(frozen=True, slots=True)
+class Laggard:
+    """A poller of another replica that has not fetched the last document; `is_away` says that replica has vanished."""
+
+    poller: str
+    replica: str
+    is_away: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """All that is known of one service at one moment.
+    """Everything known of one service at one moment.
 
-    `published` are its servers in the last document, and `shown` the colour that has traffic there. `fetched` tells
-    whether every poller has that document; None where nobody polls. `given` tells whether every poller was given it,
-    which may still be on its way: None where only some were, False where nobody was.
+    `published` are its servers in the last document, and `shown` the colour that has traffic there. `fetched` says
+    whether every poller has that document; None without pollers. `given` says whether every poller was given it, which
+    may still be on its way: None where only some were, False where none was. `laggard` is one that has it not.
     """
 
     service: Service
@@ -30,14 +38,15 @@ class Member:
     applied: tuple[Applied, ...] = ()
     fetched: bool | None = None
     given: bool | None = None
+    laggard: Laggard | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The whole world of one rollout group at one moment; members are sorted by name.
+    """Everything known of one rollout group at one moment; members are sorted by name.
 
-    `left` has, for each member that the file has moved here and that is yet to be acted on, what was decided about its
-    group before. `gone` are the members of the rollout under way that the file has moved to another group.
+    `left` has the earlier group's state of each member that the file has moved here, until that is acted on. `gone` are
+    the members of the rollout under way that the file has moved to another group.
     """
 
     members: tuple[Member, ...]
@@ -49,7 +58,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What `reconcile` wants done: states and decisions to commit together, services to list once more, smoke tests.
+    """The output of `reconcile`: states and decisions to commit together, services to list again, smoke tests.
 
     `decisions` is empty exactly when no durable value changed. Monotonic times inside `group` may still have.
     """
@@ -64,22 +73,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What the document says of one service.
+    """One service in the document.
 
-    A colour stands in `servers` only while it has traffic, or while it is the one that the preview routes to.
+    A colour is in `servers` only while it has traffic, or while the preview routes to it.
     """
 
     service: Service
     weights: tuple[tuple[Colour, int], ...]
     servers: Mapping[Colour, tuple[Server, ...]]
     preview: Colour | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """Something an operator should know; it stands until its cause is gone."""
-
-    code: str
-    severity: Severity
-    message: str
-    since_utc: datetime | None

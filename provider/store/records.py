@@ -1,7 +1,8 @@
-"""What the store keeps, and its JSON: one text a row, written and read by pydantic.
+"""What every store keeps, and its JSON: one text per row, written and read by pydantic.
 
 A new field needs a default; older rows then load as they are. A field that goes, or means something else than before,
-needs a migration in `database.py`: a key that no field knows is refused, it may be a decision with a slip of the pen.
+needs a migration in `sqlite/schema.py` and another format in `etcd/format.py`: an unknown key is refused, as it may be
+a misspelt decision.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,20 +11,21 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from provider.errors import StoreError
 from provider.model import ByColour, Decision, GroupState, Server, ServerKey, ServiceState
-from provider.render import Document
-from provider.rest import Applied
+from provider.model.document import AppliedText, text_key
+from provider.model.errors import StoreConflict, StoreError
 
 T = TypeVar("T")
+
+CORRECT = "Correct the row with sqlite3, or restore bluegreen.db from a backup"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredServers:
     """The servers of one service as last seen; `published` are those in the last document.
 
-    Monotonic times do not outlive a process: `leaving_mono_s` is not kept and loads as None. Nor is kept what the next
-    list tells.
+    Monotonic times do not outlive a process: `leaving_mono_s` is not kept and loads as None. What the next list has is
+    not kept either.
     """
 
     colours: ByColour[tuple[Server, ...]] = field(default_factory=lambda: ByColour((), ()))
@@ -31,19 +33,10 @@ class StoredServers:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredDocument:
-    """The document that all else in the store gives; `terms` are the circumstances under which it was made."""
-
-    document: Document
-    terms: str
-
-
-@dataclass(frozen=True, slots=True)
 class Stored:
-    """All that a start needs. No document had a revision above `revision`; `desired_text` is the last good file.
+    """Everything that a start needs. No document had a revision above `revision`; `desired_text` is the last good file.
 
-    There is a `document` only where nothing was written after it. `applied` is the text that every Traefik applied
-    last.
+    `applied` is the text that every Traefik applied last.
     """
 
     services: Mapping[str, ServiceState]
@@ -51,8 +44,7 @@ class Stored:
     servers: Mapping[str, StoredServers]
     desired_text: str | None
     revision: int
-    document: StoredDocument | None = None
-    applied: Applied | None = None
+    applied: AppliedText | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +57,16 @@ class Change:
     decisions: tuple[Decision, ...] = ()
 
 
+def refuse_other(text: str | None, expect: str) -> None:
+    """Raise StoreConflict unless the stored text is the one with this hash."""
+    if text is None:
+        raise StoreConflict(f"no desired state is stored, and {expect} was expected; nothing was changed")
+    if text_key(text) != expect:
+        raise StoreConflict(
+            f"the desired state that is stored is {text_key(text)}, and {expect} was expected; nothing was changed"
+        )
+
+
 class Rows(Generic[T]):
     """One table of JSON rows."""
 
@@ -74,34 +76,36 @@ class Rows(Generic[T]):
 
     def text(self, value: T) -> str:
         """Return the JSON of one row."""
-        return self._adapter.dump_json([value], exclude=PROCESS_BOUND)[1:-1].decode()
+        return self._adapter.dump_json([value], exclude=EXCLUDED)[1:-1].decode()
 
-    def load(self, rows: Sequence[tuple[str | int, str]]) -> tuple[T, ...]:
+    def load(
+        self, rows: Sequence[tuple[str | int, str]], *, place: str = "bluegreen.db", way_out: str = CORRECT
+    ) -> tuple[T, ...]:
         """Read rows of (key, JSON), all in one go; raise StoreError naming the first that cannot be read."""
         try:
             return tuple(self._adapter.validate_json("[" + ",".join(text for _, text in rows) + "]"))
         except ValidationError:
             for key, text in rows:
-                self._read(key, text)
+                self._read(key, text, place, way_out)
             raise
 
-    def _read(self, key: str | int, text: str) -> None:
+    def _read(self, key: str | int, text: str, place: str, way_out: str) -> None:
         try:
             self._adapter.validate_json(f"[{text}]")
         except ValidationError as error:
             first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"][1:])
+            field = ".".join(str(part) for part in first["loc"][1:])
             raise StoreError(
-                f"bluegreen.db: row {key!r} of table {self.table} cannot be read: {place or 'the row'}: "
-                f"{first['msg']}. Correct the row with sqlite3, or restore bluegreen.db from a backup"
+                f"{place}: row {key!r} of table {self.table} cannot be read: {field or 'the row'}: "
+                f"{first['msg']}. {way_out}"
             ) from error
 
 
-OF_THE_PROCESS = {"leaving_mono_s", "leaving_limit_s", "died_mono_s"}
-OF_THE_NEXT_LIST = {"parts", "routes", "is_told", "guess", "twin"}
-PROCESS_BOUND: Mapping[str, Any] = {
+PROCESS_FIELDS = {"leaving_mono_s", "leaving_limit_s", "died_mono_s"}
+LIST_FIELDS = {"parts", "routes", "is_labelled", "guess", "twin", "slot"}
+EXCLUDED: Mapping[str, Any] = {
     "__all__": {
-        "colours": {colour: {"__all__": OF_THE_PROCESS | OF_THE_NEXT_LIST} for colour in ("blue", "green")},
+        "colours": {colour: {"__all__": PROCESS_FIELDS | LIST_FIELDS} for colour in ("blue", "green")},
         "lease": {"until_mono_s"},
     }
 }

@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from provider.tokens import Scope, make_token
-from provider.traefik import Traefik, free_ports
-from tests.certificates import Authority
-from tests.integration.daemon import Daemon, StartDaemon
-from tests.integration.test_release import HOST, fixed
-from tests.integration.traefik import Load, StartBackend, StartTraefik
-from tests.waiting import eventually
+from provider.api.tokens import Scope, make_token
+from provider.traefik.process import Traefik, free_ports
+from tests.support.certificates import Authority
+from tests.support.daemon import Daemon, StartDaemon
+from tests.support.release import HOST, fixed
+from tests.support.traefik import Load, StartBackend, StartTraefik
+from tests.support.waiting import eventually
 
 
 class SecureTraefik(Traefik):
@@ -178,10 +178,10 @@ async def test_the_command_line_shows_its_token_and_its_certificate(
     assert "shop" in out
     code, _, err = await bluegreen("status", **{**options, "BLUEGREEN_TOKEN": "bg_wrong"})
     assert code == 3
-    assert "name one with --token (BLUEGREEN_TOKEN)" in err
+    assert "set it with --token (BLUEGREEN_TOKEN)" in err
     code, _, err = await bluegreen("status", **{**options, "BLUEGREEN_CERT": "", "BLUEGREEN_KEY": ""})
     assert code == 6
-    assert "name a certificate of that CA with --cert and --key" in err
+    assert "set a certificate of that CA with --cert and --key" in err
     assert token not in daemon.words()
 
 

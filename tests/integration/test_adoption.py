@@ -3,11 +3,11 @@
 import asyncio
 
 from bench.engine import IMAGE, Engine
-from provider.traefik import free_ports
-from tests.integration.daemon import FAST_CHECKS, StartDaemon
-from tests.integration.test_release import HOST
-from tests.integration.traefik import FileTraefik, Load, StartTraefik
-from tests.waiting import eventually
+from provider.traefik.process import free_ports
+from tests.support.daemon import FAST_CHECKS, StartDaemon
+from tests.support.release import HOST
+from tests.support.traefik import FileTraefik, Load, StartTraefik
+from tests.support.waiting import eventually
 
 NOTHING = "environment: production\nservices: {}\n"
 ADOPTED = f"""\
@@ -42,7 +42,7 @@ def start_old(engine: Engine, port: int) -> str:
         },
         host_config=engine.api.create_host_config(network_mode="host"),
     )["Id"]
-    engine._containers.append(container)
+    engine.adopt(container)
     engine.api.start(container)
     return str(container)
 
@@ -53,7 +53,7 @@ async def routers(traefik: FileTraefik) -> dict[str, object]:
     return {name: body["priority"] for name, body in found.items() if body.get("rule") == f"Host(`{HOST}`)"}
 
 
-async def test_every_step_of_the_adoption_and_every_way_back_loses_no_request(
+async def test_every_step_of_the_adoption_and_every_step_back_loses_no_request(
     start_daemon: StartDaemon, start_traefik: StartTraefik, engine: Engine
 ) -> None:
     """Rule 15: with the same rule our router wins, by one."""

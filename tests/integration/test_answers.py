@@ -5,13 +5,13 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from provider.health.exchange import Target
-from provider.health.http1 import BadAnswer, CutShort, NoAnswer
-from provider.health.visit import Failed, visit
+from provider.checks.exchange import Target
+from provider.checks.http1 import BadAnswer, CutShort, NoAnswer
+from provider.checks.request import CheckFailed, run_check
 from provider.model import HealthCheck, ProbeMode
-from tests.answering import Handle, connecting
-from tests.integration.traefik import DocumentServer, StartTraefik
-from tests.waiting import eventually
+from tests.support.answering import Handle, connecting
+from tests.support.traefik import DocumentServer, StartTraefik
+from tests.support.waiting import eventually
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 ANSWERS = {
@@ -162,7 +162,7 @@ async def passes(url: str, host: str = "shop.test") -> bool:
     target = Target.at(url, "/", host=host, headers=())
     try:
         async with asyncio.timeout(30):
-            await visit(target, HealthCheck(mode=ProbeMode.HTTP))
-    except (BadAnswer, NoAnswer, CutShort, Failed):
+            await run_check(target, HealthCheck(mode=ProbeMode.HTTP))
+    except (BadAnswer, NoAnswer, CutShort, CheckFailed):
         return False
     return True

@@ -12,14 +12,14 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from provider import certificate
-from provider.certificate import FILE
-from provider.traefik import Traefik
-from tests.integration.daemon import Daemon, StartDaemon
-from tests.integration.disk import full, read_only
-from tests.integration.test_release import HOST, fixed, until_routed
-from tests.integration.traefik import Backend, Load, StartBackend, StartTraefik
-from tests.waiting import eventually
+from provider.traefik import certificate
+from provider.traefik.certificate import FILE
+from provider.traefik.process import Traefik
+from tests.support.daemon import Daemon, StartDaemon
+from tests.support.disk import full, read_only
+from tests.support.release import HOST, fixed, until_routed
+from tests.support.traefik import Backend, Load, StartBackend, StartTraefik
+from tests.support.waiting import eventually
 
 GENERATED = "traefik: {defaultCertificate: generated}\n"
 ROUTER = f'router: {{rule: "Host(`{HOST}`)", entryPoints: [web]}}'

@@ -4,13 +4,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Browser, Locator, Page, Route, expect
 
-from provider.tokens import Scope, make_token
-from tests.integration.console import LIMIT_MS, chromium, console
-from tests.integration.daemon import FAST_CHECKS, Daemon, StartDaemon
-from tests.integration.traefik import Backend, StartBackend, StartTraefik
-from tests.waiting import eventually
+from provider.api.tokens import Scope, make_token
+from tests.support.answers import POLLERS, REPLICAS
+from tests.support.console import LIMIT_MS, chromium, console
+from tests.support.daemon import FAST_CHECKS, Daemon, StartDaemon
+from tests.support.traefik import Backend, StartBackend, StartTraefik
+from tests.support.waiting import eventually
 
 expect.set_options(timeout=LIMIT_MS)
 
@@ -106,15 +107,21 @@ async def test_a_rollout_is_seen_approved_and_rolled_back(
     assert left["detail"] == "errors after the switch"
 
 
-async def test_a_refused_command_says_why_and_stays_open(
-    browser: Browser, start_daemon: StartDaemon, start_backend: StartBackend
-) -> None:
-    """P1: an approval of a release that is not the candidate any more does not go through."""
+async def awaiting_approval(start_daemon: StartDaemon, start_backend: StartBackend) -> Daemon:
+    """Start a daemon whose shop awaits approval of its second release."""
     blue, green = await start_backend("one"), await start_backend("two")
     daemon = await start_daemon(file(shop(blue, None, more=GATES)))
     await daemon.until("shop", active="blue", phase="steady")
     daemon.write(file(shop(blue, green, more=GATES)))
     await daemon.until("shop", phase="approval")
+    return daemon
+
+
+async def test_a_refused_command_says_why_and_stays_open(
+    browser: Browser, start_daemon: StartDaemon, start_backend: StartBackend
+) -> None:
+    """P1: an approval of a release that is not the candidate any more does not go through."""
+    daemon = await awaiting_approval(start_daemon, start_backend)
     async with console(browser, f"{daemon.admin_url}/#/shop") as opened:
         page = opened.page
         await command(page, "approve").click()
@@ -131,11 +138,7 @@ async def test_a_reason_that_is_typed_confirms_nothing(
     browser: Browser, start_daemon: StartDaemon, start_backend: StartBackend
 ) -> None:
     """A space presses the button that has the focus: production was switched by the first one of a reason."""
-    blue, green = await start_backend("one"), await start_backend("two")
-    daemon = await start_daemon(file(shop(blue, None, more=GATES)))
-    await daemon.until("shop", active="blue", phase="steady")
-    daemon.write(file(shop(blue, green, more=GATES)))
-    await daemon.until("shop", phase="approval")
+    daemon = await awaiting_approval(start_daemon, start_backend)
     async with console(browser, f"{daemon.admin_url}/#/shop") as opened:
         page = opened.page
         for verb in ("approve", "pause"):
@@ -163,7 +166,7 @@ async def test_a_daemon_that_hangs_is_not_shown_as_live(
         await expect(opened.page.locator("#link")).to_contain_text("live")
 
 
-async def test_a_daemon_that_is_lost_is_told_and_regained(
+async def test_a_daemon_that_is_lost_is_reported_and_regained(
     browser: Browser, start_daemon: StartDaemon, start_backend: StartBackend
 ) -> None:
     """What is shown is not passed off as how things stand now."""
@@ -210,7 +213,7 @@ async def test_a_store_that_fails_takes_the_history_away_and_nothing_else(
         told = '{"status": 503, "code": "store-failing", "detail": "the disk is full"}'
         await page.route("**/api/v1/history*", lambda route: route.fulfill(status=503, body=told))
         await opened.open(f"{daemon.admin_url}/#/shop")
-        await expect(page.locator(".history")).to_contain_text("It cannot be read: the disk is full")
+        await expect(page.locator(".history")).to_contain_text("The history cannot be read: the disk is full")
         await expect(page.locator("#detail .card.blue")).to_contain_text("healthy")
         await expect(page.locator("#link")).to_contain_text("live")
 
@@ -255,16 +258,16 @@ async def test_a_token_is_asked_for_and_one_that_only_reads_sees_why_it_may_do_n
     daemon, tokens = await with_tokens(start_daemon, tmp_path, file(shop(backend, None)))
     async with console(browser, f"{daemon.admin_url}/#/shop") as opened:
         page = opened.page
-        await expect(page.locator("dialog")).to_contain_text("This daemon wants a token")
+        await expect(page.locator("dialog")).to_contain_text("This daemon requires a token")
         await page.locator("#token").fill("bg_nonsense")
         await page.keyboard.press("Enter")
-        await expect(page.locator("dialog")).to_contain_text("does not know the token")
+        await expect(page.locator("dialog")).to_contain_text("does not accept this token")
         await page.locator("#token").fill(tokens["read"])
         await page.keyboard.press("Enter")
         await expect(page.locator("#who")).to_have_text("reader (read)")
         await expect(command(page, "pause")).to_be_disabled()
         assert await command(page, "pause").get_attribute("title") == (
-            "token reader has the scope read, which may not pause"
+            "the token reader has the scope read and may not pause"
         )
         await page.locator("#who").click()
         await page.locator("#token").fill(tokens["operate"])
@@ -399,3 +402,34 @@ async def test_a_change_without_a_decision_is_seen_at_once(
         await backend.stop()
         await expect(page.locator(".row")).to_contain_text("unhealthy 0 of 1")
         await eventually(lambda: any(url.endswith("/services/shop") for url in asked))
+
+
+async def test_of_several_replicas_it_shows_who_leads_and_who_is_away(
+    browser: Browser, start_daemon: StartDaemon, start_backend: StartBackend
+) -> None:
+    """Rule 59; a daemon alone has nothing of it."""
+    blue = await start_backend("one")
+    daemon = await start_daemon(file(shop(blue, None)))
+    await daemon.until("shop", active="blue")
+
+    async def with_replicas(route: Route) -> None:
+        answer = await route.fetch()
+        away = {**REPLICAS[2], "away": True, "behind": 1}
+        polls = {**POLLERS[0], "replica": "node-2"}
+        await route.fulfill(json={**await answer.json(), "replicas": [*REPLICAS[:2], away], "pollers": [polls]})
+
+    async with console(browser, daemon.admin_url) as opened:
+        page = opened.page
+        await expect(page.locator('.row[data-service="shop"]')).to_be_visible()
+        await expect(page.locator("#replicas")).to_be_hidden()
+        await page.route("**/api/v1/services", with_replicas)
+        await page.reload()
+        await expect(page.locator("#replicas-summary")).to_have_text("! node-1 leads, 2 of 3 replicas current")
+        await page.locator("#replicas-summary").click()
+        rows = page.locator("#replicas-list tbody tr")
+        await expect(rows.nth(0)).to_contain_text("leads")
+        await expect(rows.nth(2)).to_contain_text("away")
+        await expect(rows.nth(2)).to_contain_text("1, 1 behind")
+        await page.locator("#pollers-summary").click()
+        await expect(page.locator("#pollers-list")).to_contain_text("edge-1 at replica node-2")
+        assert opened.complaints == []

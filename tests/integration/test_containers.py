@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 
 from bench.engine import Engine, PrivateEngine
-from provider.containers import Containers
+from provider.docker.discovery import Containers
 from provider.model import ByColour, Health, Server
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 EMPTY: ByColour[tuple[Server, ...]] = ByColour((), ())
 NEVER_S = 3600.0
 
 
 class Seen:
-    """A sink that keeps what it was told last."""
+    """A sink that keeps what it was reported last."""
 
     def __init__(self) -> None:
         self.services: dict[str, ByColour[tuple[Server, ...]]] = {}
@@ -321,7 +321,7 @@ async def test_a_crash_is_a_death_and_a_restart_by_hand_is_none(engine: Engine) 
         await counted(containers, seen, container, 2)
 
 
-async def test_a_crash_that_nobody_saw_is_counted_by_the_next_that_look(engine: Engine, tmp_path: Path) -> None:
+async def test_a_crash_that_nobody_saw_is_counted_by_the_next_list(engine: Engine, tmp_path: Path) -> None:
     """Rule 5: be the stream of events dead, or the daemon."""
     container = engine.run("t-unseen", "shop", "blue")
     engine.restart_always(container)
@@ -371,7 +371,7 @@ async def test_a_paused_container_is_a_server_that_is_unhealthy(engine: Engine) 
         await eventually(lambda: seen.blue()[0].docker_health is None)
 
 
-async def test_the_network_is_the_labels_and_else_all_are_told(engine: Engine) -> None:
+async def test_the_network_is_the_labels_and_else_all_are_reported(engine: Engine) -> None:
     """Rule 38: the order of names chooses none."""
     back, front = engine.network("t-back"), engine.network("t-front")
     written = engine.run("t-written", "shop", "blue", networks=[back, front], labels={"bluegreen.network": front})
@@ -382,15 +382,15 @@ async def test_the_network_is_the_labels_and_else_all_are_told(engine: Engine) -
 
     async with following(engine.url) as (_, seen):
         assert seen.blue()[0].url == f"http://{address(written, front)}:80"
-        assert seen.blue()[0].is_told
-        told = {network: f"http://{address(unwritten, network)}:80" for network in (back, front)}
-        assert dict(seen.services["shop"].green[0].routes) == told
-        assert not seen.services["shop"].green[0].is_told
+        assert seen.blue()[0].is_labelled
+        routes = {network: f"http://{address(unwritten, network)}:80" for network in (back, front)}
+        assert dict(seen.services["shop"].green[0].routes) == routes
+        assert not seen.services["shop"].green[0].is_labelled
         assert seen.warnings == {}
 
 
 async def test_other_settings_of_a_plain_container_are_another_release(engine: Engine, tmp_path: Path) -> None:
-    """Rule 40: as the engine tells them. Two equal ones are one release, each asked about once in its life."""
+    """Rule 40: as the engine has them. Two equal ones are one release, each asked about once in its life."""
     async with Proxy(engine.url, tmp_path / "proxy") as proxy, following(proxy.url) as (containers, seen):
         for name, key in {"t-one": "", "t-two": "", "t-three": "s3cret"}.items():
             await asyncio.to_thread(engine.run, name, "shop", "blue", environment={"KEY": key})
@@ -455,7 +455,7 @@ async def test_a_container_that_joins_another_ones_network_is_found_at_its_addre
         assert f"shares the network of container {owner[:12]}" in seen.warnings["t-joined"]
 
 
-async def test_only_the_environment_in_scope_counts_and_its_change_lists_anew(engine: Engine) -> None:
+async def test_only_the_environment_in_scope_counts_and_its_change_lists_again(engine: Engine) -> None:
     """Rule 18: staging and production share one engine."""
     staging = engine.run("t-staging", "shop", "blue", labels={"bluegreen.environment": "staging"})
     production = engine.run("t-production", "shop", "blue", labels={"bluegreen.environment": "production"})
@@ -470,7 +470,7 @@ async def test_only_the_environment_in_scope_counts_and_its_change_lists_anew(en
         assert not seen.warnings
 
 
-async def test_ignored_containers_are_told_with_the_reason_until_they_are_gone(engine: Engine) -> None:
+async def test_ignored_containers_are_reported_with_the_reason_until_they_are_gone(engine: Engine) -> None:
     async with following(engine.url) as (_, seen):
         red = await asyncio.to_thread(engine.run, "t-red", "shop", "red")
         await asyncio.to_thread(engine.run, "t-blue", "shop", "blue")
@@ -555,7 +555,9 @@ async def test_a_dead_proxy_in_between_is_noticed_and_the_servers_stay(engine: E
         await eventually(lambda: seen.connected)
 
 
-async def test_a_proxy_that_forbids_a_sign_of_life_is_told_at_once_and_for_good(engine: Engine, tmp_path: Path) -> None:
+async def test_a_proxy_that_forbids_a_sign_of_life_is_reported_at_once_and_for_good(
+    engine: Engine, tmp_path: Path
+) -> None:
     """It would end each connection at its first quiet moment, and look like an engine that comes and goes."""
     engine.run("t-blue", "shop", "blue")
     async with Proxy(engine.url, tmp_path / "proxy") as proxy:

@@ -17,16 +17,17 @@ from typing import TypeAlias
 import orjson
 import pytest
 
-from provider import rollout
 from provider.model import Decision, GroupState
-from provider.store import Store, Stored
-from provider.traefik import free_ports
-from tests.integration.daemon import Daemon, StartDaemon, Watcher, colours
-from tests.integration.test_release import HOST, fixed, until_routed
-from tests.integration.traefik import Backend, Load, Relay, StartBackend, StartTraefik
-from tests.waiting import eventually
+from provider.rollout import phases
+from provider.store import Stored
+from provider.store.sqlite import SqliteStore
+from provider.traefik.process import free_ports
+from tests.support.daemon import Daemon, StartDaemon, Watcher, colours
+from tests.support.release import HOST, fixed, until_routed
+from tests.support.traefik import Backend, Load, Relay, StartBackend, StartTraefik
+from tests.support.waiting import eventually
 
-KILLS = int(os.environ.get("BLUEGREEN_KILLS", "50"))
+KILLS = int(os.environ.get("BLUEGREEN_KILLS", "30"))
 PUBLISHED = "document published"
 MOMENTS = (
     *("begun", "server healthy", "ready", "smoke-passed", "smoke-failed", "approval-wanted", "approval-given"),
@@ -34,7 +35,7 @@ MOMENTS = (
 )
 ENDS = ("switched", "rolled-back", "switched", "gates-failed", "aborted")
 AGAIN = frozenset({"ready", "tested", "approved", "gates-lost", "confirmed", "unconfirmed"})
-"""What a restart may bring once more, or otherwise: health is learnt anew, and Traefik may come late."""
+"""What a restart may bring once more, or otherwise: health is checked again, and Traefik may come late."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Backends: TypeAlias = tuple[Backend, Backend]
 BODIES = {"blue": "one", "green": "two"}
@@ -76,7 +77,7 @@ class Lives:
         """Return what the last life has left: the state of the group, and the active colour."""
         await self._watcher.until_gone()
         disk, _ = await on_disk(self._daemon)
-        self.phases[rollout.phase(disk.groups["shop"])] += 1
+        self.phases[phases.phase(disk.groups["shop"])] += 1
         return disk.groups["shop"], str(disk.services["shop"].active)
 
     async def live(self, release: Release, backends: Backends, active: str, *, is_new: bool) -> None:
@@ -96,8 +97,8 @@ class Lives:
         self.waits_s += [answer.at_s - begin_s for answer in self._watcher.answers[heard : heard + 1]]
 
 
-@pytest.mark.takes(70)
-async def test_fifty_kills_in_every_phase_of_rollouts_change_no_decision_and_fail_no_request(
+@pytest.mark.takes(45)
+async def test_kills_in_every_phase_of_rollouts_change_no_decision_and_fail_no_request(
     start_daemon: StartDaemon, start_traefik: StartTraefik, start_backend: StartBackend
 ) -> None:
     """P4, P5, P6, rule 14. Beside the daemon that is killed another one gets the same orders and is left in peace."""
@@ -108,7 +109,7 @@ async def test_fifty_kills_in_every_phase_of_rollouts_change_no_decision_and_fai
     killed, spared = [await start_daemon(release.file(*backends)) for _ in range(2)]
     traefik = await start_traefik(killed.endpoint)
     await until_routed(killed, traefik.url("web"), "one")
-    documents, watcher = await shown(spared), Watcher(killed)
+    documents, watcher = {"blue": await document_of(spared, "blue")}, Watcher(killed)
     lives = Lives(killed, watcher, random.Random(seed))
 
     async with watcher.watching(), Load(traefik.url("web"), HOST, clients=4, pause_s=0.05) as load:
@@ -263,9 +264,9 @@ async def on_disk(daemon: Daemon) -> tuple[Stored, tuple[Decision, ...]]:
     copy = daemon.state.with_name("copy")
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(daemon.state, copy)
-    store = Store(copy)
+    store = SqliteStore(copy)
     try:
-        return await store.open(), await store.history(limit=10_000)
+        return await store.open(wait_s=10), await store.history(limit=10_000)
     finally:
         await store.close()
 

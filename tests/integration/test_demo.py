@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +19,19 @@ import aiohttp
 import pytest
 from rich.console import Console
 
-from provider.cli import local
-from provider.demo import STORIES, stage
-from provider.demo.load import Load
-from provider.demo.screen import Display
+from provider.cli.commands import demo as demo_module
+from provider.cli.demo import stage
+from provider.cli.demo.load import Load
+from provider.cli.demo.run import STORIES
+from provider.cli.demo.screen import Display
 from provider.model import Colour
-from provider.traefik import LOOPBACK, free_ports
-from tests.waiting import eventually
+from provider.traefik.process import LOOPBACK, free_ports
+from tests.support.etcd import etcd_program
+from tests.support.waiting import eventually
 
 LIMIT_S = 240.0
+REPLICAS = "replicas"
+AT_ONCE = sorted(STORIES.keys() - {REPLICAS})
 UNDER_LOAD = "Load"
 KEPT = "  admin "
 
@@ -148,8 +152,8 @@ def assert_nothing_is_left(demo: Demo, pids: set[int]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A story that was told to its end."""
+class Played:
+    """A story that was played to its end."""
 
     code: int
     text: str
@@ -168,12 +172,16 @@ class Told:
 
 
 @pytest.fixture(scope="module")
-def told(traefik_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Told]:
-    """Tell every story, all at once, each in a process of its own."""
-    folders = {name: tmp_path_factory.mktemp(name) for name in STORIES}
+def played(traefik_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Played]:
+    """Play every story of one daemon, all at once, each in a process of its own."""
+    return play(AT_ONCE, traefik_binary, tmp_path_factory)
+
+
+def play(names: Iterable[str], traefik: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Played]:
+    folders = {name: tmp_path_factory.mktemp(name) for name in names}
     processes = {
         name: subprocess.Popen(
-            [sys.executable, "-m", "provider", "demo", "--story", name, "--traefik", str(traefik_binary)],
+            [sys.executable, "-m", "provider", "demo", "--story", name, "--traefik", str(traefik)],
             env={**os.environ, "TMPDIR": str(folder)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -187,16 +195,21 @@ def told(traefik_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapp
         for process in processes.values():
             process.terminate()
             process.wait()
-    return {name: Told(processes[name].returncode, texts[name], folder) for name, folder in folders.items()}
+    return {name: Played(processes[name].returncode, texts[name], folder) for name, folder in folders.items()}
 
 
 def test_the_command_line_offers_every_story() -> None:
-    assert tuple(STORIES) == local.STORIES
+    assert tuple(STORIES) == demo_module.STORIES
 
 
-@pytest.mark.parametrize("name", STORIES)
-def test_a_story_ends_by_itself_in_plain_lines_and_leaves_nothing_behind(told: Mapping[str, Told], name: str) -> None:
-    story = told[name]
+@pytest.mark.parametrize("name", AT_ONCE)
+def test_a_story_ends_by_itself_in_plain_lines_and_leaves_nothing_behind(
+    played: Mapping[str, Played], name: str
+) -> None:
+    assert_it_ended_well(played[name], name)
+
+
+def assert_it_ended_well(story: Played, name: str) -> None:
     assert story.code == 0, story.text
     assert story.text.startswith(STORIES[name].title)
     assert [letter for letter in story.text if letter != "\n" and not letter.isprintable()] == []
@@ -205,19 +218,22 @@ def test_a_story_ends_by_itself_in_plain_lines_and_leaves_nothing_behind(told: M
     assert processes_with(str(story.folder)) == []
 
 
-@pytest.mark.parametrize("name", sorted(STORIES.keys() - {"bad-release"}))
-def test_no_request_fails(told: Mapping[str, Told], name: str) -> None:
-    """P3, P7: neither a switch nor the way back loses a request, and every answer is of a version that had its turn."""
-    story = told[name]
+@pytest.mark.parametrize("name", sorted(set(AT_ONCE) - {"bad-release"}))
+def test_no_request_fails(played: Mapping[str, Played], name: str) -> None:
+    """P3, P7: neither a switch nor a rollback loses a request, and every answer is of a version that had its turn."""
+    assert_no_request_failed(played[name])
+
+
+def assert_no_request_failed(story: Played) -> None:
     requests = story.number(r"([\d,]+) requests, 0 failed\.")
     answers = [int(count.replace(",", "")) for count in re.findall(r"^ *([\d,]+) x \w+ version", story.text, re.M)]
     assert sum(answers) == requests > 0, story.text
 
 
-def test_a_release_is_proven_before_its_first_request_and_goes_back_by_a_command(told: Mapping[str, Told]) -> None:
+def test_a_release_is_proven_before_its_first_request_and_goes_back_by_a_command(played: Mapping[str, Played]) -> None:
     """P1, P3, P7, P9."""
-    story = told["release"]
-    assert "503, wanted 200-399" in story.words
+    story = played["release"]
+    assert "503, expected 200-399" in story.words
     assert story.number(r"Version 2 had passed (\d+) health checks in a row, and its smoke test, before") >= 3
     assert "All traffic moved to green in one document (revision 1 became 2)" in story.words
     assert re.search(r"Confirmed By Traefik's own API: Traefik at http://127.0.0.1:\d+ shows it", story.words)
@@ -226,14 +242,14 @@ def test_a_release_is_proven_before_its_first_request_and_goes_back_by_a_command
     assert "Version 2 is quarantined" in story.words
 
 
-def test_a_release_passes_one_gate_after_the_other(told: Mapping[str, Told]) -> None:
+def test_a_release_passes_one_gate_after_the_other(played: Mapping[str, Played]) -> None:
     """P1, and rules 7 and 8: an approval is for one release, the switch is read back, the release is watched."""
-    story = told["gates"]
+    story = played["gates"]
     wanted = (
         r"Health Passed: \d+ checks in a row",
-        r"Smoke Passed: checkout was answered as the file wants it",
-        r"Preview .* sees: shop version 2 on green\.",
-        r"In production all of \d+ requests meanwhile still reached version 1\.",
+        r"Smoke Passed: checkout was answered as the file requires",
+        r"Preview .* answers: shop version 2 on green\.",
+        r"Meanwhile all \d+ production requests reached version 1\.",
         r"The daemon waits: release (?P<release>\w+) waits for approval",
         r"Refused .* the approval is for release \w+, and rollout r1 brings release (?P=release)",
         r"Ann approves release (?P=release)\. Version 2 answered",
@@ -243,13 +259,13 @@ def test_a_release_passes_one_gate_after_the_other(told: Mapping[str, Told]) -> 
     assert re.search(".*".join(wanted), story.words), story.text
 
 
-def test_bad_releases_are_found_by_their_tests_and_by_the_watch(told: Mapping[str, Told]) -> None:
+def test_bad_releases_are_found_by_their_tests_and_by_the_watch(played: Mapping[str, Played]) -> None:
     """P1, P9 and rule 8: only requests that the release answered itself have failed."""
-    story = told["bad-release"]
+    story = played["bad-release"]
     assert "gate smoke of shop: checkout failed on http://127.0.0.1:" in story.words
     assert "bluegreen explain shop says: It waits: release" in story.words
     assert "0 x shop version 2 on green" in story.words
-    failed = story.number(r"In between version 3 failed ([\d,]+) requests; no other one failed")
+    failed = story.number(r"In between version 3 failed ([\d,]+) requests; no other request failed")
     assert failed > 0
     assert story.number(r"requests, ([\d,]+) failed, all of them answered by the version that went bad") == failed
     assert story.number(r"([\d,]+) x 500: shop version 3 on green: the database is gone") == failed
@@ -257,22 +273,65 @@ def test_bad_releases_are_found_by_their_tests_and_by_the_watch(told: Mapping[st
     assert story.number(r"([\d,]+) x shop version 4 on green") > 0
 
 
-def test_the_way_back_is_timed_asked_for_twice_and_tried_again(told: Mapping[str, Told]) -> None:
+def test_the_rollback_target_is_timed_asked_for_twice_and_tried_again(played: Mapping[str, Played]) -> None:
     """P7, and rules 9 and 10."""
-    story = told["rollback"]
+    story = played["rollback"]
     assert story.number(r"Version 1 answered ([\d,]+) ms after the command") > 0
     assert re.search(r"The daemon answers: release \w+ of shop is not active any more\. Nothing else", story.words)
-    assert "It went through every gate again" in story.words
+    assert "It passed every gate again" in story.words
 
 
-def test_a_group_moves_as_one(told: Mapping[str, Told]) -> None:
+def test_a_group_moves_as_one(played: Mapping[str, Played]) -> None:
     """P3 and rule 11."""
-    story = told["group"]
-    assert "so neither moved. The daemon's history says: gate smoke of api" in story.words
+    story = played["group"]
+    assert "so neither switched. The history says: gate smoke of api" in story.words
     assert "Both moved in one document (revision 1 became 2)" in story.words
     assert "0 x api version 2 on green" in story.words
-    assert "bluegreen rollback api took both back" in story.words
+    assert "bluegreen rollback api rolled both back" in story.words
     assert story.number(r"([\d,]+) times both at green, never one new and one old") > 0
+
+
+@pytest.mark.takes(25)
+def test_a_release_goes_on_when_the_leader_of_three_replicas_is_killed(
+    traefik_binary: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """P3, P6, and rules 50, 53 and 60."""
+    etcd_program()
+    story = play([REPLICAS], traefik_binary, tmp_path_factory)[REPLICAS]
+    assert_it_ended_well(story, REPLICAS)
+    assert_no_request_failed(story)
+    wanted = (
+        r"Replica a leads",
+        r"replica a is killed .*Replica (?P<heir>b|c) leads [\d,]+ ms later, and goes on with the same rollout, r1\.",
+        r"It answers through two Traefiks after",
+        r"Replica a is started again\. It follows",
+        r"which follows: bluegreen rollback shop\. Version 1 answers through all three Traefiks",
+        r"The documents of all three replicas only went forward",
+    )
+    assert re.search(".*".join(wanted), story.words), story.text
+
+
+async def test_ctrl_c_while_three_replicas_start_stops_everything(start_demo: StartDemo) -> None:
+    etcd_program()
+    demo = await start_demo("--story", REPLICAS)
+    await demo.until("Start")
+    await eventually(lambda: len(demo.children()) > 3)
+    pids = set(demo.children())
+    demo.process.send_signal(signal.SIGINT)
+    assert await demo.ended() == 1
+    assert "interrupted" in demo.text
+    assert_nothing_is_left(demo, pids)
+
+
+async def test_without_etcd_the_story_says_what_to_install(
+    start_demo: StartDemo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    demo = await start_demo("--story", REPLICAS)
+    assert await demo.ended() == 1
+    assert demo.text.startswith("bluegreen: no program 'etcd'")
+    assert "apt install etcd-server" in demo.text
+    assert demo.text.count("\n") == 1
 
 
 async def test_kept_the_demo_stays_until_ctrl_c_and_follows_the_file(start_demo: StartDemo) -> None:
@@ -316,7 +375,7 @@ async def test_ctrl_c_before_the_end_stops_everything(start_demo: StartDemo, wor
     assert_nothing_is_left(demo, pids)
 
 
-async def test_a_daemon_that_dies_is_told_with_the_end_of_its_log(start_demo: StartDemo) -> None:
+async def test_a_daemon_that_dies_is_reported_with_the_end_of_its_log(start_demo: StartDemo) -> None:
     demo = await start_demo()
     await demo.until(UNDER_LOAD)
     pids = set(demo.children())
@@ -327,7 +386,7 @@ async def test_a_daemon_that_dies_is_told_with_the_end_of_its_log(start_demo: St
     assert_nothing_is_left(demo, pids)
 
 
-async def test_a_traefik_that_dies_is_told(start_demo: StartDemo) -> None:
+async def test_a_traefik_that_dies_is_reported(start_demo: StartDemo) -> None:
     demo = await start_demo()
     await demo.until(UNDER_LOAD)
     pids = set(demo.children())
@@ -367,10 +426,10 @@ async def test_the_live_picture_fits_a_small_terminal(story: str, width: int) ->
         "revision": 123_456,
         "weights": {"blue": 100, "green": 0},
         "colours": {colour: {"version": "1", "state": "unhealthy"} for colour in Colour},
-        "blocking": "gate smoke of shop: " + "checkout failed on http://127.0.0.1:20000: 500, wanted 200; " * 3,
+        "blocking": "gate smoke of shop: " + "checkout failed on http://127.0.0.1:20000: 500, expected 200; " * 3,
     }
     playing.statuses = dict.fromkeys(playing.setting.services, status)
-    drawn = Display(playing, Load("http://127.0.0.1:1", ["/"], playing.news), STORIES[story].scenes).frame(width)
+    drawn = Display(playing, Load("http://127.0.0.1:1", ["/"], playing.waiter), STORIES[story].scenes).frame(width)
     console = Console(width=width, file=io.StringIO())
     for soft_wrap in (False, True):
         with console.capture() as captured:

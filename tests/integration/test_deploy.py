@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from bench.engine import Engine
-from provider.compose import find_command
-from provider.errors import BluegreenError
-from tests.components import missing
-from tests.integration.daemon import FAST_CHECKS, Daemon, StartDaemon
-from tests.integration.test_release import HOST, until_routed
-from tests.integration.traefik import Load, StartTraefik
-from tests.waiting import eventually
+from provider.cli.client.compose import find_command
+from provider.model.errors import BluegreenError
+from tests.support.components import missing
+from tests.support.daemon import FAST_CHECKS, Daemon, StartDaemon
+from tests.support.paths import ROOT
+from tests.support.release import HOST, until_routed
+from tests.support.traefik import Load, StartTraefik
+from tests.support.waiting import eventually
 
 DESIRED = f"""\
 environment: production
@@ -62,7 +63,7 @@ class Deploys:
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **own, **environment},
+            env={**os.environ, "PYTHONPATH": str(ROOT), **own, **environment},
             stdout=PIPE,
             stderr=STDOUT,
         )
@@ -85,10 +86,28 @@ class Deploys:
         return process.returncode or 0, text.decode()
 
     async def first(self, daemon: Daemon) -> None:
-        """Deploy version 1, which starts in blue."""
-        code, text = await self.run(daemon, "1")
-        assert code == 0, text
-        await daemon.until("shop", active="blue", phase="steady")
+        """Start version 1 in blue by Compose alone, which takes a fifth of the time of a deployment."""
+        await self.compose("shop-blue", "up", "-d", BLUEGREEN_COLOUR="blue", TAG="1")
+
+        async def look() -> bool:
+            found = await daemon.status("shop")
+            servers = [
+                server["health"] for server in found.get("colours", {"blue": {"servers": []}})["blue"]["servers"]
+            ]
+            return (found.get("active"), servers) == ("blue", ["healthy"])
+
+        await eventually(look)
+
+    async def compose(self, project: str, *arguments: str, **environment: str) -> None:
+        process = await asyncio.create_subprocess_exec(
+            *(*find_command(), "-p", project, "-f", "compose.yaml", *arguments),
+            cwd=self.folder,
+            env={**os.environ, "DOCKER_HOST": self.engine.url, **environment},
+            stdout=PIPE,
+            stderr=STDOUT,
+        )
+        text, _ = await process.communicate()
+        assert process.returncode == 0, text.decode()
 
     def slow(self) -> str:
         """Return a compose that starts nothing until `go`."""
@@ -124,7 +143,7 @@ class Deploy:
         async for line in self.process.stdout:
             self.text += line.decode()
 
-    async def until_said(self, words: str) -> None:
+    async def until_printed(self, words: str) -> None:
         def look() -> bool:
             assert words in self.text, self.text
             return True
@@ -169,7 +188,7 @@ async def test_deploys_go_through_one_after_the_other_and_lose_no_request(
             release = status["colours"][colour]["release"]
             assert f"BLUEGREEN_COLOUR={colour}" in text
             assert f"release {release} ({tag}) runs in {colour}" in text
-            assert f"release {release} is active in {colour}, and was watched to the end" in text
+            assert f"release {release} is active in {colour}, and its watch is over" in text
             assert "\x1b" not in text
     assert load.failures == []
     events = [line["event"] for line in (await history(daemon))[::-1]]
@@ -195,7 +214,7 @@ async def test_a_second_deployment_at_once_is_refused_with_the_holder(
     daemon = await start_daemon(UNWATCHED, docker=engine.url)
     await deploys.first(daemon)
     async with deploys.begin(daemon, "2", "--compose", deploys.slow(), LOGNAME="ann") as first:
-        await first.until_said("compose begins")
+        await first.until_printed("compose begins")
         code, text = await deploys.run(daemon, "3", LOGNAME="ben")
         assert (code, text.count("\n")) == (3, 1)
         assert text.startswith("bluegreen: shop: ann deploys shop and holds its lease until ")
@@ -212,21 +231,23 @@ async def test_a_release_that_fails_its_smoke_test_ends_with_4_and_the_reason(
     await deploys.first(daemon)
     code, text = await deploys.run(daemon, "bad")
     assert code == 4, text
-    assert "shop r1: the smoke tests failed\n" in text
+    assert "shop r1: smoke tests failed\n" in text
     end = text.splitlines()[-1]
     assert end.startswith("bluegreen: shop: rollout r1 of release ")
     assert "ended as aborted: gate smoke of shop: home failed on " in end
     await daemon.until("shop", active="blue", phase="steady", lease=None)
     code, text = await deploys.run(daemon, "bad")
     assert code == 4, text
-    assert "failed before (aborted in rollout r1), so it is asked for: bluegreen switch shop green --release " in text
+    assert (
+        "failed before (aborted in rollout r1), requesting its rollout: bluegreen switch shop green --release " in text
+    )
     assert text.splitlines()[-1].startswith("bluegreen: shop: rollout r2 of release ")
     code, text = await deploys.run(daemon, "2")
     assert code == 0, text
-    assert "; no Traefik has confirmed it, so look: bluegreen status shop" in text
+    assert "; no Traefik confirmed it, check: bluegreen status shop" in text
 
 
-async def test_what_is_active_already_is_deployed_again_by_asking_for_the_way_back(
+async def test_what_is_active_already_is_deployed_again_by_asking_for_the_rollback_target(
     start_daemon: StartDaemon, engine: Engine, deploys: Deploys
 ) -> None:
     """The same compose file and tags in the colour that stands by: nothing is started, and nothing begins by itself."""
@@ -235,7 +256,7 @@ async def test_what_is_active_already_is_deployed_again_by_asking_for_the_way_ba
     assert (await deploys.run(daemon, "2"))[0] == 0
     code, text = await deploys.run(daemon, "1")
     assert code == 0, text
-    assert " is not new in this colour, so it is asked for: bluegreen switch shop blue --release " in text
+    assert " is not new in this colour, requesting its rollout: bluegreen switch shop blue --release " in text
     await daemon.until("shop", active="blue", phase="steady", lease=None)
 
 
@@ -247,13 +268,13 @@ async def test_a_rollback_in_between_stops_compose_before_it_changes_what_has_th
     await deploys.first(daemon)
     assert (await deploys.run(daemon, "2"))[0] == 0
     async with deploys.begin(daemon, "3", "--compose", deploys.slow()) as deploy:
-        await deploy.until_said("compose begins")
+        await deploy.until_printed("compose begins")
         code, text = await deploys.bluegreen(daemon, "rollback", "shop", "--reason", "checkout fails")
         assert code == 0, text
         assert text.startswith("shop: blue of shop is active again\n")
         assert await deploy.ends() == 3, deploy.text
     assert "shop: given up, as green was rolled back by " in deploy.text
-    assert deploy.text.rstrip().endswith(": checkout fails. Look at that first: bluegreen explain shop")
+    assert deploy.text.rstrip().endswith(": checkout fails. Check that first: bluegreen explain shop")
     status = await daemon.until("shop", active="blue", lease=None)
     assert [server["version"] for server in status["colours"]["blue"]["servers"]] == ["1"]
 
@@ -264,11 +285,11 @@ async def test_an_interrupt_leaves_the_rollout_running_and_says_how_to_go_on(
     daemon = await start_daemon(UNWATCHED + "    approval: manual\n", docker=engine.url)
     await deploys.first(daemon)
     async with deploys.begin(daemon, "2") as deploy:
-        await deploy.until_said("waits for approval")
+        await deploy.until_printed("waits for approval")
         deploy.process.send_signal(signal.SIGINT)
         assert await deploy.ends() == 130
     assert deploy.text.splitlines()[-1] == (
-        "bluegreen: interrupted: shop: rollout r1 goes on; to follow it: bluegreen wait shop; "
+        "bluegreen: interrupted: shop: rollout r1 continues; to follow it: bluegreen wait shop; "
         "to abort it: bluegreen abort shop"
     )
     status = await daemon.until("shop", phase="approval", lease=None)
@@ -276,7 +297,7 @@ async def test_an_interrupt_leaves_the_rollout_running_and_says_how_to_go_on(
     assert code == 5, text
     approve = f"bluegreen approve shop --release {status['rollout']['release']}"
     assert f"timed out: in phase approval: release {status['rollout']['release']} waits for approval: {approve}" in text
-    assert text.rstrip().endswith("the rollout goes on: bluegreen wait shop")
+    assert text.rstrip().endswith("the rollout continues, to follow it: bluegreen wait shop")
     assert (await deploys.bluegreen(daemon, *approve.split()[1:]))[0] == 0
     code, text = await deploys.bluegreen(daemon, "wait", "shop", "--active", "green", "--timeout", "1m")
     assert code == 0, text
@@ -290,7 +311,7 @@ async def test_an_interrupt_while_compose_runs_gives_the_lease_back_and_switches
     await deploys.first(daemon)
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
         async with deploys.begin(daemon, "2", "--compose", deploys.slow()) as deploy:
-            await deploy.until_said("compose begins")
+            await deploy.until_printed("compose begins")
             deploy.process.send_signal(number)
             assert await deploy.ends() == code
         assert "interrupted: shop: compose was stopped, and what it has started in green stays: TAG=2 " in deploy.text
@@ -310,7 +331,7 @@ async def test_a_file_with_both_colours_is_refused_before_anything_is_started(
     for more in ((), ("--force", "--reason", "now")):
         code, text = await deploys.run(daemon, "2", *more)
         assert code == 3, text
-        assert "compose service blue: it is labelled shop blue, and blue of shop is not what is deployed" in text
+        assert "compose service blue: it is labelled shop blue, and blue of shop is not deployed" in text
     status = await daemon.until("shop", active="blue", rollout=None, lease=None)
     assert (status["colours"]["blue"]["servers"], status["colours"]["green"]["servers"]) == (before, [])
 
@@ -321,13 +342,7 @@ async def test_containers_that_were_started_by_hand_in_the_standby_are_named_wit
     """Rule 17: beside them the colour would be mixed, and no rollout would ever begin."""
     daemon = await start_daemon(UNWATCHED, docker=engine.url)
     await deploys.first(daemon)
-    by_hand = await asyncio.create_subprocess_exec(
-        *(*find_command(), "-p", "shop-hand", "-f", str(deploys.file), "up", "-d"),
-        env={**os.environ, "DOCKER_HOST": engine.url, "BLUEGREEN_COLOUR": "green", "TAG": "1.5"},
-        stdout=PIPE,
-        stderr=STDOUT,
-    )
-    await by_hand.communicate()
+    await deploys.compose("shop-hand", "up", "-d", BLUEGREEN_COLOUR="green", TAG="1.5")
     status = await daemon.until("shop", active="green", phase="steady")
     stranger = status["colours"]["green"]["servers"][0]["container"]
     code, text = await deploys.run(daemon, "2")
@@ -347,11 +362,11 @@ async def test_a_compose_that_fails_ends_with_1_and_gives_the_lease_back(
     deploys.file.write_text(COMPOSE.replace("bluegreen-test", "bluegreen-test-none/such:1"))
     code, text = await deploys.run(daemon, "2")
     assert code == 1, text
-    assert "bluegreen: compose ended with exit code 1, and nothing was switched." in text
+    assert "bluegreen: compose failed with exit code 1, and nothing was switched." in text
     await daemon.until("shop", active="blue", rollout=None, lease=None)
     code, text = await deploys.run(daemon, "2", "--compose", "no-such-compose")
     assert code == 1, text
-    assert text.splitlines()[-1].startswith("bluegreen: no-such-compose cannot be started, and nothing was: ")
+    assert text.splitlines()[-1].startswith("bluegreen: no-such-compose cannot run, and nothing was started: ")
     await daemon.until("shop", active="blue", rollout=None, lease=None)
 
 
@@ -362,9 +377,9 @@ async def test_a_deployment_outlives_a_daemon_that_is_killed_and_started_again(
     daemon = await start_daemon(UNWATCHED + "    approval: manual\n", docker=engine.url)
     await deploys.first(daemon)
     async with deploys.begin(daemon, "2") as deploy:
-        await deploy.until_said("waits for approval")
+        await deploy.until_printed("waits for approval")
         await daemon.kill()
-        await deploy.until_said("asked again for 30 s")
+        await deploy.until_printed("retrying for 30 s")
         await daemon.start()
         status = await daemon.until("shop", phase="approval")
         command = ("approve", "shop", "--release", status["rollout"]["release"])

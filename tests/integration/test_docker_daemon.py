@@ -6,29 +6,38 @@ from functools import partial
 from typing import Any
 
 from bench.engine import Engine, PrivateEngine
-from provider.traefik import Traefik, free_ports
-from tests.components import program
-from tests.integration.daemon import Daemon, StartDaemon
-from tests.integration.test_release import HOST, IN_DOCKER, until_routed
-from tests.integration.traefik import Load, StartTraefik
-from tests.waiting import eventually
+from provider.traefik.process import Traefik, free_ports
+from tests.support.components import program
+from tests.support.daemon import Daemon, StartDaemon
+from tests.support.release import HOST, IN_DOCKER, until_routed
+from tests.support.traefik import Load, StartTraefik
+from tests.support.waiting import eventually
 
 SETTLING = IN_DOCKER.replace("settle: 200ms", "settle: 5s")
+
+
+async def two_that_drain(
+    start_daemon: StartDaemon, start_traefik: StartTraefik, engine: Engine
+) -> tuple[Daemon, Traefik, dict[int, str]]:
+    """Start two containers of blue that drain, and wait until both are routed; return the containers by port."""
+    ports = free_ports(2)
+    containers = {
+        port: engine.run(f"shop-{port}", "shop", "blue", version="1", host_port=port, drains=True) for port in ports
+    }
+    daemon = await start_daemon(IN_DOCKER, docker=engine.url)
+    traefik = await start_traefik(daemon.endpoint)
+    await eventually(lambda: routed(traefik, *ports))
+    return daemon, traefik, containers
 
 
 async def test_restarting_the_active_containers_one_by_one_fails_no_request(
     start_daemon: StartDaemon, start_traefik: StartTraefik, engine: Engine
 ) -> None:
     """Rule 4: a server leaves at once when it is asked to stop, and is back when it is healthy again."""
-    ports = free_ports(2)
-    containers = [
-        engine.run(f"shop-{port}", "shop", "blue", version="1", host_port=port, drains=True) for port in ports
-    ]
-    daemon = await start_daemon(IN_DOCKER, docker=engine.url)
-    traefik = await start_traefik(daemon.endpoint)
-    await eventually(lambda: routed(traefik, *ports))
+    daemon, traefik, containers = await two_that_drain(start_daemon, start_traefik, engine)
+    ports = list(containers)
     async with Load(traefik.url("web"), HOST) as load:
-        for container, port in zip(containers, ports, strict=True):
+        for port, container in containers.items():
             restart = asyncio.create_task(asyncio.to_thread(engine.api.restart, container, timeout=60))
             await eventually(partial(routed, traefik, *(other for other in ports if other != port)))
             await load.until_answer("shop blue 1\n", count=50)
@@ -44,21 +53,16 @@ async def test_the_last_server_of_the_active_colour_stays_while_its_container_ru
     start_daemon: StartDaemon, start_traefik: StartTraefik, engine: Engine
 ) -> None:
     """Rule 4; when it is gone by Docker's own word the colour keeps its place without servers."""
-    ports = free_ports(2)
-    containers = [
-        engine.run(f"shop-{port}", "shop", "blue", version="1", host_port=port, drains=True) for port in ports
-    ]
-    daemon = await start_daemon(IN_DOCKER, docker=engine.url)
-    traefik = await start_traefik(daemon.endpoint)
-    await eventually(lambda: routed(traefik, *ports))
+    daemon, traefik, containers = await two_that_drain(start_daemon, start_traefik, engine)
+    ports = list(containers)
     async with Load(traefik.url("web"), HOST) as load:
-        for container, port in zip(containers, ports, strict=True):
+        for port, container in containers.items():
             await asyncio.to_thread(engine.api.kill, container, signal="TERM")
             await eventually(partial(leaving, daemon, port))
             await eventually(lambda: routed(traefik, ports[1]))
         await load.until_answer("shop blue 1\n", count=50)
     assert load.failures == []
-    for container in containers:
+    for container in containers.values():
         await asyncio.to_thread(engine.drained, container)
     await eventually(lambda: routed(traefik))
     status = await daemon.until("shop", active="blue", rollout=None)

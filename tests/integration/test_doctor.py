@@ -13,40 +13,40 @@ import orjson
 import pytest
 
 from bench.engine import IMAGE, Engine
-from provider import certificate
-from provider.compose import find_command
-from provider.errors import BluegreenError
-from tests.components import missing
-from tests.integration.daemon import StartDaemon
-from tests.integration.test_release import HOST, fixed
-from tests.integration.traefik import DocumentServer, StartBackend, StartTraefik
-from tests.waiting import eventually
+from provider.cli.client.compose import find_command
+from provider.model.errors import BluegreenError
+from provider.traefik import certificate
+from tests.support.components import missing
+from tests.support.daemon import StartDaemon
+from tests.support.release import HOST, fixed
+from tests.support.traefik import DocumentServer, StartBackend, StartTraefik
+from tests.support.waiting import eventually
 
 SHOP = 'environment: production\nservices:\n  shop: {router: {rule: "Host(`shop.example.com`)"}}\n'
 NOBODY = ("--admin", "none", "--traefik", "none", "--docker", "none")
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
-    """What the doctor said, as programs read it."""
+class Output:
+    """The exit code of the doctor, and its JSON."""
 
     code: int
-    told: Mapping[str, Any]
+    report: Mapping[str, Any]
 
     @property
     def codes(self) -> list[str]:
-        """Every finding that is worse than an info, the gravest first."""
-        return [one["code"] for one in self.told["findings"] if one["severity"] != "info"]
+        """Every finding that is worse than an info, most severe first."""
+        return [one["code"] for one in self.report["findings"] if one["severity"] != "info"]
 
     def of(self, code: str) -> list[Mapping[str, Any]]:
-        return [one for one in self.told["findings"] if one["code"] == code]
+        return [one for one in self.report["findings"] if one["code"] == code]
 
     @property
-    def unseen(self) -> dict[str, str]:
-        return {one["what"]: one["because"] for one in self.told["not_looked_at"]}
+    def skipped(self) -> dict[str, str]:
+        return {one["what"]: one["because"] for one in self.report["not_looked_at"]}
 
 
-async def doctor(*arguments: object) -> Sheet:
+async def doctor(*arguments: object) -> Output:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "provider", "doctor", "--json", *map(str, arguments)),
         stdout=asyncio.subprocess.PIPE,
@@ -56,7 +56,7 @@ async def doctor(*arguments: object) -> Sheet:
         out, err = await process.communicate()
     assert out, err.decode()
     assert process.returncode is not None
-    return Sheet(process.returncode, orjson.loads(out))
+    return Output(process.returncode, orjson.loads(out))
 
 
 async def test_a_set_up_in_good_order_has_no_finding_worse_than_an_info(
@@ -70,14 +70,14 @@ async def test_a_set_up_in_good_order_has_no_finding_worse_than_an_info(
     daemon.write(text.replace("traefik: {", "traefik: {defaultCertificate: generated, "))
     await daemon.until("shop", confirmed=True, phase="steady")
 
-    async def look() -> Sheet:
+    async def look() -> Output:
         found = await doctor("--admin", daemon.admin_url)
-        assert (found.code, found.told["findings"]) == (0, []), found.told
+        assert (found.code, found.report["findings"]) == (0, []), found.report
         return found
 
-    sheet = await eventually(look)
-    assert sheet.unseen == {"Docker": "the daemon was started with --docker none"}
-    assert [one.partition(" ")[0] for one in sheet.told["looked_at"]] == [
+    output = await eventually(look)
+    assert output.skipped == {"Docker": "the daemon was started with --docker none"}
+    assert [one.partition(" ")[0] for one in output.report["looked_at"]] == [
         "daemon",
         "desired-state",
         "state-dir",
@@ -85,7 +85,7 @@ async def test_a_set_up_in_good_order_has_no_finding_worse_than_an_info(
     ]
 
 
-async def test_what_a_real_traefik_tells_of_itself_is_judged(
+async def test_what_a_real_traefik_shows_of_itself_is_checked(
     start_daemon: StartDaemon, start_traefik: StartTraefik, start_backend: StartBackend, tmp_path: Path
 ) -> None:
     """Its settings, another provider's router that wins, an entry point that is not there, two default certificates."""
@@ -120,37 +120,37 @@ async def test_what_a_real_traefik_tells_of_itself_is_judged(
     other = text.replace("entryPoints: [web]", "entryPoints: [web, nowhere]")
     daemon.write(f"traefik: {{defaultCertificate: generated}}\n{other}")
 
-    async def look() -> Sheet:
+    async def look() -> Output:
         found = await doctor("--admin", daemon.admin_url, "--traefik", traefik.api)
-        assert found.of("router-shadowed"), found.told
+        assert found.of("router-shadowed"), found.report
         return found
 
-    sheet = await eventually(look)
-    assert sheet.code == 3
+    output = await eventually(look)
+    assert output.code == 3
     assert {
         *("router-shadowed", "entry-point-missing", "poll-timeout-short"),
         *("default-certificate-conflict", "certificate-expires", "poll-slow", "throttle-long"),
-    } <= set(sheet.codes)
-    assert "router shop@file" in sheet.of("router-shadowed")[0]["where"]
-    assert "its priority 1000 is above" in sheet.of("router-shadowed")[0]["what"]
-    assert "certificate bluegreen default certificate" in sheet.of("certificate-expires")[0]["where"]
+    } <= set(output.codes)
+    assert "router shop@file" in output.of("router-shadowed")[0]["where"]
+    assert "its priority 1000 is above" in output.of("router-shadowed")[0]["what"]
+    assert "certificate bluegreen default certificate" in output.of("certificate-expires")[0]["where"]
 
 
-async def test_a_traefik_without_our_document_and_one_that_does_not_answer_are_told_apart(
+async def test_a_traefik_without_our_document_and_one_that_does_not_answer_are_different_findings(
     start_traefik: StartTraefik, documents: DocumentServer, tmp_path: Path
 ) -> None:
-    """P2: what did not answer was not looked at, and that is no pass."""
+    """P2: what did not answer was not checked, and that is no pass."""
     traefik = await start_traefik(documents.url)
     nobody = f"unix:{tmp_path / 'none'}"
-    sheet = await doctor(
+    output = await doctor(
         "--admin", nobody, "--docker", "none", "--traefik", traefik.api, "--traefik", "http://127.0.0.1:1"
     )
-    assert (sheet.code, sheet.codes) == (6, ["no-daemon", "no-document-applied", "traefik-unreachable"])
-    assert "default certificate" in " ".join(sheet.unseen)
-    assert "the desired state" in sheet.unseen
+    assert (output.code, output.codes) == (6, ["no-daemon", "no-document-applied", "traefik-unreachable"])
+    assert "default certificate" in " ".join(output.skipped)
+    assert "the desired state" in output.skipped
 
 
-async def test_the_files_of_a_daemon_are_looked_at_where_it_says_they_are(
+async def test_the_files_of_a_daemon_are_checked_where_it_says_they_are(
     start_daemon: StartDaemon, start_backend: StartBackend, tmp_path: Path
 ) -> None:
     tokens = tmp_path / "tokens"
@@ -168,10 +168,10 @@ async def test_the_files_of_a_daemon_are_looked_at_where_it_says_they_are(
     refused = await doctor("--admin", daemon.admin_url, "--docker", "none")
     assert (refused.code, refused.codes) == (3, ["daemon-refuses"])
     token = shown.decode().splitlines()[1].strip()
-    sheet = await doctor("--admin", daemon.admin_url, "--token", token)
+    output = await doctor("--admin", daemon.admin_url, "--token", token)
     places = [
         (one["code"], one["where"])
-        for one in sheet.told["findings"]
+        for one in output.report["findings"]
         if one["code"] in {"secret-readable", "file-writable"}
     ]
     assert places == [
@@ -182,7 +182,7 @@ async def test_the_files_of_a_daemon_are_looked_at_where_it_says_they_are(
     daemon.file.unlink()
     assert (await doctor("--admin", daemon.admin_url, "--token", token)).of("file-missing")
     ignored = await doctor(*NOBODY, "--state-dir", daemon.state, "--ignore", "secret-readable")
-    assert (ignored.code, ignored.told["summary"]["ignored"]) == (0, 1)
+    assert (ignored.code, ignored.report["summary"]["ignored"]) == (0, 1)
 
 
 # --- Docker ----------------------------------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ def make(
     ports = list(host.get("port_bindings", ())) or None
     config = engine.api.create_host_config(**host)
     id_ = engine.api.create_container(image, name=name, labels=dict(labels), ports=ports, host_config=config)["Id"]
-    engine._containers.append(id_)
+    engine.adopt(id_)
     if start:
         engine.api.start(id_)
 
@@ -204,7 +204,7 @@ async def test_containers_that_do_not_go_together_are_found_on_a_real_engine(eng
     file.write_text(SHOP)
     front, back = engine.network("doctor-front"), engine.network("doctor-back")
     engine.api.tag(IMAGE, "traefik", "doctor")
-    engine._images.append("traefik:doctor")
+    engine.adopt_image("traefik:doctor")
     make(engine, "doctor-edge", {}, image="traefik:doctor", network_mode=front)
 
     def shop(colour: str, **more: str) -> dict[str, str]:
@@ -214,21 +214,21 @@ async def test_containers_that_do_not_go_together_are_found_on_a_real_engine(eng
     make(engine, "doctor-blue", shop("blue"), network_mode=back, **both)
     make(engine, "doctor-green", shop("green", **{"bluegreen.prot": "80"}), network_mode=front, start=False, **both)
     make(engine, "doctor-teal", shop("teal"), network_mode=front, restart_policy={"Name": "always"})
-    sheet = await doctor("--admin", "none", "--traefik", "none", "--docker", engine.url, "--desired-state", file)
-    assert sheet.code == 3
-    assert set(sheet.codes) == {
+    output = await doctor("--admin", "none", "--traefik", "none", "--docker", engine.url, "--desired-state", file)
+    assert output.code == 3
+    assert set(output.codes) == {
         *("network-not-shared", "port-collides", "volume-shared", "container-ignored", "label-unknown"),
         *("no-health-check", "restart-policy"),
     }
-    (far,) = sheet.of("network-not-shared")
+    (far,) = output.of("network-not-shared")
     assert (far["where"], far["what"]) == (
         "container doctor-blue",
         "its address is on the network doctor-back, where Traefik doctor-edge is not (it is on doctor-front)",
     )
-    assert sheet.of("container-ignored")[0]["where"] == "container doctor-teal"
-    assert sheet.of("volume-shared")[0]["what"].startswith(f"both colours may write to {data}: ")
-    assert sheet.of("label-unknown")[0]["mend"] == "write bluegreen.port"
-    assert {one["where"] for one in sheet.of("restart-policy")} == {"container doctor-blue", "container doctor-green"}
+    assert output.of("container-ignored")[0]["where"] == "container doctor-teal"
+    assert output.of("volume-shared")[0]["what"].startswith(f"both colours can write to {data}: ")
+    assert output.of("label-unknown")[0]["fix"] == "write bluegreen.port"
+    assert {one["where"] for one in output.of("restart-policy")} == {"container doctor-blue", "container doctor-green"}
 
 
 async def test_containers_in_good_order_are_no_finding_and_an_engine_that_is_away_is_one(
@@ -241,11 +241,11 @@ async def test_containers_in_good_order_are_no_finding_and_an_engine_that_is_awa
         engine.api.update_container(id_, restart_policy=policy)
     daemon = await start_daemon(SHOP.replace("router:", "initial: blue, router:"), docker=engine.url)
     await daemon.until("shop", active="blue")
-    sheet = await doctor("--admin", daemon.admin_url)
-    assert (sheet.code, sheet.codes) == (0, []), sheet.told
-    assert {one["code"] for one in sheet.told["findings"]} == {"no-read-back", "image-moves"}
-    assert f"Docker {engine.url} (2 containers of ours among " in " ".join(sheet.told["looked_at"])
-    assert "the daemon's Docker Engine" not in sheet.unseen
+    output = await doctor("--admin", daemon.admin_url)
+    assert (output.code, output.codes) == (0, []), output.report
+    assert {one["code"] for one in output.report["findings"]} == {"no-read-back", "image-moves"}
+    assert f"Docker {engine.url} (2 of " in " ".join(output.report["looked_at"])
+    assert "the daemon's Docker Engine" not in output.skipped
     away = await doctor("--admin", daemon.admin_url, "--docker", f"unix://{tmp_path}/none.sock")
     assert (away.code, away.codes) == (3, ["docker-unreachable"])
 
@@ -268,14 +268,14 @@ volumes:
 
 
 @pytest.mark.takes(13)
-async def test_a_real_compose_tells_what_it_would_start_in_each_colour(tmp_path: Path) -> None:
+async def test_a_real_compose_shows_what_it_would_start_in_each_colour(tmp_path: Path) -> None:
     try:
         find_command()
     except BluegreenError as error:
         missing("docker", str(error))
     file = tmp_path / "compose.yaml"
 
-    async def look(text: str, *more: object) -> Sheet:
+    async def look(text: str, *more: object) -> Output:
         file.write_text(text)
         return await doctor(*NOBODY, "-f", file, *more)
 
@@ -285,9 +285,9 @@ async def test_a_real_compose_tells_what_it_would_start_in_each_colour(tmp_path:
     assert "compose service web (shop:1)" in split["where"]
     assert "data of its own (" in split["what"]
     good = own.replace("data: {}", "data: {name: 'data-${BLUEGREEN_COLOUR}'}")
-    sheet = await look(good, "-e", "TAG=1")
-    assert (sheet.code, sheet.told["findings"]) == (0, [])
-    assert f"HEALTHCHECK of the images in compose file {file}" in sheet.unseen
+    output = await look(good, "-e", "TAG=1")
+    assert (output.code, output.report["findings"]) == (0, [])
+    assert f"HEALTHCHECK of the images in compose file {file}" in output.skipped
     alike = good.replace("  web:\n", "  web:\n    container_name: shop\n    ports: ['8080:80']\n")
     alike = alike.replace("data: {name: 'data-${BLUEGREEN_COLOUR}'}", "data: {external: true}")
     assert (await look(alike, "-e", "TAG=1")).codes == ["container-name-fixed", "port-collides", "volume-shared"]
@@ -306,5 +306,5 @@ async def test_a_real_compose_tells_what_it_would_start_in_each_colour(tmp_path:
     probed.write_text(SHOP.replace("router:", "healthCheck: {mode: http}, router:"))
     judged = await look(good, "-e", "TAG=1", "--desired-state", probed)
     assert judged.codes == []
-    assert not any("HEALTHCHECK" in one for one in judged.unseen), "its service does not go by it"
+    assert not any("HEALTHCHECK" in one for one in judged.skipped), "its service does not go by it"
     assert (await look("services: {web: {imagee: shop}}")).codes == ["compose-refused"]

@@ -5,14 +5,13 @@ from functools import partial
 
 import pytest
 
-from provider.traefik import LOOPBACK, free_ports
-from tests.integration.daemon import Daemon, StartDaemon
-from tests.integration.test_process import is_healthy
-from tests.integration.test_readback import published, shop
-from tests.integration.test_release import fixed, until_routed
-from tests.integration.traefik import Backend, DocumentServer, Relay, StartTraefik
-from tests.test_readback import Names, reading_back
-from tests.waiting import eventually
+from provider.traefik.process import LOOPBACK, free_ports
+from tests.support.daemon import Daemon, StartDaemon
+from tests.support.documents import published, shop
+from tests.support.reading_back import Names, reading_back
+from tests.support.release import fixed, is_healthy, until_routed
+from tests.support.traefik import Backend, DocumentServer, Relay, StartTraefik
+from tests.support.waiting import eventually
 
 DEADLINE = "confirming: 8s"
 """Long enough for a document to count as fetched and not applied."""
@@ -74,6 +73,13 @@ async def test_a_monitor_that_polls_does_not_stand_for_a_traefik_that_cannot(
         await daemon.until("shop", active="green", confirmed=True)
 
 
+async def until_polled(daemon: Daemon, times: int) -> None:
+    async def look() -> bool:
+        return (await daemon.metric("bluegreen_polls_total", code="200") or 0) >= times
+
+    await eventually(look)
+
+
 @pytest.mark.takes(15)
 async def test_of_two_pollers_behind_one_address_one_confirms_nothing_for_the_other(
     start_daemon: StartDaemon, start_traefik: StartTraefik, blue: Backend, green: Backend
@@ -85,12 +91,13 @@ async def test_of_two_pollers_behind_one_address_one_confirms_nothing_for_the_ot
     for one in (well, hung):
         await until_routed(daemon, one.url("web"), "blue")
     await daemon.until("shop", phase="steady", confirmed=True)
-    hung._process.send_signal(signal.SIGSTOP)
+    await until_polled(daemon, 8)  # each counts from its second poll on
+    hung.process.send_signal(signal.SIGSTOP)
     try:
         await switched(daemon, file(active="green"))
         assert "a poller has not fetched the document yet" in (await daemon.history("shop", "unconfirmed"))[0]["detail"]
     finally:
-        hung._process.send_signal(signal.SIGCONT)
+        hung.process.send_signal(signal.SIGCONT)
     await daemon.until("shop", active="green", confirmed=True)
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from provider.traefik import LOOPBACK
-from tests.integration.daemon import FAST_CHECKS, Daemon, StartDaemon
-from tests.integration.disk import fill, mount
-from tests.integration.test_release import HOST, fixed, until_routed
-from tests.integration.traefik import Backend, Load, StartBackend, StartTraefik
-from tests.waiting import eventually
+from provider.traefik.process import LOOPBACK
+from tests.support.daemon import FAST_CHECKS, Daemon, StartDaemon
+from tests.support.disk import fill, mount
+from tests.support.release import HOST, fixed, routed_shop, until_routed
+from tests.support.traefik import Backend, Load, StartBackend, StartTraefik
+from tests.support.waiting import eventually
 
 BROKEN = """\
 environment: production
@@ -55,10 +55,7 @@ async def test_a_file_that_cannot_be_accepted_changes_nothing_and_says_so_until_
     start_daemon: StartDaemon, start_traefik: StartTraefik, start_backend: StartBackend
 ) -> None:
     """P4, P11."""
-    blue, green = await start_backend("one"), await start_backend("two")
-    daemon = await start_daemon(fixed(blue, green, active="blue"))
-    traefik = await start_traefik(daemon.endpoint)
-    await until_routed(daemon, traefik.url("web"), "one")
+    daemon, traefik, blue, green = await routed_shop(start_daemon, start_traefik, start_backend)
     colour = "blue"
     async with Load(traefik.url("web"), HOST) as load:
         for make_unacceptable in WAYS_TO_BREAK:
@@ -230,7 +227,7 @@ async def test_a_full_disk_ends_the_first_start(start_daemon: StartDaemon, disk:
 
 
 @pytest.mark.takes(13)
-async def test_a_second_daemon_on_the_same_state_is_told_who_holds_it(
+async def test_a_second_daemon_on_the_same_state_learns_who_holds_it(
     start_daemon: StartDaemon, start_backend: StartBackend
 ) -> None:
     """Rule 13."""

@@ -8,11 +8,10 @@ from functools import partial
 
 import pytest
 
-from provider.clock import GAP_S
-from tests.integration.daemon import Daemon, StartDaemon
-from tests.integration.test_process import HTTP_CHECKS
-from tests.integration.test_release import fixed
-from tests.integration.traefik import StartBackend
+from provider.runtime.clock import GAP_S
+from tests.support.daemon import Daemon, StartDaemon
+from tests.support.release import HTTP_CHECKS, fixed
+from tests.support.traefik import Backend, StartBackend
 
 PHASE_S = 6.0
 FROZEN_S = PHASE_S + GAP_S
@@ -30,17 +29,23 @@ async def frozen(daemon: Daemon) -> AsyncIterator[None]:
         daemon.process.send_signal(signal.SIGCONT)
 
 
-@pytest.mark.takes(15)
-async def test_a_watch_that_was_slept_through_goes_on_and_still_sees_the_release_fail(
-    start_daemon: StartDaemon, start_backend: StartBackend
-) -> None:
-    """Rules 8 and 14."""
+async def watched(start_daemon: StartDaemon, start_backend: StartBackend) -> tuple[Daemon, Backend]:
+    """Start a daemon that watches a release it has just switched to; return both."""
     blue, green = await start_backend("one"), await start_backend("two")
     file = partial(fixed, blue, health=HTTP_CHECKS, watch=f"{PHASE_S:g}s")
     daemon = await start_daemon(file(None))
     await daemon.until("shop", active="blue")
     daemon.write(file(green))
     await daemon.until("shop", phase="watching")
+    return daemon, green
+
+
+@pytest.mark.takes(15)
+async def test_a_watch_that_was_slept_through_goes_on_and_still_sees_the_release_fail(
+    start_daemon: StartDaemon, start_backend: StartBackend
+) -> None:
+    """Rules 8 and 14."""
+    daemon, green = await watched(start_daemon, start_backend)
     async with frozen(daemon):
         green.status = 500
     await daemon.until_event("shop", "rolled-back", trigger="watch")
@@ -52,12 +57,7 @@ async def test_a_watch_that_was_slept_through_is_not_begun_again(
     start_daemon: StartDaemon, start_backend: StartBackend
 ) -> None:
     """Rule 14: a stall delays a phase and never repeats it."""
-    blue, green = await start_backend("one"), await start_backend("two")
-    file = partial(fixed, blue, health=HTTP_CHECKS, watch=f"{PHASE_S:g}s")
-    daemon = await start_daemon(file(None))
-    await daemon.until("shop", active="blue")
-    daemon.write(file(green))
-    await daemon.until("shop", phase="watching")
+    daemon, _ = await watched(start_daemon, start_backend)
     async with frozen(daemon):
         pass
     await daemon.until("shop", active="green", phase="steady")

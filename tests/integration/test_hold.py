@@ -4,20 +4,17 @@ import asyncio
 
 import aiohttp
 
-from tests.integration.daemon import Daemon, StartDaemon
-from tests.integration.test_release import fixed, until_routed
-from tests.integration.traefik import StartBackend, StartTraefik
-from tests.waiting import eventually
+from tests.support.daemon import Daemon, StartDaemon
+from tests.support.release import fixed, routed_shop, until_routed
+from tests.support.traefik import StartBackend, StartTraefik
+from tests.support.waiting import eventually
 
 
 async def test_a_traefik_whose_polls_are_held_follows_each_switch(
     start_daemon: StartDaemon, start_traefik: StartTraefik, start_backend: StartBackend
 ) -> None:
     """Rule 16: it counts as a poller while it is held, with the revision that it has."""
-    blue, green = await start_backend("one"), await start_backend("two")
-    daemon = await start_daemon(fixed(blue, green, active="blue"))
-    traefik = await start_traefik(daemon.endpoint)
-    await until_routed(daemon, traefik.url("web"), "one")
+    daemon, traefik, blue, green = await routed_shop(start_daemon, start_traefik, start_backend)
 
     async def is_held() -> bool:
         return [one["poller"] for one in (await daemon.status())["pollers"]] == ["127.0.0.1"]
@@ -50,8 +47,8 @@ async def test_a_traefik_whose_polls_are_held_ends_in_good_order_when_it_is_stop
 
     await eventually(all_were_held)
     for traefik in traefiks:
-        traefik._process.terminate()
-    assert [await traefik._process.wait() for traefik in traefiks] == [0] * len(traefiks)
+        traefik.process.terminate()
+    assert [await traefik.process.wait() for traefik in traefiks] == [0] * len(traefiks)
 
 
 async def test_a_traefik_that_does_not_wait_so_long_is_named_and_goes_on_to_follow(

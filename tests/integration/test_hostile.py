@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.daemon import Daemon, StartDaemon
-from tests.waiting import eventually
-from tests.wire import Wire, wire
+from tests.support.daemon import Daemon, StartDaemon
+from tests.support.waiting import eventually
+from tests.support.wire import Wire, wire
 
 if TYPE_CHECKING:
-    from tests.integration.traefik import StartBackend
+    from tests.support.traefik import StartBackend
 
 FILES = 1024
 FLOOD = 1500

@@ -18,11 +18,11 @@ import pytest
 
 from bench.engine import Engine
 from provider import __version__
-from provider.compose import find_command
-from provider.traefik import free_ports
-from tests.components import missing
-from tests.integration.images import ROOT, Docker, Images, make_images
-from tests.waiting import eventually
+from provider.cli.client.compose import find_command
+from provider.traefik.process import free_ports
+from tests.support.images import Docker, Images
+from tests.support.paths import ROOT
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.skipif("BLUEGREEN_IMAGE_TEST" not in os.environ, reason="takes minutes: make image-test")
 
@@ -48,18 +48,6 @@ connection = http.client.HTTPConnection("socket-proxy", 2375)
 connection.request(*sys.argv[1:])
 print(connection.getresponse().status)
 """
-
-
-@pytest.fixture(scope="session")
-def docker(session_engine: Engine) -> Docker:
-    if not session_engine.url.startswith("unix://"):
-        missing("docker", f"the engine at {session_engine.url} has no socket here that a container could be given")
-    return Docker(session_engine.url)
-
-
-@pytest.fixture(scope="session")
-def images(docker: Docker) -> Images:
-    return make_images(docker)
 
 
 def size_bytes(docker: Docker, image: str) -> int:

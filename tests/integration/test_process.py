@@ -7,13 +7,12 @@ from functools import partial
 import pytest
 
 from bench.engine import Engine, PrivateEngine
-from provider.traefik import LOOPBACK, free_ports
-from tests.integration.daemon import Daemon, StartDaemon, Watcher, colours
-from tests.integration.test_release import HOST, IN_DOCKER, fixed, until_routed
-from tests.integration.traefik import Backend, Load, StartBackend, StartTraefik
-from tests.waiting import eventually
+from provider.traefik.process import LOOPBACK, free_ports
+from tests.support.daemon import StartDaemon, Watcher, colours
+from tests.support.release import HOST, HTTP_CHECKS, IN_DOCKER, fixed, is_healthy, until_routed
+from tests.support.traefik import Backend, Load, StartBackend, StartTraefik
+from tests.support.waiting import eventually
 
-HTTP_CHECKS = "{mode: http, path: /healthz, interval: 100ms, timeout: 2s, healthyAfter: 2, unhealthyAfter: 2}"
 SMOKE = "    smokeTests: [{name: version, path: /version, contains: three, timeout: 1h}]\n"
 MANUAL = "    approval: manual\n"
 PREVIEW_HOST = f"preview.{HOST}"
@@ -290,8 +289,3 @@ async def test_an_approval_keeps_its_date_and_the_smoke_tests_their_evidence_whe
     await daemon.until("shop", active="green", phase="steady")
     assert green.requests["/version"] == 1
     assert [row["rollout"] for row in await daemon.history("shop", "approval-wanted")] == ["r1"]
-
-
-async def is_healthy(daemon: Daemon, colour: str) -> bool:
-    """Tell whether every server of a colour of the shop is healthy."""
-    return bool((await daemon.status("shop"))["colours"][colour]["state"] == "healthy")

@@ -5,28 +5,14 @@ from typing import cast
 
 import pytest
 
-from provider.readback import followers
-from provider.traefik import Traefik, free_ports
-from tests.integration.test_traefik_facts import RULE, Json, document, load_balancer, marked, weighted
-from tests.integration.traefik import Backend, DocumentServer, StartTraefik
-from tests.test_readback import Names, reading_back
-from tests.waiting import eventually
+from provider.traefik.process import Traefik, free_ports
+from provider.traefik.readback import schedule
+from tests.support.documents import RULE, Json, marked, published, shop, weighted
+from tests.support.reading_back import Names, reading_back
+from tests.support.traefik import Backend, DocumentServer, StartTraefik
+from tests.support.waiting import eventually
 
 CLOSED = "the API is closed to this daemon (401 for /api/http/middlewares)"
-
-
-def shop(*backends: Backend, **more: object) -> Json:
-    """Build a document in which these colours share the traffic evenly; `more` stand in the router."""
-    colours = {f"shop-{backend.name}": load_balancer(backend.url) for backend in backends}
-    router = {"rule": RULE, "service": "shop", **more}
-    return document({"shop": weighted(dict.fromkeys(colours, 1)), **colours}, routers={"shop": router})
-
-
-def published(documents: DocumentServer, content: Json) -> str:
-    """Publish a document with its marker, and return the marker."""
-    body, marker = marked(content)
-    documents.publish(body)
-    return marker
 
 
 async def test_a_document_is_read_back_with_its_marker_and_weights_and_so_is_a_switch(
@@ -110,15 +96,15 @@ async def test_a_document_that_is_refused_leaves_the_old_marker_and_the_old_weig
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Rule 7: an old document shown is evidence."""
-    monkeypatch.setattr(followers, "OLD_S", 0.1)
+    monkeypatch.setattr(schedule, "OLD_S", 0.1)
     old = published(documents, shop(blue))
     traefik = await start_traefik(documents.url)
     async with reading_back(traefik.api, marker=old) as (back, record):
         await record.shows(traefik.api, old)
         back.set_document(published(documents, shop(green, prioritee=1)))
         await eventually(lambda: any("field not found, node: prioritee" in line for line in traefik.errors()))
-        told = len(record.readings)
-        await eventually(lambda: len(record.readings) > told + 1)
+        before = len(record.readings)
+        await eventually(lambda: len(record.readings) > before + 1)
         last = record.readings[-1]
         assert (last.marker, last.weights) == (old, {"shop": (("shop-blue", 1),)})
         good = published(documents, shop(green))
@@ -126,10 +112,10 @@ async def test_a_document_that_is_refused_leaves_the_old_marker_and_the_old_weig
         await record.shows(traefik.api, good)
 
 
-async def test_a_traefik_that_stops_is_told_and_is_read_again_when_it_is_back(
+async def test_a_traefik_that_stops_is_reported_and_is_read_again_when_it_is_back(
     start_traefik: StartTraefik, documents: DocumentServer, blue: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(followers, "CALM_S", 0.1)
+    monkeypatch.setattr(schedule, "CALM_S", 0.1)
     marker = published(documents, shop(blue))
     api_port, web_port = free_ports(2)
     traefik = await start_traefik(documents.url, api_port=api_port, entry_points={"web": web_port})
@@ -143,21 +129,21 @@ async def test_a_traefik_that_stops_is_told_and_is_read_again_when_it_is_back(
         assert record.gone == []
 
 
-async def test_a_traefik_that_hangs_is_told_and_delays_no_other(
+async def test_a_traefik_that_hangs_is_reported_and_delays_no_other(
     start_traefik: StartTraefik, documents: DocumentServer, blue: Backend, green: Backend
 ) -> None:
     marker = published(documents, shop(blue))
     hung, well = [await start_traefik(documents.url) for _ in range(2)]
     async with reading_back(hung.api, well.api, marker=marker) as (back, record):
         await record.shows(hung.api, marker)
-        hung._process.send_signal(signal.SIGSTOP)
+        hung.process.send_signal(signal.SIGSTOP)
         try:
             marker = published(documents, shop(green))
             back.set_document(marker)
             await record.shows(well.api, marker)
             await eventually(lambda: record.cause(hung.api) == "no answer to /api/http/middlewares within 2 s")
         finally:
-            hung._process.send_signal(signal.SIGCONT)
+            hung.process.send_signal(signal.SIGCONT)
         await record.shows(hung.api, marker)
 
 
@@ -168,7 +154,7 @@ async def test_two_traefiks_behind_one_name_are_two(
     green: Backend,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(followers, "CALM_S", 0.1)
+    monkeypatch.setattr(schedule, "CALM_S", 0.1)
     old = published(documents, shop(blue))
     (api_port,) = free_ports(1)
     here = await start_traefik(documents.url, api_port=api_port)
@@ -221,7 +207,7 @@ async def test_an_api_under_a_path_and_a_host_of_its_own_is_reached(
         assert last.weights == {"shop": (("shop-blue", 1),)}
 
 
-async def test_an_entry_point_without_the_api_is_told_as_such(
+async def test_an_entry_point_without_the_api_is_reported_as_such(
     start_traefik: StartTraefik, documents: DocumentServer, blue: Backend
 ) -> None:
     marker = published(documents, shop(blue))
@@ -231,7 +217,7 @@ async def test_an_entry_point_without_the_api_is_told_as_such(
         assert cause == "the API is not enabled there (404 for /edge/api/rawdata)"
 
 
-async def test_an_api_behind_a_password_is_told_with_the_way_out(
+async def test_an_api_behind_a_password_is_reported_with_the_way_out(
     start_traefik: StartTraefik, documents: DocumentServer, blue: Backend
 ) -> None:
     marker = published(documents, with_api(shop(blue), guarded=True))

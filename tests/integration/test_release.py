@@ -5,57 +5,11 @@ from functools import partial
 from typing import Any
 
 from bench.engine import Engine
-from provider.traefik import free_ports
-from tests.integration.daemon import FAST_CHECKS, Daemon, StartDaemon
-from tests.integration.traefik import Backend, Load, StartBackend, StartTraefik
-from tests.waiting import eventually
-
-HOST = "shop.example.com"
-
-
-def fixed(
-    blue: Backend | None,
-    green: Backend | None,
-    *,
-    active: str = "auto",
-    health: str = FAST_CHECKS,
-    watch: str = "0s",
-    deadlines: str = "confirming: 200ms",
-    api: str | None = None,
-    more: str = "",
-) -> str:
-    """A file with one service on fixed servers, read back from `api`; by default no longer watched than necessary."""
-    traefik = f"traefik: {{api: ['{api}']}}\n" if api else ""
-    colours = "".join(
-        f"      {colour}: {{urls: ['{backend.url}'], version: '{backend.name}'}}\n"
-        for colour, backend in (("blue", blue), ("green", green))
-        if backend is not None
-    )
-    return f"""\
-environment: production
-{traefik}services:
-  shop:
-    active: {active}
-    router: {{rule: "Host(`{HOST}`)", entryPoints: [web]}}
-    settle: 100ms
-    healthCheck: {health}
-    deadlines: {{{deadlines}}}
-    watch: {watch}
-    servers:
-{colours}{more}"""
-
-
-IN_DOCKER = f"""\
-environment: production
-release: {{ignoreEnv: [LISTEN]}}
-services:
-  shop:
-    router: {{rule: "Host(`{HOST}`)", entryPoints: [web]}}
-    settle: 200ms
-    healthCheck: {FAST_CHECKS}
-    deadlines: {{confirming: 200ms}}
-    watch: 0s
-"""
+from provider.traefik.process import free_ports
+from tests.support.daemon import FAST_CHECKS, Daemon, StartDaemon
+from tests.support.release import HOST, IN_DOCKER, fixed, routed_shop, until_routed
+from tests.support.traefik import Load, StartBackend, StartTraefik
+from tests.support.waiting import eventually
 
 
 async def test_a_new_release_takes_over_after_its_checks_and_loses_nothing(
@@ -81,10 +35,7 @@ async def test_twenty_switches_under_load_fail_no_request(
     start_daemon: StartDaemon, start_traefik: StartTraefik, start_backend: StartBackend
 ) -> None:
     """P3, P4: the file names one colour after the other."""
-    blue, green = await start_backend("one"), await start_backend("two")
-    daemon = await start_daemon(fixed(blue, green, active="blue"))
-    traefik = await start_traefik(daemon.endpoint)
-    await until_routed(daemon, traefik.url("web"), "one")
+    daemon, traefik, blue, green = await routed_shop(start_daemon, start_traefik, start_backend)
     async with Load(traefik.url("web"), HOST) as load:
         for number in range(20):
             colour, body = ("green", "two") if number % 2 == 0 else ("blue", "one")
@@ -138,16 +89,6 @@ async def test_a_container_in_the_standby_colour_is_released(
         assert status["colours"]["green"]["version"] == "2"
     assert load.failures == []
     assert await daemon.metric("bluegreen_switches_total", service="shop", colour="green", trigger="docker") == 1
-
-
-async def until_routed(daemon: Daemon, url: str, body: str, *, host: str = HOST) -> None:
-    """Wait until Traefik answers with this body: it has fetched its first document."""
-
-    async def look() -> bool:
-        status, answer, _ = await daemon.get("/", base=url, host=host)
-        return status == 200 and answer.decode() == body
-
-    await eventually(look)
 
 
 async def quarantined(daemon: Daemon) -> dict[str, Any] | None:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from provider.traefik import LOOPBACK, free_ports
-from tests.components import missing
-from tests.integration.daemon import Daemon, StartDaemon
-from tests.integration.test_release import HOST, fixed, until_routed
-from tests.integration.traefik import Backend, Load, StartBackend, StartTraefik
-from tests.waiting import eventually
+from provider.traefik.process import LOOPBACK, free_ports
+from tests.support.components import missing
+from tests.support.daemon import Daemon, StartDaemon
+from tests.support.release import HOST, fixed, until_routed
+from tests.support.traefik import Backend, Load, StartBackend, StartTraefik
+from tests.support.waiting import eventually
 
 REFUSED = "http: {middlewares: {sec: {headers: {frameDenyy: true}}, more: {headers: {frameDeny: true}}}}\n"
 UNCHECKED = ", unchecked: [http.middlewares.sec]"

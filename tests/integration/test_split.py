@@ -8,12 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from provider.model import JsonObject, Router, Served
-from provider.render import SPLIT_ABOVE, Document, assemble, render_pass_through, render_service
-from provider.rollout import weights
-from provider.traefik import Traefik
-from tests.integration.traefik import DocumentServer, StartTraefik
-from tests.waiting import eventually
-from tests.worlds import BLUE, GREEN, server, service
+from provider.model.document import Document
+from provider.rollout.weights import weights
+from provider.traefik.document.render import SPLIT_ABOVE, assemble, render_pass_through, render_service
+from provider.traefik.process import Traefik
+from tests.support.traefik import DocumentServer, StartTraefik
+from tests.support.waiting import eventually
+from tests.support.worlds import BLUE, GREEN, server, service
 
 NAMES = st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="`\x00", exclude_categories=["C"]), max_size=20)

@@ -16,13 +16,14 @@ from typing import NamedTuple, assert_never
 import aiohttp
 import pytest
 
-from provider.traefik import free_ports
-from tests.integration.daemon import Daemon, StartDaemon
-from tests.integration.test_release import HOST, fixed
-from tests.integration.traefik import Backend, FileTraefik, StartBackend, StartTraefik
-from tests.waiting import eventually
+from provider.traefik.process import free_ports
+from tests.support.daemon import Daemon, StartDaemon
+from tests.support.paths import ROOT
+from tests.support.release import HOST, fixed
+from tests.support.traefik import Backend, FileTraefik, StartBackend, StartTraefik
+from tests.support.waiting import eventually
 
-TABLE = Path(__file__).parents[2] / "docs/operations.md"
+TABLE = ROOT / "docs/operations.md"
 HEADING = "## What a client sees when something dies"
 CLIENTS = 4
 PAUSE_S = 0.02
@@ -35,8 +36,8 @@ class Sight(StrEnum):
     """What a client sees, in the words of the table."""
 
     NOTHING = "0 failed"
-    A_MOMENT = "refused while Traefik is down, 404 for a moment, then 0 failed"
-    UNTIL_DAEMON = "refused while Traefik is down, 404 until it polls the daemon that is back, then 0 failed"
+    A_MOMENT = "refused, 404 for a moment"
+    UNTIL_DAEMON = "refused, 404 until the daemon is back"
 
 
 class Step(Enum):

@@ -5,55 +5,25 @@ Rules are those of "How Traefik treats an HTTP provider"; 1 to 4 and 8 decide wh
 
 from collections import Counter
 from collections.abc import Mapping
-from hashlib import blake2b
 
 import aiohttp
 import orjson
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from provider.errors import RuleError
-from provider.rule import parse
-from provider.traefik import Traefik, free_ports
-from tests.integration.traefik import Backend, DocumentServer, Load, StartBackend, StartTraefik
-from tests.test_rule import REFUSED, RULES
-from tests.waiting import eventually
-
-HOST = "shop.test"
-RULE = f"Host(`{HOST}`)"
-Json = dict[str, object]
-
-
-def load_balancer(*urls: str, **options: object) -> Json:
-    return {"loadBalancer": {"servers": [{"url": url} for url in urls], **options}}
-
-
-def weighted(weights: Mapping[str, int], **options: object) -> Json:
-    children = [{"name": name, "weight": weight} for name, weight in weights.items()]
-    return {"weighted": {"services": children, **options}}
-
-
-def document(services: Mapping[str, object], *, routers: Mapping[str, object] | None = None) -> Json:
-    """Build a document with a router `shop` to the service `shop`; `routers` stand beside it."""
-    return {"http": {"routers": {"shop": {"rule": RULE, "service": "shop"}, **(routers or {})}, "services": services}}
+from provider.model.errors import RuleError
+from provider.model.traefik_rule import parse
+from provider.traefik.process import Traefik, free_ports
+from tests.support.documents import HOST, RULE, Json, document, load_balancer, marked, weighted
+from tests.support.traefik import Backend, DocumentServer, Load, StartBackend, StartTraefik
+from tests.support.traefik_rules import REFUSED, RULES
+from tests.support.waiting import eventually
 
 
 def shop(*backends: Backend) -> Json:
     """Build a document that spreads the shop evenly over these colours; the others do not appear in it."""
     colours = {f"shop-{backend.name}": load_balancer(backend.url) for backend in backends}
     return document({"shop": weighted(dict.fromkeys(colours, 1)), **colours})
-
-
-def marked(content: Json) -> tuple[Json, str]:
-    """Add the marker, an unused middleware named by the hash of the rest, as our documents have it."""
-    digest = blake2b(orjson.dumps(content), digest_size=6).hexdigest()
-    marker = {f"bluegreen-{digest}": {"headers": {"customResponseHeaders": {"X-Bluegreen-Document": digest}}}}
-    http = content.get("http")
-    assert isinstance(http, dict)
-    return {
-        **content,
-        "http": {**http, "middlewares": {**http.get("middlewares", {}), **marker}},
-    }, f"bluegreen-{digest}"
 
 
 async def apply(content: Json, documents: DocumentServer, traefik: Traefik) -> None:

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple, TypeAlias, cast
 import pytest
 
 from provider import config
-from provider.errors import DesiredStateError, TraefikError
 from provider.model import JsonObject
+from provider.model.errors import DesiredStateError, TraefikError
 from provider.model.traefik_schema import DOCUMENT, FIRST, Anything, Field, Kind, Many, Named, Scalar, Struct, Version
-from provider.traefik import find_binary
-from tests.components import missing
-from tests.integration.decoder import Decoder
+from provider.traefik.process import find_binary
+from tests.support.components import missing
+from tests.support.decoder import Decoder
 
 GOOD = {
     Scalar.TEXT: "x@file",  # a name that nothing here has to define

@@ -1,18 +1,18 @@
-"""A release after its switch, on a real Traefik: confirmed or refused by it, watched, and left for the way back."""
+"""A release after its switch, on a real Traefik: confirmed or refused by it, watched, and rolled back."""
 
 import asyncio
 import time
+from collections.abc import Callable
 from functools import partial
 
 import pytest
 
 from bench.engine import Engine
-from provider.traefik import LOOPBACK, free_ports
-from tests.integration.daemon import Daemon, StartDaemon, Watcher, colours
-from tests.integration.test_process import HTTP_CHECKS, is_healthy
-from tests.integration.test_release import HOST, IN_DOCKER, fixed, until_routed
-from tests.integration.traefik import Backend, Load, Relay, StartBackend, StartTraefik
-from tests.waiting import eventually
+from provider.traefik.process import LOOPBACK, Traefik, free_ports
+from tests.support.daemon import Daemon, StartDaemon, Watcher, colours
+from tests.support.release import HOST, HTTP_CHECKS, IN_DOCKER, fixed, is_healthy, until_routed
+from tests.support.traefik import Backend, Load, Relay, StartBackend, StartTraefik
+from tests.support.waiting import eventually
 
 REFUSED = "entryPoints: [web], middlewares: [nope@file]"
 WORDS = 'router shop: middleware "nope@file" does not exist'
@@ -89,7 +89,7 @@ async def test_an_outage_that_both_colours_share_rolls_nothing_back(
 
 
 @pytest.mark.parametrize("when", ["in the watch", "after it"])
-async def test_stopping_the_old_colour_takes_the_way_back_and_says_so(
+async def test_stopping_the_old_colour_takes_the_rollback_target_and_says_so(
     start_daemon: StartDaemon, start_traefik: StartTraefik, engine: Engine, when: str
 ) -> None:
     """Rule 9: it is there again when the same release is."""
@@ -105,20 +105,22 @@ async def test_stopping_the_old_colour_takes_the_way_back_and_says_so(
         await load.until_all("shop green 2\n")
         phase = "watching" if in_the_watch else "steady"
         before = await daemon.until("shop", phase=phase, active="green")
-        way_back = before["rollback"]["release"]
+        rollback_target = before["rollback"]["release"]
         command = "bluegreen rollback shop"
         assert before["rollback"] == {
             "ready": True,
             "to": "blue",
-            "release": way_back,
+            "release": rollback_target,
             "reason": None,
             "command": command,
         }
         await asyncio.to_thread(engine.api.stop, blue, timeout=0)
-        lost = await daemon.until_event("shop", "way-back-lost", colour="blue", release=way_back)
+        lost = await daemon.until_event("shop", "way-back-lost", colour="blue", release=rollback_target)
         status = await daemon.until("shop", phase=phase, active="green")
         (condition,) = [one for one in status["conditions"] if one["code"] == "way-back-lost"]
-        assert condition["message"] == f"the way back to release {way_back} in blue is lost: {lost['detail']}"
+        assert (
+            condition["message"] == f"the rollback target, release {rollback_target} in blue, is lost: {lost['detail']}"
+        )
         assert condition["severity"] == ("warning" if in_the_watch else "info")
         assert not status["rollback"]["ready"]
         for force in (False, True):
@@ -127,7 +129,7 @@ async def test_stopping_the_old_colour_takes_the_way_back_and_says_so(
             assert "blue has no servers any more" in problem["detail"]
         await load.until_answer("shop green 2\n", count=50)
         await asyncio.to_thread(engine.api.start, blue)
-        await daemon.until_event("shop", "way-back-found", release=way_back)
+        await daemon.until_event("shop", "way-back-found", release=rollback_target)
         code, answer = await daemon.command("shop", "rollback")
         assert (code, answer["status"]["active"]) == (200, "blue")
         await load.until_all("shop blue 1\n")
@@ -208,27 +210,35 @@ async def test_naming_the_old_colour_in_the_file_goes_back_without_quarantine(
 # --- what Traefik says ------------------------------------------------------------------------------------------------
 
 
-async def test_a_switch_that_traefik_refuses_is_told_in_its_words_and_rolled_back(
-    start_daemon: StartDaemon, start_traefik: StartTraefik, start_backend: StartBackend
-) -> None:
-    """Rule 7: the edit that names the colour names a middleware, too, that does not exist."""
+async def read_back_shop(
+    start_daemon: StartDaemon, start_traefik: StartTraefik, start_backend: StartBackend, *, confirming: str
+) -> tuple[Callable[..., str], Daemon, Traefik, str]:
+    """Start shop with blue routed by a Traefik that is read back; return its file, daemon, Traefik and API."""
     blue, green = await start_backend("one"), await start_backend("two")
     (api_port,) = free_ports(1)
     api = f"http://{LOOPBACK}:{api_port}"
-    file = partial(fixed, blue, green, watch="1h", deadlines="confirming: 1h", api=api)
+    file = partial(fixed, blue, green, watch="1h", deadlines=f"confirming: {confirming}", api=api)
     daemon = await start_daemon(file(active="blue"))
     traefik = await start_traefik(daemon.endpoint, api_port=api_port)
     await until_routed(daemon, traefik.url("web"), "one")
+    return file, daemon, traefik, api
+
+
+async def test_a_switch_that_traefik_refuses_is_reported_in_its_words_and_rolled_back(
+    start_daemon: StartDaemon, start_traefik: StartTraefik, start_backend: StartBackend
+) -> None:
+    """Rule 7: the edit that names the colour names a middleware, too, that does not exist."""
+    file, daemon, traefik, api = await read_back_shop(start_daemon, start_traefik, start_backend, confirming="1h")
     await eventually(partial(is_healthy, daemon, "green"))
     await daemon.until("shop", confirmed=True, phase="steady")
     daemon.write(file(active="green").replace("entryPoints: [web]", REFUSED))
     row = await daemon.until_event("shop", "rolled-back", outcome="rolled-back", trigger="watch")
-    assert row["detail"] == f"Traefik at {api} says: {WORDS}"
+    assert row["detail"] == f"Traefik at {api} reports: {WORDS}"
     status = await daemon.until("shop", active="blue", phase="steady", rollout=None)
     assert [one["outcome"] for one in status["quarantined"]] == ["rolled-back"]
     assert status["override"]["reason"] == row["detail"]
     condition = await daemon.until_condition("traefik-errors")
-    assert condition["message"] == f"Traefik says: {WORDS}"
+    assert condition["message"] == f"Traefik reports: {WORDS}"
     daemon.write(file(active="green"))
     await until_routed(daemon, traefik.url("web"), "one")
     await daemon.until_condition("traefik-errors", holds=False)
@@ -236,17 +246,11 @@ async def test_a_switch_that_traefik_refuses_is_told_in_its_words_and_rolled_bac
 
 
 @pytest.mark.takes(12)
-async def test_a_document_that_traefik_fetched_and_does_not_apply_is_told_and_rolled_back_at_the_deadline(
+async def test_a_document_that_traefik_fetched_and_does_not_apply_is_reported_and_rolled_back_at_the_deadline(
     start_daemon: StartDaemon, start_traefik: StartTraefik, start_backend: StartBackend
 ) -> None:
     """Rule 7: the requests stay with the old colour all the time."""
-    blue, green = await start_backend("one"), await start_backend("two")
-    (api_port,) = free_ports(1)
-    api = f"http://{LOOPBACK}:{api_port}"
-    file = partial(fixed, blue, green, watch="1h", deadlines="confirming: 10s", api=api)
-    daemon = await start_daemon(file(active="blue"))
-    traefik = await start_traefik(daemon.endpoint, api_port=api_port)
-    await until_routed(daemon, traefik.url("web"), "one")
+    file, daemon, traefik, _ = await read_back_shop(start_daemon, start_traefik, start_backend, confirming="10s")
     await daemon.until("shop", confirmed=True, phase="steady")
     async with Load(traefik.url("web"), HOST) as load:
         daemon.write(file(active="green", more=UNDECODABLE).replace(*UNCHECKED))

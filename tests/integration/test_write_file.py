@@ -8,14 +8,14 @@ import aiohttp
 import orjson
 import pytest
 
-from provider.fallback import extra_in_file, file_content
 from provider.model import JsonObject
-from provider.render import SPLIT_ABOVE, assemble, render_pass_through
-from provider.traefik import LOOPBACK, Traefik, free_ports
-from tests.integration.daemon import StartDaemon
-from tests.integration.test_release import HOST, fixed, until_routed
-from tests.integration.traefik import Backend, DocumentServer, Load, StartBackend, StartTraefik
-from tests.waiting import eventually
+from provider.traefik.document.fallback import extra_in_file, file_content
+from provider.traefik.document.render import SPLIT_ABOVE, assemble, render_pass_through
+from provider.traefik.process import LOOPBACK, Traefik, free_ports
+from tests.support.daemon import StartDaemon
+from tests.support.release import HOST, fixed, until_routed
+from tests.support.traefik import Backend, DocumentServer, Load, StartBackend, StartTraefik
+from tests.support.waiting import eventually
 
 NOBODY = f"http://{LOOPBACK}:1/traefik"
 RULE = f"Host(`{HOST}`)"

@@ -1,7 +1,7 @@
-"""The kinds of value in Traefik's dynamic configuration, and how the tables beside this file are written.
+"""The kinds of value in Traefik's dynamic configuration, and the format of the tables beside this file.
 
-A row of a struct is a kind, the keys that are of it, and the version that brought them where 3.0 did not have them.
-No key was taken away, changed its kind or may no longer be empty from 3.0 to 3.7.
+A row of a struct is a kind, the keys of that kind, and the version that added them where 3.0 did not have them. From
+3.0 to 3.7 no key was removed, changed its kind, or stopped being allowed to be empty.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ class Scalar(Enum):
     HOST = "a host, an address or a URL"
     RULE = "a rule"
     USER = "a user with the hash of a password"
-    FREE = "text in which anything may stand: a header, an expression, a replacement, a password"
+    FREE = "any text: a header, an expression, a replacement, a password"
     BOOL = "true or false"
     INT = "a whole number of 64 bits"
     DURATION = "a duration"
@@ -33,7 +33,7 @@ TEXTS = frozenset({Scalar.TEXT, Scalar.HOST, Scalar.RULE, Scalar.USER, Scalar.FR
 
 
 class Anything(Enum):
-    """A mapping of which only the plugin that reads it knows the keys."""
+    """A mapping whose keys only a plugin knows."""
 
     ANYTHING = "anything"
 
@@ -47,7 +47,7 @@ class Struct:
     _by_folded: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def key(self, written: str) -> str | None:
-        """Return the key that Traefik takes for what is written, as its documentation spells it."""
+        """Return the key as Traefik's documentation spells it; None for an unknown one."""
         return written if written in self.fields else self._by_folded.get(fold(written))
 
 
@@ -79,7 +79,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class OrEmpty:
-    """A struct that may be empty: `{}`, and `true` as well, mean all of its defaults, `false` that it is not there."""
+    """A struct that may be empty: `{}` and `true` mean all of its defaults, `false` that it is absent."""
 
     struct: Struct
 
@@ -88,7 +88,7 @@ Row: TypeAlias = tuple[Kind | OrEmpty, str] | tuple[Kind | OrEmpty, str, str]
 
 
 def fold(key: str) -> str:
-    """Return what the spellings have in common that Go's strings.EqualFold takes for one key, of ASCII keys."""
+    """Return an ASCII key folded as Go's strings.EqualFold compares keys."""
     return key.lower().replace("\u017f", "s")  # the long s; the Kelvin sign is a k in lower case already
 
 

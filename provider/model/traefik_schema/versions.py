@@ -1,4 +1,4 @@
-"""Which keys of a file a Traefik of some version does not know."""
+"""The keys of a file that an older Traefik does not know."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -10,14 +10,14 @@ _VERSION = re.compile(r"v?([0-9]{1,4})\.([0-9]{1,4})(?:\.([0-9]{1,4}))?")
 
 
 class Later(NamedTuple):
-    """A key that came after 3.0: its dotted path in the file, and the version that brought it."""
+    """A key that came after 3.0: its dotted path in the file, and the version that added it."""
 
     path: str
     since: Version
 
 
 def parse_version(text: str) -> Version | None:
-    """Return the version that Traefik's API tells, such as `3.7.15` or `v3.6.0-rc.1`; None where it is none."""
+    """Return the version of Traefik's API, such as `3.7.15` or `v3.6.0-rc.1`; None where it is none."""
     found = _VERSION.match(text)
     return tuple(int(part) for part in found.groups() if part is not None) if found else None
 

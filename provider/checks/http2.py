@@ -1,0 +1,115 @@
+"""HTTP/2: one request over a connection of its own.
+
+For servers that speak it from the first byte (h2c), and those that choose it in the TLS handshake.
+"""
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import Iterable
+
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.events import (
+    ConnectionTerminated,
+    DataReceived,
+    Event,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+)
+from h2.exceptions import ProtocolError
+
+from provider.checks.http1 import BadAnswer, CutShort, NoAnswer
+
+PIECE_BYTES = 64 * 1024
+OVERHEAD_BYTES = 256 * 1024
+"""The maximum that may arrive besides the body: frames without data, fields, padding."""
+_OF_CONNECTION = frozenset(
+    {"connection", "host", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"}
+)
+
+
+class Http2Answer:
+    """The answer to one request: `status`, its fields, and its body piece by piece."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.status = 0
+        self._reader, self._writer = reader, writer
+        self._connection = H2Connection(H2Configuration(client_side=True, header_encoding=None))
+        self._fields: dict[str, str] = {}
+        self._body: deque[bytes] = deque()
+        self._has_ended = False
+        self._left = OVERHEAD_BYTES
+
+    def field(self, name: str) -> str | None:
+        """Return the first value of a field, by its name in lower case."""
+        return self._fields.get(name)
+
+    async def send_request(self, scheme: str, method: str, target: str, fields: Iterable[tuple[str, str]]) -> None:
+        """Send a request without a body, and read up to the body of its answer. Raises BadAnswer, NoAnswer."""
+        fields = tuple(fields)
+        host = next(value for name, value in fields if name.lower() == "host")
+        head = [(":method", method), (":scheme", scheme), (":authority", host), (":path", target)]
+        head += [(name.lower(), value) for name, value in fields if name.lower() not in _OF_CONNECTION]
+        self._connection.initiate_connection()
+        self._stream = self._connection.get_next_available_stream_id()
+        self._connection.send_headers(self._stream, head, end_stream=True)
+        self._writer.write(self._connection.data_to_send())
+        while not self.status:
+            if self._has_ended or not await self._receive():
+                raise NoAnswer
+
+    async def read(self) -> bytes:
+        """Return the next piece of the body, empty at its end; raises CutShort and BadAnswer."""
+        while not self._body:
+            if self._has_ended:
+                return b""
+            if not await self._receive():
+                raise CutShort
+        data = self._body.popleft()
+        self._left += len(data)
+        return data
+
+    async def _receive(self) -> bool:
+        """Process what has arrived; return whether anything has."""
+        data = await self._reader.read(PIECE_BYTES)
+        if self._left == OVERHEAD_BYTES and data.startswith(b"HTTP/"):
+            raise BadAnswer("it is no HTTP/2, but HTTP/1")
+        self._left -= len(data)
+        if self._left < 0:
+            raise BadAnswer("frame upon frame comes, and hardly a body")
+        try:
+            for event in self._connection.receive_data(data):
+                self._take(event)
+        except ProtocolError as error:
+            raise BadAnswer(f"it is no HTTP/2, {type(error).__name__}") from error
+        self._writer.write(self._connection.data_to_send())
+        return bool(data)
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case ResponseReceived(headers=headers):
+                for name, value in reversed(headers or []):
+                    self._fields[bytes(name).decode("latin-1")] = bytes(value).decode("latin-1")
+                status = self._fields.pop(":status", "")
+                if not re.fullmatch(r"[1-9][0-9]{2}", status):
+                    raise BadAnswer("its status is no number of three digits")
+                self.status = int(status)
+            case DataReceived(data=bytes(data), flow_controlled_length=int(length)):
+                self._body.append(data)
+                if length:
+                    self._connection.acknowledge_received_data(length, self._stream)
+            case StreamEnded():
+                self._has_ended = True
+            case StreamReset(error_code=code) if code == ErrorCodes.NO_ERROR and self.status:
+                self._has_ended = True  # the answer is complete, and the server needs no more of the request
+            case StreamReset(error_code=code) | ConnectionTerminated(error_code=code) if not self._has_ended:
+                raise BadAnswer(f"it ended the request with {_named(code)}")
+            case _:
+                pass
+
+
+def _named(code: object) -> str:
+    return f"{code.name}" if isinstance(code, ErrorCodes) else f"error {code}"

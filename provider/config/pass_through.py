@@ -1,0 +1,255 @@
+"""Traefik's own objects as Traefik reads them: their keys in any case, and the values that it converts.
+
+A decoder of Traefik's takes `Weight: "3"` for `weight: 3`, `tls: true` for `tls: {}` and `entryPoints: web` for a list
+of one (github.com/traefik/paerser, measured in 3.0 to 3.7). Everything after this module sees one spelling only.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, assert_never, cast
+
+from provider.config.messages import Finding
+from provider.config.tree import KeyPath
+from provider.model.traefik_schema import (
+    DOCUMENT,
+    LOAD_BALANCER,
+    ROUTER,
+    STICKY,
+    TEXTS,
+    Anything,
+    Field,
+    Kind,
+    Many,
+    Named,
+    Scalar,
+    Struct,
+    fold,
+)
+
+SECTIONS = tuple(DOCUMENT.fields)
+OF_A_SERVICE: Mapping[str, Kind] = {
+    "router": ROUTER,
+    "routers": Named(ROUTER),
+    "preview": ROUTER,
+    "loadBalancer": LOAD_BALANCER,
+    "sticky": STICKY,
+}
+"""The keys of a service that hold Traefik's objects."""
+
+_OURS = frozenset({"rule", "service", "servers", "healthCheck"})
+"""The keys in those that the daemon reads, or writes itself."""
+_BOOLEANS: Mapping[object, bool] = {
+    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
+}
+_WHOLE = re.compile(r"[-+]?[0-9]{1,19}")
+
+
+def as_traefik_reads(value: object) -> tuple[object, list[Finding]]:
+    """Return a file's value with Traefik's objects in it as Traefik reads them, and findings for duplicate keys."""
+    reader = _Reader()
+    if not isinstance(value, dict):
+        return value, []
+    read = {**value}
+    for section in SECTIONS:
+        if section in value:
+            read[section] = reader.section(section, value[section])
+    if isinstance(value.get("defaults"), dict):
+        read["defaults"] = reader.service(value["defaults"], "defaults")
+    services = value.get("services")
+    if isinstance(services, dict):
+        read["services"] = {
+            name: reader.service(keys, "services", name) if isinstance(keys, dict) else keys
+            for name, keys in services.items()
+        }
+    return read, reader.findings
+
+
+def kinds_of(value: object) -> Iterable[tuple[KeyPath, Kind, object]]:
+    """Yield the path, the kind and the value of each of Traefik's objects in a file."""
+    if not isinstance(value, dict):
+        return
+    for section in SECTIONS:
+        if section in value:
+            yield (section,), DOCUMENT.fields[section].kind, value[section]
+    services = value.get("services")
+    holders: list[tuple[KeyPath, object]] = [(("defaults",), value.get("defaults"))]
+    holders += [(("services", name), keys) for name, keys in services.items()] if isinstance(services, dict) else []
+    for path, keys in holders:
+        if isinstance(keys, dict):
+            yield from (((*path, key), kind, keys[key]) for key, kind in OF_A_SERVICE.items() if key in keys)
+
+
+def is_inside(path: KeyPath) -> bool:
+    """Return whether a path leads to a part of an object of Traefik's that may go unchecked: none of ours."""
+    match path:
+        case ("tls", "certificates"):
+            return True
+        case (section, _, _, *_) if section in SECTIONS:
+            return True
+        case ("services", _, *inside) | ("defaults", *inside):
+            pass
+        case _:
+            return False
+    match inside:
+        case ["sticky", *_]:
+            return True
+        case ["router" | "preview" | "loadBalancer", key, *_] | ["routers", _, key, *_]:
+            return key not in _OURS
+    return False
+
+
+def find(value: object, name: str) -> KeyPath | None:
+    """Return the path that a dotted name such as `http.middlewares.compress` means; names may have dots themselves."""
+    if not isinstance(value, dict):
+        return None
+    for key, inner in value.items():
+        if fold(name) == fold(key):
+            return (key,)
+        if fold(name).startswith(f"{fold(key)}."):
+            below = find(inner, name[len(key) + 1 :])
+            if below is not None:
+                return (key, *below)
+    return None
+
+
+def without(value: Any, path: KeyPath) -> Any:
+    """Return a copy of a value without the part at a path; the original is not changed.
+
+    A name in a section stays, with an empty object: names are still checked.
+    """
+
+    def cut(here: Any, rest: KeyPath) -> Any:
+        key, below = rest[0], rest[1:]
+        if below:
+            return {**here, key: cut(here[key], below)}
+        return {**here, key: {}} if is_name else {name: inner for name, inner in here.items() if name != key}
+
+    is_name = len(path) == 3 and path[0] in SECTIONS
+    return cut(value, path)
+
+
+def put_back(value: Any, path: KeyPath, part: object) -> None:
+    """Put a part back into a validated value."""
+    for key in path[:-1]:
+        value = value.setdefault(key, {})
+    value[path[-1]] = part
+
+
+def at(value: Any, path: KeyPath) -> object:
+    """Return the value at a path."""
+    for key in path:
+        value = value[key]
+    return value
+
+
+class _Reader:
+    """Collects findings. `at` is the current path: a tuple for each value would take longer than reading it."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self.at: list[str | int] = []
+
+    def service(self, keys: dict[str, Any], *path: str) -> dict[str, Any]:
+        read = {**keys}
+        for key, kind in OF_A_SERVICE.items():
+            if key in keys:
+                self.at = [*path, key]
+                read[key] = self._value(kind, keys[key])
+        return read
+
+    def section(self, name: str, value: object) -> object:
+        self.at = [name]
+        return self._value(DOCUMENT.fields[name].kind, value)
+
+    def _value(self, kind: Kind, value: object) -> object:
+        if isinstance(kind, Scalar):
+            return value if isinstance(value, str) and kind in TEXTS else _scalar(kind, value)
+        if isinstance(kind, Many):
+            items = value if isinstance(value, list) else _split(kind.item, value)
+            return self._items(kind.item, items) if isinstance(items, list) else value
+        if not isinstance(value, dict):
+            return value
+        match kind:
+            case Struct():
+                return self._struct(kind, value)
+            case Named():
+                return self._named(kind, value)
+            case Anything():
+                return value
+        assert_never(kind)
+
+    def _items(self, kind: Scalar | Struct, items: list[object]) -> list[object]:
+        read = []
+        for index, item in enumerate(items):
+            self.at.append(index)
+            read.append(self._value(kind, item))
+            self.at.pop()
+        return read
+
+    def _struct(self, struct: Struct, value: dict[str, object]) -> dict[str, object]:
+        fields = struct.fields
+        read: dict[str, object] = {}
+        for written, inner in value.items():
+            key = written if written in fields else struct.key(written)
+            if key is None:
+                read[written] = inner
+                continue
+            self.at.append(written)
+            if key in read:
+                why = "to Traefik, which reads keys in any case: keep one of them"
+                self._found(f"is the key {key!r} once more {why}")
+            read[key] = self._field(fields[key], inner)
+            self.at.pop()
+        return read
+
+    def _field(self, field: Field, value: object) -> object:
+        if field.may_be_empty and isinstance(value, bool | str):
+            switch = value if isinstance(value, bool) else {"true": True, "false": False}.get(value.lower())
+            if switch is not None:
+                return {} if switch else False
+        return self._value(field.kind, value)
+
+    def _named(self, kind: Named, value: dict[str, object]) -> dict[str, object]:
+        are_headers = kind.value is Scalar.FREE
+        seen: dict[str, str] = {}
+        read = {}
+        for name, inner in value.items():
+            self.at.append(name)
+            if are_headers and seen.setdefault(name.lower(), name) != name:
+                first = seen[name.lower()]
+                self._found(f"is the header {first!r} once more, and Traefik sends either: keep one of them")
+            read[name] = self._value(kind.value, inner)
+            self.at.pop()
+        return read
+
+    def _found(self, message: str) -> None:
+        self.findings.append(Finding(tuple(self.at), message, on_key=True))
+
+
+def _split(item: Scalar | Struct, value: object) -> object:
+    """Return the list that Traefik makes of a text, a number or a boolean: it splits at commas."""
+    if not isinstance(item, Scalar) or not isinstance(value, str | int):
+        return value
+    text = str(_scalar(Scalar.TEXT, value))
+    return [part.strip() for part in text.split(",")] if text else []
+
+
+def _scalar(kind: Scalar, value: object) -> object:
+    """Return a value as Traefik converts it, the value itself where that would not decode."""
+    if kind in TEXTS:
+        if isinstance(value, bool):
+            return str(value).lower()
+        return str(value) if isinstance(value, int) else value
+    if kind is Scalar.BOOL:
+        number = isinstance(value, int) and not isinstance(value, bool)
+        return _BOOLEANS.get(str(value) if number else value, value) if isinstance(value, str | int) else value
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
+        value = int(value)
+    if kind is Scalar.INT:
+        is_whole = isinstance(value, str) and _WHOLE.fullmatch(value) and -(2**63) <= int(value) < 2**63
+        return int(cast("str", value)) if is_whole else value
+    if isinstance(value, bool):
+        return value
+    is_number = isinstance(value, int) or (isinstance(value, str) and _WHOLE.fullmatch(value) is not None)
+    return f"{value}s" if is_number else value

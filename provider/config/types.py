@@ -1,0 +1,214 @@
+"""The types of value in a desired-state file, and the message for an invalid one."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, TypeAlias
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    JsonValue,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+_UNIT_NS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+_NUMBER = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
+_DURATION = rf"(?:{_NUMBER}(?:ns|us|µs|μs|ms|s|m|h))+"
+_DURATION_PART = re.compile(rf"({_NUMBER})([a-zµμ]+)")
+_VARIABLE = re.compile(r"\$\{[A-Za-z_][^}]*\}?|\{\{.*?(?:\}\}|$)", re.DOTALL)
+_PORT = r"(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_AUTHORITY = rf"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?\])(?::{_PORT})?"
+
+
+def doc(text: str, *, default: JsonValue = None, example: JsonValue = None) -> FieldInfo:
+    """Return the annotation by which editors show `text` beside a key, with its default.
+
+    Both `default` and `example` are written as in the file; the default itself is that of `model.desired`.
+    """
+    extra: dict[str, JsonValue] = {} if default is None else {"default": default}
+    examples = None if example is None else [example]
+    return FieldInfo(description=text, examples=examples, json_schema_extra=extra)
+
+
+def wrong(message: str) -> PydanticCustomError:
+    """Return the error of a check; its message is shown unchanged."""
+    return PydanticCustomError("wrong", "{message}", {"message": message})
+
+
+def shown(value: object) -> str:
+    """Return a value as a message names it, cut to a length that a line can take."""
+    match value:
+        case dict():
+            return "a mapping"
+        case list():
+            return "a list"
+        case None:
+            return "nothing"
+        case bool():
+            return str(value).lower()
+        case str():
+            return repr(value if len(value) <= 80 else f"{value[:77]}...")
+    return str(value)
+
+
+def variable(text: str) -> str | None:
+    """Return the first `${NAME}` or `{{ ... }}` of a text, which nothing replaces in this file."""
+    found = _VARIABLE.search(text)
+    return found[0] if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Constrains a string to a pattern that JavaScript's expressions share; `rule` follows the value in the message."""
+
+    pattern: str
+    rule: str
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        matches = re.compile(self.pattern).fullmatch
+
+        def check(text: str) -> str:
+            if matches(text):
+                return text
+            found = variable(text)
+            hint = f" ({found!r} stays as it is: nothing replaces variables in this file)" if found else ""
+            raise wrong(f"{shown(text)} {self.rule}{hint}")
+
+        return core_schema.no_info_after_validator_function(check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**handler(schema), "pattern": f"^(?:{self.pattern})$"}
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds of a Go duration (time.ParseDuration: `300ms`, `1m30s`, `1.5h`, `0`).
+
+    Raises ValueError, whose text follows the value in a message.
+    """
+    unsigned = text[1:] if text[:1] in {"+", "-"} else text
+    if unsigned != "0" and not re.fullmatch(_DURATION, unsigned):
+        raise ValueError("is no duration: write numbers with units, such as 300ms, 5s or 1m30s")
+    if len(text) > 100:
+        raise ValueError("has more digits than a duration has use for")
+    nanoseconds = 0
+    for number, unit in _DURATION_PART.findall(unsigned):
+        whole, _, fraction = number.partition(".")
+        nanoseconds += int(whole or 0) * _UNIT_NS[unit]
+        nanoseconds += int(fraction or 0) * _UNIT_NS[unit] // 10 ** len(fraction)
+    if nanoseconds >= 2**63:
+        raise ValueError("is too long: Go's durations end at 2562047h, 292 years")
+    if text.startswith("-") and nanoseconds:
+        raise ValueError("is negative: a duration here is not")
+    return nanoseconds / 10**9
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise wrong(f"{value} has no unit: write {value}s for seconds")
+    if not isinstance(value, str):
+        raise wrong(f"{shown(value)} is no duration: write one such as 5s or 1m30s")
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise wrong(f"{shown(value)} {error}") from None
+
+
+def _wait(value: object) -> float:
+    if (seconds := _seconds(value)) > 0:
+        return seconds
+    raise wrong(f"must be longer than zero, not {shown(value)}")
+
+
+def _scalar(value: object) -> object:
+    if isinstance(value, str | int | float) and value != "":
+        return value
+    raise wrong("must be a version such as 1.4.2")
+
+
+def not_empty(value: object) -> object:
+    """Refuse an empty object in the places where Traefik would refuse the document for it."""
+    if not value:
+        raise wrong("is empty, which Traefik refuses here: write a key into it or remove it")
+    return value
+
+
+def refused(message: str) -> tuple[BeforeValidator, WithJsonSchema]:
+    """Return the annotations of a key that Traefik knows and this file must not have, with the reason."""
+
+    def refuse(_: object) -> object:
+        raise PydanticCustomError("refused_key", "{message}", {"message": message})
+
+    return BeforeValidator(refuse), WithJsonSchema({"not": {}, "description": message})
+
+
+Text: TypeAlias = Annotated[str, StringConstraints(min_length=1)]
+Name: TypeAlias = Annotated[
+    str,
+    Matches(
+        r"(?!bluegreen-)(?!\.{1,2}$)[^@/\s\x00-\x1f\x7f]+",
+        "is no name: it needs a character or more, none of them '@', '/' or white space, and must not begin with"
+        " 'bluegreen-'",
+    ),
+]
+PassedName: TypeAlias = Annotated[
+    str, Matches(r"[^@]+", "is no name in Traefik: it needs a character or more, none of them '@'")
+]
+MiddlewareName: TypeAlias = Annotated[
+    PassedName,
+    Matches(r"(?!bluegreen-)[\s\S]*", "is reserved: middlewares named bluegreen-... mark the daemon's documents"),
+]
+NetworkName: TypeAlias = Annotated[
+    str,
+    Matches(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "is no name of a network: write it as `docker network ls` does"),
+]
+VariableName: TypeAlias = Annotated[
+    str, Matches(r"[^=\x00-\x1f\x7f]+", "is no name of a variable: write it without '=' and its value")
+]
+Rule: TypeAlias = Annotated[
+    str, Matches(r"[\s\S]*\S[\s\S]*", "is no rule: write what the router matches, such as Host(`shop.example.com`)")
+]
+ServerUrl: TypeAlias = Annotated[
+    str,
+    Matches(
+        rf"(?:https?|h2c)://{_AUTHORITY}/?",
+        "is no server URL: write http, https or h2c, a host, a port and no path, such as http://10.0.0.5:8080",
+    ),
+]
+ApiUrl: TypeAlias = Annotated[
+    str,
+    Matches(
+        rf"https?://{_AUTHORITY}(?:/[^\s?#]*)?", "is no URL of a Traefik API: write one such as http://traefik:8080"
+    ),
+]
+UrlPath: TypeAlias = Annotated[
+    str, Matches(r"/[!-~]*", "is no path: write one that begins with '/', without white space, and beyond ASCII as %xx")
+]
+Hostname: TypeAlias = Annotated[str, Matches(_AUTHORITY, "is no host: write a name, with a port where one is needed")]
+Method: TypeAlias = Annotated[str, Matches(r"[A-Z]+", "is no HTTP method: write one such as GET")]
+HeaderName: TypeAlias = Annotated[str, Matches(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "is no name of an HTTP header")]
+HeaderValue: TypeAlias = Annotated[
+    str, Matches(r"[^\x00-\x08\x0a-\x1f\x7f]*", "is no value of an HTTP header: it has control characters")
+]
+TraefikDuration: TypeAlias = Annotated[
+    str, Matches(rf"[-+]?(?:{_DURATION}|0)", "is no duration: write numbers with units, such as 300ms, 5s or 1m30s")
+]
+Duration: TypeAlias = Annotated[
+    float, BeforeValidator(_seconds), WithJsonSchema({"type": "string", "pattern": rf"^\+?(?:{_DURATION}|0)$"})
+]
+Wait: TypeAlias = Annotated[
+    float,
+    BeforeValidator(_wait),
+    WithJsonSchema({"type": "string", "pattern": rf"^\+?{_DURATION}$"}),
+]
+Count: TypeAlias = Annotated[int, Field(ge=1)]
+Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
+Status: TypeAlias = Annotated[int, Field(ge=100, le=599)]
+Version: TypeAlias = Annotated[
+    object, BeforeValidator(_scalar), WithJsonSchema({"type": ["string", "number", "boolean"]})
+]

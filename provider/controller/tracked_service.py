@@ -1,0 +1,286 @@
+"""One service of the file, with everything known of it."""
+
+from collections.abc import Iterable, Set
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import lru_cache
+from math import inf
+from typing import NamedTuple, assert_never
+
+from provider.docker.networks import Served
+from provider.model import (
+    Applied,
+    ByColour,
+    Checks,
+    Colour,
+    Condition,
+    Health,
+    HealthCheck,
+    Instant,
+    Laggard,
+    Member,
+    Observed,
+    Probe,
+    ProbeMode,
+    Server,
+    ServerHealth,
+    ServerKey,
+    Service,
+    ServiceState,
+    Smoke,
+)
+from provider.model.observed import Result
+from provider.rollout.health import assess
+from provider.traefik.document.render import Fragment
+
+GONE_KNOWN = 16
+
+
+class HealthChange(NamedTuple):
+    """A server whose health is another one; `before` is None where nobody had judged it."""
+
+    colour: Colour
+    server: Server
+    after: ServerHealth
+    before: ServerHealth | None
+
+
+@dataclass(slots=True)
+class TrackedService:
+    """One service of the file, with everything known of it.
+
+    `asked` are the probes that the health checks were asked for last, `voided` those that went since, even if they came
+    back; `health` is the joined verdict on each server.
+    `served` are the servers in `fragment`, and `published` those in the last document: before the first one, those that
+    the store remembers. `fragment_active` and `shown` are likewise the colour that has traffic there. `checks` are kept
+    while the service is confirming or watching. `reported` are the codes of the conditions that were reported.
+    `stayed` are the containers that were asked to stop and did not, each with when they were asked.
+    `known` are the servers that are containers, as they were last seen.
+    While `is_stale` the service or Docker's list is newer than what was made of them: `TrackedServices.refresh` comes
+    first.
+    """
+
+    service: Service
+    state: ServiceState
+    observed: ByColour[Observed]
+    since_utc: datetime
+    published: frozenset[ServerKey] = frozenset()
+    probed: dict[ServerKey, ServerHealth] = field(default_factory=dict)
+    probes: frozenset[Probe] = frozenset()
+    asked: frozenset[Probe] = frozenset()
+    voided: frozenset[Probe] = frozenset()
+    health: dict[ServerKey, ServerHealth] = field(default_factory=dict)
+    fragment: Fragment | None = None
+    served: frozenset[ServerKey] = frozenset()
+    fragment_active: Colour | None = None
+    shown: Colour | None = None
+    checks: dict[ServerKey, Checks] = field(default_factory=dict)
+    smoke: Smoke | None = None
+    reported: Set[str] = frozenset()
+    stayed: dict[str | None, float] = field(default_factory=dict)
+    known: dict[str | None, Server] = field(default_factory=dict)
+    is_stale: bool = True
+
+    def member(
+        self,
+        *,
+        applied: tuple[Applied, ...] = (),
+        fetched: bool | None = None,
+        given: bool | None = None,
+        laggard: Laggard | None = None,
+    ) -> Member:
+        """Return the frozen view of this service that the core works on."""
+        return Member(
+            service=self.service,
+            state=self.state,
+            observed=self.observed,
+            health=self.probed,
+            published=self.published,
+            shown=self.shown,
+            checks=self.checks,
+            smoke=self.smoke,
+            applied=applied,
+            fetched=fetched,
+            given=given,
+            laggard=laggard,
+        )
+
+    def adopt_probes(self) -> bool:
+        """Work out which servers to probe; evidence of a probe that is no more is void. Return whether they changed."""
+        service, host = self.service, self.service.host
+        probes = frozenset(
+            Probe(service.name, colour, server.key, check, host)
+            for colour, observed in self.observed.items()
+            for server in observed.servers
+            if (check := _network_check(service, server)) is not None
+        )
+        if probes == self.probes:
+            return False
+        for gone in self.probes - probes:
+            self.probed.pop(gone.key, None)
+        self.voided |= self.probes - probes
+        self.probes = probes
+        return True
+
+    def ask_probes(self) -> tuple[frozenset[Probe], ...]:
+        """Return the probes to ask the health checks for, set after set; none where they have been asked for."""
+        if self.asked is self.probes:
+            return ()
+        again = self.voided & self.probes  # gone and back before the checks heard of it: they begin again
+        asked = (*((self.probes - self.voided,) if again else ()), self.probes)
+        self.asked, self.voided = self.probes, frozenset()
+        return asked
+
+    def report(self, found: Iterable[Condition]) -> tuple[tuple[Condition, ...], frozenset[str]]:
+        """Return the conditions that came since the last report, and the codes of those that went."""
+        by_code: dict[str, Condition] = {condition.code: condition for condition in found}
+        came = tuple(by_code[code] for code in sorted(by_code.keys() - self.reported))
+        went = frozenset(self.reported - by_code.keys())
+        self.reported = frozenset(by_code)
+        return came, went
+
+    def assess(self, member: Member, now: Instant) -> tuple[HealthChange, ...]:
+        """Join the verdicts on each server; return those whose health is not what it was, with what it was."""
+        joined: dict[ServerKey, ServerHealth] = {}
+        changed = []
+        for colour, observed in self.observed.items():
+            for server in observed.servers:
+                found, before = assess(member, server), self.health.get(server.key)
+                if before is not None and (before.health, before.cause) == found:
+                    joined[server.key] = before
+                    continue
+                since_utc = before.since_utc if before and before.health is found.health else now.utc
+                joined[server.key] = after = ServerHealth(found.health, found.cause, since_utc)
+                if before is None or before.health is not after.health:
+                    changed.append(HealthChange(colour, server, after, before))
+        self.health = joined
+        return tuple(changed)
+
+    def recognise(self, servers: ByColour[tuple[Server, ...]]) -> ByColour[tuple[Server, ...]]:
+        """Give each container the ids that its release has had, and put the present one in their place (rule 40).
+
+        One that is known by another id has not changed, as no container does: what an id covers has.
+        """
+        recognised = ByColour(*(tuple(map(self._recognised, some)) for _, some in servers.items()))
+        there = [server for _, some in recognised.items() for server in some]
+        renamed = {ServerKey(each.url, each.container, old): each.key for each in there for old in each.former}
+        if not renamed.keys().isdisjoint(self.published | self.served):
+            self.published = frozenset(renamed.get(key, key) for key in self.published)
+            self.served = frozenset(renamed.get(key, key) for key in self.served)
+        return recognised
+
+    def _recognised(self, server: Server) -> Server:
+        before = self.known.get(server.container)
+        if before is None or (before.release == server.release and before.former == server.former):
+            return server
+        former = {*server.former, *before.former, before.release} - {server.release}
+        return replace(server, former=tuple(sorted(former)))
+
+    def where_served(self) -> dict[str | None, Served]:
+        """Return where each container has been served, by the last document and by what was known before."""
+        served = {each.container: Served(each.url, each.network) for each in self.known.values() if each.was_served}
+        for key in self.published:
+            before = self.known.get(key.container)
+            served[key.container] = Served(key.url, before.network if before and before.url == key.url else None)
+        return served
+
+    def know(self, servers: ByColour[tuple[Server, ...]]) -> None:
+        """Remember containers as they are now seen, and some of those that are gone: a restart brings them back."""
+        containers = [each for each in (*servers.blue, *servers.green) if each.container]
+        if not containers and not self.known:
+            return
+        there: dict[str | None, Server] = {each.container: each for each in containers}
+        gone = [each for each in self.known.items() if each[0] not in there]
+        self.known = dict(gone[-GONE_KNOWN:]) | there
+
+    def observe(self, colour: Colour, seen: Observed | None, now: Instant) -> bool:
+        """Put what was seen in place, dating a changed set; return whether anything but the time of the list is new.
+
+        `adopt_probes` has to follow before anybody looks.
+        """
+        before = self.observed[colour]
+        if seen is None:
+            return False
+        if self.stayed:
+            seen = replace(seen, servers=tuple(self._staying(server) for server in seen.servers))
+        same = (
+            before.known
+            and before.from_docker is seen.from_docker
+            and (before.servers == seen.servers or _identity(before) == _identity(seen))
+        )
+        died = _died(before, seen)
+        if died:  # it came back before its death was known: its passes begin again, and the time to settle (rule 5)
+            same = False
+            self.voided |= {probe for probe in self.probes if probe.key in died}
+            for key in died:
+                self.probed.pop(key, None)
+        changed_mono_s = before.changed_mono_s if same else now.mono_s
+        seen = Observed(seen.known, seen.servers, seen.from_docker, changed_mono_s, seen.listed_mono_s)
+        failing = {server.key for server in before.servers if server.docker_health is Health.UNHEALTHY}
+        for server in seen.servers:  # Docker reports its checks when their verdict changes, and not when they started
+            if server.docker_health is Health.UNHEALTHY and server.key not in failing:
+                self.checks[server.key] = Checks(now.mono_s)
+        self.observed = self.observed.put(colour, seen)
+        return not same or before.servers != seen.servers
+
+    def take_back(self, now: Instant) -> None:
+        """Rule 4: what was asked to stop, and runs and passes its checks when its time is over, was not stopped."""
+        member, servers = self.member(), [server for _, seen in self.observed.items() for server in seen.servers]
+        there = {server.container for server in servers}
+        self.stayed = {container: asked for container, asked in self.stayed.items() if container in there}
+        for server in servers:
+            if _is_over(server, now) and assess(member, server).health is Health.HEALTHY:
+                self.stayed[server.container] = server.leaving_mono_s or 0.0
+        for colour, observed in self.observed.items():
+            self.observe(colour, observed, now)
+
+    def _staying(self, server: Server) -> Server:
+        is_asked = server.leaving_mono_s is not None
+        stays = is_asked and self.stayed.get(server.container) == server.leaving_mono_s
+        return replace(server, leaving_mono_s=None) if stays else server
+
+    def check(self, probe: Probe, result: Result, started_mono_s: float) -> bool:
+        """Take one health check; return whether it says anything of the server."""
+        before = self.checks.get(probe.key, Checks())
+        match result:
+            case Result.PASS:
+                kept = (*before.passed_mono_s, started_mono_s)[-probe.check.passes_noted :]
+                verdict = self.probed.get(probe.key)
+                is_healthy = verdict is not None and verdict.health is Health.HEALTHY
+                self.checks[probe.key] = replace(
+                    before, failed_mono_s=None if is_healthy else before.failed_mono_s, passed_mono_s=kept
+                )
+            case Result.FAIL:
+                first = started_mono_s if before.failed_mono_s is None else before.failed_mono_s
+                self.checks[probe.key] = Checks(first, failed_last_mono_s=started_mono_s)
+            case Result.ERROR:
+                return False
+            case _:
+                assert_never(result)
+        return True
+
+
+def _is_over(server: Server, now: Instant) -> bool:
+    return server.returns_mono_s is not None and now.mono_s >= server.returns_mono_s
+
+
+def _identity(observed: Observed) -> frozenset[tuple[ServerKey, str, bool]]:
+    return frozenset((server.key, server.release, server.leaving_mono_s is None) for server in observed.servers)
+
+
+def _died(before: Observed, seen: Observed) -> frozenset[ServerKey]:
+    known = {server.key: server.deaths for server in before.servers if server.deaths is not None}
+    return frozenset(server.key for server in seen.servers if (server.deaths or 0) > known.get(server.key, inf))
+
+
+def _network_check(service: Service, server: Server) -> HealthCheck | None:
+    """Rule 5: without a mode, Docker's HEALTHCHECK where present, else a TCP connection."""
+    check = service.health_check
+    if check.mode is None:
+        return _by_tcp(check) if server.docker_health is None else None
+    return check if check.mode is not ProbeMode.DOCKER else None
+
+
+@lru_cache
+def _by_tcp(check: HealthCheck) -> HealthCheck:
+    return replace(check, mode=ProbeMode.TCP)

@@ -1,0 +1,171 @@
+"""The services of the file, and those that left it and still count, each with its servers as Docker shows them."""
+
+from collections.abc import Collection, Iterable, Mapping, Set
+from dataclasses import replace
+
+from provider.config.diff import Edit
+from provider.controller.docker_view import DockerView
+from provider.controller.tracked_service import TrackedService
+from provider.docker import networks
+from provider.docker.networks import TraefikNetwork
+from provider.model import ByColour, Colour, Desired, Instant, Observed, Service, ServiceState
+from provider.store import StoredServers
+
+UNSEEN = ByColour(Observed(), Observed())
+UNDECIDED = ServiceState()
+
+
+class TrackedServices:
+    """Services by their names, and the `members` of each group.
+
+    `retired` left the file. They stay in the document until what came with them is decided: a service that is renamed
+    must not be dark in between (P4). `held` are those that the file has no more and Traefik has not let go of, as it
+    refuses that file (rule 15).
+    """
+
+    def __init__(
+        self, docker: DockerView, states: Mapping[str, ServiceState], stored: Mapping[str, StoredServers]
+    ) -> None:
+        self.desired: Desired | None = None
+        self.services: dict[str, TrackedService] = {}
+        self.members: Mapping[str, tuple[str, ...]] = {}
+        self.retired: dict[str, TrackedService] = {}
+        self.held: dict[str, TrackedService] = {}
+        self._left: dict[str, TrackedService] = {}
+        self._docker, self._states, self._stored = docker, states, stored
+
+    def load(self, edit: Edit, now: Instant) -> set[str]:
+        """Take an edit of the file; return the groups it touches."""
+        before, services, was = self.services, edit.desired.services, self.desired
+        if edit.gone or self.retired:
+            self.retired = _retire(self.retired | self.services, edit.desired)
+        self._left |= {name: before[name] for name in edit.gone if name in before}
+        self.desired = edit.desired
+        if edit.gone or edit.new:
+            self.services = {
+                name: before.get(name) or self.held.get(name) or self._tracked(service, now)
+                for name, service in services.items()
+            }
+        for name in edit.changed:
+            tracked = self.services[name]
+            tracked.service, tracked.is_stale = services[name], True
+        self.members = edit.members
+        touched = set(edit.groups)
+        if before and was is not None and was.docker_network != edit.desired.docker_network:
+            touched |= self.reach_again()
+        return touched
+
+    def hold(self, services: Mapping[str, Service], now: Instant) -> Set[str]:
+        """Keep in the document what the file has no more, as these services; return those that are let go of."""
+        before, self.held = self.held, {}
+        for name, service in services.items():
+            if name in self.services:
+                continue
+            tracked = before.get(name) or self._left.get(name) or self._tracked(service, now)
+            tracked.service, tracked.is_stale = service, True
+            if name not in before:  # nobody has checked it for a while
+                tracked.probed, tracked.probes, tracked.asked = {}, frozenset(), frozenset()
+            self.held[name] = tracked
+        return before.keys() - self.held.keys()
+
+    def keep_left(self, names: Collection[str]) -> None:
+        """Remember of the services that left the file only these, which a Traefik may still have."""
+        self._left = {name: tracked for name, tracked in self._left.items() if name in names}
+
+    def reach_again(self) -> set[str]:
+        """Have all looked at again: they may be reached at other addresses. Return their groups."""
+        for tracked in self.services.values():
+            tracked.is_stale = True
+        return set(self.members)
+
+    @property
+    def unnamed(self) -> tuple[str, ...]:
+        """The services that containers name in their labels and the file does not."""
+        return tuple(sorted((self._docker.services or {}).keys() - self.services.keys()))
+
+    def refresh(self, key: str, now: Instant) -> None:
+        """Work out what a reload or a complete list has changed for a group, where nobody has looked since."""
+        for name in self.members.get(key, ()):
+            self._refresh(self.services[name], now)
+
+    def refresh_held(self, now: Instant) -> None:
+        """Work out the same for what the file has no more."""
+        for tracked in self.held.values():
+            self._refresh(tracked, now)
+
+    def stored_servers(self, names: Iterable[str]) -> dict[str, StoredServers]:
+        """Return what the store keeps of the servers of these services."""
+        found = {name: self.services[name] for name in names if name in self.services}
+        return {
+            name: StoredServers(
+                colours=ByColour(tracked.observed.blue.servers, tracked.observed.green.servers),
+                published=tracked.published,
+            )
+            for name, tracked in found.items()
+            if tracked.observed.blue.known and tracked.observed.green.known  # what is not known must not load as none
+        }
+
+    def _tracked(self, service: Service, now: Instant) -> TrackedService:
+        stored = self._stored.get(service.name)
+        tracked = TrackedService(
+            service=service,
+            state=self._states.get(service.name, UNDECIDED),
+            observed=UNSEEN,
+            since_utc=now.utc,
+            published=stored.published if stored else frozenset(),
+        )
+        if stored:
+            tracked.know(stored.colours)
+        return tracked
+
+    def _refresh(self, tracked: TrackedService, now: Instant) -> None:
+        if tracked.is_stale:
+            self.observe(tracked, now)
+        if any(server.leaving_mono_s is not None for _, seen in tracked.observed.items() for server in seen.servers):
+            tracked.take_back(now)
+
+    def observe(self, tracked: TrackedService, now: Instant, listed_mono_s: float | None = None) -> bool:
+        """Put in place what is known of a service's servers; return whether more than the time of the list is new."""
+        tracked.is_stale = False
+        stored = self._stored.get(tracked.service.name)
+        seen = {colour: self._docker.seen(tracked, colour, stored, listed_mono_s) for colour in Colour}
+        servers = ByColour(*(known.servers if (known := seen[colour]) else () for colour in Colour))
+        servers = tracked.recognise(servers)
+        traefik_network = TraefikNetwork(
+            self.desired.docker_network if self.desired else None, self._docker.own_networks
+        )
+        servers = networks.choose(servers, traefik_network, tracked.state.active, tracked.where_served())
+        servers = networks.part(servers, tracked.service.health_check)
+        if any(seen.values()):
+            tracked.know(servers)
+        is_new = False
+        for colour, known in seen.items():
+            is_new |= tracked.observe(colour, replace(known, servers=servers[colour]) if known else None, now)
+        tracked.adopt_probes()  # at once: no decision may rest on evidence of the definition before (rule 12)
+        return is_new
+
+
+def _retire(services: Mapping[str, TrackedService], desired: Desired) -> dict[str, TrackedService]:
+    """Return the services that stay in the document for now; a name that the file gives again cannot stay."""
+    gone = {name: tracked for name, tracked in services.items() if name not in desired.services}
+    if not gone:
+        return {}
+    given = {name for service in desired.services.values() for name in _names(service)} | _own_names(desired)
+    return {
+        name: tracked
+        for name, tracked in gone.items()
+        if tracked.fragment is not None and not given & _names(tracked.service)
+    }
+
+
+def _names(service: Service) -> set[tuple[str, str]]:
+    """Return what a service is called in Traefik, each name with its section."""
+    routers = {("routers", name) for name in service.routers_in_traefik}
+    return routers | {("services", name) for name in service.services_in_traefik}
+
+
+def _own_names(desired: Desired) -> set[tuple[str, str]]:
+    """Return the names that the pass-through configuration uses in the sections where ours stand."""
+    http = desired.pass_through.get("http")
+    sections = http if isinstance(http, Mapping) else {}
+    return {(section, str(name)) for section in ("routers", "services") for name in sections.get(section) or ()}

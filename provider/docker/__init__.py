@@ -1,0 +1,14 @@
+"""Containers of a Docker Engine, and tasks of a Swarm -> the servers of each service and colour.
+
+`kinds` has what may be followed (`--docker-mode`): an engine, a Swarm (`swarm`), or both at once (`auto`). Each is a
+`following` of one `engine`: it takes what is to be listed, and connects again (`reconnect`).
+
+Of an engine, `discovery` follows events; `inventory` keeps what was listed and reports it. `listing` has the requests,
+`container` reads an entry of a list, `labels` turns it into a server, and `inspected` reads what it was created with,
+from which its release id follows. `networks` chooses the address that Traefik reaches (rule 38); `deaths` counts
+containers that died (rule 5).
+
+It is level-triggered: an event only says which service to list again, and a complete list corrects whatever was
+missed. An engine that does not answer takes no server away (P4). Labels and answers are untrusted text. This room
+knows no phase and no document.
+"""

@@ -1,0 +1,269 @@
+"""Turns one container into a server of a service, by its labels: colour, address, port and release."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from provider.docker.container import COMPOSE_CONFIG_HASH, HOST_MODE, JOINED_MODE, SHORT_ID, Binding, Container
+from provider.model import Colour, Part, Route, Server
+from provider.model.errors import BluegreenError
+from provider.model.text import NAME_MOST, clean
+
+SERVICE = "bluegreen.service"
+COLOUR = "bluegreen.colour"
+COLOR = "bluegreen.color"
+PORT = "bluegreen.port"
+SCHEME = "bluegreen.scheme"
+NETWORK = "bluegreen.network"
+VERSION = "bluegreen.version"
+ENVIRONMENT = "bluegreen.environment"
+USE_BIND_PORT = "bluegreen.use-bind-port"
+KNOWN = frozenset({SERVICE, COLOUR, COLOR, PORT, SCHEME, NETWORK, VERSION, ENVIRONMENT, USE_BIND_PORT})
+PREFIX = "bluegreen"
+"""Every label of ours begins so; one that is not known is a typing mistake."""
+COMPOSE_PROJECT = "com.docker.compose.project"
+COMPOSE_SERVICE = "com.docker.compose.service"
+
+
+SCHEMES = ("http", "https", "h2c")
+KIN = 2
+"""How many of a release's parts are its image and version."""
+COMPOSE_SETTINGS = "settings of Compose's service"
+ALLOW_INSPECT = "let the proxy before Docker's socket pass GET /containers/ID/json"
+NOT_INSPECTED = (
+    "what it was created with cannot be read, so its command, environment and mounts make no other release: "
+    f"{ALLOW_INSPECT}"
+)
+PORT_DIGITS = 20
+SHOWN_MOST = 80
+"""Maximum number of characters quoted of a label's value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which environment's containers are used; `required` refuses those that do not name one.
+
+    `ignored` are the variables of a container's environment that do not change its release.
+    """
+
+    environment: str
+    required: bool
+    ignored: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A container of a service. One that cannot serve has a warning and no server; one that can may have both.
+
+    A warning ends with `: FIX`; `fix` has that part by itself.
+    """
+
+    service: str
+    container: str
+    name: str
+    colour: Colour | None = None
+    server: Server | None = None
+    warning: str | None = None
+    fix: str | None = None
+
+
+class Ignored(BluegreenError):  # noqa: N818  the state of a container or task, not an error of ours
+    """What is labelled is ignored: what is wrong with it, and which label or setting to change."""
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(f"{what}: {fix}")
+        self.fix = fix
+
+
+def unreadable(listed: object) -> Sighting:
+    """Return a sighting without a server, with a warning, for an entry of the engine's list that cannot be read."""
+    known = listed if isinstance(listed, dict) else {}
+    labels = known.get("Labels")
+    service = labels.get(SERVICE) if isinstance(labels, dict) else None
+    id_ = clean(known.get("Id", "?"), SHORT_ID)
+    names = known.get("Names")
+    name = names[0].lstrip("/") if isinstance(names, list) and names and isinstance(names[0], str) else id_
+    warning = "ignored: the engine describes it in a way that cannot be read: is this a Docker Engine?"
+    return Sighting(clean(service or "", NAME_MOST), id_, clean(name, NAME_MOST), warning=warning)
+
+
+def sight(container: Container, scope: Scope, host_address: str) -> Sighting | None:
+    """Read a container as a server, or a warning; None where it belongs to another environment.
+
+    `host_address` is where Traefik reaches the engine's host. A container that joined another's network must
+    come with that one's mode, addresses and bindings.
+    """
+    if container.labels.get(ENVIRONMENT, scope.environment) != scope.environment:
+        return None
+    service = container.labels[SERVICE]
+    try:
+        check_scope(container.labels, scope)
+        colour = colour_of(container.labels)
+        url, routes = _urls(container, host_address)
+    except Ignored as reason:
+        return Sighting(service, container.id, container.name, warning=f"ignored: {reason}", fix=reason.fix)
+    parts, former = _parts(container, scope.ignored), former_id(container)
+    release = former if container.has_config_hash or container.created is None else release_id(parts)
+    unit = container.labels.get(COMPOSE_SERVICE)
+    server = Server(
+        url=url,
+        release=release,
+        version=container.labels.get(VERSION),
+        container=container.id,
+        docker_health=container.health,
+        former=() if release == former else (former,),
+        parts=parts,
+        unit=unit and f"{container.labels.get(COMPOSE_PROJECT, '')}/{unit}",
+        kin=unit and release_id(parts[:KIN]),
+        routes=routes,
+        is_labelled=NETWORK in container.labels,
+    )
+    return Sighting(service, container.id, container.name, colour, server)
+
+
+def release_id(parts: Iterable[Part]) -> str:
+    """Return the release id of containers without Compose's hash, from all that they were created with.
+
+    A moved tag or other settings change it, a restart does not.
+    """
+    return hashlib.sha256(json.dumps(list(parts)).encode()).hexdigest()[:8]
+
+
+def former_id(container: Container) -> str:
+    """Return the release id where Compose's hash covers the settings. It is stored and must not change.
+
+    Containers without that hash once had it too, and it is stored for them as well (rule 40).
+    """
+    labels = container.labels
+    parts = [container.image_id, labels.get(VERSION), labels.get(COMPOSE_CONFIG_HASH)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
+
+
+def _parts(container: Container, ignored: frozenset[str]) -> tuple[Part, ...]:
+    """Return what the release of a container covers, image and version first."""
+    hashed = container.labels.get(COMPOSE_CONFIG_HASH)
+    created = container.created.parts if container.created and hashed is None else ()
+    return (
+        Part("image", "", container.image_id),
+        Part(VERSION, "", container.labels.get(VERSION, "")),
+        *([] if hashed is None else [Part(COMPOSE_SETTINGS, container.labels.get(COMPOSE_SERVICE, ""), hashed)]),
+        *(part for part in created if part.kind != "environment" or part.name not in ignored),
+    )
+
+
+def check_scope(labels: Mapping[str, str], scope: Scope) -> None:
+    """Raise Ignored where the labels name no service, or not the environment that is required."""
+    if scope.required and ENVIRONMENT not in labels:
+        label = f"{ENVIRONMENT}={scope.environment}"
+        raise Ignored(f"no label {ENVIRONMENT}, which the desired state requires", f"add {label}")
+    if not labels[SERVICE]:
+        raise Ignored(f"{SERVICE} is empty", "name a service of the desired state")
+
+
+def colour_of(labels: Mapping[str, str]) -> Colour:
+    """Return the colour of the labels. Raises Ignored where they name none, or another."""
+    written = {label: labels[label] for label in (COLOUR, COLOR) if label in labels}
+    match sorted(set(written.values())):
+        case []:
+            raise Ignored(f"no label {COLOUR}", f"add {COLOUR}=blue or {COLOUR}=green")
+        case ["blue"]:
+            return Colour.BLUE
+        case ["green"]:
+            return Colour.GREEN
+        case _:
+            found = " and ".join(f"{label}={clean(value, SHOWN_MOST)}" for label, value in written.items())
+            raise Ignored(found, "the colour must be blue or green")
+
+
+def _urls(container: Container, host_address: str) -> tuple[str, tuple[Route, ...]]:
+    """Return where Traefik reaches the container, and each network of its own with its address there.
+
+    Of several without a label that names one, the first by name is used until `networks.choose` decides.
+    """
+    scheme = scheme_of(container.labels)
+    port = written_port(container.labels)
+    if uses_bind_port(container.labels):
+        binding = _binding(container.bindings, port)
+        return url_at(scheme, host_address if binding.is_wildcard else binding.ip, binding.public), ()
+    port = port or min(container.exposed, default=None)
+    if port is None:
+        raise Ignored("it exposes no TCP port", f"add {PORT}=PORT")
+    if container.network_mode == HOST_MODE:
+        return url_at(scheme, host_address, port), ()
+    routes = tuple(Route(name, url_at(scheme, address, port)) for name, address in container.addresses.items())
+    return url_at(scheme, _address(container), port), routes
+
+
+def scheme_of(labels: Mapping[str, str]) -> str:
+    """Return the scheme of a label, http without one. Raises Ignored for an unknown one."""
+    scheme = labels.get(SCHEME, "http")
+    if scheme not in SCHEMES:
+        raise Ignored(f"{SCHEME}={clean(scheme, SHOWN_MOST)}", f"the scheme must be one of {', '.join(SCHEMES)}")
+    return scheme
+
+
+def url_at(scheme: str, address: str, port: int) -> str:
+    """Return the URL of a server."""
+    return f"{scheme}://{f'[{address}]' if ':' in address else address}:{port}"
+
+
+def written_port(labels: Mapping[str, str]) -> int | None:
+    """Return the port of a label, None without one. Raises Ignored for one that is no port."""
+    written = labels.get(PORT)
+    if written is None:
+        return None
+    # Python refuses an integer of thousands of digits, which would fail the whole list.
+    port = int(written) if written.isascii() and written.isdigit() and len(written) <= PORT_DIGITS else 0
+    if not 0 < port < 65536:
+        raise Ignored(f"{PORT}={clean(written, SHOWN_MOST)}", "the port must be a number from 1 to 65535")
+    return port
+
+
+def uses_bind_port(labels: Mapping[str, str]) -> bool:
+    """Return whether a server is reached on its published port. Raises Ignored for another value than true or false."""
+    written = labels.get(USE_BIND_PORT, "false")
+    if written not in {"true", "false"}:
+        raise Ignored(f"{USE_BIND_PORT}={clean(written, SHOWN_MOST)}", "it must be true or false")
+    return written == "true"
+
+
+def _binding(bindings: tuple[Binding, ...], port: int | None) -> Binding:
+    """Return the published port to use: of the lowest port, on every address before one, IPv4 before IPv6."""
+    usable = [binding for binding in bindings if port in {None, binding.private}]
+    if not usable:
+        fact = "no TCP port is published" if port is None else f"TCP port {port} is not published"
+        raise Ignored(f"{USE_BIND_PORT}=true, but {fact}", "publish it, or remove the label")
+    return min(usable, key=lambda b: (b.private, not b.is_wildcard, ":" in b.ip, b))
+
+
+def _address(container: Container) -> str:
+    if container.network_mode.startswith(JOINED_MODE):
+        other = container.network_mode.removeprefix(JOINED_MODE)[:SHORT_ID]
+        raise Ignored(
+            f"it shares the network of container {other}, which is not running or has no network of its own",
+            f"start {other}, or attach this container to a network that Traefik reaches",
+        )
+    addresses, named = container.addresses, container.labels.get(NETWORK)
+    if named is not None:
+        if named not in addresses:
+            raise Ignored(
+                f"{NETWORK}={clean(named, SHOWN_MOST)}: it has no address there",
+                another_network(clean(named, SHOWN_MOST), list(addresses)),
+            )
+        return addresses[named]
+    if not addresses:
+        raise Ignored("it has no address on any network", "attach it to one that Traefik reaches")
+    return next(iter(addresses.values()))
+
+
+def another_network(named: str, names: list[str]) -> str:
+    """Return the fix that names another network; Compose puts the project before the name in its file."""
+    whole = [name for name in names if name.endswith(f"_{named}")]
+    if len(whole) == 1:
+        return f"write the whole name as Docker has it: {NETWORK}={whole[0]}"
+    if len(names) == 1:
+        return f"write {NETWORK}={names[0]}, its only network, or attach it to {named}"
+    if names:
+        return f"write {NETWORK}= one of its networks ({', '.join(whole or names)}), or attach it to {named}"
+    return f"attach it to {named}; it has an address on no network"

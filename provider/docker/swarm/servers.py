@@ -1,0 +1,178 @@
+"""Turns the tasks of a Swarm service into servers, by the labels of the service (rule 66)."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from provider.docker.labels import (
+    COLOR,
+    COLOUR,
+    ENVIRONMENT,
+    NETWORK,
+    PORT,
+    PREFIX,
+    SERVICE,
+    SHOWN_MOST,
+    USE_BIND_PORT,
+    VERSION,
+    Ignored,
+    Scope,
+    Sighting,
+    another_network,
+    check_scope,
+    colour_of,
+    release_id,
+    scheme_of,
+    url_at,
+    uses_bind_port,
+    written_port,
+)
+from provider.docker.swarm import spec
+from provider.docker.swarm.tasks import RUNNING, SwarmService, Task, tag_of
+from provider.model import Colour, Health, Route, Server
+from provider.model.text import clean
+
+LEAVING_LIMIT_S = 86_400.0
+"""A task that is to stop never serves again; Swarm gives up one on a lost node after a day."""
+ON_SERVICE = "write it under deploy: labels: of the stack file, or run docker service update --label-add"
+ON_CONTAINER = "write it under labels: of the stack file, or run docker service update --container-label-add"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the labels of a Swarm service say of the servers of all its tasks."""
+
+    colour: Colour
+    scheme: str
+    port: int
+    network: str | None
+    use_bind_port: bool
+
+
+def sight(service: SwarmService, tasks: Iterable[Task], nodes: Mapping[str, str], scope: Scope) -> Iterator[Sighting]:
+    """Yield a sighting for each task that runs, and one without a server for a Swarm service that is ignored.
+
+    `nodes` has the address of each node by its id. One of another environment yields nothing.
+    """
+    labels = service.labels
+    if SERVICE not in labels:
+        if (misplaced := misplaced_labels(service)) is not None:
+            yield _warned(service, misplaced)
+        return
+    if labels.get(ENVIRONMENT, scope.environment) != scope.environment:
+        return
+    try:
+        settings = settings_of(service, scope)
+    except Ignored as reason:
+        yield _warned(service, reason)
+        return
+    for task in tasks:
+        if task.state == RUNNING:
+            yield _sighting(service, task, settings, nodes, scope)
+
+
+def misplaced_labels(service: SwarmService) -> Ignored | None:
+    """Return what is wrong with a Swarm service that has our labels on its containers alone; None for any other."""
+    found = sorted(label for label in service.container_labels if label.startswith(f"{PREFIX}."))
+    if SERVICE in service.labels or SERVICE not in found:
+        return None
+    names = ", ".join(found)
+    return Ignored(f"its labels {names} are on the containers, and Swarm's have to be on the service", ON_SERVICE)
+
+
+def version_of(task: Task) -> str | None:
+    """Return what people call the release of a task: its container's label, else the tag of its image."""
+    return task.labels.get(VERSION) or tag_of(task.image)
+
+
+def settings_of(service: SwarmService, scope: Scope) -> Settings:
+    """Read the labels of a Swarm service. Raises Ignored where its tasks cannot serve."""
+    labels = service.labels
+    for label in (COLOUR, PORT):
+        if label in service.container_labels and not labels.keys() & {label, COLOR if label == COLOUR else label}:
+            raise Ignored(f"{label} is on its containers, not on the service", ON_SERVICE)
+    check_scope(labels, scope)
+    colour, scheme, port = colour_of(labels), scheme_of(labels), written_port(labels)
+    if port is None:
+        raise Ignored(f"no label {PORT}, which a Swarm service needs", f"add {PORT}=PORT under deploy: labels:")
+    return Settings(colour, scheme, port, labels.get(NETWORK), uses_bind_port(labels))
+
+
+def _sighting(
+    service: SwarmService, task: Task, settings: Settings, nodes: Mapping[str, str], scope: Scope
+) -> Sighting:
+    name = f"{service.name}.{task.slot}"
+    try:
+        url, routes = _urls(task, settings, nodes)
+    except Ignored as reason:
+        return Sighting(service.labels[SERVICE], task.id, name, warning=f"ignored: {reason}", fix=reason.fix)
+    parts = tuple(part for part in task.parts if part.kind != spec.ENVIRONMENT or part.name not in scope.ignored)
+    version = version_of(task)
+    server = Server(
+        url=url,
+        release=release_id(parts),
+        version=version,
+        container=task.container or task.id,
+        docker_health=Health.HEALTHY if task.has_healthcheck else None,
+        deaths=0,
+        parts=parts,
+        unit=service.name,
+        kin=release_id([*parts[:1], *(part for part in parts if part.name == VERSION)]),
+        routes=routes,
+        is_labelled=settings.network is not None,
+        slot=name,
+    )
+    if task.is_leaving:
+        server = replace(server, leaving_mono_s=0.0, leaving_limit_s=LEAVING_LIMIT_S)
+    found = Sighting(service.labels[SERVICE], task.id, name, settings.colour, server)
+    if VERSION in service.labels and VERSION not in task.labels:
+        what = f"{VERSION} is on the service, whose labels change before its tasks do, so it is not used"
+        found = replace(found, warning=f"{what}: {ON_CONTAINER}", fix=ON_CONTAINER)
+    return found
+
+
+def _urls(task: Task, settings: Settings, nodes: Mapping[str, str]) -> tuple[str, tuple[Route, ...]]:
+    """Return where Traefik reaches a task, and each of its networks with its address there: never ingress.
+
+    Without a network, and with `bluegreen.use-bind-port`, that is the port that its node publishes in host mode.
+    """
+    port = settings.port
+    addresses = {
+        each.network: each.address for each in task.attachments if each.address is not None and not each.is_ingress
+    }
+    if task.uses_host_network:
+        return url_at(settings.scheme, _node(task, nodes), port), ()
+    if settings.use_bind_port or not addresses:
+        published = next((each.published for each in task.host_ports if each.target == port), None)
+        if published is None:
+            raise _not_reached(task, settings)
+        return url_at(settings.scheme, _node(task, nodes), published), ()
+    if settings.network is not None and settings.network not in addresses:
+        named = clean(settings.network, SHOWN_MOST)
+        raise Ignored(f"{NETWORK}={named}: it has no address there", another_network(named, list(addresses)))
+    routes = tuple(Route(name, url_at(settings.scheme, address, port)) for name, address in sorted(addresses.items()))
+    chosen = settings.network or min(addresses)
+    return url_at(settings.scheme, addresses[chosen], port), routes
+
+
+def _not_reached(task: Task, settings: Settings) -> Ignored:
+    if settings.use_bind_port:
+        fix = f"publish it with mode: host, or remove the label {USE_BIND_PORT}"
+        return Ignored(f"{USE_BIND_PORT}=true, but TCP port {settings.port} is not published in host mode", fix)
+    has_ingress = any(each.is_ingress for each in task.attachments)
+    fact = "it is on the ingress network alone, which Traefik does not reach" if has_ingress else "it is on no network"
+    return Ignored(fact, "attach the service to an overlay network that Traefik is on as well")
+
+
+def _node(task: Task, nodes: Mapping[str, str]) -> str:
+    address = nodes.get(task.node)
+    if not address:
+        raise Ignored(
+            f"the manager does not say the address of node {task.node}",
+            "let the proxy before Docker's socket pass GET /nodes",
+        )
+    return address
+
+
+def _warned(service: SwarmService, reason: Ignored) -> Sighting:
+    named = service.labels.get(SERVICE) or service.container_labels.get(SERVICE) or ""
+    return Sighting(named, service.id, service.name, warning=f"ignored: {reason}", fix=reason.fix)

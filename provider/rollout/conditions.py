@@ -1,0 +1,128 @@
+"""What an operator should know of one service now, in the words of the catalogue, with the command that helps."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from provider.model import (
+    Colour,
+    Condition,
+    ConditionCode,
+    GroupState,
+    Health,
+    Member,
+    ServerHealth,
+    ServerKey,
+    Severity,
+    condition,
+)
+from provider.rollout.rollback_target import command_now, lost, made_room
+
+SERVERS_SHOWN = 4
+
+
+def service_conditions(
+    member: Member, group: GroupState, health: Mapping[ServerKey, ServerHealth], since_utc: datetime
+) -> tuple[Condition, ...]:
+    """Return what an operator should know of one service; `since_utc` is when the daemon first saw it."""
+    return tuple(_conditions(member, group, health, since_utc))
+
+
+def undecided(member: Member, since_utc: datetime | None = None) -> Condition:
+    """Say why a service has no active colour yet, and how it gets one (rule 1)."""
+    fix = f"name one: bluegreen switch {member.service.name} blue|green"
+    running = [colour for colour, observed in member.observed.items() if observed.servers]
+    if not all(observed.known for _, observed in member.observed.items()):
+        why, fix = "Docker has not listed its containers yet", ""
+    elif member.state.undecided and len(running) < len(Colour):
+        why = "both colours were seen running"
+    elif not running:
+        why, fix = "no server of either colour was seen yet", "start one, or write initial: blue in the file"
+    else:
+        why = "both colours have servers"
+    return condition(ConditionCode.UNDECIDED, since_utc, why=why, fix=fix)
+
+
+def overridden(member: Member) -> Condition | None:
+    """Say what a command has decided against the file, and what ends that (rule 10); None where nothing."""
+    override = member.state.override
+    if override is None:
+        return None
+    by = f" by {override.actor}" if override.actor else ""
+    return condition(
+        ConditionCode.OVERRIDE,
+        override.since_utc,
+        service=member.service.name,
+        colour=override.colour,
+        other=override.colour.other,
+        by=by,
+        reason=override.reason,
+    )
+
+
+def _conditions(
+    member: Member, group: GroupState, health: Mapping[ServerKey, ServerHealth], since_utc: datetime
+) -> Iterator[Condition]:
+    state = member.state
+    active, replaced, target = state.active, state.replaced, state.rollback_target
+    if active is None:
+        yield undecided(member, since_utc)
+    elif member.observed[active].known:
+        yield from _unserved(member, group, health, active)
+    if replaced is not None:
+        instead = f" instead of {replaced.before}" if replaced.before else ""
+        yield condition(
+            ConditionCode.REPLACED, replaced.since_utc, colour=active, release=replaced.release, instead=instead
+        )
+    if target is not None and target.lost is not None:
+        why = lost(member, group) or target.lost  # what runs in its place may be another release by now
+        yield condition(
+            ConditionCode.ROLLBACK_TARGET_LOST,
+            None,
+            severity=Severity.INFO if made_room(member, group) else None,
+            release=target.release,
+            colour=target.colour,
+            why=why,
+        )
+    yield from _unclear(member, since_utc)
+    if (override := overridden(member)) is not None:
+        yield override
+
+
+def _unclear(member: Member, since_utc: datetime) -> Iterator[Condition]:
+    """Yield what makes it unclear where Traefik reaches servers, or which of them answers (rules 38 and 39)."""
+    servers = [(colour, server) for colour, observed in member.observed.items() for server in observed.servers]
+    guesses = [f"{colour}: {server.guess}" for colour, server in servers if server.guess is not None]
+    if guesses:
+        yield condition(ConditionCode.NETWORK_UNCLEAR, since_utc, servers=_first_of(guesses))
+    twins = [f"{colour} {server.url}: {server.twin}" for colour, server in servers if server.twin is not None]
+    if twins:
+        yield condition(ConditionCode.SAME_ADDRESS, since_utc, servers=_first_of(twins))
+
+
+def _first_of(texts: list[str]) -> str:
+    more = f" (and {len(texts) - SERVERS_SHOWN} more)" if len(texts) > SERVERS_SHOWN else ""
+    return "; ".join(texts[:SERVERS_SHOWN]) + more
+
+
+def _unserved(
+    member: Member, group: GroupState, health: Mapping[ServerKey, ServerHealth], active: Colour
+) -> Iterator[Condition]:
+    """Yield that nobody answers for the active colour, with the command to go back, where it works now (rule 8)."""
+    servers = member.observed[active].servers
+    known = [health[server.key] for server in servers if server.key in health]
+    if not servers:
+        yield condition(ConditionCode.NO_SERVERS, None, colour=active, fix=_go_back(member, group))
+    elif known and all(found.health is Health.UNHEALTHY for found in known):
+        yield condition(
+            ConditionCode.NONE_HEALTHY,
+            max(found.since_utc for found in known),
+            colour=active,
+            servers=len(servers),
+            cause=known[0].cause,
+            fix=_go_back(member, group),
+        )
+
+
+def _go_back(member: Member, group: GroupState) -> str:
+    command = command_now(member, group)
+    return f"to go back: {command}" if command else ""

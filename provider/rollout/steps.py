@@ -1,0 +1,151 @@
+"""How a step is taken: the group's new state, and the rows of the history that explain it."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TypeAlias
+
+from provider.model import (
+    ByColour,
+    Candidate,
+    Colour,
+    Decision,
+    Event,
+    Instant,
+    Member,
+    Outcome,
+    Phase,
+    Rollout,
+    ServiceState,
+    Snapshot,
+    Trigger,
+)
+from provider.rollout import phases
+from provider.rollout.candidates import limits, member_of
+
+Taken: TypeAlias = tuple[Snapshot, tuple[Decision, ...]]
+
+
+def begin(
+    snapshot: Snapshot,
+    candidates: tuple[Candidate, ...],
+    trigger: Trigger,
+    now: Instant,
+    *,
+    actor: str | None = None,
+    forced: str | None = None,
+    reason: str | None = None,
+) -> Taken:
+    """Begin a rollout of these candidates, for a `reason`; `forced` is the one for which `actor` waives their gates."""
+    state = phases.begin(
+        snapshot.state, candidates, names(snapshot), trigger, limits(snapshot), now, actor=actor, forced=forced
+    )
+    detail = f"gates waived: {forced}" if forced else reason
+    return replace(snapshot, state=state), rows(state.rollout, Event.BEGUN, phases.phase(state), now, detail=detail)
+
+
+def advance(
+    snapshot: Snapshot,
+    event: Event,
+    now: Instant,
+    detail: str | None = None,
+    *,
+    evidence: tuple[str, ...] = (),
+    actor: str | None = None,
+    trigger: Trigger | None = None,
+) -> Taken:
+    """Take the group's rollout one step on; `actor` and `trigger` are the rollout's own where none are given."""
+    before = snapshot.state.rollout
+    state, outcome = phases.advance(snapshot.state, event, limits(snapshot), now, detail, actor)
+    return replace(snapshot, state=state), rows(
+        before,
+        event,
+        phases.phase(state),
+        now,
+        outcome=outcome,
+        detail=detail,
+        evidence=evidence,
+        actor=actor,
+        trigger=trigger,
+    )
+
+
+def rows(
+    of: Rollout | None,
+    event: Event,
+    phase: Phase,
+    now: Instant,
+    *,
+    about: Iterable[Candidate] | None = None,
+    outcome: Outcome | None = None,
+    detail: str | None = None,
+    evidence: tuple[str, ...] = (),
+    actor: str | None = None,
+    trigger: Trigger | None = None,
+) -> tuple[Decision, ...]:
+    """Return one row for each candidate that it is `about`, so that the history of a service is whole.
+
+    `phase` is the one that the event leads to; `actor` and `trigger` are the rollout's own where none are given.
+    """
+    if of is None:
+        return ()
+    return tuple(
+        Decision(
+            now.utc,
+            one.service,
+            event,
+            one.colour,
+            one.release,
+            rollout=of.id,
+            phase=phase,
+            outcome=outcome,
+            trigger=trigger or of.trigger,
+            actor=actor or of.actor,
+            detail=detail,
+            evidence=evidence,
+        )
+        for one in (of.candidates if about is None else about)
+    )
+
+
+def with_state(snapshot: Snapshot, member: Member, state: ServiceState) -> Snapshot:
+    """Return the snapshot with what is decided of one member replaced."""
+    name, changed = member.service.name, replace(member, state=state)
+    return replace(snapshot, members=tuple(changed if each.service.name == name else each for each in snapshot.members))
+
+
+def with_first_colour(snapshot: Snapshot, member: Member, colour: Colour) -> Snapshot:
+    """Rule 1: give a service its first active colour; its standby at that moment is settled, not wanted."""
+    settled = ByColour(member.observed.blue.releases, member.observed.green.releases)
+    of = member.service
+    state = replace(member.state, active=colour, undecided=False, wish=of.active, settled=settled, group=of.group)
+    return with_state(snapshot, member, state)
+
+
+def with_rollout(snapshot: Snapshot, changed: Rollout) -> Snapshot:
+    """Return the snapshot with the rollout under way replaced; its phase may not differ."""
+    return replace(snapshot, state=replace(snapshot.state, rollout=changed))
+
+
+def switch(snapshot: Snapshot, moving: Iterable[Candidate], by: str | None, now: Instant) -> Snapshot:
+    """Make all of these candidates active at once (P3); `by` is the rollout that does it."""
+    for one in moving:
+        member = member_of(snapshot, one.service)
+        state = phases.switch(member.state, one, by, now)
+        snapshot = with_state(snapshot, member, state)
+    return snapshot
+
+
+def end_regrouped(snapshot: Snapshot, now: Instant) -> Taken:
+    """Rules 11 and 12: changed membership supersedes a rollout; it is withdrawn when the file has none of them."""
+    if snapshot.members:
+        detail = f"the group now has the members {', '.join(names(snapshot))}"
+    elif snapshot.gone:
+        detail = f"the file has moved {', '.join(sorted(snapshot.gone))} to another group"
+    else:
+        return advance(snapshot, Event.WITHDRAWN, now, "the file has no service here any more")
+    return advance(snapshot, Event.SUPERSEDED, now, detail)
+
+
+def names(snapshot: Snapshot) -> tuple[str, ...]:
+    """Return the names of the group's members."""
+    return tuple(member.service.name for member in snapshot.members)

@@ -1,0 +1,39 @@
+"""What is shown while one service is followed."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from provider.cli.terminal import progress as module
+from provider.cli.terminal.progress import Progress
+from tests.support.answers import ROLLOUT, changed
+
+
+def test_progress_in_a_pipe_is_one_line_a_change_and_numbers_that_run_are_none(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Progress() as progress:
+        for blocking in ("1 of 2 servers healthy", "2 of 2 servers healthy", "1 of 2 servers healthy", "it is held"):
+            progress.show(changed(blocking=blocking, phase="testing"))
+        for left in (119, 118):
+            progress.show(changed(blocking=f"watched for {left} s more", phase="watching", rollout=ROLLOUT))
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert (first, second) == ("shop: 1 of 2 servers healthy", "shop: it is held")
+    assert third.startswith("shop: watching until ")
+    with Progress(quiet=True) as silent:
+        silent.show(changed())
+        silent.log("x")
+    assert capsys.readouterr().out == ""
+
+
+def test_progress_on_a_terminal_is_a_live_display_below_the_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(module, "console", lambda: Console(file=screen, force_terminal=True, width=100))
+    with Progress() as progress:
+        progress.log("first")
+        progress.show(changed(phase="approval", rollout=ROLLOUT))
+        progress.log("second")
+    drawn = screen.getvalue()
+    assert drawn.index("first") < drawn.index("approval pending"[:8]) < drawn.rindex("second")
+    assert "r17 brings 77b0e1d2 to green" in drawn

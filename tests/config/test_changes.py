@@ -1,0 +1,51 @@
+"""What an edit changes, by service and path."""
+
+import pytest
+
+from provider import config
+from provider.config.changes import Changed, changes
+from provider.config.diff import edit
+from provider.model.vocabulary import ChangeKind
+
+ADDED, CHANGED, REMOVED = ChangeKind.ADDED, ChangeKind.CHANGED, ChangeKind.REMOVED
+BASE = """\
+environment: production
+defaults: {settle: 60s}
+services:
+  shop:
+    router: {rule: 'Host(`shop.example.com`)'}
+    healthCheck: {path: /healthz}
+"""
+
+
+def changed(before: str, after: str) -> tuple[Changed, ...]:
+    old, new = (config.load(text, "f") for text in (before, after))
+    return changes(old, before, edit(old, new), after)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ("settle: 60s", "settle: 1m", ()),
+        ("/healthz", "/live", (Changed("shop", CHANGED, ("healthCheck.path",)),)),
+        (
+            "{path: /healthz}",
+            "{interval: 1s}",
+            (Changed("shop", CHANGED, ("healthCheck.path", "healthCheck.interval")),),
+        ),
+        ("settle: 60s", "settle: 1s", (Changed("shop", CHANGED, ("defaults.settle",)),)),
+        ("production", "staging", (Changed(None, CHANGED, ("environment",)),)),
+        ("defaults:", "http: {middlewares: {a: {compress: {}}}}\ndefaults:", (Changed(None, CHANGED, ("http",)),)),
+        ("  shop:", "  cart:", (Changed("cart", ADDED), Changed("shop", REMOVED))),
+    ],
+)
+def test_a_change_names_the_service_and_its_keys_and_no_value(old: str, new: str, found: tuple[Changed, ...]) -> None:
+    assert changed(BASE, BASE.replace(old, new)) == found
+
+
+def test_the_first_desired_state_adds_all() -> None:
+    new = config.load(BASE, "f")
+    assert changes(None, None, edit(None, new), BASE) == (
+        Changed(None, ADDED, ("environment",)),
+        Changed("shop", ADDED),
+    )

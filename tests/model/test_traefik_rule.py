@@ -1,0 +1,66 @@
+"""Rules as Traefik reads them: tests/integration/test_traefik_facts.py asks a real one about the same texts."""
+
+from dataclasses import replace
+
+import pytest
+
+from provider.model import Router
+from provider.model.errors import RuleError
+from provider.model.traefik_rule import Every, Matcher, Not, Some, first_host, parse
+from tests.support.traefik_rules import REFUSED, RULES
+from tests.support.worlds import service
+
+
+@pytest.mark.parametrize(("rule", "host"), RULES.items())
+def test_a_check_asks_for_the_first_host_that_the_rule_lets_in(rule: str, host: str | None) -> None:
+    assert first_host(rule) == host
+
+
+@pytest.mark.parametrize("rule", REFUSED)
+def test_what_is_no_rule_is_refused_at_its_column_and_names_no_host(rule: str) -> None:
+    with pytest.raises(RuleError, match=r"^column \d+: "):
+        parse(rule)
+    assert first_host(rule) is None
+
+
+def test_not_binds_tighter_than_and_and_that_tighter_than_or() -> None:
+    names = [Matcher("Path", (letter,), at) for letter, at in zip("abc", (1, 14, 27), strict=True)]
+    rule = parse("!Path(`a`) || Path(`b`) && Path(`c`)")
+    assert rule == Some((Not(names[0]), Every((names[1], names[2]))))
+
+
+def test_all_values_of_a_matcher_are_read() -> None:
+    assert parse('Query(`a`, "b\\t\\x41")') == Matcher("Query", ("a", "b\tA"), 0)
+
+
+@pytest.mark.parametrize("text", ["(" * 100_000, "!" * 100_000])
+def test_a_rule_without_end_is_refused_and_not_recursed_into(text: str) -> None:
+    with pytest.raises(RuleError):
+        parse(text)
+
+
+def test_a_rule_may_name_thousands_of_hosts() -> None:
+    rule = " || ".join(f"Host(`h{number}.test`)" for number in range(5_000))
+    assert first_host(f"!Host(`h0.test`) && ({rule})") == "h1.test"
+
+
+def test_a_host_of_a_later_router_is_asked_for_where_the_first_names_none() -> None:
+    shop = service()
+    routers = (replace(shop.routers[0], rule="PathPrefix(`/api`)"), *shop.routers)
+    assert replace(shop, routers=routers).host == "shop.example.com"
+
+
+@pytest.mark.parametrize(
+    ("rule", "body", "url"),
+    [
+        ("Host(`shop.test`)", {}, "http://shop.test/"),
+        ("Host(`shop.test`)", {"tls": {}}, "https://shop.test/"),
+        ("HOST(`shop.test`) && PathPrefix(`/api`)", {"TLS": {"certResolver": "le"}}, "https://shop.test/api"),
+        ("Host(`shop.test`)", {"entryPoints": ["websecure"]}, "https://shop.test/"),
+        ("Host(`shop.test`) && !Path(`/x`)", {"entryPoints": ["web"]}, "http://shop.test/"),
+        ("(Host(`shop.test`) && Path(`/a`)) || Host(`www.test`)", {}, "http://shop.test/"),
+        ("PathPrefix(`/api`)", {}, None),
+    ],
+)
+def test_a_router_says_where_people_find_it(rule: str, body: dict[str, object], url: str | None) -> None:
+    assert Router("shop", rule, body).url == url
