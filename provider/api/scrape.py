@@ -87,7 +87,8 @@ class Readings:
                 reading = _reading(facts)
             else:
                 applied = state.traefik.readings.applied(tracked.service)
-                is_confirmed = unconfirmed(tracked.member(applied=applied, fetched=fetched.by_pollers)) is None
+                member = tracked.member(applied=applied, fetched=fetched.by_pollers)
+                is_confirmed = unconfirmed(member, None) is None
                 reading = reading if reading.confirmed is is_confirmed else replace(reading, confirmed=is_confirmed)
             known[name] = (parts, reading)
         self._known = known

@@ -14,11 +14,11 @@ from provider.controller.publication import Published
 from provider.controller.state import State
 from provider.controller.touched import NOTHING, Touched
 from provider.controller.tracked_service import HealthChange, TrackedService
-from provider.model import Condition, ConditionCode, Desired, GroupState, Instant, Member, Probe, Service
+from provider.model import Condition, ConditionCode, Desired, GroupState, Instant, Member, Probe, Rollout, Service
 from provider.model.desired import group_key
 from provider.model.document import Document
 from provider.rollout.conditions import service_conditions
-from provider.rollout.serving import first_document_waits_for, serve, wake_mono_s
+from provider.rollout.serving import first_document_waits_for, serve, shown, wake_mono_s
 from provider.traefik.document.assembly import Assembly
 from provider.traefik.document.render import Block, PassThrough, compose, render_service
 from provider.traefik.document.rest import Text
@@ -93,16 +93,16 @@ class Draft:
         """Follow what is committed and seen of a group: its fragments, its probes, and what people should know."""
         state = self._state
         state.tracked.refresh(key, now)
+        group = state.groups.get(key, GroupState())
         for name in state.members.get(key, ()):
             tracked = state.services[name]
             member = tracked.member()
             health = tracked.assess(member, now)
             self._projected.add(name)
-            self._render(name, tracked, member, state.rest.service(tracked.service))
+            self._render(name, tracked, member, group.rollout, state.rest.service(tracked.service))
             came: tuple[Condition, ...] = ()
             went: frozenset[str] = frozenset()
             if self.published is not None:
-                group = state.groups.get(key, GroupState())
                 found = service_conditions(tracked.member(), group, tracked.health, tracked.since_utc)
                 came, went = tracked.report(one for one in found if one.code not in RECORDED)
             yield Projected(name, tracked.ask_probes(), health, came, went, wake_mono_s(member, now))
@@ -113,16 +113,18 @@ class Draft:
         for name, tracked in self._state.tracked.held.items():
             member = tracked.member()
             health = tracked.assess(member, now)
-            self._render(name, tracked, member, tracked.service)
+            self._render(name, tracked, member, None, tracked.service)
             yield Projected(name, tracked.ask_probes(), health)
 
-    def _render(self, name: str, tracked: TrackedService, member: Member, service: Service | None) -> None:
+    def _render(
+        self, name: str, tracked: TrackedService, member: Member, under_way: Rollout | None, service: Service | None
+    ) -> None:
         """Render what the document says of a service."""
-        served = serve(member, service) if service is not None else None
+        served = serve(member, under_way, service) if service is not None else None
         if service is None:  # what Traefik refuses is all there is of it
-            tracked.fragment, tracked.fragment_active, tracked.served = None, None, frozenset()
+            tracked.fragment, tracked.fragment_shown, tracked.served = None, None, frozenset()
         elif served is not None:
-            tracked.fragment, tracked.fragment_active = render_service(served), tracked.state.active
+            tracked.fragment, tracked.fragment_shown = render_service(served), shown(member, under_way, served)
             tracked.served = frozenset(server.key for servers in served.servers.values() for server in servers)
         self._assembly.put(name, tracked.fragment)
         if served is not None or service is None:
@@ -210,12 +212,12 @@ class Draft:
                 self._counted.add(group_key(tracked.service))  # the health gate counts them
 
     def show(self) -> Iterator[Touched]:
-        """Note which colours the document gives the traffic to; a switch can be proven from now on."""
+        """Note which weights the document has; a switch can be proven from now on."""
         projected, self._projected = self._projected, set()
         for name in projected:
             tracked = self._state.services.get(name)
-            if tracked is not None and tracked.shown is not tracked.fragment_active:
-                tracked.shown = tracked.fragment_active
+            if tracked is not None and tracked.shown != tracked.fragment_shown:
+                tracked.shown = tracked.fragment_shown
                 yield Touched(self._state.switched & {group_key(tracked.service)} or None)
             else:
                 yield NOTHING

@@ -27,6 +27,7 @@ from provider.model import (
     ServerKey,
     Service,
     ServiceState,
+    Shown,
     Smoke,
 )
 from provider.model.observed import Result
@@ -52,7 +53,7 @@ class TrackedService:
     `asked` are the probes that the health checks were asked for last, `voided` those that went since, even if they came
     back; `health` is the joined verdict on each server.
     `served` are the servers in `fragment`, and `published` those in the last document: before the first one, those that
-    the store remembers. `fragment_active` and `shown` are likewise the colour that has traffic there. `checks` are kept
+    the store remembers. `fragment_shown` and `shown` are likewise the weights there. `checks` are kept
     while the service is confirming or watching. `reported` are the codes of the conditions that were reported.
     `stayed` are the containers that were asked to stop and did not, each with when they were asked.
     `known` are the servers that are containers, as they were last seen.
@@ -72,8 +73,8 @@ class TrackedService:
     health: dict[ServerKey, ServerHealth] = field(default_factory=dict)
     fragment: Fragment | None = None
     served: frozenset[ServerKey] = frozenset()
-    fragment_active: Colour | None = None
-    shown: Colour | None = None
+    fragment_shown: Shown | None = None
+    shown: Shown | None = None
     checks: dict[ServerKey, Checks] = field(default_factory=dict)
     smoke: Smoke | None = None
     reported: Set[str] = frozenset()

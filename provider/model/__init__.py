@@ -25,8 +25,21 @@ from provider.model.decided import (
     Rollout,
     ServiceState,
     SmokeEvidence,
+    StepState,
 )
-from provider.model.desired import Deadlines, Desired, FixedServers, HealthCheck, Router, Service, SmokeTest
+from provider.model.desired import (
+    Analysis,
+    Canary,
+    CandidateRoute,
+    Deadlines,
+    Desired,
+    FixedServers,
+    HealthCheck,
+    Router,
+    Service,
+    SmokeTest,
+    Step,
+)
 from provider.model.events import EVENTS, Event
 from provider.model.observed import (
     LEAVING_LIMIT_S,
@@ -43,9 +56,10 @@ from provider.model.observed import (
     SmokeResult,
     SmokeRun,
 )
-from provider.model.snapshot import Laggard, Member, Plan, Served, Snapshot
+from provider.model.snapshot import Child, Laggard, Member, Plan, Served, Shown, Snapshot
 from provider.model.vocabulary import (
     AFTER_SWITCH,
+    Affinity,
     ByColour,
     Colour,
     ColourState,
@@ -61,6 +75,7 @@ from provider.model.vocabulary import (
     Severity,
     Trigger,
     Verb,
+    Weights,
     Wish,
     listed,
     sole,
@@ -70,11 +85,16 @@ __all__ = [
     "AFTER_SWITCH",
     "EVENTS",
     "LEAVING_LIMIT_S",
+    "Affinity",
+    "Analysis",
     "Applied",
     "Approval",
     "ByColour",
+    "Canary",
     "Candidate",
+    "CandidateRoute",
     "Checks",
+    "Child",
     "Colour",
     "ColourState",
     "Condition",
@@ -117,14 +137,18 @@ __all__ = [
     "Service",
     "ServiceState",
     "Severity",
+    "Shown",
     "Smoke",
     "SmokeEvidence",
     "SmokeResult",
     "SmokeRun",
     "SmokeTest",
     "Snapshot",
+    "Step",
+    "StepState",
     "Trigger",
     "Verb",
+    "Weights",
     "Wish",
     "condition",
     "listed",

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from provider.model.desired import Canary
 from provider.model.events import Event
 from provider.model.observed import SmokeResult
 from provider.model.vocabulary import AFTER_SWITCH, ByColour, Colour, Instant, Outcome, Phase, Trigger, Wish
@@ -38,6 +39,25 @@ class SmokeEvidence:
 
 
 @dataclass(frozen=True, slots=True)
+class StepState:
+    """The step that a rollout is in; `number` counts from 1.
+
+    Its time runs since `shown_mono_s`, when Traefik showed its weights. Nothing holds it up any more since
+    `passed_mono_s`: what follows it begins once it can. `approval` is for what follows this step. Somebody `promoted`
+    it: its time is over; `forced` is the reason for which they waived its gates as well.
+    """
+
+    number: int
+    begun_utc: datetime
+    begun_mono_s: float
+    shown_mono_s: float | None = None
+    passed_mono_s: float | None = None
+    approval: Approval | None = None
+    promoted: str | None = None
+    forced: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Rollout:
     """One candidate (of a group: one for each member that has one) on its way to active.
 
@@ -48,7 +68,10 @@ class Rollout:
     `waiting_left_s` is what is left of the time for the health gate while another phase is on. `approval_until_utc` and
     `entered_utc`, when the phase began, outlive the process; `asked` and `reminded` say which requests for an approval
     were sent. `forced` is the reason for which `actor` waived the gates. `errors_before` are each Traefik's errors when
-    it switched, `deaths_before` how often each container of a candidate had died by then.
+    it switched or its step began, `deaths_before` how often each container of a candidate had died by then.
+
+    `canary` are the steps that it began with, None where it is one switch; `step` is the one that is on. Somebody
+    `promoted` it: the time of all steps is over.
     """
 
     id: str
@@ -71,6 +94,9 @@ class Rollout:
     errors_before: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     deaths_before: Mapping[str, int] = field(default_factory=dict)
     still_mono_s: float | None = None
+    canary: Canary | None = None
+    step: StepState | None = None
+    promoted: str | None = None
 
     def clock_mono_s(self, now: Instant) -> float:
         """Return the time of the rollout's own clock, which decides its deadline (rule 14)."""
@@ -80,6 +106,19 @@ class Rollout:
     def is_switched(self) -> bool:
         """Whether the candidates are active already."""
         return self.phase in AFTER_SWITCH
+
+    @property
+    def weight(self) -> int:
+        """The share of the traffic that each candidate has: that of the step, all of it after the switch."""
+        if self.is_switched:
+            return 100
+        return self.canary.steps[self.step.number - 1].weight if self.step and self.canary else 0
+
+    @property
+    def next_weight(self) -> int:
+        """The share that each candidate gets next."""
+        passed = self.step.number if self.step else 0
+        return self.canary.steps[passed].weight if self.canary and passed < len(self.canary.steps) else 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +150,14 @@ class RollbackTarget:
     """The exact release that was active before the present one, in the colour that ran it.
 
     `rollout` names the rollout that left it: members of a group that moved together go back together. `lost` says why
-    a rollback was not possible when that was last checked.
+    a rollback was not possible when that was last checked. `alias` is that of the service when it was active.
     """
 
     colour: Colour
     release: str | None
     rollout: str | None = None
     lost: str | None = None
+    alias: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +207,8 @@ class ServiceState:
     `settled` holds for each colour the releases that `active: auto` does not switch to (again): those it ran when
     it last had traffic, and those found in standby at first sight. `wish` is the effective `active` last acted on.
     `undecided` is kept once both colours were seen running at first sight: one that stops does not settle it. `group`
-    is the one that the file named when that was last acted on.
+    is the one that the file named when that was last acted on. `alias` is the name in Traefik under which the active
+    colour of a service with sessions is served since it came by steps; None where that is the name of its servers.
     """
 
     active: Colour | None = None
@@ -180,6 +221,7 @@ class ServiceState:
     override: Override | None = None
     lease: Lease | None = None
     group: str | None = None
+    alias: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from math import ceil
 
 from provider.model.traefik_rule import first_host, first_path
 from provider.model.traefik_schema import Later
-from provider.model.vocabulary import ByColour, Colour, JsonObject, ProbeMode, Wish
+from provider.model.vocabulary import Affinity, ByColour, Colour, JsonObject, ProbeMode, Wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,103 @@ class SmokeTest:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """A weight of the candidate in per cent, how long it has that at least, and whether what follows is approved."""
+
+    weight: int
+    for_s: float = 0.0
+    approval_is_manual: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """The steps by which a candidate gets its traffic; 100 follows the last one. Weights rise, from 1 to 99."""
+
+    steps: tuple[Step, ...]
+    affinity: Affinity = Affinity.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What fails a kind of bad answer: a confidence that the candidate has more than the active colour, and a rate.
+
+    `most` is between 0 and 1. Each may be None, and then fails nothing.
+    """
+
+    worse_than_active: float | None = None
+    most: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """Answers that are bad by their status, in ranges with both ends included."""
+
+    statuses: tuple[tuple[int, int], ...] = ((500, 599),)
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """Answers that are bad as they took longer than `over_s`, the bound of a bucket of Traefik's histogram."""
+
+    over_s: float
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A query of Prometheus, and the range of its one value; so many results in a row outside of it fail."""
+
+    name: str
+    text: str
+    most: float | None = None
+    least: float | None = None
+    failures: int = 1
+    every_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prometheus:
+    """A Prometheus, and what a request to it carries."""
+
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    insecure_skip_verify: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What is counted of both colours, and what of it fails a step. Without `prometheus` Traefik's own metrics count.
+
+    Queries ask `prometheus`, too. `warmup_s` and `min_requests` are of each step. `no_data_passes` lets a step pass
+    for which nothing was counted.
+    """
+
+    prometheus: Prometheus | None = None
+    every_s: float = 10.0
+    warmup_s: float = 30.0
+    min_requests: int = 200
+    no_data_passes: bool = False
+    errors: Errors | None = None
+    slow: Slow | None = None
+    queries: tuple[Query, ...] = ()
+
+    @property
+    def definition(self) -> str:
+        """A name for exactly this analysis; evidence for another is void (P1)."""
+        return blake2b(repr(self).encode(), digest_size=6).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateRoute:
+    """The header or the cookie of requests that reach the candidate before it has traffic."""
+
+    name: str
+    value: str = field(repr=False)
+    is_cookie: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Deadlines:
     """How long a phase may wait before its named action is taken, in seconds."""
 
@@ -94,6 +191,7 @@ class Deadlines:
     testing_s: float = 300.0
     approval_s: float = 86400.0
     confirming_s: float = 30.0
+    step_s: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +215,9 @@ class Service:
     approval_is_manual: bool = False
     deadlines: Deadlines = Deadlines()
     watch_s: float = 120.0
+    canary: Canary | None = None
+    analysis: Analysis | None = None
+    test_route: CandidateRoute | None = None
 
     @property
     def url(self) -> str | None:
@@ -159,6 +260,7 @@ class Service:
 class Desired:
     """A whole desired-state file, validated. `pass_through` has the non-empty ones of http, tcp, udp and tls.
 
+    `traefik_metrics` are the addresses of Traefik's metrics, where they are not beside `traefik_api`.
     `docker_network` is the network that Traefik reaches containers in, where their labels name no other;
     `ignored_environment` are the variables of a container that do not change its release.
     With `generate_certificate` the daemon puts a default certificate of its own into the document. `later_keys` are
@@ -174,6 +276,7 @@ class Desired:
     later_keys: tuple[Later, ...] = ()
     docker_network: str | None = None
     ignored_environment: frozenset[str] = frozenset()
+    traefik_metrics: tuple[str, ...] = ()
 
 
 def group_key(service: Service) -> str:

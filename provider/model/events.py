@@ -24,6 +24,9 @@ class Event(StrEnum):
     APPROVAL_GIVEN = "approval-given"
     APPROVED = "approved"
     GATES_LOST = "gates-lost"
+    STEP_BEGUN = "step-begun"
+    STEP_PASSED = "step-passed"
+    PROMOTED = "promoted"
     SHIFTED = "shifted"
     CONFIRMED = "confirmed"
     UNCONFIRMED = "unconfirmed"
@@ -59,13 +62,16 @@ EVENTS: Mapping[Event, str] = MappingProxyType(
         Event.SMOKE_PASSED: "The smoke tests of one service passed on every server",
         Event.SMOKE_FAILED: "A smoke test of one service failed",
         Event.TESTED: "Every smoke test passed, or there is none: `approval`",
-        Event.GATES_FAILED: "A smoke test failed: the rollout ended as `aborted`",
+        Event.GATES_FAILED: "A test or a step failed: the rollout ended as `aborted`",
         Event.APPROVAL_WANTED: "The rollout awaits approval",
         Event.APPROVAL_REMINDER: "Half of the time for an approval is over",
         Event.APPROVAL_HELD: "Rollouts are stopped: the deadline of the approval is void",
         Event.APPROVAL_GIVEN: "Somebody approved the release",
         Event.APPROVED: "Every gate passed: `shifting`",
         Event.GATES_LOST: "A gate that had passed no longer holds: back to `waiting`",
+        Event.STEP_BEGUN: "A step began: the candidate has the weight of it",
+        Event.STEP_PASSED: "A step is over and nothing failed: the next one follows, or the switch",
+        Event.PROMOTED: "Somebody ended the time of a step, or of all steps",
         Event.SHIFTED: "The weights moved: `confirming`",
         Event.CONFIRMED: "Every Traefik shows it: `watching`",
         Event.UNCONFIRMED: "Not every Traefik was seen to show it: `watching` all the same",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from provider.model.decided import Decision, GroupState, ServiceState
 from provider.model.desired import Service
 from provider.model.observed import Applied, Checks, Observed, Server, ServerHealth, ServerKey, Smoke, SmokeRun
-from provider.model.vocabulary import ByColour, Colour
+from provider.model.vocabulary import Affinity, ByColour, Colour, Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +19,18 @@ class Laggard:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """The weights of a service in a document: as decided, and without a colour that had no server to serve."""
+
+    decided: Weights
+    served: Weights
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """Everything known of one service at one moment.
 
-    `published` are its servers in the last document, and `shown` the colour that has traffic there. `fetched` says
+    `published` are its servers in the last document, and `shown` the weights there. `fetched` says
     whether every poller has that document; None without pollers. `given` says whether every poller was given it, which
     may still be on its way: None where only some were, False where none was. `laggard` is one that has it not.
     """
@@ -32,7 +40,7 @@ class Member:
     observed: ByColour[Observed]
     health: Mapping[ServerKey, ServerHealth]
     published: frozenset[ServerKey] = frozenset()
-    shown: Colour | None = None
+    shown: Shown | None = None
     checks: Mapping[ServerKey, Checks] = field(default_factory=dict)
     smoke: Smoke | None = None
     applied: tuple[Applied, ...] = ()
@@ -72,13 +80,34 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Child:
+    """An entry of a weighted service in Traefik: its name there, its weight, and the colour that it leads to.
+
+    One whose name is not that of the colour's servers is an alias: a weighted service of that one entry.
+    """
+
+    name: str
+    weight: int
+    colour: Colour
+
+
+@dataclass(frozen=True, slots=True)
 class Served:
     """One service in the document.
 
-    A colour is in `servers` only while it has traffic, or while the preview routes to it.
+    `weights` are those of the colours, and `children` how Traefik is to keep them: by `affinity`, for a cookie by the
+    name of `cookie`. A colour is in `servers` only while it has traffic, or while the preview routes to it. `preview`
+    leads to a service of its own where `is_counted` says that the requests of each colour are counted. `test` are the
+    servers that the test route leads to; without any there is none.
     """
 
     service: Service
-    weights: tuple[tuple[Colour, int], ...]
+    weights: Weights
     servers: Mapping[Colour, tuple[Server, ...]]
     preview: Colour | None = None
+    children: tuple[Child, ...] = ()
+    affinity: Affinity = Affinity.NONE
+    cookie: str | None = None
+    is_counted: bool = False
+    test: tuple[Server, ...] = ()
+    test_colour: Colour | None = None

@@ -59,6 +59,14 @@ AFTER_SWITCH = frozenset({Phase.CONFIRMING, Phase.WATCHING})
 """The phases in which the candidates are active already."""
 
 
+class Affinity(StrEnum):
+    """Who stays with which colour while both have traffic: nobody, a client by its address, or by a cookie."""
+
+    NONE = "none"
+    CLIENT = "client"
+    COOKIE = "cookie"
+
+
 class Outcome(StrEnum):
     """How a rollout ended."""
 
@@ -162,6 +170,10 @@ def listed(names: Iterable[str], most: int = 10, separator: str = ", ") -> str:
     all_names = list(names)
     more = len(all_names) - most
     return separator.join(all_names) if more <= 0 else f"{separator.join(all_names[:most])} and {more} more"
+
+
+Weights: TypeAlias = tuple[tuple[Colour, int], ...]
+"""The share of the traffic of each colour that has any, in per cent; those without are left out."""
 
 
 @dataclass(frozen=True, slots=True)

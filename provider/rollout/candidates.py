@@ -1,7 +1,6 @@
 """What a rollout group wants, and what keeps it from getting it; the rules ask this, and so does the operator."""
 
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable
 
 from provider.model import (
     Candidate,
@@ -19,19 +18,9 @@ from provider.model import (
 )
 from provider.model.releases import are_known, is_part
 from provider.rollout import phases
-from provider.rollout.gates import Verdict, is_rollback_target, verdicts
+from provider.rollout.gates import OF_PHASE, Asked, Verdict, is_rollback_target, verdicts
 from provider.rollout.health import colour_state
 from provider.rollout.quarantine_list import quarantine_of
-
-GATES_OF_PHASE: Mapping[Phase, tuple[Gate, ...]] = MappingProxyType(
-    {
-        Phase.WAITING: (Gate.HEALTH,),
-        Phase.TESTING: (Gate.SMOKE,),
-        Phase.APPROVAL: (Gate.SMOKE, Gate.APPROVAL),
-        Phase.SHIFTING: tuple(Gate),
-    }
-)
-"""The gates that must let every candidate through before the rollout leaves a phase for the next one."""
 
 
 def candidates(snapshot: Snapshot) -> tuple[Candidate, ...]:
@@ -79,7 +68,7 @@ def gates_of(snapshot: Snapshot, candidate: Candidate, now: Instant) -> dict[Gat
     """Return what each gate says of one candidate now."""
     member = member_of(snapshot, candidate.service)
     under_way = snapshot.state.rollout
-    return dict(verdicts(member, candidate, under_way, now, docker_connected=snapshot.docker_connected))
+    return dict(verdicts(Asked(member, candidate, under_way, now, snapshot.docker_connected)))
 
 
 def holding_up(snapshot: Snapshot, now: Instant) -> str | None:
@@ -90,11 +79,11 @@ def holding_up(snapshot: Snapshot, now: Instant) -> str | None:
     held = held_by(snapshot)
     if held:
         return held
-    if under_way.forced is None and Gate.HEALTH in GATES_OF_PHASE.get(under_way.phase, ()):
+    if under_way.forced is None and Gate.HEALTH in OF_PHASE[under_way.phase]:
         starting = _starting(snapshot, under_way)
         if starting:
             return starting
-    return shut(snapshot, GATES_OF_PHASE.get(under_way.phase, ()), now)
+    return shut(snapshot, OF_PHASE[under_way.phase], now)
 
 
 def shut(snapshot: Snapshot, gates: Iterable[Gate], now: Instant) -> str | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from provider.model import Applied, Laggard, Member
+from provider.model import Applied, Laggard, Member, Rollout
 from provider.rollout.weights import weights
 
 
@@ -45,12 +45,12 @@ class ReadBack:
         return True in fetched or (not self.by and False in fetched)
 
 
-def unconfirmed(member: Member) -> str | None:
+def unconfirmed(member: Member, under_way: Rollout | None) -> str | None:
     """Say what is missing to know that every Traefik applied the weights that were decided; None when all did.
 
     Where no API is given, that every poller fetched the document must do. Nobody polling is no confirmation.
     """
-    if member.state.active is None or member.shown is not member.state.active:
+    if not _is_out(member, under_way):
         return "the document is not published yet"
     if not member.applied:
         if member.fetched is None:
@@ -76,21 +76,22 @@ def missing(member: Member, one: Applied) -> str | None:
         return f"{one.traefik} {one.doubt}"
     if not one.is_current:
         return f"Traefik at {one.traefik} has not applied the document yet"
-    if one.weights != _expected(member):
+    if one.weights is None or tuple(sorted(one.weights)) != _expected(member):
         return f"Traefik at {one.traefik} shows other weights: {_weights(one)}"
     return None
 
 
-def read_back(member: Member) -> ReadBack:
+def read_back(member: Member, under_way: Rollout | None) -> ReadBack:
     """Return who was seen to have applied the weights that were decided, and who was not."""
     missed = [(one, why) for one in member.applied if (why := missing(member, one)) is not None]
-    return ReadBack(len(member.applied) - len(missed), tuple(_missing(member, one, why) for one, why in missed))
+    by = len(member.applied) - len(missed)
+    return ReadBack(by, tuple(_missing(member, under_way, one, why) for one, why in missed))
 
 
-def _missing(member: Member, one: Applied, why: str) -> Missing:
+def _missing(member: Member, under_way: Rollout | None, one: Applied, why: str) -> Missing:
     """Only who has shown a document of ours is known to fetch them here; where nobody does, it does not either."""
     answers = one.answers and one.doubt is None
-    if not answers or member.shown is not member.state.active:
+    if not answers or not _is_out(member, under_way):
         return Missing(one.traefik, why, answers)
     if one.is_current:
         return Missing(one.traefik, why, answers, fetched=True)
@@ -103,12 +104,12 @@ def _missing(member: Member, one: Applied, why: str) -> Missing:
     return Missing(one.traefik, why, answers)
 
 
-def new_errors(member: Member, before: Mapping[str, tuple[str, ...]]) -> str | None:
+def new_errors(member: Member, under_way: Rollout | None, before: Mapping[str, tuple[str, ...]]) -> str | None:
     """Return the errors that Traefik reports for the document of the switch and had not before it (rule 7).
 
     One that did not answer before the switch says nothing about what the switch changed.
     """
-    if member.shown is not member.state.active:
+    if not _is_out(member, under_way):
         return None
     for one in member.applied:
         new = [error for error in one.errors if error not in before.get(one.traefik, ())]
@@ -117,13 +118,13 @@ def new_errors(member: Member, before: Mapping[str, tuple[str, ...]]) -> str | N
     return None
 
 
-def not_applied(member: Member) -> str | None:
+def not_applied(member: Member, under_way: Rollout | None) -> str | None:
     """Name a Traefik that fetched the document and, at the deadline, still shows the weights of before."""
-    if member.shown is not member.state.active:
+    if not _is_out(member, under_way):
         return None
     for one in member.applied:
         stale = one.answers and one.has_fetched and not one.is_current
-        if stale and one.weights is not None and one.weights != _expected(member):
+        if stale and one.weights is not None and tuple(sorted(one.weights)) != _expected(member):
             return (
                 f"Traefik at {one.traefik} fetched the document and did not apply it: it still shows {_weights(one)}. "
                 f"Its log says why"
@@ -141,9 +142,15 @@ def errors(members: Iterable[Member]) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def _is_out(member: Member, under_way: Rollout | None) -> bool:
+    """Return whether the last document has the weights that were decided."""
+    decided = weights(member, under_way)
+    return bool(decided) and member.shown is not None and member.shown.decided == decided
+
+
 def _expected(member: Member) -> tuple[tuple[str, int], ...]:
-    active = member.state.active
-    return tuple((member.service.in_traefik(colour), share) for colour, share in weights(active)) if active else ()
+    served = member.shown.served if member.shown else ()
+    return tuple(sorted((member.service.in_traefik(colour), share) for colour, share in served))
 
 
 def _weights(one: Applied) -> str:

@@ -62,7 +62,7 @@ class ServiceFacts:
     @property
     def weights(self) -> Mapping[Colour, int]:
         """The share of the traffic of each colour that has any."""
-        return dict(weights.weights(self.active)) if self.active else {}
+        return dict(weights.weights(self.member, self.rollout))
 
     # --- its rollout ------------------------------------------------------------------------------------------------
 
@@ -203,12 +203,12 @@ class ServiceFacts:
     @cached_property
     def unconfirmed(self) -> str | None:
         """What is missing to know that every Traefik applied the weights; None when all did."""
-        return confirming.unconfirmed(self.member)
+        return confirming.unconfirmed(self.member, self.rollout)
 
     @cached_property
     def read_back(self) -> confirming.ReadBack:
         """Which of the Traefiks that are read back show what was decided."""
-        return confirming.read_back(self.member)
+        return confirming.read_back(self.member, self.rollout)
 
     @property
     def read_back_detail(self) -> str:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from provider.model import Decision, Event, Instant, Lease, Member, Snapshot, Trigger
 from provider.rollout.candidates import member_of
 from provider.rollout.commands.types import REASON_WANTED, Done, Refusal, Refused
-from provider.rollout.steps import with_state
+from provider.rollout.transitions import with_state
 
 LEASE_S = 900.0
 SLACK_S = 60.0

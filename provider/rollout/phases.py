@@ -1,4 +1,4 @@
-"""How a rollout moves: the table of its phases, and what each step does to the durable state.
+"""How a rollout moves: the table of its phases, and what each transition does to the durable state.
 
 A rollout group has one rollout at most. Its phase says what that rollout waits for:
 
@@ -58,7 +58,7 @@ from provider.rollout.quarantine_list import QUARANTINES_KEPT, with_failed, with
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Transition:
     """Where an event leads; an `outcome` ends the rollout, `quarantines` its candidates."""
 
     to: Phase
@@ -66,51 +66,51 @@ class Step:
     quarantines: bool = False
 
 
-_ABORT = Step(Phase.STEADY, Outcome.ABORTED, quarantines=True)
-_EXPIRE = Step(Phase.STEADY, Outcome.EXPIRED, quarantines=True)
-_SUPERSEDE = Step(Phase.STEADY, Outcome.SUPERSEDED)
-_ROLL_BACK = Step(Phase.STEADY, Outcome.ROLLED_BACK, quarantines=True)
-_LEAVE = Step(Phase.STEADY, Outcome.ABORTED)
+_ABORT = Transition(Phase.STEADY, Outcome.ABORTED, quarantines=True)
+_EXPIRE = Transition(Phase.STEADY, Outcome.EXPIRED, quarantines=True)
+_SUPERSEDE = Transition(Phase.STEADY, Outcome.SUPERSEDED)
+_ROLL_BACK = Transition(Phase.STEADY, Outcome.ROLLED_BACK, quarantines=True)
+_LEAVE = Transition(Phase.STEADY, Outcome.ABORTED)
 
-TABLE: Mapping[tuple[Phase, Event], Step] = MappingProxyType(
+TABLE: Mapping[tuple[Phase, Event], Transition] = MappingProxyType(
     {
-        (Phase.STEADY, Event.BEGUN): Step(Phase.WAITING),
+        (Phase.STEADY, Event.BEGUN): Transition(Phase.WAITING),
         # Servers appear and become healthy.
-        (Phase.WAITING, Event.READY): Step(Phase.TESTING),
+        (Phase.WAITING, Event.READY): Transition(Phase.TESTING),
         (Phase.WAITING, Event.ABORTED): _ABORT,
         (Phase.WAITING, Event.EXPIRED): _EXPIRE,
         (Phase.WAITING, Event.SUPERSEDED): _SUPERSEDE,
         (Phase.WAITING, Event.WITHDRAWN): _ABORT,
         # Smoke tests are made against every server.
-        (Phase.TESTING, Event.TESTED): Step(Phase.APPROVAL),
+        (Phase.TESTING, Event.TESTED): Transition(Phase.APPROVAL),
         (Phase.TESTING, Event.GATES_FAILED): _ABORT,
         (Phase.TESTING, Event.ABORTED): _ABORT,
         (Phase.TESTING, Event.EXPIRED): _EXPIRE,
         (Phase.TESTING, Event.SUPERSEDED): _SUPERSEDE,
         (Phase.TESTING, Event.WITHDRAWN): _ABORT,
         # Somebody approves the release, where the file asks for it.
-        (Phase.APPROVAL, Event.APPROVED): Step(Phase.SHIFTING),
-        (Phase.APPROVAL, Event.GATES_LOST): Step(Phase.WAITING),
+        (Phase.APPROVAL, Event.APPROVED): Transition(Phase.SHIFTING),
+        (Phase.APPROVAL, Event.GATES_LOST): Transition(Phase.WAITING),
         (Phase.APPROVAL, Event.ABORTED): _ABORT,
         (Phase.APPROVAL, Event.EXPIRED): _EXPIRE,
         (Phase.APPROVAL, Event.SUPERSEDED): _SUPERSEDE,
         (Phase.APPROVAL, Event.WITHDRAWN): _ABORT,
         # The candidate is listed once more, then the weights move.
-        (Phase.SHIFTING, Event.SHIFTED): Step(Phase.CONFIRMING),
-        (Phase.SHIFTING, Event.GATES_LOST): Step(Phase.WAITING),
+        (Phase.SHIFTING, Event.SHIFTED): Transition(Phase.CONFIRMING),
+        (Phase.SHIFTING, Event.GATES_LOST): Transition(Phase.WAITING),
         (Phase.SHIFTING, Event.ABORTED): _ABORT,
         (Phase.SHIFTING, Event.EXPIRED): _EXPIRE,
         (Phase.SHIFTING, Event.SUPERSEDED): _SUPERSEDE,
         (Phase.SHIFTING, Event.WITHDRAWN): _ABORT,
         # Traefik shows what it applied. From here on the candidates are active: only a rollback takes that back.
-        (Phase.CONFIRMING, Event.CONFIRMED): Step(Phase.WATCHING),
-        (Phase.CONFIRMING, Event.UNCONFIRMED): Step(Phase.WATCHING),
+        (Phase.CONFIRMING, Event.CONFIRMED): Transition(Phase.WATCHING),
+        (Phase.CONFIRMING, Event.UNCONFIRMED): Transition(Phase.WATCHING),
         (Phase.CONFIRMING, Event.ROLLED_BACK): _ROLL_BACK,
         (Phase.CONFIRMING, Event.SUPERSEDED): _SUPERSEDE,
         (Phase.CONFIRMING, Event.WITHDRAWN): _LEAVE,
         # The release serves traffic, and its health is watched.
-        (Phase.WATCHING, Event.WATCHED): Step(Phase.STEADY, Outcome.SWITCHED),
-        (Phase.WATCHING, Event.WATCH_RESTARTED): Step(Phase.WATCHING),
+        (Phase.WATCHING, Event.WATCHED): Transition(Phase.STEADY, Outcome.SWITCHED),
+        (Phase.WATCHING, Event.WATCH_RESTARTED): Transition(Phase.WATCHING),
         (Phase.WATCHING, Event.ROLLED_BACK): _ROLL_BACK,
         (Phase.WATCHING, Event.SUPERSEDED): _SUPERSEDE,
         (Phase.WATCHING, Event.WITHDRAWN): _LEAVE,
@@ -151,7 +151,7 @@ def begin(
         rollouts=number,
         rollout=Rollout(
             id=f"r{number}",
-            phase=_step(state, Event.BEGUN).to,
+            phase=_transition(state, Event.BEGUN).to,
             candidates=candidates,
             members=members,
             trigger=trigger,
@@ -174,25 +174,25 @@ def advance(
     reason: str | None = None,
     actor: str | None = None,
 ) -> tuple[GroupState, Outcome | None]:
-    """Take the step that an event leads to; return the new state and, where the rollout ended, its outcome.
+    """Take the transition that an event leads to; return the new state and, where the rollout ended, its outcome.
 
     `reason` and the `actor` of a command are kept with what is put into quarantine.
     A candidate whose gates come and go has no more time than another: `waiting` goes on with what it had left.
 
     Raises:
-        IllegalEvent: the table has no such step, or no rollout is under way.
+        IllegalEvent: the table has no such transition, or no rollout is under way.
     """
-    step = _step(state, event)
+    found = _transition(state, event)
     if state.rollout is None:
         raise IllegalEvent(f"event {event} needs a rollout, and none is under way")
-    if step.outcome is None:
+    if found.outcome is None:
         left = replace(_left(state.rollout, now), entered_utc=now.utc)
-        return replace(state, rollout=_entered(left, step.to, limits, now)), None
+        return replace(state, rollout=_entered(left, found.to, limits, now)), None
     quarantined = state.quarantined
-    if step.quarantines:
-        failed = Quarantine(state.rollout.candidates, step.outcome, state.rollout.id, now.utc, reason, actor)
+    if found.quarantines:
+        failed = Quarantine(state.rollout.candidates, found.outcome, state.rollout.id, now.utc, reason, actor)
         quarantined = with_failed(state, failed)
-    return replace(state, rollout=None, quarantined=quarantined), step.outcome
+    return replace(state, rollout=None, quarantined=quarantined), found.outcome
 
 
 def approve(state: GroupState, approval: Approval, limits: Limits) -> GroupState:
@@ -292,7 +292,7 @@ def _entered(rollout: Rollout, to: Phase, limits: Limits, now: Instant) -> Rollo
     )
 
 
-def _step(state: GroupState, event: Event) -> Step:
+def _transition(state: GroupState, event: Event) -> Transition:
     try:
         return TABLE[phase(state), event]
     except KeyError:

@@ -1,8 +1,8 @@
 """The whole state of a rollout group in, what to do about it out.
 
-Each rule looks at a snapshot and either takes one step or has nothing to say. `reconcile` takes the first step that any
-rule offers, then looks again, until none has anything to say. A run that is interrupted after any step and restored
-from what was committed therefore ends where an uninterrupted one does.
+Each rule looks at a snapshot and either takes one transition or has nothing to say. `reconcile` takes the first
+transition that any rule offers, then looks again, until none has anything to say. A run that is interrupted after any
+transition and restored from what was committed therefore ends where an uninterrupted one does.
 """
 
 from collections.abc import Callable
@@ -13,13 +13,13 @@ from provider.rollout import serving
 from provider.rollout.candidates import gates_of
 from provider.rollout.rules import after_switch, before_switch, identity, services
 from provider.rollout.rules.services import first_sight
-from provider.rollout.steps import Taken
+from provider.rollout.transitions import Taken
 
-__all__ = ["RULES", "first_sight", "reconcile", "settle", "step"]
+__all__ = ["RULES", "first_sight", "reconcile", "settle", "transition"]
 
 Rule: TypeAlias = Callable[[Snapshot, Instant], Taken | None]
 
-STEPS_MOST = 1000
+TRANSITIONS_MOST = 1000
 
 RULES: tuple[Rule, ...] = (
     identity.rename,
@@ -65,19 +65,19 @@ def reconcile(snapshot: Snapshot, now: Instant, begun: tuple[Decision, ...] = ()
 
 
 def settle(snapshot: Snapshot, now: Instant) -> Taken:
-    """Take steps until no rule has anything to say; return where that leads, and all that was decided on the way."""
+    """Go on until no rule has anything to say; return where that leads, and all that was decided on the way."""
     decisions: list[Decision] = []
-    for _ in range(STEPS_MOST):
-        taken = step(snapshot, now)
+    for _ in range(TRANSITIONS_MOST):
+        taken = transition(snapshot, now)
         if taken is None:
             return snapshot, tuple(decisions)
         snapshot, rows = taken
         decisions += rows
-    raise AssertionError(f"the rules did not come to rest after {STEPS_MOST} steps: {snapshot.state}")
+    raise AssertionError(f"the rules did not come to rest after {TRANSITIONS_MOST} transitions: {snapshot.state}")
 
 
-def step(snapshot: Snapshot, now: Instant) -> Taken | None:
-    """Take the first step that any rule offers; None when none has anything to say."""
+def transition(snapshot: Snapshot, now: Instant) -> Taken | None:
+    """Take the first transition that any rule offers; None when none has anything to say."""
     return next((taken for rule in RULES if (taken := rule(snapshot, now)) is not None), None)
 
 

@@ -26,7 +26,7 @@ from provider.model.releases import are_known
 from provider.rollout import quarantine_list
 from provider.rollout.candidates import member_of
 from provider.rollout.health import assess, colour_state
-from provider.rollout.steps import Taken, advance, switch, with_state
+from provider.rollout.transitions import Taken, advance, switch, with_state
 
 _TOOK_BACK = {Outcome.ROLLED_BACK: "rolled back", Outcome.ABORTED: "aborted"}
 

@@ -1,16 +1,35 @@
 """What is served of each service, given what was decided and what is seen now."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
-from provider.model import Colour, ColourState, Health, Instant, Member, Served, Server, Service
+from provider.model import (
+    Affinity,
+    Child,
+    Colour,
+    ColourState,
+    Health,
+    Instant,
+    Member,
+    Phase,
+    Rollout,
+    Served,
+    Server,
+    Service,
+    Shown,
+    Weights,
+)
+from provider.model.releases import ids_of
 from provider.rollout.conditions import undecided
 from provider.rollout.health import assess, colour_state
-from provider.rollout.weights import weights
+from provider.rollout.weights import ALL, affinity, candidate_of, children, cookie, weights
 
 FIRST_HEALTH_LIMIT_S = 60.0
+BEFORE_SWITCH_TESTED = frozenset({Phase.TESTING, Phase.APPROVAL, Phase.SHIFTING})
+"""The phases in which the test route leads to the candidate."""
 
 
-def serve(member: Member, service: Service | None = None) -> Served | None:
+def serve(member: Member, under_way: Rollout | None = None, service: Service | None = None) -> Served | None:
     """Return what the document says of a service; None while it is undecided or its servers are unknown.
 
     `service` describes it there where the document goes by another text of the file (rule 15).
@@ -19,14 +38,86 @@ def serve(member: Member, service: Service | None = None) -> Served | None:
     active = member.state.active
     if active is None or not member.observed[active].known:
         return None
+    decided, servers = weights(member, under_way), {active: serving(member, active)}
+    if len(decided) > 1:
+        servers[active.other] = _of_candidate(member, under_way)
+    left_out = _left_out(member, active, servers)
+    children = _children(member, service, under_way, left_out)
+    is_shared = len({child.colour for child in children}) > 1 or len(children) > len(decided)
+    if left_out is not None:
+        del servers[left_out]
     preview = active.other if service.preview is not None and _previews(member, active.other) else None
-    shown = [colour for colour, _ in weights(active)] + ([preview] if preview else [])
+    if preview is not None:
+        servers.setdefault(preview, serving(member, preview))
+    spread = affinity(service, under_way) if is_shared else Affinity.NONE
     return Served(
         service=service,
-        weights=weights(active),
-        servers={colour: serving(member, colour) for colour in shown},
+        weights=_summed(children),
+        servers=servers,
         preview=preview,
+        children=children,
+        affinity=spread,
+        cookie=cookie(service, under_way) if spread is Affinity.COOKIE and under_way else None,
+        is_counted=service.canary is not None or service.analysis is not None,
+        test=_test(member, under_way) if service.test_route is not None else (),
+        test_colour=active.other if service.test_route is not None else None,
     )
+
+
+def shown(member: Member, under_way: Rollout | None, served: Served) -> Shown:
+    """Return the weights of a service in a document, as decided and as they are served."""
+    return Shown(weights(member, under_way), served.weights)
+
+
+def _children(
+    member: Member, service: Service, under_way: Rollout | None, left_out: Colour | None
+) -> tuple[Child, ...]:
+    """Rule 19b: an entry without a server goes at once; one that a cookie names leads to the other colour."""
+    found = children(member, service, under_way)
+    if left_out is None:
+        return found
+    if affinity(service, under_way) is Affinity.COOKIE:
+        return tuple(replace(child, colour=left_out.other) for child in found)
+    return tuple(replace(child, weight=ALL) for child in found if child.colour is not left_out)
+
+
+def _summed(children: Iterable[Child]) -> Weights:
+    found: dict[Colour, int] = {}
+    for child in children:
+        found[child.colour] = found.get(child.colour, 0) + child.weight
+    return tuple(sorted(found.items(), key=lambda one: -one[1]))
+
+
+def _left_out(member: Member, active: Colour, servers: Mapping[Colour, tuple[Server, ...]]) -> Colour | None:
+    """Name the colour that has no server to serve while the other one has healthy ones."""
+    if len(servers) < len(Colour):
+        return None
+    for colour in (active.other, active):
+        others = servers[colour.other]
+        if not servers[colour] and any(assess(member, server).health is Health.HEALTHY for server in others):
+            return colour
+    return None
+
+
+def _of_candidate(member: Member, under_way: Rollout | None) -> tuple[Server, ...]:
+    """Choose the servers of a step: those of the very release that can serve; nothing else stands in for them."""
+    candidate = candidate_of(member, under_way)
+    if candidate is None or candidate.release is None:
+        return ()
+    ids = ids_of(candidate.release)
+    found = [
+        server
+        for server in member.observed[candidate.colour].staying
+        if server.release in ids and _able(member, server)
+    ]
+    return tuple(sorted({server.url: server for server in found}.values(), key=lambda server: server.url))
+
+
+def _test(member: Member, under_way: Rollout | None) -> tuple[Server, ...]:
+    """Rule 24: the test route leads to the candidate from `testing` to the switch, and nowhere else."""
+    if under_way is None or under_way.phase not in BEFORE_SWITCH_TESTED:
+        return ()
+    return _of_candidate(member, under_way)
 
 
 def serving(member: Member, colour: Colour) -> tuple[Server, ...]:

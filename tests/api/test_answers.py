@@ -36,7 +36,7 @@ from provider.observability.active_conditions import Conditions
 from provider.observability.metrics import ServiceReading
 from provider.rollout.status import time_status
 from provider.store import Stored
-from tests.support.worlds import BLUE, EPOCH, GREEN, at, server, service
+from tests.support.worlds import BLUE, EPOCH, GREEN, all_on, at, server, service
 
 
 def load(of: State, wanted: Desired, now: Instant) -> None:
@@ -154,7 +154,7 @@ async def test_a_reading_follows_every_change_from_scrape_to_scrape() -> None:
     assert (await shop()).active is GREEN
     tracked.health = {}
     assert (await shop()).servers == {(BLUE, Health.UNKNOWN): 2}
-    tracked.shown = GREEN
+    tracked.shown = all_on(GREEN)
     assert not (await shop()).confirmed
     of.traefik.pollers.polled(Open(), "10.0.0.1", "edge-1", NOW)
     of.traefik.revision = 0

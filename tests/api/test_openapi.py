@@ -47,7 +47,7 @@ from provider.model import (
 from provider.model.condition_catalogue import ConditionCode
 from provider.model.errors import StoreError, StoreUncertain, StoreUnknown
 from provider.model.problems import PROBLEMS, ProblemCode
-from provider.rollout.gates import smoke_run
+from provider.rollout.gates.smoke import smoke_run
 from provider.runtime.clock import clock
 from provider.traefik.elsewhere import PollerElsewhere, ReplicaPolls
 from provider.traefik.pollers import Poller

@@ -12,7 +12,7 @@ from provider.model.errors import ChangeTooLarge, StoreError, StoreUncertain
 from provider.store.sqlite import SqliteStore
 from tests.support.running import Running, running, shop, url
 from tests.support.waiting import eventually
-from tests.support.worlds import BLUE, GREEN
+from tests.support.worlds import BLUE, GREEN, all_on
 
 
 class Gated(SqliteStore):
@@ -83,13 +83,13 @@ async def test_nobody_is_told_of_a_document_before_the_store_has_published_it(tm
         assert before is not None
         assert (state.traefik.revision, state.traefik.readings.marker) == (before.revision, marker)
         assert daemon.metric("document_revision") == before.revision
-        assert tracked.shown is BLUE
+        assert tracked.shown == all_on(BLUE)
         assert {key.url for key in tracked.published} == {url("8081")}
         store.gate.set()
         after = await daemon.until_served(green=[url("8082")])
         assert after.document.body == store.bodies[-1]
         assert (state.traefik.revision, state.traefik.readings.marker) == (after.revision, after.document.marker)
-        await eventually(lambda: tracked.shown is GREEN)
+        await eventually(lambda: tracked.shown == all_on(GREEN))
         assert {key.url for key in tracked.published} == {url("8082")}
 
 

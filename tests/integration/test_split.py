@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 
 from provider.model import JsonObject, Router, Served
 from provider.model.document import Document
-from provider.rollout.weights import weights
 from provider.traefik.document.render import SPLIT_ABOVE, assemble, render_pass_through, render_service
 from provider.traefik.process import Traefik
 from tests.support.traefik import DocumentServer, StartTraefik
 from tests.support.waiting import eventually
-from tests.support.worlds import BLUE, GREEN, server, service
+from tests.support.worlds import BLUE, GREEN, server, service, whole
 
 NAMES = st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="`\x00", exclude_categories=["C"]), max_size=20)
@@ -39,7 +38,7 @@ def all_served(draw: st.DrawFn) -> list[Served]:
         of = service(name, routers=tuple(routers), preview=draw(st.sampled_from([None, preview])))
         servers = {BLUE: (server(1 + 2 * number),), GREEN: (server(2 + 2 * number),)}
         previewed = GREEN if of.preview is not None else None
-        found.append(Served(of, weights(BLUE), servers if previewed else {BLUE: servers[BLUE]}, previewed))
+        found.append(Served(of, whole(BLUE), servers if previewed else {BLUE: servers[BLUE]}, previewed))
     return found
 
 
@@ -81,7 +80,7 @@ async def test_a_fleet_large_enough_to_be_split_is_routed(documents: DocumentSer
     names = [f"shop-{number:04}" for number in range(SPLIT_ABOVE)]
     router = {"rule": "PathPrefix(`/`)", "entryPoints": ["web"]}
     fleet = [
-        Served(service(name, routers=(Router(name, "PathPrefix(`/`)", router),)), weights(BLUE), {BLUE: (server(1),)})
+        Served(service(name, routers=(Router(name, "PathPrefix(`/`)", router),)), whole(BLUE), {BLUE: (server(1),)})
         for name in names
     ]
     document = assemble([render_service(one) for one in fleet], render_pass_through({}))

@@ -25,6 +25,7 @@ from provider.model import (
     Wish,
 )
 from provider.rollout import candidates
+from provider.rollout.gates import OF_PHASE
 from tests.support.phases import AFTER_SWITCH, BEFORE_SWITCH, NEW, OLD, group, moved, old, with_state
 from tests.support.worlds import BLUE, EPOCH, GREEN, NOTHING, at, candidate, member, runs, server, service, snapshot
 
@@ -250,7 +251,7 @@ def test_a_member_that_did_not_move_says_nothing_of_what_was_switched(phase: Pha
 )
 def test_each_phase_has_its_gates_and_the_switch_has_all(phase: Phase, gates: tuple[Gate, ...]) -> None:
     """P1: passed, and passed at that moment."""
-    assert candidates.GATES_OF_PHASE[phase] == gates
+    assert OF_PHASE[phase] == gates
 
 
 @pytest.mark.parametrize("phase", AFTER_SWITCH)

@@ -46,7 +46,20 @@ from tests.support.phases import (
     see,
     with_state,
 )
-from tests.support.worlds import BLUE, EPOCH, GREEN, NOTHING, at, candidate, member, runs, server, service, snapshot
+from tests.support.worlds import (
+    BLUE,
+    EPOCH,
+    GREEN,
+    NOTHING,
+    all_on,
+    at,
+    candidate,
+    member,
+    runs,
+    server,
+    service,
+    snapshot,
+)
 
 NOW = at(1010.0)
 SICK = {NEW: Health.UNHEALTHY}
@@ -855,7 +868,8 @@ def test_a_switch_against_the_file_stands_for_all_that_it_moves() -> None:
     answer = done(of, Verb.SWITCH, service="shop", colour=BLUE)
     assert [each.state.override is not None for each in answer.snapshot.members] == [True, True]
     plan = followed(answer)
-    shown = [replace(each, state=plan.states[each.service.name], shown=BLUE, fetched=True) for each in of.members]
+    states, shows = plan.states, all_on(BLUE)
+    shown = [replace(each, state=states[each.service.name], shown=shows, fetched=True) for each in of.members]
     after = reconcile(snapshot(*shown, state=plan.group), at(2000.0))
     assert {name: state.active for name, state in after.states.items()} == {"pay": BLUE, "shop": BLUE}
 

@@ -7,7 +7,7 @@ import pytest
 from provider.model import Applied, Laggard, Member
 from provider.rollout import confirming
 from tests.support.phases import moved
-from tests.support.worlds import BLUE, member, service
+from tests.support.worlds import BLUE, all_on, member, service
 
 T1, T2 = "http://10.9.0.1:8080", "http://10.9.0.2:8080"
 OURS = (("shop-green", 100),)
@@ -44,14 +44,14 @@ def of(*applied: Applied, fetched: bool | None = None) -> Member:
         (of(SHOWS, replace(STALE, traefik=T2)), f"Traefik at {T2} has not applied the document yet"),
         (of(replace(SHOWS, weights=BEFORE)), f"Traefik at {T1} shows other weights: shop-blue 100"),
         (of(replace(SHOWS, weights=None)), f"Traefik at {T1} shows other weights: no such service"),
-        (replace(of(SHOWS), shown=BLUE), "the document is not published yet"),
+        (replace(of(SHOWS), shown=all_on(BLUE)), "the document is not published yet"),
         (replace(of(SHOWS), shown=None), "the document is not published yet"),
         (member(active=None), "the document is not published yet"),
     ],
 )
 def test_a_switch_is_confirmed_when_every_traefik_shows_it(seen: Member, missing: str | None) -> None:
     """Rule 7: no poller is no confirmation, and neither is a Traefik that does not answer."""
-    assert confirming.unconfirmed(seen) == missing
+    assert confirming.unconfirmed(seen, None) == missing
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_switch_is_confirmed_when_every_traefik_shows_it(seen: Member, missing
         (of(replace(SHOWS, errors=(ERROR,))), {T2: ()}),
         (of(replace(STALE, errors=(ERROR,))), {T1: ()}),
         (of(replace(AWAY, is_current=True, errors=(ERROR,))), {T1: ()}),
-        (replace(of(replace(SHOWS, errors=(ERROR,))), shown=BLUE), {T1: ()}),
+        (replace(of(replace(SHOWS, errors=(ERROR,))), shown=all_on(BLUE)), {T1: ()}),
         (of(), {}),
     ],
     ids=[
@@ -81,13 +81,13 @@ def test_an_error_that_the_switch_did_not_bring_is_no_evidence(
     seen: Member, before: dict[str, tuple[str, ...]]
 ) -> None:
     """Rule 7: only what an answering Traefik says of our document, and did not say before."""
-    assert confirming.new_errors(seen, before) is None
+    assert confirming.new_errors(seen, None, before) is None
 
 
 def test_an_error_that_the_switch_brought_is_reported_in_traefiks_words() -> None:
     """Rule 7."""
     seen = of(SHOWS, replace(SHOWS, traefik=T2, errors=("old", ERROR)))
-    assert confirming.new_errors(seen, {T1: (), T2: ("old",)}) == f"Traefik at {T2} reports: {ERROR}"
+    assert confirming.new_errors(seen, None, {T1: (), T2: ("old",)}) == f"Traefik at {T2} reports: {ERROR}"
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_an_error_that_the_switch_brought_is_reported_in_traefiks_words() -> Non
         of(replace(AWAY, has_fetched=True, weights=BEFORE)),
         of(replace(STALE, weights=None)),
         of(replace(STALE, weights=OURS)),
-        replace(of(STALE), shown=BLUE),
+        replace(of(STALE), shown=all_on(BLUE)),
         of(fetched=None),
         of(fetched=False),
     ],
@@ -115,12 +115,12 @@ def test_an_error_that_the_switch_brought_is_reported_in_traefiks_words() -> Non
 )
 def test_what_shows_no_old_weights_is_no_evidence(seen: Member) -> None:
     """Rule 7: nobody polls, slow polls and an API that cannot be reached take nothing back."""
-    assert confirming.not_applied(seen) is None
+    assert confirming.not_applied(seen, None) is None
 
 
 def test_old_weights_after_the_document_was_fetched_are_evidence() -> None:
     """Rule 7."""
-    assert confirming.not_applied(of(SHOWS, replace(STALE, traefik=T2))) == (
+    assert confirming.not_applied(of(SHOWS, replace(STALE, traefik=T2)), None) == (
         f"Traefik at {T2} fetched the document and did not apply it: it still shows shop-blue 100. Its log says why"
     )
 

@@ -23,7 +23,7 @@ from provider.rollout import phases
 from provider.rollout.candidates import limits
 from provider.rollout.explain import AT_DEADLINE, NEXT, explain
 from tests.support.phases import BEFORE_SWITCH, UNDER_WAY, facts, group, moved, old, with_state
-from tests.support.worlds import BLUE, EPOCH, at, member, runs, server, service, snapshot
+from tests.support.worlds import BLUE, EPOCH, all_on, at, member, runs, server, service, snapshot
 
 MANUAL = service(approval_is_manual=True)
 
@@ -49,12 +49,12 @@ def test_it_says_which_traefiks_show_what_was_decided() -> None:
     shows = Applied("http://a:8080", answers=True, is_current=True, weights=(("shop-blue", 100),), is_ours=True)
     refuses = Applied("http://b:8080", answers=True, weights=(("shop-green", 100),), is_ours=True)
     one = member(blue=runs(server(1, "r1")))
-    of = snapshot(replace(one, applied=(shows, refuses), shown=one.state.active, given=True))
+    of = snapshot(replace(one, applied=(shows, refuses), shown=all_on(BLUE), given=True))
     assert said(of, "Read back") == (
         "Read back: applied by 1 of 2 Traefiks: Traefik at http://b:8080 has fetched the document and does not show "
         "it; its log says why."
     )
-    of = snapshot(replace(one, applied=(shows,), shown=one.state.active))
+    of = snapshot(replace(one, applied=(shows,), shown=all_on(BLUE)))
     assert said(of, "Read back") == "Read back: applied by 1 of 1 Traefiks."
 
 

@@ -10,6 +10,7 @@ from provider.model import (
     Gate,
     GateState,
     Health,
+    Instant,
     Member,
     Observed,
     Phase,
@@ -21,10 +22,23 @@ from provider.model import (
     SmokeTest,
 )
 from provider.rollout import gates
+from provider.rollout.gates.smoke import new_smoke_evidence, smoke_run
 from tests.support.phases import NEW, OLD, begun, in_phase, moved, with_state
 from tests.support.worlds import BLUE, GREEN, NOTHING, at, candidate, found, member, runs, server, service
 
 HEALTHY, UNHEALTHY, UNKNOWN = Health.HEALTHY, Health.UNHEALTHY, Health.UNKNOWN
+
+
+def ask(
+    gate: Gate,
+    of: Member,
+    one: Candidate,
+    under_way: Rollout | None = None,
+    now: Instant | None = None,
+    *,
+    connected: bool = True,
+) -> gates.Verdict:
+    return gates.TABLE[gate].verdict(gates.Asked(of, one, under_way, now or at(), connected))
 
 
 def verdict(
@@ -35,7 +49,7 @@ def verdict(
     release: str = "r2",
     under_way: Rollout | None = None,
 ) -> gates.Verdict:
-    return gates.health_gate(of, candidate(release), under_way, at(mono_s), docker_connected=connected)
+    return ask(Gate.HEALTH, of, candidate(release), under_way, at(mono_s), connected=connected)
 
 
 def ready(**fields: Any) -> Member:
@@ -108,7 +122,7 @@ def test_evidence_of_another_container_at_the_same_address_does_not_count() -> N
 
 def test_the_gate_looks_at_the_colour_of_the_candidate() -> None:
     of = member(active=GREEN, blue=runs(OLD), green=runs(NEW))
-    assert gates.health_gate(of, candidate("r1", BLUE), None, at(), docker_connected=True).lets_through
+    assert ask(Gate.HEALTH, of, candidate("r1", BLUE), None, at(), connected=True).lets_through
 
 
 # --- the rollback target --------------------------------------------------------------------------------------------
@@ -117,7 +131,7 @@ HURRIED = service(settle_s=3600.0, min_servers=3, smoke_tests=(SmokeTest("home")
 
 
 def all_of(of: Member, one: Candidate, under_way: Rollout | None = None, *, connected: bool = True) -> dict[Gate, bool]:
-    found = gates.verdicts(of, one, under_way, at(), docker_connected=connected)
+    found = gates.verdicts(gates.Asked(of, one, under_way, at(), connected))
     return {gate: answer.lets_through for gate, answer in found.items()}
 
 
@@ -154,7 +168,7 @@ def forced() -> Rollout | None:
 def test_force_waives_every_gate_and_says_who_did_and_why() -> None:
     """P1."""
     of = ready(of=HURRIED, health={NEW: UNHEALTHY})
-    found = gates.verdicts(of, candidate(), forced(), at(), docker_connected=True)
+    found = gates.verdicts(gates.Asked(of, candidate(), forced(), at(), True))
     assert {(answer.state, answer.reason) for answer in found.values()} == {
         (GateState.SKIPPED, "waived by ann: it burns")
     }
@@ -178,7 +192,7 @@ TESTED = service(smoke_tests=(HOME, CART))
 
 def results(*passed: bool | None, of: Member) -> Member:
     """Answer the tests in their order, all on the first server, then all on the next one."""
-    run = gates.smoke_run(of, candidate())
+    run = smoke_run(of, candidate())
     assert run is not None
     asked = [(test.name, url) for url in run.servers for test in run.tests]
     made = tuple(
@@ -189,11 +203,11 @@ def results(*passed: bool | None, of: Member) -> Member:
 
 
 def smoke(of: Member, under_way: Rollout | None = None) -> gates.Verdict:
-    return gates.smoke_gate(of, candidate(), under_way)
+    return ask(Gate.SMOKE, of, candidate(), under_way)
 
 
 def kept(of: Member) -> Rollout:
-    evidence = gates.new_smoke_evidence(of, candidate())
+    evidence = new_smoke_evidence(of, candidate())
     under_way = begun().rollout
     assert evidence is not None
     assert under_way is not None
@@ -202,7 +216,7 @@ def kept(of: Member) -> Rollout:
 
 def test_the_smoke_tests_of_a_candidate_are_made_on_every_server_that_stays() -> None:
     of = ready(of=TESTED, green=runs(server(3, "r2"), NEW, server(4, "r2", leaving_mono_s=990.0)))
-    run = gates.smoke_run(of, candidate())
+    run = smoke_run(of, candidate())
     assert run is not None
     assert (run.release, run.servers) == ("r2", ("http://10.0.0.2:80", "http://10.0.0.3:80"))
     assert (run.host, run.tests) == ("shop.example.com", (HOME, CART))
@@ -214,7 +228,7 @@ def test_the_smoke_tests_of_a_candidate_are_made_on_every_server_that_stays() ->
     ids=["no tests", "no release", "another release", "no servers"],
 )
 def test_there_is_nothing_to_test_without_that_release(of: Member, release: str | None) -> None:
-    assert gates.smoke_run(of, candidate(release)) is None
+    assert smoke_run(of, candidate(release)) is None
 
 
 @pytest.mark.parametrize(
@@ -261,7 +275,7 @@ def test_evidence_counts_for_that_release_and_that_definition_only(changed: Serv
     """P1, rule 12."""
     evidence = kept(results(True, True, of=ready(of=TESTED)))
     of = ready(of=changed, green=runs(server(2, release)))
-    assert not gates.smoke_gate(of, candidate(release), evidence).lets_through
+    assert not ask(Gate.SMOKE, of, candidate(release), evidence).lets_through
 
 
 @pytest.mark.parametrize("edited", [{"settle_s": 1.0}, {"approval_is_manual": True}, {"min_servers": 1}])
@@ -288,7 +302,7 @@ def test_a_run_is_evidence_by_one_failure_or_by_every_pass(
 ) -> None:
     """P2: missing, cancelled, timed out or errored tests are none."""
     of = ready(of=TESTED, green=runs(NEW, server(3, "r2")))
-    evidence = gates.new_smoke_evidence(results(*passed, of=of), candidate())
+    evidence = new_smoke_evidence(results(*passed, of=of), candidate())
     assert (evidence.passed if evidence else None) is is_evidence
 
 
@@ -296,9 +310,9 @@ def test_results_of_other_servers_are_no_evidence() -> None:
     """P2: a server that came meanwhile is tested too."""
     of = results(True, True, of=ready(of=TESTED))
     more = replace(of, observed=of.observed.put(GREEN, runs(NEW, server(3, "r2"))))
-    assert gates.new_smoke_evidence(more, candidate()) is None
+    assert new_smoke_evidence(more, candidate()) is None
     assert smoke(more).reason == "the smoke tests have not begun"
-    assert gates.new_smoke_evidence(replace(of, smoke=None), candidate()) is None
+    assert new_smoke_evidence(replace(of, smoke=None), candidate()) is None
 
 
 # --- approval -------------------------------------------------------------------------------------------------------
@@ -307,15 +321,15 @@ def test_results_of_other_servers_are_no_evidence() -> None:
 def test_an_approval_that_is_asked_for_says_how_to_give_it() -> None:
     """P1."""
     of = ready(of=service(approval_is_manual=True))
-    waits = gates.approval_gate(of, candidate(), begun().rollout)
+    waits = ask(Gate.APPROVAL, of, candidate(), begun().rollout)
     assert waits.state is GateState.PENDING
     assert waits.reason == "release r2 waits for approval: bluegreen approve shop --release r2"
-    given = gates.approval_gate(of, candidate(), in_phase(Phase.SHIFTING).rollout)
+    given = ask(Gate.APPROVAL, of, candidate(), in_phase(Phase.SHIFTING).rollout)
     assert given == gates.Verdict(GateState.PASSED, "approved by ann")
 
 
 def test_a_gate_that_nobody_asks_for_is_skipped() -> None:
-    answers = gates.verdicts(ready(), candidate(), None, at(), docker_connected=True)
+    answers = gates.verdicts(gates.Asked(ready(), candidate(), None, at(), True))
     assert {gate: answer.state for gate, answer in answers.items()} == {
         Gate.HEALTH: GateState.PASSED,
         Gate.SMOKE: GateState.SKIPPED,

@@ -12,6 +12,7 @@ from provider.model import (
     ByColour,
     Colour,
     Decision,
+    Gate,
     GroupState,
     Member,
     Outcome,
@@ -111,7 +112,7 @@ def test_a_part_of_a_candidate_stays_the_candidate_and_does_not_pass() -> None:
     """P1: what was not checked takes no traffic, and a crash of one service begins no rollout after another."""
     of, state = member(blue=runs(OLD), green=runs(WEB1, changed_mono_s=0.0)), begun(candidate(BOTH))
     assert events(planned(of, state=state)) == []
-    verdict = gates.health_gate(of, candidate(BOTH), state.rollout, at(), docker_connected=True)
+    verdict = gates.TABLE[Gate.HEALTH].verdict(gates.Asked(of, candidate(BOTH), state.rollout, at(), True))
     assert verdict.reason == "green runs a part of release id1+id2: id2 is missing"
 
 
@@ -182,7 +183,7 @@ def test_a_mixed_colour_says_what_differs_by_name(changed: tuple[Part, ...], tol
     """Rule 40: never by its value, which may be a secret."""
     green = runs(server(2, "r2", parts=SETTINGS), server(3, "r3", parts=parts(*changed)), changed_mono_s=0.0)
     of = member(service(active=Wish.GREEN), blue=runs(OLD), green=green)
-    verdict = gates.health_gate(of, candidate("r2"), None, at(), docker_connected=True)
+    verdict = gates.TABLE[Gate.HEALTH].verdict(gates.Asked(of, candidate("r2"), None, at(), True))
     assert not verdict.lets_through
     assert told in str(verdict.reason)
     is_fixed_by_the_file = bool(changed) and all(part.kind == "environment" for part in changed)

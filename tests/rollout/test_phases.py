@@ -1,4 +1,4 @@
-"""The transition table, the time each phase has, and what each step does to the durable state."""
+"""The transition table, the time each phase has, and what each transition does to the durable state."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -21,48 +21,48 @@ from provider.model import (
 )
 from provider.model.errors import IllegalEvent
 from provider.rollout import phases
-from provider.rollout.phases import Step
+from provider.rollout.phases import Transition
 from tests.support.phases import AFTER_SWITCH, ANN, BEFORE_SWITCH, LIMITS, UNDER_WAY, advanced, begun, in_phase
 from tests.support.worlds import BLUE, EPOCH, GREEN, at, candidate
 
-ABORTED = Step(Phase.STEADY, Outcome.ABORTED, quarantines=True)
-EXPIRED = Step(Phase.STEADY, Outcome.EXPIRED, quarantines=True)
-ROLLED_BACK = Step(Phase.STEADY, Outcome.ROLLED_BACK, quarantines=True)
-SUPERSEDED = Step(Phase.STEADY, Outcome.SUPERSEDED, quarantines=False)
-LEFT = Step(Phase.STEADY, Outcome.ABORTED, quarantines=False)
+ABORTED = Transition(Phase.STEADY, Outcome.ABORTED, quarantines=True)
+EXPIRED = Transition(Phase.STEADY, Outcome.EXPIRED, quarantines=True)
+ROLLED_BACK = Transition(Phase.STEADY, Outcome.ROLLED_BACK, quarantines=True)
+SUPERSEDED = Transition(Phase.STEADY, Outcome.SUPERSEDED, quarantines=False)
+LEFT = Transition(Phase.STEADY, Outcome.ABORTED, quarantines=False)
 
 LEGAL = {
-    (Phase.STEADY, Event.BEGUN): Step(Phase.WAITING),
-    (Phase.WAITING, Event.READY): Step(Phase.TESTING),
+    (Phase.STEADY, Event.BEGUN): Transition(Phase.WAITING),
+    (Phase.WAITING, Event.READY): Transition(Phase.TESTING),
     (Phase.WAITING, Event.ABORTED): ABORTED,
     (Phase.WAITING, Event.EXPIRED): EXPIRED,
     (Phase.WAITING, Event.SUPERSEDED): SUPERSEDED,
     (Phase.WAITING, Event.WITHDRAWN): ABORTED,
-    (Phase.TESTING, Event.TESTED): Step(Phase.APPROVAL),
+    (Phase.TESTING, Event.TESTED): Transition(Phase.APPROVAL),
     (Phase.TESTING, Event.GATES_FAILED): ABORTED,
     (Phase.TESTING, Event.ABORTED): ABORTED,
     (Phase.TESTING, Event.EXPIRED): EXPIRED,
     (Phase.TESTING, Event.SUPERSEDED): SUPERSEDED,
     (Phase.TESTING, Event.WITHDRAWN): ABORTED,
-    (Phase.APPROVAL, Event.APPROVED): Step(Phase.SHIFTING),
-    (Phase.APPROVAL, Event.GATES_LOST): Step(Phase.WAITING),
+    (Phase.APPROVAL, Event.APPROVED): Transition(Phase.SHIFTING),
+    (Phase.APPROVAL, Event.GATES_LOST): Transition(Phase.WAITING),
     (Phase.APPROVAL, Event.ABORTED): ABORTED,
     (Phase.APPROVAL, Event.EXPIRED): EXPIRED,
     (Phase.APPROVAL, Event.SUPERSEDED): SUPERSEDED,
     (Phase.APPROVAL, Event.WITHDRAWN): ABORTED,
-    (Phase.SHIFTING, Event.SHIFTED): Step(Phase.CONFIRMING),
-    (Phase.SHIFTING, Event.GATES_LOST): Step(Phase.WAITING),
+    (Phase.SHIFTING, Event.SHIFTED): Transition(Phase.CONFIRMING),
+    (Phase.SHIFTING, Event.GATES_LOST): Transition(Phase.WAITING),
     (Phase.SHIFTING, Event.ABORTED): ABORTED,
     (Phase.SHIFTING, Event.EXPIRED): EXPIRED,
     (Phase.SHIFTING, Event.SUPERSEDED): SUPERSEDED,
     (Phase.SHIFTING, Event.WITHDRAWN): ABORTED,
-    (Phase.CONFIRMING, Event.CONFIRMED): Step(Phase.WATCHING),
-    (Phase.CONFIRMING, Event.UNCONFIRMED): Step(Phase.WATCHING),
+    (Phase.CONFIRMING, Event.CONFIRMED): Transition(Phase.WATCHING),
+    (Phase.CONFIRMING, Event.UNCONFIRMED): Transition(Phase.WATCHING),
     (Phase.CONFIRMING, Event.ROLLED_BACK): ROLLED_BACK,
     (Phase.CONFIRMING, Event.SUPERSEDED): SUPERSEDED,
     (Phase.CONFIRMING, Event.WITHDRAWN): LEFT,
-    (Phase.WATCHING, Event.WATCHED): Step(Phase.STEADY, Outcome.SWITCHED, quarantines=False),
-    (Phase.WATCHING, Event.WATCH_RESTARTED): Step(Phase.WATCHING),
+    (Phase.WATCHING, Event.WATCHED): Transition(Phase.STEADY, Outcome.SWITCHED, quarantines=False),
+    (Phase.WATCHING, Event.WATCH_RESTARTED): Transition(Phase.WATCHING),
     (Phase.WATCHING, Event.ROLLED_BACK): ROLLED_BACK,
     (Phase.WATCHING, Event.SUPERSEDED): SUPERSEDED,
     (Phase.WATCHING, Event.WITHDRAWN): LEFT,
@@ -89,12 +89,12 @@ def test_the_table_has_exactly_the_steps_listed_here() -> None:
 
 @pytest.mark.parametrize(("phase", "event"), [pair for pair in LEGAL if pair != (Phase.STEADY, Event.BEGUN)])
 def test_a_legal_event_leads_where_the_table_says(phase: Phase, event: Event) -> None:
-    step = LEGAL[phase, event]
+    found = LEGAL[phase, event]
     before = in_phase(phase)
     state, ended = phases.advance(before, event, LIMITS, at(1020.0))
-    assert (phases.phase(state), ended) == (step.to, step.outcome)
-    assert (state.rollout is None) == (step.outcome is not None)
-    assert bool(state.quarantined) == step.quarantines
+    assert (phases.phase(state), ended) == (found.to, found.outcome)
+    assert (state.rollout is None) == (found.outcome is not None)
+    assert bool(state.quarantined) == found.quarantines
     assert state.rollouts == before.rollouts
 
 
@@ -121,7 +121,7 @@ def test_no_phase_of_a_rollout_waits_for_ever() -> None:
     """P10: each has a named action for when its time is over, and each can end."""
     overdue = {Event.EXPIRED, Event.UNCONFIRMED, Event.WATCHED}
     assert {phase for phase, event in LEGAL if event in overdue} == set(UNDER_WAY)
-    assert {step.to for step in LEGAL.values()} == set(Phase)
+    assert {found.to for found in LEGAL.values()} == set(Phase)
 
 
 @pytest.mark.parametrize("phase", BEFORE_SWITCH)
@@ -133,7 +133,7 @@ def test_abort_is_allowed_in_every_phase_before_the_switch(phase: Phase) -> None
 
 def test_only_what_failed_is_quarantined() -> None:
     """P9, rule 6: not what was superseded, and not what runs on although its service left the file."""
-    kept = {(phase, event) for (phase, event), step in LEGAL.items() if step.outcome and not step.quarantines}
+    kept = {(phase, event) for (phase, event), found in LEGAL.items() if found.outcome and not found.quarantines}
     assert kept == {
         *((phase, Event.SUPERSEDED) for phase in UNDER_WAY),
         *((phase, Event.WITHDRAWN) for phase in AFTER_SWITCH),

@@ -31,7 +31,7 @@ from provider.model.desired import group_key
 from provider.rollout import leases, serving
 from provider.rollout.commands import command
 from provider.rollout.commands.types import Command, Done, Refusal, Refused
-from provider.rollout.reconcile import reconcile, step
+from provider.rollout.reconcile import reconcile, transition
 from tests.support.witness import EARLY_S, Witness, durable, is_held, staying
 from tests.support.worlds import Traefik, World, service
 
@@ -612,7 +612,7 @@ class Daemon(RuleBasedStateMachine):
     def nothing_is_left_to_decide(self) -> None:
         """P12: on an unchanged world the daemon decides nothing, and what it serves does not move."""
         for key in self.world.group_keys():
-            assert step(self.world.snapshot(key), self.world.now) is None
+            assert transition(self.world.snapshot(key), self.world.now) is None
 
     @invariant()
     def nothing_goes_dark(self) -> None:
@@ -678,7 +678,7 @@ class Daemon(RuleBasedStateMachine):
             wake = reconcile(snapshot, now).wake_mono_s
             assert wake is None or wake > now.mono_s
             later = replace(now, mono_s=now.mono_s + 1e6 if wake is None else (now.mono_s + wake) / 2)
-            assert step(snapshot, later) is None
+            assert transition(snapshot, later) is None
 
     def teardown(self) -> None:
         """P9, P10: when nothing but time passes, every rollout that is not held ends, and hardly one begins."""

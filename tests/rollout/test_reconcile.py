@@ -613,7 +613,7 @@ def test_without_evidence_a_switch_stays_and_is_watched_unconfirmed(seen: Member
     assert (plan.decisions, plan.wake_mono_s) == ((), 1030.0)
     of, plan = goes_on(of, mono_s=1030.0)
     (row,) = plan.decisions
-    assert (row.event, row.detail) == ("unconfirmed", confirming_module.unconfirmed(seen))
+    assert (row.event, row.detail) == ("unconfirmed", confirming_module.unconfirmed(seen, None))
     assert plan.states["shop"].active is GREEN
     _, plan = goes_on(of, mono_s=1150.0)
     assert events(plan) == ["watched"]

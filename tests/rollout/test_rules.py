@@ -341,16 +341,16 @@ def test_rule_7_no_evidence_leaves_it_switched_and_unconfirmed(trouble: dict[str
     """Rule 7."""
     player = after(with_api, *BLUE_RUNS, traefik(**trouble), deploy("r2"))
     assert (state(player).active, phase(player)) == (GREEN, Phase.CONFIRMING)
-    assert confirming.unconfirmed(shop(player)) is not None
+    assert confirming.unconfirmed(shop(player), None) is not None
     go_on(player, nothing, nothing)
     assert (state(player).active, phase(player)) == (GREEN, Phase.WATCHING)
-    assert confirming.unconfirmed(shop(player)) is not None
+    assert confirming.unconfirmed(shop(player), None) is not None
 
 
 def test_rule_7_nobody_polling_is_no_confirmation() -> None:
     """Rule 7."""
     player = after(traefik(polls=False), *SWITCHED)
-    assert confirming.unconfirmed(shop(player)) == "nobody polls the document"
+    assert confirming.unconfirmed(shop(player), None) == "nobody polls the document"
     go_on(player, nothing, nothing)
     assert (state(player).active, phase(player)) == (GREEN, Phase.WATCHING)
 

@@ -36,11 +36,11 @@ from provider.model import (
 )
 from provider.rollout import phases
 from provider.rollout.facts import ServiceFacts
-from provider.rollout.gates import smoke_run
+from provider.rollout.gates.smoke import smoke_run
 from provider.rollout.health import assess
 from provider.rollout.status import condition_status, decision_status, service_status
 from tests.support.phases import AFTER_SWITCH, LIMITS, begun, facts, group, moved, old, with_state
-from tests.support.worlds import BLUE, EPOCH, GREEN, at, candidate, member, runs, server, service, snapshot
+from tests.support.worlds import BLUE, EPOCH, GREEN, all_on, at, candidate, member, runs, server, service, snapshot
 
 OLD, NEW = server(1, "r1", version="1.4.1"), server(2, "r2", version="1.4.2")
 NOW = at(1010.0)
@@ -319,7 +319,7 @@ def test_a_switch_that_is_not_confirmed_says_what_is_missing(of: Member, confirm
 def test_pollers_that_have_the_document_before_the_switch_do_not_count_as_those_that_have_it() -> None:
     """Rule 7: where the store takes a moment to publish, a command is answered before."""
     for shown in (GREEN, BLUE):
-        answer = told(group(Phase.CONFIRMING, replace(moved(), fetched=True, shown=shown)))
+        answer = told(group(Phase.CONFIRMING, replace(moved(), fetched=True, shown=all_on(shown))))
         assert ("every poller has fetched it" in answer["applied"]["detail"]) is (shown is GREEN)
 
 

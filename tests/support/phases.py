@@ -22,7 +22,7 @@ from provider.model import (
 )
 from provider.rollout import phases
 from provider.rollout.facts import ServiceFacts
-from tests.support.worlds import BLUE, EPOCH, GREEN, at, candidate, member, runs, server, service, snapshot
+from tests.support.worlds import BLUE, EPOCH, GREEN, all_on, at, candidate, member, runs, server, service, snapshot
 
 LIMITS: phases.Limits = {
     Phase.WAITING: 600.0,
@@ -81,7 +81,7 @@ def old(of: Service | None = None, green: Observed | None = None, **fields: obje
     """A service with r1 active in blue and a healthy r2 standing by in green."""
     seen = runs(NEW) if green is None else green
     made = member(of or service(), blue=runs(OLD), green=seen, published=(OLD,))
-    return replace(made, shown=BLUE, **fields)  # type: ignore[arg-type]  # checked by the dataclass at run time
+    return replace(made, shown=all_on(BLUE), **fields)  # type: ignore[arg-type]  # checked by the dataclass at run time
 
 
 def moved(
@@ -98,7 +98,7 @@ def moved(
     before = member(of, blue=runs(OLD), green=runs(NEW)).state
     state = phases.switch(before, Candidate(of.name, GREEN, "r2"), by, at(1000.0))
     seen = member(of, active=GREEN, blue=blue or runs(OLD), green=green or runs(NEW), health=health, published=(NEW,))
-    return replace(seen, state=state, shown=GREEN, **fields)  # type: ignore[arg-type]
+    return replace(seen, state=state, shown=all_on(GREEN), **fields)  # type: ignore[arg-type]
 
 
 def group(phase: Phase, *members: Member, forced: str | None = None, trigger: Trigger = Trigger.DOCKER) -> Snapshot:

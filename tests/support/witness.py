@@ -29,7 +29,7 @@ from provider.model import (
 )
 from provider.model.desired import group_key
 from provider.rollout.commands.types import Command
-from tests.support.worlds import Taken, World
+from tests.support.worlds import Taken, World, all_on
 
 BEFORE_SWITCH = frozenset({Phase.WAITING, Phase.TESTING, Phase.APPROVAL, Phase.SHIFTING})
 EARLY_S = 1e-3
@@ -525,7 +525,7 @@ class Witness:
     def is_applied(self, one: Candidate) -> bool:
         """Rule 7: tell whether Traefik, or every poller, surely has what was decided."""
         document = self.world.document
-        if document is None or self.world.shown.get(one.service) is not one.colour:
+        if document is None or self.world.shown.get(one.service) != all_on(one.colour):
             return False
         if not self.world.has_apis or not self.world.traefiks:
             fetched = self.world.fetched.values()

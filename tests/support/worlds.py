@@ -40,11 +40,13 @@ from provider.model import (
     ServerKey,
     Service,
     ServiceState,
+    Shown,
     Smoke,
     SmokeResult,
     SmokeRun,
     Snapshot,
     Verb,
+    Weights,
 )
 from provider.model.desired import group_key
 from provider.model.document import Document
@@ -62,6 +64,16 @@ EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 NOTHING = Observed(known=True)
 DEADLINE_S = 10_000.0
 PROBED_EVERY_S = 5.0
+
+
+def whole(colour: Colour) -> Weights:
+    """All of the traffic for one colour."""
+    return ((colour, 100),)
+
+
+def all_on(colour: Colour) -> Shown:
+    """A document that gives all of the traffic to one colour."""
+    return Shown(whole(colour), whole(colour))
 
 
 def at(mono_s: float = 1000.0) -> Instant:
@@ -286,8 +298,8 @@ class World:
         return {name: tracked.published for name, tracked in self.state.services.items()}
 
     @property
-    def shown(self) -> dict[str, Colour | None]:
-        """The colour of each service that has traffic in the last document."""
+    def shown(self) -> dict[str, Shown | None]:
+        """The weights of each service in the last document."""
         return {name: tracked.shown for name, tracked in self.state.services.items()}
 
     @property
@@ -481,7 +493,9 @@ class World:
         """Check every server once."""
         for name in self.services:
             for colour in Colour:
-                failing = self.sick | (self.frail if self.shown.get(name) is colour else frozenset())
+                shown = self.shown.get(name)
+                has_traffic = shown is not None and any(each is colour for each, _ in shown.served)
+                failing = self.sick | (self.frail if has_traffic else frozenset())
                 for each in self.servers(name, colour):
                     self.check(name, each.key, Health.UNHEALTHY if each.release in failing else Health.HEALTHY)
 
@@ -581,7 +595,7 @@ class World:
             plan = self.state.plan(key, self.now)
             rows: list[Decision] = []
             before = self.snapshot(key)
-            while taken := reconcile.step(before, self.now):
+            while taken := reconcile.transition(before, self.now):
                 after, decided = taken
                 rows += decided
                 self._write(key, after)
@@ -601,7 +615,7 @@ class World:
         if plan is None or not isinstance(done, Done):
             return []
         taken = [Taken(key, self.snapshot(key), done.snapshot, done.decisions, given, durable=False)]
-        while further := reconcile.step(taken[-1].after, self.now):
+        while further := reconcile.transition(taken[-1].after, self.now):
             taken.append(Taken(key, taken[-1].after, *further, durable=False))
         self._write(key, taken[-1].after)
         assert (plan.group, plan.decisions) == (taken[-1].after.state, tuple(row for one in taken for row in one.rows))
@@ -630,8 +644,9 @@ class World:
     @property
     def served(self) -> dict[str, Served]:
         """What is to be served now of each service, worked out apart from what the daemon rendered."""
-        members = [each for key in self.group_keys() for each in self.snapshot(key).members]
-        return {each.service.name: of for each in members if (of := serving.serve(each))}
+        groups = [self.snapshot(key) for key in self.group_keys()]
+        members = [(each, group.state.rollout) for group in groups for each in group.members]
+        return {each.service.name: of for each, under_way in members if (of := serving.serve(each, under_way))}
 
     def publish(self) -> None:
         """Publish what was touched, as the publisher does."""

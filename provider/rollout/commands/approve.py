@@ -7,7 +7,7 @@ from provider.model.releases import are_known
 from provider.rollout import phases
 from provider.rollout.candidates import candidate_of, limits, member_of
 from provider.rollout.commands.types import Command, Done, Refusal, Refused
-from provider.rollout.steps import rows
+from provider.rollout.transitions import rows
 
 
 def approve(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refused:

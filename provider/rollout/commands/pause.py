@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from provider.model import Event, Instant, Pause, Snapshot
 from provider.rollout.commands.types import Command, Done, record
-from provider.rollout.steps import with_state
+from provider.rollout.transitions import with_state
 
 
 def pause(snapshot: Snapshot, given: Command, now: Instant) -> Done:

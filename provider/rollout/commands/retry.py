@@ -9,7 +9,7 @@ from provider.rollout.candidates import candidates, is_held, member_of
 from provider.rollout.commands.switch import cleared
 from provider.rollout.commands.types import Command, Done, Refusal, Refused, record
 from provider.rollout.gates import is_rollback_target
-from provider.rollout.steps import begin, with_state
+from provider.rollout.transitions import begin, with_state
 
 
 def retry(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refused:

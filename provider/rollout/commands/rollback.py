@@ -7,7 +7,7 @@ from provider.model.releases import are_known
 from provider.rollout import rollback_target
 from provider.rollout.candidates import candidate_of, member_of
 from provider.rollout.commands.types import Command, Done, Refusal, Refused
-from provider.rollout.steps import advance, with_state
+from provider.rollout.transitions import advance, with_state
 
 _FORCE = {
     Verb.ROLLBACK: "; --force with a --reason waives its health",

@@ -8,7 +8,7 @@ from provider.rollout.candidates import candidate_of, candidates, held_by, is_he
 from provider.rollout.commands.rollback import abort, running_releases, runs
 from provider.rollout.commands.types import Command, Done, Refusal, Refused, record
 from provider.rollout.gates import is_rollback_target
-from provider.rollout.steps import Taken, advance, begin, with_first_colour, with_state
+from provider.rollout.transitions import Taken, advance, begin, with_first_colour, with_state
 
 
 def switch(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refused:

@@ -1,4 +1,4 @@
 """The rules of `reconcile`, by when they apply: to a service as such, before the switch, after it.
 
-A rule takes a snapshot and the moment, and returns one step or None. The order of the rules is in `reconcile`.
+A rule takes a snapshot and the moment, and returns one transition or None. The order of the rules is in `reconcile`.
 """

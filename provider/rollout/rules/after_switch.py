@@ -3,7 +3,7 @@
 from provider.model import Event, Instant, Member, Phase, Rollout, Snapshot, Trigger
 from provider.rollout import confirming, rollback_target, watching
 from provider.rollout.candidates import member_of, other_colour
-from provider.rollout.steps import Taken, advance, end_regrouped, names
+from provider.rollout.transitions import Taken, advance, end_regrouped, names
 
 
 def end_changed(snapshot: Snapshot, now: Instant) -> Taken | None:
@@ -23,9 +23,9 @@ def roll_back_not_applied(snapshot: Snapshot, now: Instant) -> Taken | None:
     if under_way is None:
         return None
     for member in _moved(snapshot, under_way):
-        reason = confirming.new_errors(member, under_way.errors_before)
+        reason = confirming.new_errors(member, under_way, under_way.errors_before)
         if reason is None and _is_due(under_way, now):
-            reason = confirming.not_applied(member)
+            reason = confirming.not_applied(member, under_way)
         if reason is not None and (taken := _roll_back(snapshot, under_way, reason, now)) is not None:
             return taken
     return None
@@ -57,7 +57,10 @@ def confirm(snapshot: Snapshot, now: Instant) -> Taken | None:
         return None
     # Errors for which nothing can be rolled back yet are no proof either.
     before = under_way.errors_before
-    whys = (confirming.new_errors(each, before) or confirming.unconfirmed(each) for each in _moved(snapshot, under_way))
+    whys = (
+        confirming.new_errors(each, under_way, before) or confirming.unconfirmed(each, under_way)
+        for each in _moved(snapshot, under_way)
+    )
     missing = next((why for why in whys if why), None)
     if missing is None:
         evidence = [one.traefik for each in _moved(snapshot, under_way) for one in each.applied]

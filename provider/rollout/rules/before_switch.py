@@ -20,11 +20,11 @@ from provider.model import (
 )
 from provider.rollout import confirming, phases, watching
 from provider.rollout.candidates import candidates, gates_of, held_by, holding_up, limits, member_of, quarantine, shut
-from provider.rollout.gates import new_smoke_evidence, smoke_evidence, smoke_run
+from provider.rollout.gates.smoke import new_smoke_evidence, smoke_evidence, smoke_run
 from provider.rollout.health import assess
 from provider.rollout.rules.services import source
-from provider.rollout.steps import Taken, advance, end_regrouped, names, rows, switch, with_rollout
-from provider.rollout.steps import begin as begin_rollout
+from provider.rollout.transitions import Taken, advance, end_regrouped, names, rows, switch, with_rollout
+from provider.rollout.transitions import begin as begin_rollout
 
 NEXT: dict[Phase, Event] = {
     Phase.WAITING: Event.READY,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from provider.model import Candidate, Colour, Decision, Event, GroupState, Instant, Member, ServiceState, Snapshot
 from provider.model.releases import ids_of, named
 from provider.rollout.rules.services import source
-from provider.rollout.steps import Taken, with_state
+from provider.rollout.transitions import Taken, with_state
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from provider.model import Colour, Decision, Event, Instant, Member, Phase, Repl
 from provider.model.releases import are_known
 from provider.rollout import phases, quarantine_list, rollback_target
 from provider.rollout.candidates import candidate_of
-from provider.rollout.steps import Taken, advance, with_first_colour, with_state
+from provider.rollout.transitions import Taken, advance, with_first_colour, with_state
 
 
 def follow_group(snapshot: Snapshot, now: Instant) -> Taken | None:

@@ -4,14 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provider.model import Served, Server
-from provider.rollout.weights import weights
 from provider.traefik.document.assembly import Assembly
 from provider.traefik.document.render import BLOCK, NO_PASS_THROUGH, Fragment, assemble, compose, render_service
-from tests.support.worlds import BLUE, service
+from tests.support.worlds import BLUE, service, whole
 
 
 def fragment(name: str, port: int) -> Fragment:
-    served = Served(service(name), weights(BLUE), {BLUE: (Server(f"http://10.0.0.1:{port}", "r1"),)})
+    served = Served(service(name), whole(BLUE), {BLUE: (Server(f"http://10.0.0.1:{port}", "r1"),)})
     return render_service(served)
 
 

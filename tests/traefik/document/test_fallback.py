@@ -6,7 +6,6 @@ import orjson
 import pytest
 
 from provider.model import Router, Served
-from provider.rollout.weights import weights
 from provider.traefik.document.fallback import block_in_file, extra_in_file, file_content, left_out, refused
 from provider.traefik.document.render import (
     SPLIT_ABOVE,
@@ -17,7 +16,7 @@ from provider.traefik.document.render import (
     render_pass_through,
     render_service,
 )
-from tests.support.worlds import BLUE, GREEN, server, service
+from tests.support.worlds import BLUE, GREEN, server, service, whole
 
 RULE = "Host(`shop.example.com`)"
 
@@ -25,7 +24,7 @@ RULE = "Host(`shop.example.com`)"
 def fragment(**options: Any) -> Fragment:
     preview = Router("shop-preview", "Host(`p`)", {"rule": "Host(`p`)"})
     of = service(routers=(Router("shop", RULE, {"rule": RULE, "tls": {}}),), preview=preview, **options)
-    return render_service(Served(of, weights(BLUE), {BLUE: (server(1),), GREEN: (server(2),)}, GREEN))
+    return render_service(Served(of, whole(BLUE), {BLUE: (server(1),), GREEN: (server(2),)}, GREEN))
 
 
 def file_of(*fragments: Fragment, **passed: object) -> bytes:

@@ -16,13 +16,12 @@ from provider.cli import offline
 from provider.model import Colour, JsonObject, Router, Served
 from provider.model.document import MARKER, Document
 from provider.model.errors import TraefikError
-from provider.rollout.weights import weights
 from provider.traefik.document.render import NO_PASS_THROUGH, assemble, render_pass_through, render_service
 from provider.traefik.process import find_binary
 from provider.traefik.validation import validate
 from tests.support.components import missing
 from tests.support.paths import ROOT
-from tests.support.worlds import BLUE, GREEN, server, service
+from tests.support.worlds import BLUE, GREEN, server, service, whole
 
 FOLDER = ROOT / "tests" / "golden"
 GOLDEN = sorted(FOLDER.glob("*.yaml"))
@@ -62,7 +61,7 @@ def with_preview(colour: Colour | None, **body: object) -> dict[str, Any]:
     routers = (Router("shop", rule, {"rule": rule}), Router("shop-api", long, {"rule": long}))
     servers = {BLUE: (server(1),)} | ({colour: (server(2, "r2"),)} if colour else {})
     of = service(routers=routers, preview=preview)
-    content: dict[str, Any] = orjson.loads(document([Served(of, weights(BLUE), servers, colour)], {}).body)["http"]
+    content: dict[str, Any] = orjson.loads(document([Served(of, whole(BLUE), servers, colour)], {}).body)["http"]
     return content
 
 
@@ -99,7 +98,7 @@ async def test_traefik_accepts_a_preview() -> None:
         missing("traefik", str(error))
     preview = Router("shop-preview", PREVIEW_RULE, {"rule": PREVIEW_RULE})
     of = service(routers=(Router("shop", "Host(`a.example`)", {"rule": "Host(`a.example`)"}),), preview=preview)
-    made = document([Served(of, weights(BLUE), {BLUE: (server(1),), GREEN: (server(2),)}, GREEN)], {})
+    made = document([Served(of, whole(BLUE), {BLUE: (server(1),), GREEN: (server(2),)}, GREEN)], {})
     assert (await validate(made.body, binary=binary)).errors == ()
 
 
@@ -122,7 +121,7 @@ def all_served(draw: st.DrawFn) -> list[Served]:
         router = Router(name, rule, {"rule": rule, **draw(objects)})
         of = service(name, routers=(router,), load_balancer=draw(st.just({}) | objects))
         servers = tuple(server(number) for number in range(1, draw(st.integers(0, 3)) + 1))
-        found.append(Served(of, weights(active), {active: servers}))
+        found.append(Served(of, whole(active), {active: servers}))
     return found
 
 
@@ -195,7 +194,7 @@ def test_one_changed_fragment_changes_marker_and_etag_and_back(
     place = data.draw(st.integers(0, len(served) - 1))
     changed = list(served)
     active = served[place].weights[0][0]
-    changed[place] = Served(served[place].service, weights(active.other), {active.other: (server(9),)})
+    changed[place] = Served(served[place].service, whole(active.other), {active.other: (server(9),)})
     before, after = document(served, pass_through), document(changed, pass_through)
     assert (before.etag, before.marker) != (after.etag, after.marker)
     assert before.marker != after.marker
@@ -225,8 +224,8 @@ def test_a_split_document_means_the_same_under_the_same_name(
 
 def test_what_moves_from_one_service_to_another_is_another_document() -> None:
     """The hash is over the parts with their lengths: no joint between them is ambiguous."""
-    first = Served(service("a"), weights(BLUE), {BLUE: (server(1),)})
-    second = Served(service("b"), weights(GREEN), {GREEN: (server(1),)})
+    first = Served(service("a"), whole(BLUE), {BLUE: (server(1),)})
+    second = Served(service("b"), whole(GREEN), {GREEN: (server(1),)})
     documents = [document([first], {}), document([second], {}), document([first, second], {}), document([], {})]
     assert len({one.marker for one in documents}) == 4
 

@@ -1,4 +1,4 @@
-"""How a step is taken: the group's new state, and the rows of the history that explain it."""
+"""How a transition is taken: the group's new state, and the rows of the history that explain it."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -53,7 +53,7 @@ def advance(
     actor: str | None = None,
     trigger: Trigger | None = None,
 ) -> Taken:
-    """Take the group's rollout one step on; `actor` and `trigger` are the rollout's own where none are given."""
+    """Take the group's rollout one transition on; `actor` and `trigger` are the rollout's own where none are given."""
     before = snapshot.state.rollout
     state, outcome = phases.advance(snapshot.state, event, limits(snapshot), now, detail, actor)
     return replace(snapshot, state=state), rows(

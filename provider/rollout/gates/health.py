@@ -1,0 +1,59 @@
+"""Gate `health`: uniform, every server healthy, enough of them, and the set unchanged for a while (rule 5)."""
+
+from provider.model import GateState, Member
+from provider.model.releases import ids_of, is_part
+from provider.rollout.gates.asked import Asked, Verdict, counted, pending
+from provider.rollout.health import assess, mixture
+
+
+def verdict(asked: Asked) -> Verdict:
+    """Rule 5: uniform, every server healthy, enough of them, and the set unchanged for `settle`.
+
+    A rollback target needs only its present health (rule 9). A forced switch waives all but the release.
+    """
+    member, candidate = asked.member, asked.candidate
+    observed = member.observed[candidate.colour]
+    if observed.from_docker and not (asked.docker_connected and observed.known):
+        return pending("Docker does not answer, so what runs is not known")
+    if not observed.staying:
+        return pending(f"{candidate.colour} has no servers")
+    if observed.release is None:
+        runs = ", ".join(sorted(observed.releases))
+        return pending(f"{candidate.colour} is mixed: it runs releases {runs}{mixture(observed.staying)}")
+    if observed.release != candidate.release and is_part(observed.release, candidate.release):
+        missing = ", ".join(sorted(ids_of(candidate.release or "") - ids_of(observed.release)))
+        return pending(f"{candidate.colour} runs a part of release {candidate.release}: {missing} is missing")
+    if observed.release != candidate.release:
+        return pending(f"{candidate.colour} runs release {observed.release}, not {candidate.release}")
+    if asked.waived is not None:
+        return asked.waived
+    if len(observed.staying) < len(observed.servers):
+        return pending(f"a server of {candidate.colour} is being stopped")
+    unhealthy = [
+        (server, found) for server in observed.servers if (found := assess(member, server)).health != "healthy"
+    ]
+    if unhealthy:
+        server, found = unhealthy[0]
+        count = f"{len(observed.servers) - len(unhealthy)} of {len(observed.servers)} servers healthy"
+        return Verdict(GateState.RUNNING, f"{count}; {server.url} is {found.health}: {found.cause}")
+    if asked.is_rollback_target:
+        return Verdict(GateState.PASSED, f"{counted(observed.servers, 'server')} healthy; it is the rollback target")
+    needed = _servers_needed(member)
+    if len(observed.servers) < needed:
+        return pending(f"{len(observed.servers)} of at least {needed} servers (minServers) are there")
+    settled_mono_s = observed.changed_mono_s + member.service.settle_s
+    if asked.now.mono_s < settled_mono_s:
+        reason = f"healthy; the servers must stay the same for {member.service.settle_s:g}s (settle)"
+        return Verdict(GateState.RUNNING, reason, settled_mono_s)
+    return Verdict(GateState.PASSED, f"{counted(observed.servers, 'server')} healthy")
+
+
+def _servers_needed(member: Member) -> int:
+    """`minServers`, else as many servers as the active colour has published."""
+    if member.service.min_servers is not None:
+        return member.service.min_servers
+    active = member.state.active
+    published = (
+        [server for server in member.observed[active].servers if server.key in member.published] if active else []
+    )
+    return max(1, len(published))
