@@ -19,18 +19,27 @@ class Router:
     body: JsonObject
 
     @property
-    def url(self) -> str | None:
-        """The URL that it routes; None where its rule names no host.
+    def test_name(self) -> str:
+        """The name of the router beside it that leads requests of the test route to the candidate."""
+        return f"{self.name}-test"
 
-        TLS may also be a setting of the entry point, which only Traefik knows: the usual names count as TLS.
-        """
+    @property
+    def url(self) -> str | None:
+        """The URL that it routes; None where its rule names no host."""
         host = first_host(self.rule)
         if host is None:
             return None
+        return f"{'https' if self.has_tls else 'http'}://{host}{first_path(self.rule)}"
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether its clients come by TLS.
+
+        That may also be a setting of the entry point, which only Traefik knows: the usual names count as TLS.
+        """
         entry_points = self.body.get("entryPoints")
         named = map(str, entry_points) if isinstance(entry_points, list) else ()
-        has_tls = "tls" in map(str.lower, self.body) or any(name in {"websecure", "https"} for name in named)
-        return f"{'https' if has_tls else 'http'}://{host}{first_path(self.rule)}"
+        return "tls" in map(str.lower, self.body) or any(name in {"websecure", "https"} for name in named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,16 +248,35 @@ class Service:
         """Return Traefik's name for the servers of a colour."""
         return f"{self.name}-{colour}"
 
+    def preview_in_traefik(self, colour: Colour) -> str:
+        """Return Traefik's name for the servers of a colour where the preview leads to them."""
+        return f"{self.in_traefik(colour)}-preview" if self.is_counted else self.in_traefik(colour)
+
+    def test_in_traefik(self, colour: Colour) -> str:
+        """Return Traefik's name for the servers of a colour where the test route leads to them."""
+        return f"{self.in_traefik(colour)}-test"
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether the requests of each colour are counted: then only those of its clients may be (rule 23)."""
+        return self.canary is not None or self.analysis is not None
+
     @property
     def routers_in_traefik(self) -> tuple[str, ...]:
-        """Return Traefik's names for its routers, the preview's included."""
+        """Return Traefik's names for its routers, those of the test route and the preview included."""
+        test = () if self.test_route is None else tuple(router.test_name for router in self.routers)
         preview = () if self.preview is None else (self.preview.name,)
-        return (*(router.name for router in self.routers), *preview)
+        return (*(router.name for router in self.routers), *test, *preview)
 
     @property
     def services_in_traefik(self) -> tuple[str, ...]:
-        """Return Traefik's names for the service: the weighted one, and one for each colour."""
-        return (self.name, *map(self.in_traefik, Colour))
+        """Return Traefik's names for the service: the weighted one, and those for the servers of each colour.
+
+        A rollout may add others, which only what is shown can tell.
+        """
+        test = () if self.test_route is None else tuple(map(self.test_in_traefik, Colour))
+        preview = tuple(map(self.preview_in_traefik, Colour)) if self.preview is not None and self.is_counted else ()
+        return (self.name, *map(self.in_traefik, Colour), *test, *preview)
 
     @property
     def smoke_definition(self) -> str:

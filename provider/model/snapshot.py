@@ -96,9 +96,8 @@ class Served:
     """One service in the document.
 
     `weights` are those of the colours, and `children` how Traefik is to keep them: by `affinity`, for a cookie by the
-    name of `cookie`. A colour is in `servers` only while it has traffic, or while the preview routes to it. `preview`
-    leads to a service of its own where `is_counted` says that the requests of each colour are counted. `test` are the
-    servers that the test route leads to; without any there is none.
+    name of `cookie`. A colour is in `servers` only while it has traffic, or while the `preview` routes to it. `test`
+    are the servers of `test_colour` that the test route leads to; without any there is none.
     """
 
     service: Service
@@ -108,6 +107,5 @@ class Served:
     children: tuple[Child, ...] = ()
     affinity: Affinity = Affinity.NONE
     cookie: str | None = None
-    is_counted: bool = False
     test: tuple[Server, ...] = ()
     test_colour: Colour | None = None

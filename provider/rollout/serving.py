@@ -58,7 +58,6 @@ def serve(member: Member, under_way: Rollout | None = None, service: Service | N
         children=children,
         affinity=spread,
         cookie=cookie(service, under_way) if spread is Affinity.COOKIE and under_way else None,
-        is_counted=service.canary is not None or service.analysis is not None,
         test=_test(member, under_way) if service.test_route is not None else (),
         test_colour=active.other if service.test_route is not None else None,
     )

@@ -13,11 +13,11 @@ from hashlib import blake2b
 
 import orjson
 
-from provider.model import JsonObject, Router, Served
+from provider.model import JsonObject, Served
 from provider.model.document import Document
+from provider.traefik.document import http
 
 DIGEST_SIZE = 16
-PREVIEW_ABOVE = 100
 BLOCK = 100
 """The number of services in a block; each has two keys in `http.services`."""
 SPLIT_ABOVE = 2000
@@ -68,25 +68,15 @@ class PassThrough:
 
 
 def render_service(served: Served) -> Fragment:
-    """Render the routers, the weighted service, and a load balancer for each colour that has traffic or a preview."""
-    service = served.service
-    weighted: dict[str, object] = {
-        "services": [{"name": service.in_traefik(colour), "weight": weight} for colour, weight in served.weights]
-    }
-    if service.sticky is not None:
-        weighted["sticky"] = service.sticky
-    services: dict[str, object] = {service.name: {"weighted": weighted}}
-    for colour, servers in served.servers.items():
-        urls = [{"url": server.url} for server in servers]
-        services[service.in_traefik(colour)] = {"loadBalancer": {**service.load_balancer, "servers": urls}}
-    rendered, routers = _members(services), _members(_routers(served))
-    return Fragment(routers, rendered, _digest((routers.json, rendered.json)))
+    """Render what one service is in Traefik."""
+    routers, services = _members(http.routers(served)), _members(http.services(served))
+    return Fragment(routers, services, _digest((routers.json, services.json)))
 
 
 def render_pass_through(pass_through: JsonObject, environment: str = "") -> PassThrough:
     """Render the sections http, tcp, udp and tls of the file; ours within http are kept apart to be joined."""
-    http = pass_through.get("http")
-    rest = dict(http) if isinstance(http, dict) else {}
+    passed = pass_through.get("http")
+    rest = dict(passed) if isinstance(passed, dict) else {}
     middlewares, routers, services = ours = [rest.pop(name, {}) for name in ("middlewares", "routers", "services")]
     http_rest = _members(rest).json
     top = _members({name: body for name, body in pass_through.items() if name != "http"}).json
@@ -143,31 +133,6 @@ def compose(blocks: Sequence[Block], extra: PassThrough, *, split_above: int = S
     pieces += [b",", extra.top, b"}"] if extra.top else [b"}"]
     is_json = all(_keys(members) <= split_above for members in sections.values())
     return Document(b"".join(pieces), f'"{digest}"', marker, is_json)
-
-
-def _routers(served: Served) -> dict[str, JsonObject]:
-    """Rule 15: the priority is explicit, one above Traefik's own default, the rule's length in bytes."""
-    service = served.service
-    routers = {router.name: _router(router, service.name, _priority(router)) for router in service.routers}
-    if served.preview is not None and service.preview is not None:
-        above = max(_priority(router) for router in service.routers) + PREVIEW_ABOVE
-        priority = _written_priority(service.preview) or above
-        routers[service.preview.name] = _router(service.preview, service.in_traefik(served.preview), priority)
-    return routers
-
-
-def _router(router: Router, service: str, priority: int) -> JsonObject:
-    return {**router.body, "priority": priority, "service": service}
-
-
-def _priority(router: Router) -> int:
-    return _written_priority(router) or len(router.rule.encode()) + 1
-
-
-def _written_priority(router: Router) -> int:
-    """Return the priority of the file; 0 means none to Traefik."""
-    written = router.body.get("priority")
-    return written if isinstance(written, int) else 0
 
 
 def _members(values: Mapping[str, object]) -> Members:
