@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from docs.generate.markdown import capitalised, code, link, sentence, table
 from docs.generate.markdown import page as whole
 from provider import config
-from provider.config import types
+from provider.config import progressive, types
 from provider.config.traefik_types import PREFIX
 
 Schema = Mapping[str, Any]
@@ -47,6 +47,26 @@ RULES = """\
 - Keys of HTTP requests have no effect on a health check with `mode: tcp` or `docker`.
 - A reload that would remove every service is refused, unless the file says `services: {}`.
 - The file has at most 5 MB."""
+STEPS = """\
+Without these keys a release is one switch. This one gets 5 % of the requests first, and the next step only if it has no
+more errors than the release that is active. It can be tried before, by a header.
+
+```yaml
+environment: production
+traefik: {api: [http://traefik:8080]}
+services:
+  shop:
+    router: {rule: Host(`shop.example.com`)}
+    canary:
+      steps:
+        - {weight: 5, for: 5m}
+        - {weight: 25, for: 10m, approval: manual}
+        - {weight: 50, for: 10m}          # 100 follows the last one
+    analysis:
+      errors: {worseThanActive: 0.99, max: 5%}
+      slow: {over: 1.2s, worseThanActive: 0.99}
+    testRoute: {header: {name: X-Release, value: d41f0c9be7a25613}}
+```"""
 ALSO = {"DefaultsObject": "ServiceObject", "RouterKeys": "RouterObject"}
 """Objects most of whose keys are those of another one, which is described before."""
 KINDS = {
@@ -63,6 +83,9 @@ KINDS = {
         ("host", types.Hostname),
         ("HTTP method", types.Method),
         ("string or number", types.Version),
+        ("rate", progressive.Rate),
+        ("number between 0.5 and 1", progressive.Confidence),
+        ("status codes", progressive.Statuses),
     )
 }
 SAID = frozenset({"default", "description", "examples"})
@@ -77,7 +100,7 @@ def page() -> str:
     for title, name, each in objects:
         about = "" if name == "" else sentence(each.get("description", "").replace("\n\n", " ").replace("\n", " "))
         parts += [f"## {title}", about, *_keys(name, each, schema["$defs"], titles)]
-    return whole(TITLE, INTRODUCTION, *parts, "## Rules between keys", RULES)
+    return whole(TITLE, INTRODUCTION, *parts, "## A release in steps", STEPS, "## Rules between keys", RULES)
 
 
 def _objects(schema: Schema) -> Iterator[tuple[str, str, Schema]]:
@@ -103,6 +126,7 @@ def _objects(schema: Schema) -> Iterator[tuple[str, str, Schema]]:
 
 def _object_in(value: Schema) -> tuple[str, str]:
     """Return the object that a value is or holds, and what its path has after the key."""
+    value = types.alternative(value)
     for holder, more in ((value, ""), (value.get("items", {}), "[]"), (_named(value), ".NAME")):
         if "$ref" in holder and not _is_traefiks(holder):
             return holder["$ref"].rpartition("/")[2], more
@@ -155,6 +179,9 @@ def _type(value: Schema, titles: Mapping[str, str]) -> str:
         return "object of Traefik's"
     if "$ref" in value:
         return link("object", titles[value["$ref"].rpartition("/")[2]])
+    if "anyOf" in value:
+        words = [code(_written(one["const"])) for one in value["anyOf"] if "const" in one]
+        return ", ".join([_type(types.alternative({"anyOf": value["anyOf"]}), titles), *words])
     if "enum" in value:
         return ", ".join(code(word) for word in value["enum"])
     match value["type"]:

@@ -6,8 +6,8 @@ in `model.traefik_schema`. `cross_checks`, `texts` and `references` find what no
 `redact` write the errors, without secrets; `build` makes the models, and `diff` compares two desired states.
 
 Everything wrong is reported at once, with file, line and column, and nothing wrong reaches Traefik (P12). A text that
-was accepted once is loaded again, even where newer rules would refuse it (rule 13). Only `file` opens a file. This room
-knows neither what runs nor what was decided.
+was accepted once is loaded again, even where newer rules would refuse it (rule 13). Only `file` and
+`value_files` open files. This room knows neither what runs nor what was decided.
 """
 
 import gc
@@ -17,7 +17,7 @@ from typing import NamedTuple, cast
 
 from pydantic import ValidationError
 
-from provider.config import build, cross_checks, messages, pass_through, redact, references, texts, yaml
+from provider.config import build, cross_checks, messages, pass_through, redact, references, texts, value_files, yaml
 from provider.config.build import fixed_release
 from provider.config.messages import Finding
 from provider.config.schema import FILE, File
@@ -73,6 +73,7 @@ def _read(text: str, file: str, *, was_accepted: bool) -> tuple[Desired | None, 
         if problems and (errors or not was_accepted):
             problems.update(_replaced_problems(tree))
             return None, tuple(sorted(problems))
+        value_files.put_in(validated, checked.values)
         for path in unchecked:
             pass_through.put_back(validated, path, pass_through.at(value, path))
         return build.desired(validated, tree), tuple(sorted(problems))
@@ -121,9 +122,10 @@ def _without(value: object, paths: set[KeyPath]) -> object:
 
 
 class _Checked(NamedTuple):
-    """The result of checking a file: `found` has each problem with its path."""
+    """The result of checking a file: `found` has each problem with its path, `values` what other files have."""
 
     value: object
+    values: value_files.Values
     unchecked: set[KeyPath]
     validated: File
     errors: list[ValidationError]
@@ -141,7 +143,9 @@ def _check(tree: Tree, *, respells: bool = True) -> _Checked:
         value, found = pass_through.as_traefik_reads(tree.value)
         unchecked, unknown = _unchecked(value)
         checked = _without(value, unchecked)
+        values, unreadable = value_files.read(value, tree.file)
         found += [
+            *unreadable,
             *unknown,
             *cross_checks.findings(value, tree),
             *texts.findings(checked),
@@ -169,7 +173,12 @@ def _check(tree: Tree, *, respells: bool = True) -> _Checked:
         misspelt += respelt
         if not respelt:
             return _Checked(
-                value, unchecked, validated, errors, [*misspelt, *((one.path, problem) for one, problem in problems)]
+                value,
+                values,
+                unchecked,
+                validated,
+                errors,
+                [*misspelt, *((one.path, problem) for one, problem in problems)],
             )
 
 

@@ -4,8 +4,9 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from provider.config import pass_through
+from provider.config import pass_through, progressive_build
 from provider.config.cross_checks import HTTP_KEYS
+from provider.config.defaults import merged
 from provider.config.schema import File, FixedColour, ServiceObject
 from provider.config.traefik_objects import RouterObject
 from provider.config.tree import Tree, dotted
@@ -24,7 +25,6 @@ from provider.model import (
 )
 from provider.model.traefik_schema import later_keys
 
-_MERGED = ("healthCheck", "deadlines", "loadBalancer")
 _HEALTH_CHECK = {
     "interval": "interval_s",
     "timeout": "timeout_s",
@@ -46,11 +46,17 @@ def desired(file: File, tree: Tree) -> Desired:
         traefik_api=tuple(file.get("traefik", {}).get("api", ())),
         generate_certificate=file.get("traefik", {}).get("defaultCertificate") == "generated",
         pass_through=_pass_through(file),
-        later_keys=tuple(
-            key for path, kind, found in pass_through.kinds_of(file) for key in later_keys(kind, found, dotted(path))
+        later_keys=(
+            *(
+                key
+                for path, kind, found in pass_through.kinds_of(file)
+                for key in later_keys(kind, found, dotted(path))
+            ),
+            *progressive_build.later_keys(file["services"], defaults),
         ),
         docker_network=file.get("docker", {}).get("network"),
         ignored_environment=frozenset(file.get("release", {}).get("ignoreEnv", ())),
+        traefik_metrics=progressive_build.metrics(file.get("traefik", {}).get("metrics", ())),
     )
 
 
@@ -64,10 +70,7 @@ def _service(
     name: str, keys: ServiceObject, defaults: Mapping[str, Any], fields: Mapping[str, Any], tree: Tree
 ) -> Service:
     """Return a service whose own keys win over the `defaults`; `fields` are the model's fields of the defaults."""
-    written: dict[str, Any] = {**keys}
-    for key in _MERGED:
-        if key in written and key in defaults:
-            written[key] = {**defaults[key], **written[key]}
+    written: dict[str, Any] = {key: merged(key, value, defaults.get(key)) for key, value in keys.items()}
     common = defaults.get("router", {})
     own = _fields(written)
     if "preview" in keys:
@@ -101,7 +104,7 @@ def _fixed(keys: FixedColour | None, path: tuple[str, ...], tree: Tree) -> Fixed
 
 def _fields(keys: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of `model.Service` that are written in a service or in the defaults."""
-    fields: dict[str, Any] = {}
+    fields = progressive_build.fields(keys)
     for key, value in keys.items():
         match key:
             case "active":

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from provider.config.schema import json_schema
 from provider.config.tree import KeyPath, Tree
-from provider.config.types import shown
+from provider.config.types import alternative, shown
 from provider.model.traefik_schema import FIRST, LAST
 
 _EXPECTED = {
@@ -135,5 +135,6 @@ def _at(schema: Mapping[str, Any], path: KeyPath) -> Mapping[str, Any]:
 
 
 def _resolved(schema: Mapping[str, Any], here: Mapping[str, Any]) -> Mapping[str, Any]:
+    here = alternative(here)
     reference = str(here.get("$ref", ""))
     return {**schema["$defs"][reference.rpartition("/")[2]], **here} if reference else here

@@ -38,6 +38,7 @@ def withheld(path: tuple[str | int, ...], message: str, value: object) -> str:
     for pattern, instead in _VALUES:
         message = pattern.sub(instead, message)
     is_secret = any(isinstance(part, str) and _KEYS.fullmatch(part) for part in path) or _has_headers(path)
+    is_secret = is_secret or _has_test_value(path)
     is_plugins = any(isinstance(part, str) and part.lower() == "plugin" for part in path)
     for leaf in islice(_leaves(value), LEAVES_MOST):
         found = _USERINFO.search(leaf)
@@ -50,8 +51,14 @@ def withheld(path: tuple[str | int, ...], message: str, value: object) -> str:
 def _has_headers(path: tuple[str | int, ...]) -> bool:
     """Return whether a path leads to headers of a request of ours; Traefik's middleware of that name has other keys."""
     return any(
-        key == "headers" and (isinstance(before, int) or before == "healthCheck") for before, key in pairwise(path)
+        key == "headers" and (isinstance(before, int) or before in {"healthCheck", "prometheus"})
+        for before, key in pairwise(path)
     )
+
+
+def _has_test_value(path: tuple[str | int, ...]) -> bool:
+    """Return whether a path leads to the value of a test route, or to what may have been meant for one."""
+    return "testRoute" in path and path[-1] not in {"name", "valueFile"}
 
 
 def _leaves(value: object) -> Iterator[str]:

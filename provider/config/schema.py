@@ -6,9 +6,11 @@ from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, with_confi
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import TypedDict  # pydantic takes typing's own only from Python 3.12 on
 
+from provider.config.progressive import AnalysisKeys, CanaryKeys, TestRouteKeys
 from provider.config.traefik_objects import STRICT, Filled, LoadBalancer, RouterKeys, RouterObject, Sticky
 from provider.config.traefik_types import Table
 from provider.config.types import (
+    OR_OFF,
     ApiUrl,
     Count,
     Duration,
@@ -127,6 +129,13 @@ class DeadlineKeys(TypedDict, total=False):
             default="30s",
         ),
     ]
+    step: Annotated[
+        Wait,
+        doc(
+            "For a step to pass its analysis, from the end of its `for`. Too few requests alone never end it.",
+            default="1h",
+        ),
+    ]
 
 
 @with_config(STRICT)
@@ -164,6 +173,9 @@ class ServiceKeys(TypedDict, total=False):
     ]
     deadlines: Annotated[DeadlineKeys, doc("The maximum duration of each phase.")]
     watch: Annotated[Duration, doc("How long a release is watched after its switch.", default="2m")]
+    canary: Annotated[CanaryKeys, OR_OFF, doc("The steps of a new release; one switch where not written, or false.")]
+    analysis: Annotated[AnalysisKeys, OR_OFF, doc("How a release is judged by its requests; false: not at all.")]
+    testRoute: Annotated[TestRouteKeys, OR_OFF, doc("Requests that reach a new release before its traffic does.")]
 
 
 @with_config(
@@ -186,8 +198,9 @@ class ServiceObject(ServiceKeys, total=False):
 class DefaultsObject(ServiceKeys, total=False):
     """The values that every service has unless it has its own.
 
-    A service's own key wins. `healthCheck`, `deadlines` and `loadBalancer` are merged key by key; `router` gives its
-    keys to every router and preview that does not have them.
+    A service's own key wins. `healthCheck`, `deadlines`, `loadBalancer`, `canary` and `analysis` are merged key by key,
+    and `false` takes away `canary`, `analysis` or `testRoute`; `router` gives its keys to every router and preview that
+    does not have them.
     """
 
     router: Annotated[RouterKeys, doc("Keys for every router and preview that does not have them.")]
@@ -271,6 +284,22 @@ class TraefikKeys(TypedDict, total=False):
     """The Traefik that polls the daemon."""
 
     api: Annotated[list[ApiUrl], doc("Where to read back what each Traefik applied.", example=["http://traefik:8080"])]
+    metrics: Annotated[
+        list[ApiUrl],
+        doc(
+            "Where each Traefik shows its metrics, which an analysis reads: /metrics where no path is written. Those "
+            "of traefik.api where not written.",
+            example=["http://traefik:8082"],
+        ),
+    ]
+    buckets: Annotated[
+        list[Wait],
+        Field(min_length=1),
+        doc(
+            "The bounds of Traefik's histogram, for analysis.slow, where its own metrics.prometheus.buckets are set.",
+            default=["100ms", "300ms", "1.2s", "5s"],
+        ),
+    ]
     defaultCertificate: Annotated[
         Literal["none", "generated"],
         doc(

@@ -1,8 +1,9 @@
 """The types of value in a desired-state file, and the message for an invalid one."""
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import (
     BeforeValidator,
@@ -145,6 +146,36 @@ def refused(message: str) -> tuple[BeforeValidator, WithJsonSchema]:
         raise PydanticCustomError("refused_key", "{message}", {"message": message})
 
     return BeforeValidator(refuse), WithJsonSchema({"not": {}, "description": message})
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """Lets one word, or `false`, stand where a mapping is expected."""
+
+    word: str | bool
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        def check(value: object, inner: Callable[[object], object]) -> object:
+            if type(value) is type(self.word) and value == self.word:
+                return value
+            if not isinstance(value, dict) and isinstance(self.word, str):
+                raise wrong(f"must be {self.word} or a mapping, not {shown(value)}")
+            return inner(value)
+
+        return core_schema.no_info_wrap_validator_function(check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"const": self.word}, handler(schema)]}
+
+
+OR_OFF = Or(word=False)
+"""Takes `false`: an object of the defaults is not wanted here."""
+
+
+def alternative(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a JSON Schema with that of the mapping in place of the choice that `Or` makes."""
+    found = next((one for one in schema.get("anyOf", ()) if "const" not in one), None)
+    return schema if found is None else {**schema, **found}
 
 
 Text: TypeAlias = Annotated[str, StringConstraints(min_length=1)]

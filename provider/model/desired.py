@@ -153,10 +153,10 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Prometheus:
-    """A Prometheus, and what a request to it carries."""
+    """A Prometheus, and what a request to it carries, which no definition depends on."""
 
     url: str
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     insecure_skip_verify: bool = False
 
 
@@ -288,7 +288,8 @@ class Service:
 class Desired:
     """A whole desired-state file, validated. `pass_through` has the non-empty ones of http, tcp, udp and tls.
 
-    `traefik_metrics` are the addresses of Traefik's metrics, where they are not beside `traefik_api`.
+    `traefik_metrics` are the whole addresses of Traefik's metrics, with their path, where they are not /metrics beside
+    `traefik_api`.
     `docker_network` is the network that Traefik reaches containers in, where their labels name no other;
     `ignored_environment` are the variables of a container that do not change its release.
     With `generate_certificate` the daemon puts a default certificate of its own into the document. `later_keys` are

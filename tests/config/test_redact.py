@@ -28,6 +28,12 @@ def complaints(text: str) -> str:
         f"traefik: {{api: ['http://{SECRET}@traefik']}}",
         f"traefik: {{api: ['http://traefik?token={SECRET}']}}",
         f"defaults: {{healthCheck: {{headers: {{Authorization: [{SECRET}]}}}}}}",
+        f"defaults: {{analysis: {{source: {{prometheus: {{headers: {{Authorization: [{SECRET}]}}}}}}}}}}",
+        f"defaults: {{testRoute: {SECRET}}}",
+        f"defaults: {{testRoute: {{header: {SECRET}}}}}",
+        f"defaults: {{testRoute: {{header: {{name: X-Release, value: '{SECRET} {SECRET}'}}}}}}",
+        f"defaults: {{testRoute: {{cookie: {{name: release, value: [{SECRET}]}}}}}}",
+        f"defaults: {{testRoute: {{cookie: {{name: release, valu: {{a: {SECRET}}}}}}}}}",
         f'tls: {{stores: {{default: {{defaultCertificate: "-----BEGIN PRIVATE KEY-----\\n{SECRET}"}}}}}}',
     ],
 )
@@ -49,5 +55,7 @@ def test_what_is_no_secret_is_quoted() -> None:
     path = ("services", "shop", "healthCheck", "path")
     assert withheld(path, "'healthz' is no path", "healthz") == "'healthz' is no path"
     assert withheld(("traefik", "api", 0), "'http://user@a' is no URL", "http://user@a") == "'http://user@a' is no URL"
+    cookie = ("services", "shop", "testRoute", "cookie", "name")
+    assert withheld(cookie, "'a b' is no name of a cookie", "a b") == "'a b' is no name of a cookie"
     headers = ("http", "middlewares", "a", "headers", "stsSeconds")
     assert withheld(headers, "must be a whole number, not 'long'", "long") == "must be a whole number, not 'long'"
