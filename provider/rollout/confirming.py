@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from provider.model import Applied, Laggard, Member, Rollout
+from provider.model import Applied, Laggard, Member, Rollout, listed
 from provider.rollout.weights import weights
 
 
@@ -154,4 +154,4 @@ def _expected(member: Member) -> tuple[tuple[str, int], ...]:
 
 
 def _weights(one: Applied) -> str:
-    return ", ".join(f"{name} {weight}" for name, weight in one.weights or ()) or "no such service"
+    return listed(f"{name} {weight}" for name, weight in one.weights or ()) or "no such service"

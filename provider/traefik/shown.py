@@ -121,7 +121,6 @@ class Traefiks:
         """
         if not self._readings:
             return tuple(Applied(api, answers=False) for api in self.apis)
-        names = dict.fromkeys((*service.routers_in_traefik, *service.services_in_traefik))
         unread = tuple(Applied(api, answers=False) for api in self.apis[len(self._readings) :])
         return unread + tuple(
             Applied(
@@ -129,8 +128,8 @@ class Traefiks:
                 answers=reading.cause is None,
                 is_current=self._is_current(reading),
                 has_fetched=self._has_fetched(reading, fetched_mono_s),
-                weights=reading.weights.get(service.name),
-                errors=tuple(error for name in names for error in reading.errors.get(name, ())),
+                weights=_weights(reading, service),
+                errors=tuple(_errors(reading, service)),
                 doubt=self.doubt(reading),
                 is_ours=reading.traefik in self._shown,
             )
@@ -223,6 +222,31 @@ class Traefiks:
         return (
             has_shown and since_mono_s is not None and self._read_mono_s[reading.traefik] >= since_mono_s + APPLYING_S
         )
+
+
+def _weights(reading: Reading, service: Service) -> tuple[tuple[str, int], ...] | None:
+    """Return what the servers of each colour weigh together; None where there is no such service.
+
+    A child that has but one itself is an alias, and stands for that (rule 21): of ours, none leads to another alias.
+    """
+    children = reading.weights.get(service.name)
+    if children is None:
+        return None
+    found: dict[str, int] = {}
+    for name, weight in children:
+        match reading.weights.get(name):
+            case ((alone, _),):
+                found[alone] = found.get(alone, 0) + weight
+            case _:
+                found[name] = found.get(name, 0) + weight
+    return tuple(found.items())
+
+
+def _errors(reading: Reading, service: Service) -> Iterator[str]:
+    """Yield Traefik's messages for all that a service is there, the aliases of its rollout included."""
+    aliases = (name for name, _ in reading.weights.get(service.name, ()))
+    for name in dict.fromkeys((*service.routers_in_traefik, *service.services_in_traefik, *aliases)):
+        yield from reading.errors.get(name, ())
 
 
 def _dotted(version: tuple[int, ...]) -> str:

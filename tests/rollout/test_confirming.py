@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from provider.model import Applied, Laggard, Member
+from provider.model import Applied, Laggard, Member, Shown
 from provider.rollout import confirming
 from tests.support.phases import moved
-from tests.support.worlds import BLUE, all_on, member, service
+from tests.support.worlds import BLUE, GREEN, all_on, member, service
 
 T1, T2 = "http://10.9.0.1:8080", "http://10.9.0.2:8080"
 OURS = (("shop-green", 100),)
@@ -52,6 +52,15 @@ def of(*applied: Applied, fetched: bool | None = None) -> Member:
 def test_a_switch_is_confirmed_when_every_traefik_shows_it(seen: Member, missing: str | None) -> None:
     """Rule 7: no poller is no confirmation, and neither is a Traefik that does not answer."""
     assert confirming.unconfirmed(seen, None) == missing
+
+
+def test_what_is_served_is_compared_and_not_what_was_decided() -> None:
+    """Rule 19b: a colour without servers is left out, and that is what every Traefik shows."""
+    decided = ((GREEN, 100),)
+    left_out = replace(of(replace(SHOWS, weights=BEFORE)), shown=Shown(decided, ((BLUE, 100),)))
+    assert confirming.unconfirmed(left_out, None) is None
+    shared = replace(of(replace(SHOWS, weights=(*OURS, *BEFORE))), shown=Shown(decided, ((BLUE, 100), (GREEN, 100))))
+    assert confirming.unconfirmed(shared, None) is None
 
 
 @pytest.mark.parametrize(

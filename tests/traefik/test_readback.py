@@ -1,6 +1,7 @@
 """Reading back from what is no healthy Traefik: things that a real one does not do when it is asked to."""
 
 import asyncio
+import json
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -380,13 +381,35 @@ def test_a_router_whose_own_name_begins_with_an_entry_point_keeps_it() -> None:
     assert reading(content).errors == {"web-shop": ("router web-shop: bad",)}
 
 
+def test_the_children_of_a_service_are_read_however_it_spreads_requests_and_within_bounds() -> None:
+    """Rule 21; the API may be anybody's (P4)."""
+    children = [{"name": "shop-blue@http", "weight": 95}, {"name": "shop-green"}]
+    absurd = [{"name": "a" * 10_000, "weight": 10**300}, {"name": None, "weight": -(10**300)}, {"weight": "5"}, 7]
+    content = raw_data(
+        MARKER,
+        services={
+            "shop@http": {"highestRandomWeight": {"services": children}},
+            "cart@http": {"weighted": {"services": children}},
+            "odd@http": {"weighted": {"services": absurd}, "highestRandomWeight": {"services": children}},
+            "many@http": {"weighted": {"services": children * 1000}},
+            "none@http": {"highestRandomWeight": {"services": "shop"}},
+        },
+    )
+    found = read(bytearray(json.dumps(content).encode()), "t", MARKER).weights
+    assert found["shop"] == found["cart"] == (("shop-blue", 95), ("shop-green", 1))
+    assert [weight for _, weight in found["odd"]] == [1_000_000, 0, 1]
+    assert all(len(name) <= 300 for name, _ in found["odd"])
+    assert len(found["many"]) == 100
+    assert "none" not in found
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                f"services routers middlewares a@http {MARKER}@http weighted name weight error status rule".split()
+                f"services routers middlewares a@http {MARKER}@http weighted highestRandomWeight name weight".split()
             ),
             inner,
             max_size=4,

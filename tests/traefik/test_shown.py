@@ -1,6 +1,8 @@
 """What the readings of all Traefiks add up to, for the core and for people."""
 
-from provider.model import Applied, Severity
+import pytest
+
+from provider.model import Applied, CandidateRoute, Severity
 from provider.model.traefik_schema import Later
 from provider.traefik.readback import Reading
 from provider.traefik.shown import APPLYING_S, LATE_AFTER_S, Traefiks
@@ -72,6 +74,47 @@ def test_who_was_read_right_after_the_fetch_may_be_applying_still() -> None:
         since = {} if fetched_mono_s is None else {ONE: fetched_mono_s}
         (one,) = published(stale, at=read_mono_s).applied(SHOP, since)
         assert (one.has_fetched, one.is_current) == (expected, False)
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        ({"shop": (("shop-blue", 75), ("shop-green", 25))}, {"shop-blue": 75, "shop-green": 25}),
+        (
+            {
+                "shop": (("shop-r1-1", 5), ("shop-r1-2", 20), ("shop-r1-3", 75)),
+                "shop-r1-1": (("shop-green", 1),),
+                "shop-r1-2": (("shop-green", 7),),
+                "shop-r1-3": (("shop-blue", 1),),
+            },
+            {"shop-green": 25, "shop-blue": 75},
+        ),
+        ({"shop": (("shop-green-r1", 100),), "shop-green-r1": (("shop-green", 1),)}, {"shop-green": 100}),
+        ({"shop": (("shop-r1-1", 100),)}, {"shop-r1-1": 100}),
+        ({"shop": (("shop", 100),)}, {"shop": 100}),
+        ({"shop": (("a", 1),), "a": (("b", 1),), "b": (("a", 1),)}, {"b": 1}),
+        ({"shop": (("a", 9),), "a": (("b", 1), ("c", 1))}, {"a": 9}),
+        ({"shop": (("a", 9),), "a": ()}, {"a": 9}),
+        ({"shop": ()}, {}),
+        ({}, None),
+    ],
+    ids=["colours", "steps", "sessions", "missing", "itself", "cycle", "several", "none", "empty", "nothing"],
+)
+def test_weights_are_those_of_the_servers_that_the_entries_lead_to(
+    shown: dict[str, tuple[tuple[str, int], ...]], expected: dict[str, int] | None
+) -> None:
+    """Rules 7 and 21: an alias counts as what it leads to; what is none of ours has no end to be looked for."""
+    (one,) = published(reading(weights=shown)).applied(SHOP)
+    assert one.weights == (None if expected is None else tuple(expected.items()))
+
+
+def test_an_error_of_an_entry_that_a_rollout_brought_is_one_of_the_service() -> None:
+    """Rule 7."""
+    errors = {"shop-r1-1": ("service shop-r1-1: no such service",), "pay-r1-1": ("theirs",), "shop-test": ("bad rule",)}
+    shown = {"shop": (("shop-r1-1", 5), ("shop-r1-2", 95))}
+    tested = service(test_route=CandidateRoute("X-Release", "candidate"))
+    (one,) = published(reading(weights=shown, errors=errors)).applied(tested)
+    assert one.errors == ("bad rule", "service shop-r1-1: no such service")
 
 
 def test_a_traefik_that_does_not_answer_shows_nothing() -> None:

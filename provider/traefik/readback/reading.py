@@ -11,13 +11,15 @@ from provider.traefik.process import RAW_DATA_SECTIONS
 from provider.traefik.readback import json_stream
 
 PROVIDER = "@http"
-READ = ("entryPoints", "error", "headers", "rule", "service", "status", "weighted")
+READ = ("entryPoints", "error", "headers", "highestRandomWeight", "rule", "service", "status", "weighted")
 """The keys of an object that are kept."""
 MIDDLEWARES = frozenset({"middlewares", "tcpMiddlewares"})
 
 ERRORS_MOST, ERROR_MOST = 5, 300
 """Maximum number of errors kept of one object, and of characters of each."""
 CHILDREN_MOST = 100
+WEIGHT_MOST = 1_000_000
+"""A higher weight counts as this; one below 0 counts as none, as in Traefik."""
 
 Objects: TypeAlias = list[tuple[str, dict[str, object]]]
 
@@ -28,8 +30,8 @@ class Reading:
 
     `traefik` is the address asked, as a URL; the URL of the file while its host has no address. `marker` is the
     expected one where it is shown, else that of another document of ours. `errors` are Traefik's messages by the name
-    of their router or service (of any protocol), `weights` the children of each weighted HTTP service. All of them are
-    of provider http, and named without `@http`.
+    of their router or service (of any protocol), `weights` the children of each HTTP service that spreads requests by
+    their weights. All of them are of provider http, and named without `@http`.
 
     `environment` is the one that the marker names. `instance` identifies one process of Traefik; None where the API
     does not have it. `is_shared` says that several processes answer at this address, so that this is no evidence of
@@ -147,14 +149,15 @@ def _messages(body: Mapping[str, object]) -> list[str]:
 
 def _weights(services: Objects) -> Iterator[tuple[str, tuple[tuple[str, int], ...]]]:
     for name, body in services:
-        match body.get("weighted"):
-            case {"services": [*children]}:
+        match body:
+            case {"weighted": {"services": [*children]}} | {"highestRandomWeight": {"services": [*children]}}:
                 yield name, tuple(_child(child) for child in children[:CHILDREN_MOST] if _is_object(child))
 
 
 def _child(child: Mapping[str, object]) -> tuple[str, int]:
     weight = child.get("weight", 1)
-    return clean(child.get("name"), NAME_MOST).removesuffix(PROVIDER), weight if isinstance(weight, int) else 1
+    bounded = max(0, min(weight, WEIGHT_MOST)) if isinstance(weight, int) else 1
+    return clean(child.get("name"), NAME_MOST).removesuffix(PROVIDER), bounded
 
 
 def _environment(marker: Mapping[str, object]) -> str | None:
