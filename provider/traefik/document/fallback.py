@@ -3,15 +3,19 @@
 While the daemon runs Traefik has both, `shop@http` of the document and `shop@file` of the file, so nothing in the file
 may win over the document or clash with it. What that takes was seen in Traefik 3.7.15; tests/integration/
 test_write_file.py notices when it changes.
+
+The weights of a step stay what they were: nobody decides on others while the daemon is away, and a Traefik that did not
+start again has them, too. The test route is left out. It is above the routers of its service, so that one in a file
+which is a moment older would lead testers to a candidate that the document has withdrawn already (rule 24).
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import orjson
 
-from provider.model import JsonObject
+from provider.model import Colour, JsonObject
 from provider.model.document import MARKER, section
 from provider.traefik.document.render import Block, Members, PassThrough, compose, render_pass_through
 
@@ -19,16 +23,20 @@ LOWEST_PRIORITY = -(2**63)
 CATCH_ALL_PRIORITY = -1
 """What Traefik gives a TCP router of HostSNI(`*`) without a priority (pkg/muxer/tcp/mux.go, GetRulePriority)."""
 OURS = "@http"
+TEST = "-test"
+TEST_SERVICE = re.compile(rf"-(?:{'|'.join(Colour)}){TEST}\Z")
 REFERENCES = frozenset({"fallback", "middlewares", "name", "parentRefs", "service", "serversTransport"})
 """The keys under which an object of Traefik's names another one."""
 
 
 def block_in_file(block: Block) -> Block:
     """Turn a block of the document into that of the file."""
-    services = block.services
-    if f'{OURS}"'.encode() in services.json:
-        services = _members(_local(_parsed(services.json)))
-    return replace(block, routers=_members(_lowered(_parsed(block.routers.json), _http_default)), services=services)
+    routers, services = _parsed(block.routers.json), block.services
+    tests = _test_routes(routers)
+    if tests or f'{OURS}"'.encode() in services.json:
+        services = _members(_local(_without(_parsed(services.json), tests.values())))
+    routers = _lowered(_without(routers, tests), _http_default)
+    return replace(block, routers=_members(routers), services=services)
 
 
 def extra_in_file(extra: PassThrough) -> PassThrough:
@@ -55,7 +63,11 @@ def parts_of(content: JsonObject) -> PassThrough:
     middlewares = section(http, "middlewares")
     marker = next((name for name in middlewares if MARKER.fullmatch(name)), "")
     headers = section(section(section(middlewares, marker), "headers"), "customResponseHeaders")
-    http["middlewares"] = {name: body for name, body in middlewares.items() if name != marker}
+    http["middlewares"] = _without(middlewares, (marker,))
+    tests = _test_routes(section(http, "routers"))
+    for kind, names in (("routers", tests.keys()), ("services", tests.values())):
+        if kind in http:
+            http[kind] = _without(section(http, kind), names)
     return render_pass_through({**content, "http": http}, str(headers.get("X-Bluegreen-Environment", "")))
 
 
@@ -84,6 +96,22 @@ def left_out(pass_through: JsonObject) -> tuple[str, ...]:
     """
     found = {"tls.stores": section(section(pass_through, "tls"), "stores"), "udp": section(pass_through, "udp")}
     return tuple(name for name, section in found.items() if section)
+
+
+def _test_routes(routers: JsonObject) -> dict[str, str]:
+    """Return the routers of test routes, each with its service: those beside a router whose rule they have and more."""
+    found = {}
+    for name in routers:
+        router, main = section(routers, name), section(routers, name.removesuffix(TEST))
+        service, rule = str(router.get("service")), f"({str(main.get('rule', '')).strip()}) && "
+        if name.endswith(TEST) and TEST_SERVICE.search(service) and str(router.get("rule")).startswith(rule):
+            found[name] = service
+    return found
+
+
+def _without(values: JsonObject, names: Iterable[str]) -> JsonObject:
+    dropped = frozenset(names)
+    return {name: body for name, body in values.items() if name not in dropped}
 
 
 def _lowered(routers: JsonObject, default: Callable[[str], int]) -> dict[str, object]:

@@ -18,7 +18,7 @@ AFTER_S = 2.0
 TRIED_MOST = 4
 MARKERS_MOST = 1000
 CHANGES_SHOWN = 5
-DOCUMENT_FIELDS = ("routers", "preview", "load_balancer", "sticky")
+DOCUMENT_FIELDS = ("routers", "preview", "load_balancer", "sticky", "test_route")
 
 Showing = Mapping[str, tuple[str, float]]
 """The marker of ours that each Traefik shows, and when that was read."""
@@ -231,4 +231,4 @@ def _mapping(value: object) -> Mapping[str, object]:
 
 
 def _written(field: str) -> str:
-    return {"load_balancer": "loadBalancer", "routers": "router"}.get(field, field)
+    return {"load_balancer": "loadBalancer", "routers": "router", "test_route": "testRoute"}.get(field, field)

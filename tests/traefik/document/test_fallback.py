@@ -5,8 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
-from provider.model import Router, Served
-from provider.traefik.document.fallback import block_in_file, extra_in_file, file_content, left_out, refused
+from provider.model import Affinity, CandidateRoute, Child, Router, Served
+from provider.traefik.document.fallback import block_in_file, extra_in_file, file_content, left_out, parts_of, refused
 from provider.traefik.document.render import (
     SPLIT_ABOVE,
     Fragment,
@@ -114,6 +114,38 @@ def test_what_refers_to_the_document_refers_to_the_file() -> None:
     assert http["services"]["w"]["weighted"]["services"] == [{"name": "s", "weight": 1}]
     assert http["serversTransports"] == {"mine": {"insecureSkipVerify": True}}
     assert file["tcp"]["services"]["t"]["loadBalancer"]["serversTransport"] == "mine"
+
+
+def in_a_step(**fields: Any) -> Fragment:
+    """A shop whose test route leads to green, beside its step."""
+    route = CandidateRoute("X-Release", "candidate")
+    routers = (Router("shop", f"{RULE}\n", {"rule": f"{RULE}\n"}), Router("a-test", "Host(`a`)", {"rule": "Host(`a`)"}))
+    of = service(routers=routers, test_route=route, **fields)
+    shares = (Child("shop-r1-1", 5, GREEN), Child("shop-r1-2", 95, BLUE))
+    servers = {BLUE: (server(1),), GREEN: (server(2),)}
+    share = {"children": shares, "affinity": Affinity.COOKIE, "cookie": "bluegreen-shop-r1"}
+    candidate = {"test": (server(2),), "test_colour": GREEN}
+    return render_service(Served(of, ((BLUE, 95), (GREEN, 5)), servers, **share, **candidate))  # type: ignore[arg-type]
+
+
+def test_a_test_route_is_not_in_the_file_and_the_shares_of_a_step_are() -> None:
+    """Rules 19 and 24: it is above the routers of the document, and would outlive its own there."""
+    document = orjson.loads(assemble([in_a_step()], render_pass_through({})).body)["http"]
+    assert set(document["routers"]) == {"shop", "shop-test", "a-test", "a-test-test"}
+    file = content(in_a_step())["http"]
+    assert set(file["routers"]) == {"shop", "a-test"}
+    left_out = document["services"].pop("shop-green-test")
+    assert left_out == {"loadBalancer": {"servers": [{"url": server(2).url}]}}
+    assert file["services"] == document["services"]
+
+
+def test_a_document_of_another_replica_is_taken_apart_without_its_test_routes() -> None:
+    """Rule 24."""
+    passed = {"http": {"routers": {"mine-test": {"rule": "Host(`m`)", "service": "mine-green-test"}}}}
+    document = orjson.loads(assemble([in_a_step()], render_pass_through(passed)).body)
+    file = orjson.loads(file_content([], extra_in_file(parts_of(document))))["http"]
+    assert set(file["routers"]) == {"shop", "a-test", "mine-test"}
+    assert set(file["services"]) == {"shop", "shop-blue", "shop-green", "shop-r1-1", "shop-r1-2"}
 
 
 def test_no_two_braces_follow_each_other_and_the_text_stays_the_same() -> None:
