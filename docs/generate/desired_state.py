@@ -43,6 +43,15 @@ RULES = """\
 - Objects listed in `traefik.unchecked`, such as `http.middlewares.compress`, are passed on unchecked except for the
   rules here.
 - Weights under `http.services` and `tcp.services` are whole numbers from 1 on.
+- With `testRoute` it also creates the routers `shop-test` and the services `shop-blue-test` and `shop-green-test`, with
+  `preview` beside `canary` or `analysis` the services `shop-blue-preview` and `shop-green-preview`, and for steps such
+  services as `shop-green-r17` (`sticky`) and `shop-r17-1` (`affinity: cookie`). No other may have such a name.
+- Weights of steps rise, and members of a `group` have the same `canary`.
+- An `analysis` has a test: `errors` or `slow` with a limit, or `queries`, which need a Prometheus. `slow.over` is the
+  bound of a bucket of Traefik's: 100ms, 300ms, 1.2s, 5s, or those of `traefik.buckets`.
+- A `testRoute` has a header or a cookie, with `value` or `valueFile`. Its routers have a priority 2 higher: no router
+  of another service that may match the same requests has one from 1 to 2 higher on the same entry point. Rules are
+  of v3 there, and with `sticky` and steps.
 - A server belongs to one colour. Smoke tests of a service have different names.
 - Keys of HTTP requests have no effect on a health check with `mode: tcp` or `docker`.
 - A reload that would remove every service is refused, unless the file says `services: {}`.
@@ -79,6 +88,8 @@ KINDS = {
         ("rule", types.Rule),
         ("URL", types.ServerUrl),
         ("URL", types.ApiUrl),
+        ("URL", types.PrometheusUrl),
+        ("URL", types.MetricsUrl),
         ("path", types.UrlPath),
         ("host", types.Hostname),
         ("HTTP method", types.Method),

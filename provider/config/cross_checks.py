@@ -4,9 +4,11 @@ They read the raw values and skip unexpected shapes (the schema reports those), 
 everything.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from provider.config import priorities, progressive_checks
 from provider.config.messages import Finding
 from provider.config.tree import KeyPath, Tree
 from provider.config.types import shown
@@ -45,6 +47,8 @@ def findings(value: object, tree: Tree) -> Iterator[Finding]:
     yield from _same_tests(("defaults", "smokeTests"), _within(value, "defaults", "smokeTests"))
     yield from _one_default_store(value, tree)
     yield from _same_cookie(value)
+    yield from progressive_checks.findings(value)
+    yield from priorities.findings(value)
     owners = _Owners(value, tree)
     yield from owners.clashes(services)
     for section in ("http", "tcp", "udp"):
@@ -177,19 +181,36 @@ class _Owners:
 
     def clashes(self, services: dict[str, Any]) -> Iterator[Finding]:
         """Collect the names of each service in Traefik, then those passed through; yield duplicates."""
+        defaults = _mapping(_within(self.value, "defaults"))
+        makers: dict[str, re.Pattern[str]] = {}
         for name, service in services.items():
             owner = ("services", name)
-            yield from self._take("service", [name, *(f"{name}-{colour}" for colour in Colour)], owner)
+            names = progressive_checks.names(name, _mapping(service), defaults)
+            if names.of_rollouts is not None:
+                makers[name] = names.of_rollouts
+            yield from self._take("service", [name, *(f"{name}-{colour}" for colour in Colour), *names.services], owner)
             routers = _mapping(service).get("routers")
             if routers is None:
-                yield from self._take("router", [name, f"{name}-preview"], owner)
+                yield from self._take("router", [name, f"{name}-preview", *names.routers], owner)
             else:
-                yield from self._take("router", [f"{name}-preview"], owner)
+                yield from self._take("router", [f"{name}-preview", *names.routers], owner)
                 for router in _mapping(routers):
                     yield from self._take("router", [router], (*owner, "routers", router))
         for kind in ("service", "router"):
             for name in _mapping(_within(self.value, "http", f"{kind}s")):
                 yield from self._take(kind, [name], ("http", f"{kind}s", name))
+        yield from self._of_rollouts(makers)
+
+    def _of_rollouts(self, makers: Mapping[str, re.Pattern[str]]) -> Iterator[Finding]:
+        """Yield names that a rollout may make of its own (rule 21); `makers` are the services with such rollouts."""
+        for name, owner in self.owners["service"].items() if makers else ():
+            for pattern in set(makers.values()):
+                found = pattern.fullmatch(name)
+                if found is not None and makers.get(found[1]) is pattern:
+                    maker = ("services", found[1])
+                    first = f"{'.'.join(maker)} ({self.tree.place(maker)})"
+                    message = f"clashes with {first}: its rollouts make the service {name!r} in Traefik; rename one"
+                    yield Finding(owner, message, on_key=True)
 
     def _take(self, kind: str, names: list[str], owner: KeyPath) -> Iterator[Finding]:
         taken = self.owners[kind]

@@ -9,13 +9,13 @@ from typing_extensions import TypedDict  # pydantic takes typing's own only from
 
 from provider.config.traefik_objects import STRICT
 from provider.config.types import (
-    ApiUrl,
     Count,
     Duration,
     HeaderName,
     HeaderValue,
     Matches,
     Or,
+    PrometheusUrl,
     Text,
     Wait,
     doc,
@@ -194,7 +194,7 @@ class CanaryKeys(TypedDict, total=False):
 class PrometheusKeys(TypedDict, total=False):
     """A Prometheus, or what answers like one."""
 
-    url: Required[Annotated[ApiUrl, doc("Its address, without /api/v1.", example="http://prometheus:9090")]]
+    url: Required[Annotated[PrometheusUrl, doc("Its address, without /api/v1.", example="http://prometheus:9090")]]
     headers: Annotated[
         dict[HeaderName, HeaderValue], doc("Headers of each request.", example={"X-Scope-OrgID": "shop"})
     ]
@@ -267,7 +267,7 @@ class AnalysisKeys(TypedDict, total=False):
 
     source: Annotated[
         SourceKeys,
-        Or("traefik"),
+        Or("traefik", "{prometheus: {url: http://prometheus:9090}}"),
         doc(
             "Where requests are counted. traefik: at every Traefik of traefik.metrics, or of traefik.api.",
             default="traefik",

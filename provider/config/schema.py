@@ -18,6 +18,7 @@ from provider.config.types import (
     HeaderValue,
     Hostname,
     Method,
+    MetricsUrl,
     MiddlewareName,
     Name,
     NetworkName,
@@ -285,7 +286,7 @@ class TraefikKeys(TypedDict, total=False):
 
     api: Annotated[list[ApiUrl], doc("Where to read back what each Traefik applied.", example=["http://traefik:8080"])]
     metrics: Annotated[
-        list[ApiUrl],
+        list[MetricsUrl],
         doc(
             "Where each Traefik shows its metrics, which an analysis reads: /metrics where no path is written. Those "
             "of traefik.api where not written.",

@@ -150,16 +150,17 @@ def refused(message: str) -> tuple[BeforeValidator, WithJsonSchema]:
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """Lets one word, or `false`, stand where a mapping is expected."""
+    """Lets one word, or `false`, stand where a mapping is expected, such as the `example`."""
 
     word: str | bool
+    example: str = ""
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         def check(value: object, inner: Callable[[object], object]) -> object:
             if type(value) is type(self.word) and value == self.word:
                 return value
-            if not isinstance(value, dict) and isinstance(self.word, str):
-                raise wrong(f"must be {self.word} or a mapping, not {shown(value)}")
+            if not isinstance(value, dict) and self.example:
+                raise wrong(f"must be {self.word}, or a mapping such as {self.example}, not {shown(value)}")
             return inner(value)
 
         return core_schema.no_info_wrap_validator_function(check, handler(source))
@@ -215,6 +216,18 @@ ApiUrl: TypeAlias = Annotated[
     str,
     Matches(
         rf"https?://{_AUTHORITY}(?:/[^\s?#]*)?", "is no URL of a Traefik API: write one such as http://traefik:8080"
+    ),
+]
+MetricsUrl: TypeAlias = Annotated[
+    str,
+    Matches(
+        rf"https?://{_AUTHORITY}(?:/[^\s?#]*)?", "is no URL of Traefik's metrics: write one such as http://traefik:8082"
+    ),
+]
+PrometheusUrl: TypeAlias = Annotated[
+    str,
+    Matches(
+        rf"https?://{_AUTHORITY}(?:/[^\s?#]*)?", "is no URL of a Prometheus: write one such as http://prometheus:9090"
     ),
 ]
 UrlPath: TypeAlias = Annotated[

@@ -88,6 +88,44 @@ def first_path(text: str) -> str:
     return next((arguments[0] for arguments in paths if len(arguments) == 1 and arguments[0].startswith("/")), "/")
 
 
+def are_apart(one: str, other: str) -> bool:
+    """Return whether no request can match both rules, by their hosts or the paths they begin with.
+
+    False where that cannot be told from these.
+    """
+    hosts, others = only_hosts(one), only_hosts(other)
+    if hosts is not None and others is not None and not hosts & others:
+        return True
+    path, its = (first_path(rule).partition("{")[0] for rule in (one, other))  # version 2 had {variables}
+    return not (path.startswith(its) or its.startswith(path))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def only_hosts(text: str) -> frozenset[str] | None:
+    """Return the only hosts that a rule may match, in lower case; None where it may match others, or is no rule."""
+    try:
+        return _only_hosts(parse(text))
+    except RuleError:
+        return None
+
+
+def _only_hosts(rule: Rule) -> frozenset[str] | None:
+    match rule:
+        case Matcher():
+            return frozenset(map(str.lower, rule.arguments)) if _is_host(rule) else None
+        case Not():
+            return None
+        case Every():
+            known = [hosts for one in rule.rules if (hosts := _only_hosts(one)) is not None]
+            return frozenset.intersection(*known) if known else None
+        case Some():
+            each = [_only_hosts(one) for one in rule.rules]
+            known = [hosts for hosts in each if hosts is not None]
+            return frozenset.union(*known) if len(known) == len(each) else None
+        case _:
+            assert_never(rule)
+
+
 def _hosts(rule: Rule, *, named: bool) -> Iterator[str]:
     match rule:
         case Matcher():

@@ -11,6 +11,7 @@ import orjson
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from provider.config.progressive_checks import BUCKETS_S
 from provider.model.errors import RuleError
 from provider.model.traefik_rule import parse
 from provider.traefik.process import Traefik, free_ports
@@ -350,6 +351,23 @@ async def test_the_api_shows_weights_servers_and_the_state_of_a_router(
     router = (await traefik.routers())["shop"]
     assert (router["status"], router["service"], router["rule"]) == ("enabled", "shop", RULE)
     assert "error" not in router
+
+
+async def test_the_histogram_of_a_service_has_the_bounds_that_an_analysis_takes_without_others(
+    traefik: Traefik,
+) -> None:
+    """Rule 23: `slow.over` is one of them, or of `traefik.buckets`."""
+    await ask(traefik)
+
+    async def bounds() -> set[float]:
+        async with aiohttp.request("GET", f"{traefik.api}/metrics") as response:
+            families = text_string_to_metric_families(await response.text())
+        samples = [sample for family in families for sample in family.samples]
+        name = "traefik_service_request_duration_seconds_bucket"
+        return {float(sample.labels["le"]) for sample in samples if sample.name == name}
+
+    await eventually(bounds)
+    assert await bounds() == {*BUCKETS_S, float("inf")}
 
 
 async def test_names_with_signs_of_every_kind_can_be_read_back(

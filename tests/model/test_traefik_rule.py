@@ -6,7 +6,7 @@ import pytest
 
 from provider.model import Router
 from provider.model.errors import RuleError
-from provider.model.traefik_rule import Every, Matcher, Not, Some, first_host, parse
+from provider.model.traefik_rule import Every, Matcher, Not, Some, are_apart, first_host, only_hosts, parse
 from tests.support.traefik_rules import REFUSED, RULES
 from tests.support.worlds import service
 
@@ -21,6 +21,45 @@ def test_what_is_no_rule_is_refused_at_its_column_and_names_no_host(rule: str) -
     with pytest.raises(RuleError, match=r"^column \d+: "):
         parse(rule)
     assert first_host(rule) is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "hosts"),
+    [
+        ("Host(`Shop.test`, `b.test`)", {"shop.test", "b.test"}),
+        ("Host(`a.test`) && PathPrefix(`/api`)", {"a.test"}),
+        ("Host(`a.test`) || Host(`b.test`) && Path(`/`)", {"a.test", "b.test"}),
+        ("(Host(`a.test`) || Host(`b.test`)) && Host(`b.test`)", {"b.test"}),
+        ("Host(`a.test`) || Path(`/`)", None),
+        ("!Host(`a.test`)", None),
+        ("HostRegexp(`.*`)", None),
+        ("Host(`", None),
+    ],
+)
+def test_the_only_hosts_of_a_rule_are_known_where_each_way_to_match_names_some(
+    rule: str, hosts: set[str] | None
+) -> None:
+    assert only_hosts(rule) == hosts
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "apart"),
+    [
+        ("Host(`a.test`)", "Host(`b.test`)", True),
+        ("Host(`a.test`)", "Host(`A.test`)", False),
+        ("Host(`a.test`)", "HostRegexp(`.*`)", False),
+        ("Host(`a.test`)", "Host(`b.test`) || Path(`/`)", False),
+        ("PathPrefix(`/shop`)", "PathPrefix(`/cart`)", True),
+        ("PathPrefix(`/shop`)", "PathPrefix(`/shop-api`)", False),
+        ("PathPrefix(`/shop`)", "Path(`/cart`) || Path(`/shop`)", False),
+        ("PathPrefix(`/{any}`)", "Path(`/cart`)", False),
+        ("Host(`a.test`) && PathPrefix(`/shop`)", "Host(`a.test`) && PathPrefix(`/cart`)", True),
+        ("Host(`a.test`)", "Host(`", False),
+    ],
+)
+def test_rules_are_apart_where_no_request_can_match_both(one: str, other: str, apart: bool) -> None:
+    assert are_apart(one, other) is apart
+    assert are_apart(other, one) is apart
 
 
 def test_not_binds_tighter_than_and_and_that_tighter_than_or() -> None:

@@ -1,0 +1,105 @@
+"""Routers of other services that come so close above one with a test route that they would take its requests.
+
+Traefik asks the router with the highest priority first. The test route is two above its router (rule 24), so a router
+of another service in between, or beside it, wins or loses by chance.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from provider.config.defaults import effective
+from provider.config.messages import Finding
+from provider.config.tree import KeyPath
+from provider.model.traefik_rule import are_apart, only_hosts
+
+ABOVE = 2
+PREVIEW_ABOVE = 100
+
+
+class _Router(NamedTuple):
+    """A router as Traefik will have it; without `entry_points` it listens on Traefik's default ones."""
+
+    path: KeyPath
+    owner: str
+    name: str
+    rule: str
+    priority: int
+    entry_points: frozenset[str]
+
+    def meets(self, other: "_Router") -> bool:
+        """Return whether one request may come to both."""
+        share = not self.entry_points or not other.entry_points or bool(self.entry_points & other.entry_points)
+        return share and not are_apart(self.rule, other.rule)
+
+
+def findings(value: object) -> Iterator[Finding]:
+    """Yield every router whose test route another service's router gets in the way of."""
+    services, defaults = _mapping(_mapping(value).get("services")), _mapping(_mapping(value).get("defaults"))
+    tested = {
+        name for name, keys in services.items() if isinstance(keys, dict) and effective(keys, defaults, "testRoute")
+    }
+    if not tested:
+        return
+    routers = [*_passed(value)]
+    for name, keys in services.items():
+        routers += _of_service(name, _mapping(keys), _mapping(defaults.get("router")))
+    by_place: dict[tuple[int, str | None], list[_Router]] = {}
+    for router in routers:
+        for host in only_hosts(router.rule) or (None,):
+            by_place.setdefault((router.priority, host), []).append(router)
+    for router in routers:
+        if router.owner.removeprefix("services.") in tested and router.path[2] != "preview":
+            yield from _first_in_the_way(router, by_place)
+
+
+def _first_in_the_way(router: _Router, by_place: Mapping[tuple[int, str | None], list[_Router]]) -> Iterator[Finding]:
+    hosts = only_hosts(router.rule)
+    for priority in range(router.priority + 1, router.priority + ABOVE + 1):
+        places = (
+            [(priority, host) for host in (*hosts, None)] if hosts else [key for key in by_place if key[0] == priority]
+        )
+        for place in places:
+            for other in by_place.get(place, ()):
+                if other.owner != router.owner and router.meets(other):
+                    message = (
+                        f"has priority {router.priority}, and its test route {router.priority + ABOVE}: router "
+                        f"{other.name!r} of {other.owner} has {other.priority} on the same entry point, and may match "
+                        "the same requests; write 'priority' for one of them, so that they are 3 or more apart"
+                    )
+                    yield Finding(router.path, message, on_key=True)
+                    return
+
+
+def _of_service(name: str, keys: Mapping[str, Any], common: Mapping[str, Any]) -> Iterator[_Router]:
+    owner = f"services.{name}"
+    bodies: list[tuple[KeyPath, str, object]] = [(("services", name, "router"), name, keys.get("router"))]
+    bodies += [(("services", name, "routers", one), one, body) for one, body in _mapping(keys.get("routers")).items()]
+    highest = 0
+    for path, router, body in bodies:
+        if (found := _router(path, owner, router, {**common, **_mapping(body)}, longer=1)) is not None:
+            highest = max(highest, found.priority)
+            yield found
+    preview = {**common, **_mapping(keys.get("preview"))}
+    path = ("services", name, "preview")
+    if "preview" in keys and (found := _router(path, owner, f"{name}-preview", preview, longer=1)) is not None:
+        yield found if preview.get("priority") else found._replace(priority=highest + PREVIEW_ABOVE)
+
+
+def _passed(value: object) -> Iterator[_Router]:
+    for name, body in _mapping(_mapping(_mapping(value).get("http")).get("routers")).items():
+        if (found := _router(("http", "routers", name), "http.routers", name, _mapping(body), longer=0)) is not None:
+            yield found
+
+
+def _router(path: KeyPath, owner: str, name: str, body: Mapping[str, Any], *, longer: int) -> _Router | None:
+    """Return a router; without a priority it has the length of its rule in bytes, ours one more (rule 15)."""
+    rule, priority, entry_points = body.get("rule"), body.get("priority"), body.get("entryPoints")
+    if not isinstance(rule, str):
+        return None
+    written = priority if isinstance(priority, int) and not isinstance(priority, bool) else 0
+    listens = frozenset(one for one in entry_points if isinstance(one, str)) if isinstance(entry_points, list) else ()
+    return _Router(path, owner, name, rule, written or len(rule.encode()) + longer, frozenset(listens))
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
