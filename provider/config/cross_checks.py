@@ -203,8 +203,9 @@ class _Owners:
 
     def _of_rollouts(self, makers: Mapping[str, re.Pattern[str]]) -> Iterator[Finding]:
         """Yield names that a rollout may make of its own (rule 21); `makers` are the services with such rollouts."""
-        for name, owner in self.owners["service"].items() if makers else ():
-            for pattern in set(makers.values()):
+        patterns = set(makers.values())
+        for name, owner in self.owners["service"].items() if patterns else ():
+            for pattern in patterns:
                 found = pattern.fullmatch(name)
                 if found is not None and makers.get(found[1]) is pattern:
                     maker = ("services", found[1])

@@ -96,8 +96,13 @@ def are_apart(one: str, other: str) -> bool:
     hosts, others = only_hosts(one), only_hosts(other)
     if hosts is not None and others is not None and not hosts & others:
         return True
-    path, its = (first_path(rule).partition("{")[0] for rule in (one, other))  # version 2 had {variables}
+    path, its = path_before(one), path_before(other)
     return not (path.startswith(its) or its.startswith(path))
+
+
+def path_before(text: str) -> str:
+    """Return what the path of every request that matches begins with; "/" where the rule leaves that open."""
+    return first_path(text).partition("{")[0]  # version 2 of the syntax had {variables}
 
 
 @lru_cache(maxsize=REMEMBERED)
