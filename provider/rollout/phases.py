@@ -278,8 +278,10 @@ def _entered(rollout: Rollout, to: Phase, limits: Limits, now: Instant) -> Rollo
     if to in _SHARE_A_LIMIT:
         limit_s = rollout.waiting_left_s
     elif to is Phase.APPROVAL:
+        # Its date stands whatever the file says by now; from before it was entered, the wall clock has gone back.
+        from_utc = now.utc if until_utc is None else max(now.utc, rollout.entered_utc or now.utc)
         until_utc = until_utc or now.utc + timedelta(seconds=limits[to])
-        limit_s = min((until_utc - now.utc).total_seconds(), limits[to])  # more only where the wall clock went back
+        limit_s = (until_utc - from_utc).total_seconds()
     else:
         limit_s = limits[to]
     return replace(

@@ -350,6 +350,18 @@ def test_an_approval_keeps_its_date_over_a_restart(down_s: float) -> None:
     assert after.deadline_mono_s == 3.0 + 86400.0 - down_s
 
 
+def test_an_approval_keeps_its_date_over_a_restart_with_a_shorter_deadline_in_the_file() -> None:
+    """Rules 12 and 14: who was asked until tomorrow has until tomorrow; the file counts from the next approval."""
+    after = under_way(phases.resume(in_phase(Phase.APPROVAL), {**LIMITS, Phase.APPROVAL: 60.0}, at(2000.0)))
+    assert after.deadline_mono_s == 1000.0 + 86400.0
+
+
+def test_a_wall_clock_that_goes_back_gives_an_approval_no_more_time_than_it_had() -> None:
+    """P10, rule 14."""
+    after = under_way(phases.resume(in_phase(Phase.APPROVAL), LIMITS, Instant(3.0, at(1000.0 - 5000.0).utc)))
+    assert after.deadline_mono_s == 3.0 + 86400.0
+
+
 def test_time_used_up_before_a_restart_is_given_back() -> None:
     """Rule 14: waiting begins again."""
     spent = advanced(begun(), Event.READY, 1590.0)

@@ -21,6 +21,7 @@ from provider.model import (
     Instant,
     Plan,
     ProbeMode,
+    ServiceState,
     SmokeTest,
     Snapshot,
     Trigger,
@@ -462,7 +463,8 @@ class Daemon(RuleBasedStateMachine):
     def be_restarted(self) -> None:
         """P5: what was committed is served, as it was published, and a restart switches nothing by itself."""
         self.steps_left = None
-        actives = {name: self.witness.active(name) for name in self.world.services}
+        committed = self.world.durable.states  # a kill right after a commit comes before memory has it
+        actives = {name: committed.get(name, ServiceState()).active for name in self.world.services}
         self.world.restart(mono_s=self.world.mono_s / 2)
         self.witness.restarted()
         for key in self.world.group_keys():

@@ -118,7 +118,7 @@ class Witness:
         for key in self.world.group_keys():
             snapshot = self.world.snapshot(key)
             self._hold(key, snapshot)
-            self._stays_paused(snapshot)
+            self._stays_paused(key, snapshot)
         for name, written in self.world.services.items():
             active = self.active(name)
             assert active is None or self.named[name] is written.active
@@ -192,12 +192,13 @@ class Witness:
         self.failed[key] += [failed for failed in self.failed[before] if any(one.service == name for one in failed)]
         self.home[name] = key
 
-    def _stays_paused(self, snapshot: Snapshot) -> None:
+    def _stays_paused(self, key: str, snapshot: Snapshot) -> None:
         """Rule 2: who is paused stays so until `resume`, whatever is edited; a group is when one of its members is."""
         members = {one.service.name for one in snapshot.members}
+        told = {name for name, home in self.home.items() if home == key} | members  # also who left the file meanwhile
         if members:
-            assert (snapshot.state.paused is not None) is bool(members & self.paused)
-        if members & self.paused:
+            assert (snapshot.state.paused is not None) is bool(told & self.paused)
+        if told & self.paused:
             self.paused |= members
 
     def _obeyed(self, taken: Taken) -> None:
