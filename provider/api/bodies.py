@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, StringConstraints, ValidationError
 
 from provider.model import Colour, Verb
 
@@ -16,6 +16,7 @@ BODY_S = 20.0
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+StepNumber = Annotated[StrictInt, Field(ge=1, le=99)]
 Force = Annotated[StrictBool, Field(description="Waive what may be waived; requires a reason")]
 
 
@@ -39,6 +40,16 @@ class ApproveBody(Body):
     """The body of approve."""
 
     release: Annotated[Words, Field(description="The release that was reviewed")]
+    step: Annotated[StepNumber | None, Field(description="The step that was reviewed")] = None
+
+
+class PromoteBody(Body):
+    """The body of promote; `force` waives the gates of the step, or with `full` of all steps."""
+
+    release: Annotated[Words | None, Field(description="Only if the rollout brings this release")] = None
+    step: Annotated[StepNumber | None, Field(description="The step to end: nothing is done if it is over")] = None
+    full: Annotated[StrictBool, Field(description="End the time of all steps")] = False
+    force: Force = False
 
 
 class RollbackBody(Body):
@@ -73,6 +84,7 @@ BODIES: Mapping[Verb, type[Body]] = {
     **dict.fromkeys(Verb, Body),
     Verb.SWITCH: SwitchBody,
     Verb.APPROVE: ApproveBody,
+    Verb.PROMOTE: PromoteBody,
     Verb.ROLLBACK: RollbackBody,
 }
 """The body of every command."""

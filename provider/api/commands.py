@@ -21,7 +21,7 @@ from provider.api.tokens import ANY_LEASE, LEASE
 from provider.controller.controller import Controller
 from provider.controller.replica import Replica
 from provider.controller.state import Act, State
-from provider.model import Colour, Decision, Verb, listed
+from provider.model import Decision, GroupState, Verb, Weights, listed
 from provider.model import api_types as api
 from provider.model.desired import group_key
 from provider.model.errors import LeadershipLost, StoreError, StoreUncertain, StoreUnknown
@@ -30,6 +30,7 @@ from provider.model.text import clean
 from provider.rollout import commands, leases
 from provider.rollout.commands.types import Command, Done, Refusal, Refused
 from provider.rollout.status import decision_status
+from provider.rollout.weights import weights
 from provider.runtime.clock import clock
 
 T = TypeVar("T")
@@ -147,7 +148,7 @@ async def _done(controller: Controller, request: web.Request, act: Act, verb: Ve
         case Refused():
             return problem(ProblemCode(done.code), done.detail)
         case Done():
-            moved = [name for name, colour in _traffic(controller, service).items() if before.get(name) is not colour]
+            moved = [name for name, share in _traffic(controller, service).items() if before.get(name) != share]
             if done.already and verb in {Verb.ROLLBACK, Verb.SWITCH}:  # somebody was faster: is it in force by now?
                 moved = [service]
             of = service if service in moved else next(iter(moved), None)
@@ -162,12 +163,14 @@ async def _done(controller: Controller, request: web.Request, act: Act, verb: Ve
             return json_answer(answer, status=202 if done.pending else 200)
 
 
-def _traffic(controller: Controller, service: str) -> dict[str, Colour | None]:
-    """Return the active colour of every service in the group of this one."""
+def _traffic(controller: Controller, service: str) -> dict[str, Weights]:
+    """Return the weights of every service in the group of this one."""
     state = controller.state
     tracked = state.services.get(service)
-    members = state.members.get(group_key(tracked.service), ()) if tracked is not None else ()
-    return {name: state.services[name].state.active for name in members if name in state.services}
+    key = group_key(tracked.service) if tracked is not None else ""
+    under_way = state.groups.get(key, GroupState()).rollout
+    names = [name for name in state.members.get(key, ()) if name in state.services]
+    return {name: weights(state.services[name].member(), under_way) for name in names}
 
 
 async def _history(replica: Replica, request: web.Request) -> web.StreamResponse:

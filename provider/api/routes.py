@@ -78,6 +78,7 @@ class Route:
 _SUMMARIES: Mapping[Verb, str] = {
     Verb.SWITCH: "Make the standby release of a colour active, through its gates.",
     Verb.APPROVE: "Approve the release of the rollout under way.",
+    Verb.PROMOTE: "End the time of a step, or of all steps.",
     Verb.ABORT: "End the rollout under way; after its switch, roll back.",
     Verb.ROLLBACK: "Roll back: one switch, without gates.",
     Verb.RETRY: "Try the standby release that failed again.",
@@ -93,6 +94,7 @@ _REFUSALS: Mapping[Verb, tuple[Code, ...]] = {
         Code.STALE,
     ),
     Verb.APPROVE: (Code.NO_ROLLOUT, Code.STALE),
+    Verb.PROMOTE: (Code.REASON_WANTED, Code.NO_ROLLOUT, Code.STALE),
     Verb.ABORT: (Code.NOT_READY,),
     Verb.ROLLBACK: (Code.REASON_WANTED, Code.NOT_READY),
     Verb.RETRY: (Code.BUSY,),
@@ -107,7 +109,7 @@ COMMANDS: Mapping[Verb, Route] = {
         answer=Done,
         body=BODIES[verb],
         own=(*_COMMAND, *_REFUSALS[verb]),
-        begins=verb in {Verb.SWITCH, Verb.APPROVE, Verb.RETRY},
+        begins=verb in {Verb.SWITCH, Verb.APPROVE, Verb.PROMOTE, Verb.RETRY},
     )
     for verb in Verb
 }

@@ -57,6 +57,7 @@ NEEDS: Mapping[str, frozenset[Scope]] = MappingProxyType(
     {
         Verb.SWITCH: frozenset({Scope.DEPLOY, Scope.OPERATE}),
         Verb.APPROVE: frozenset({Scope.APPROVE, Scope.OPERATE}),
+        Verb.PROMOTE: frozenset({Scope.DEPLOY, Scope.OPERATE}),
         Verb.ABORT: frozenset({Scope.DEPLOY, Scope.APPROVE, Scope.OPERATE}),
         Verb.ROLLBACK: EVERYTHING,
         Verb.RETRY: EVERYTHING,

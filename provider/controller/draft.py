@@ -218,7 +218,7 @@ class Draft:
             tracked = self._state.services.get(name)
             if tracked is not None and tracked.shown != tracked.fragment_shown:
                 tracked.shown = tracked.fragment_shown
-                yield Touched(self._state.switched & {group_key(tracked.service)} or None)
+                yield Touched(self._state.watched & {group_key(tracked.service)} or None)
             else:
                 yield NOTHING
 

@@ -55,7 +55,8 @@ Act: TypeAlias = Callable[[Snapshot, Instant], Done | Refused]
 class State:
     """All services and groups; the controller alone holds one and changes it.
 
-    `with_rollout` are the groups that have one under way, `switched` those that are confirming or watching, `moving`
+    `with_rollout` are the groups that have one under way, `watched` those whose candidates have
+    traffic: in steps, confirming or watching, `moving`
     those whose rollout may switch at any moment or just did. `set_aside` are those on which this program failed: they
     are served as they were until the file changes (P4). `unprobed` are the services whose health checks end with the
     next document, `replaced` the retired services in whose place all is decided.
@@ -75,7 +76,7 @@ class State:
         self.tracked = TrackedServices(self.docker, self.states, stored.servers)
         self.with_rollout: set[str] = set()
         self.moving: set[str] = set()
-        self.switched: set[str] = set()
+        self.watched: set[str] = set()
         for key, state in self.groups.items():
             self._follow(key, state)
         self._runs: dict[str, tuple[SmokeRun, ...]] = {}
@@ -211,9 +212,9 @@ class State:
         return both({group_key(tracked.service)})
 
     def health_checked(self, probe: Probe, result: Result, started_mono_s: float) -> Touched:
-        """Take one health check where somebody watches: after a switch the order of passes and failures counts."""
+        """Take one health check of what has new traffic: there the order of passes and failures counts."""
         tracked = self.services.get(probe.service)
-        if tracked is None or (key := group_key(tracked.service)) not in self.switched:
+        if tracked is None or (key := group_key(tracked.service)) not in self.watched:
             return NOTHING
         return Touched({key}) if tracked.check(probe, result, started_mono_s) else NOTHING
 
@@ -273,8 +274,8 @@ class State:
         return self._confirming()
 
     def _confirming(self) -> Touched:
-        """Touch the groups whose switch may be confirmed, or taken back."""
-        return Touched(set(self.switched) or None)
+        """Touch the groups whose weights may be confirmed, or taken back."""
+        return Touched(set(self.watched) or None)
 
     # --- deciding -------------------------------------------------------------------------------------------------
 
@@ -367,7 +368,7 @@ class State:
                 # Which colour is active has a say in where its servers are reached.
                 self.services[name].is_stale |= self.services[name].state.active is not state.active
                 self.services[name].state = state
-                if key not in self.switched and self.services[name].checks:
+                if key not in self.watched and self.services[name].checks:
                     self.services[name].checks = {}
         runs = plan.smoke if plan.smoke != self._runs.get(key, ()) else None
         if runs is not None:
@@ -390,10 +391,12 @@ class State:
     def _follow(self, key: str, state: GroupState) -> None:
         under_way = state.rollout
         (self.with_rollout.discard if under_way is None else self.with_rollout.add)(key)
-        is_moving = under_way is not None and under_way.phase is not Phase.APPROVAL
+        step = under_way.step if under_way is not None else None
+        is_resting = step is not None and step.shown_mono_s is not None and step.passed_mono_s is None
+        is_moving = under_way is not None and under_way.phase is not Phase.APPROVAL and not is_resting
         (self.moving.add if is_moving else self.moving.discard)(key)
-        is_switched = under_way is not None and under_way.is_switched
-        (self.switched.add if is_switched else self.switched.discard)(key)
+        has_traffic = under_way is not None and (under_way.is_switched or step is not None)
+        (self.watched.add if has_traffic else self.watched.discard)(key)
 
     def _forget_smoke(self, before: tuple[SmokeRun, ...], after: tuple[SmokeRun, ...]) -> None:
         """What nobody wants to know any more is tested again when it is wanted again: `retry` tests once more."""

@@ -83,6 +83,7 @@ class Gate(StrEnum):
     HEALTH = "health"
     SMOKE = "smoke"
     APPROVAL = "approval"
+    ANALYSIS = "analysis"
 
 
 class GateState(StrEnum):
@@ -119,6 +120,7 @@ class Verb(StrEnum):
 
     SWITCH = "switch"
     APPROVE = "approve"
+    PROMOTE = "promote"
     ABORT = "abort"
     ROLLBACK = "rollback"
     RETRY = "retry"

@@ -72,10 +72,15 @@ def gates_of(snapshot: Snapshot, candidate: Candidate, now: Instant) -> dict[Gat
 
 
 def holding_up(snapshot: Snapshot, now: Instant) -> str | None:
-    """Say what keeps the rollout from leaving its phase for the next one; None when nothing does."""
+    """Say what keeps the rollout from leaving its phase for the next one; None when nothing does.
+
+    Of a rollout in steps `stepping.waits_for` says more.
+    """
     under_way = snapshot.state.rollout
     if under_way is None:
         return None
+    if under_way.step is not None and under_way.step.passed_mono_s is None:
+        return "the step is not over"
     held = held_by(snapshot)
     if held:
         return held
@@ -109,9 +114,17 @@ def limits(snapshot: Snapshot) -> phases.Limits:
         Phase.WAITING: max(each.waiting_s for each in deadlines),
         Phase.TESTING: max(each.testing_s for each in deadlines),
         Phase.APPROVAL: max(each.approval_s for each in deadlines),
+        Phase.SHIFTING: max(each.step_s for each in deadlines),
         Phase.CONFIRMING: max(each.confirming_s for each in deadlines),
         Phase.WATCHING: max((each.watch_s for each in services), default=0.0),
     }
+
+
+def moved(snapshot: Snapshot) -> list[Member]:
+    """Return the members that the rollout under way moves, of those that are there."""
+    under_way = snapshot.state.rollout
+    named = {one.service for one in under_way.candidates} if under_way else set()
+    return [member for member in snapshot.members if member.service.name in named]
 
 
 def other_colour(snapshot: Snapshot) -> str | None:

@@ -25,7 +25,7 @@ from provider.model import (
     ServerKey,
     Snapshot,
 )
-from provider.rollout import candidates, confirming, health, leases, rollback_target, watching, weights
+from provider.rollout import candidates, confirming, health, leases, rollback_target, stepping, watching, weights
 from provider.rollout.conditions import overridden, service_conditions, undecided
 from provider.rollout.gates import Verdict
 
@@ -122,6 +122,14 @@ class ServiceFacts:
         return self.now.utc + timedelta(seconds=self.left_s) if self.left_s is not None else None
 
     @property
+    def step_until_utc(self) -> datetime | None:
+        """When the time of the step is over, by the wall clock; None while that is not known or its clock stands."""
+        end_mono_s = stepping.ends_mono_s(self.rollout) if self.rollout is not None else None
+        if self.rollout is None or end_mono_s is None or self.rollout.still_mono_s is not None:
+            return None
+        return self.now.utc + timedelta(seconds=end_mono_s - self.now.mono_s)
+
+    @property
     def is_held(self) -> bool:
         """Whether a `hold` or a `pause` stops forward rollouts."""
         return candidates.is_held(self.snapshot)
@@ -152,12 +160,14 @@ class ServiceFacts:
         return None
 
     def _awaited(self, under_way: Rollout) -> str | None:
+        if under_way.step is not None:
+            return stepping.waits_for(self.snapshot, self.now)
         reason = candidates.holding_up(self.snapshot, self.now)
         is_still = reason is not None and under_way.still_mono_s is not None
         return f"{reason}; its deadline does not run until Docker answers" if is_still else reason
 
     def _awaited_after_switch(self, under_way: Rollout) -> str:
-        failing = watching.failing(self.member, under_way.deaths_before)
+        failing = watching.failing(self.member, self.active, under_way.deaths_before)
         if failing is not None:
             kept = "the rollback target has yet to pass its checks"
             if self.rollback_reason is not None:

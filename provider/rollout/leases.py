@@ -6,7 +6,7 @@ from datetime import timedelta
 from provider.model import Decision, Event, Instant, Lease, Member, Snapshot, Trigger
 from provider.rollout.candidates import member_of
 from provider.rollout.commands.types import REASON_WANTED, Done, Refusal, Refused
-from provider.rollout.transitions import with_state
+from provider.rollout.transitions import Taken, with_state
 
 LEASE_S = 900.0
 SLACK_S = 60.0
@@ -66,6 +66,13 @@ def _refusal(
         return Refused(
             Refusal.LEASED, f"{lease.holder} deploys {service} and holds its lease until {until}; wait for that"
         )
+    if under_way is not None and under_way.step is not None and not force:
+        return Refused(
+            Refusal.BUSY,
+            f"rollout {under_way.id} is in step {under_way.step.number}: the standby serves traffic. Wait until it is "
+            f"over (bluegreen wait {service} --until steady), abort it (bluegreen abort {service}), or force it with a "
+            "reason",
+        )
     if under_way is not None and under_way.is_switched and not force:
         back = f"bluegreen rollback {service}"
         return Refused(
@@ -78,6 +85,21 @@ def _refusal(
             Refusal.NOT_READY, f"{service} has no active colour yet, and so no standby: bluegreen explain {service}"
         )
     return None
+
+
+def end_at_step(snapshot: Snapshot, now: Instant) -> Taken:
+    """Rule 20: the lease of a deployment ends with the first step of what it brought."""
+    under_way = snapshot.state.rollout
+    rows = []
+    for one in under_way.candidates if under_way else ():
+        member = member_of(snapshot, one.service)
+        lease = member.state.lease
+        if lease is None or lease.ended_by is not None:
+            continue
+        detail = "the first step has begun"
+        rows.append(Decision(now.utc, one.service, Event.LEASE_ENDED, actor=lease.holder, detail=detail))
+        snapshot = with_state(snapshot, member, replace(member.state, lease=None))
+    return snapshot, tuple(rows)
 
 
 def give_back(

@@ -6,14 +6,14 @@ A rollout group has one rollout at most. Its phase says what that rollout waits 
 - `waiting`: the servers of every candidate, healthy and settled.
 - `testing`: the smoke tests.
 - `approval`: an operator, where the file asks for one.
-- `shifting`: one more list of the candidates' containers. Then the weights move.
+- `shifting`: one more list of the candidates' containers. Then the weights move: at once, or a step at a time.
 - `confirming`: every Traefik shows the new weights. The candidates are active from here on.
 - `watching`: the end of the watch. The old colours stay ready for a rollback.
 
 Four kinds of event move it. Evidence: the gates of a phase let every candidate through (`ready`, `tested`, `approved`),
-one failed or holds no more (`gates-failed`, `gates-lost`). The switch and what is seen after it: `shifted`,
-`confirmed`, `unconfirmed`, `watch-restarted`, `watched`, `rolled-back`. Time: `expired`. What people want: `begun`,
-`aborted`, `superseded`, `withdrawn`. The other events of the history move nothing.
+one failed or holds no more (`gates-failed`, `gates-lost`). The weights, and what is seen of them: `step-begun`,
+`step-passed`, `shifted`, `confirmed`, `unconfirmed`, `watch-restarted`, `watched`, `rolled-back`. Time: `expired`. What
+people want: `begun`, `aborted`, `superseded`, `withdrawn`. The other events of the history move nothing.
 
 Why the table is as it is:
 
@@ -22,6 +22,10 @@ Why the table is as it is:
 - No deadline after the switch ends as `expired`: silence of Traefik is no reason to go back (rule 7), and a watch that
   is over is a success.
 - Gates that come and go lead back to `waiting`, which goes on with the time it had left: no loop outlives its deadline.
+- A step is a place within `shifting` and has rows of its own (`IN_STEPS`). Candidates have traffic there and are not
+  active: whatever ends the rollout takes their traffic away, and nothing leads back to `waiting` with traffic on it. A
+  step leads to the next one or to the switch, never to a lower weight. Its end (`step-passed`) and the beginning of
+  what follows are two events, as the candidates are listed once more in between (rule 6).
 - What failed, or what somebody ended, is quarantined (P9). A release that another one superseded has not failed. One
   that was switched and is withdrawn has served traffic.
 
@@ -40,6 +44,7 @@ from typing import TypeAlias
 
 from provider.model import (
     Approval,
+    Canary,
     Candidate,
     Event,
     GroupState,
@@ -50,6 +55,7 @@ from provider.model import (
     RollbackTarget,
     Rollout,
     ServiceState,
+    StepState,
     Trigger,
     sole,
 )
@@ -95,7 +101,8 @@ TABLE: Mapping[tuple[Phase, Event], Transition] = MappingProxyType(
         (Phase.APPROVAL, Event.EXPIRED): _EXPIRE,
         (Phase.APPROVAL, Event.SUPERSEDED): _SUPERSEDE,
         (Phase.APPROVAL, Event.WITHDRAWN): _ABORT,
-        # The candidate is listed once more, then the weights move.
+        # The candidate is listed once more, then the weights move: all of them, or to the first step.
+        (Phase.SHIFTING, Event.STEP_BEGUN): Transition(Phase.SHIFTING),
         (Phase.SHIFTING, Event.SHIFTED): Transition(Phase.CONFIRMING),
         (Phase.SHIFTING, Event.GATES_LOST): Transition(Phase.WAITING),
         (Phase.SHIFTING, Event.ABORTED): _ABORT,
@@ -117,8 +124,23 @@ TABLE: Mapping[tuple[Phase, Event], Transition] = MappingProxyType(
     }
 )
 
+IN_STEPS: Mapping[Event, Transition] = MappingProxyType(
+    {
+        Event.STEP_BEGUN: Transition(Phase.SHIFTING),
+        Event.STEP_PASSED: Transition(Phase.SHIFTING),
+        Event.SHIFTED: Transition(Phase.CONFIRMING),
+        Event.GATES_FAILED: _ABORT,
+        Event.ABORTED: _ABORT,
+        Event.EXPIRED: _EXPIRE,
+        Event.SUPERSEDED: _SUPERSEDE,
+        Event.WITHDRAWN: _ABORT,
+    }
+)
+"""The rows of `shifting` while a step is on."""
+
 Limits: TypeAlias = Mapping[Phase, float]
-"""How long each phase that waits may take, in seconds; shifting goes on with the time of waiting."""
+"""How long each phase that waits may take, in seconds. Before its steps shifting goes on with the time of waiting; what
+it has here is for what follows the time of a step."""
 
 _SHARE_A_LIMIT = frozenset({Phase.WAITING, Phase.SHIFTING})
 
@@ -138,8 +160,11 @@ def begin(
     *,
     actor: str | None = None,
     forced: str | None = None,
+    canary: Canary | None = None,
 ) -> GroupState:
     """Start a rollout of the candidates; `forced` is the reason for which `actor` waives the gates.
+
+    `canary` are the steps that it takes; None for one switch.
 
     Raises:
         IllegalEvent: a rollout is under way.
@@ -162,6 +187,7 @@ def begin(
             waiting_left_s=waiting_s,
             forced=forced,
             entered_utc=now.utc,
+            canary=canary,
         ),
     )
 
@@ -185,6 +211,8 @@ def advance(
     found = _transition(state, event)
     if state.rollout is None:
         raise IllegalEvent(f"event {event} needs a rollout, and none is under way")
+    if found.outcome is None and event in {Event.STEP_BEGUN, Event.STEP_PASSED}:
+        return replace(state, rollout=_stepped(state.rollout, event, limits, now)), None
     if found.outcome is None:
         left = replace(_left(state.rollout, now), entered_utc=now.utc)
         return replace(state, rollout=_entered(left, found.to, limits, now)), None
@@ -193,6 +221,43 @@ def advance(
         failed = Quarantine(state.rollout.candidates, found.outcome, state.rollout.id, now.utc, reason, actor)
         quarantined = with_failed(state, failed)
     return replace(state, rollout=None, quarantined=quarantined), found.outcome
+
+
+def show_step(state: GroupState, limits: Limits, now: Instant) -> GroupState:
+    """Begin the time of a step: Traefik shows its weights, or is not waited for any longer (rule 19)."""
+    under_way = state.rollout
+    if under_way is None or under_way.step is None or under_way.canary is None:
+        return state
+    return replace(state, rollout=_timed(under_way, replace(under_way.step, shown_mono_s=now.mono_s), limits, now))
+
+
+def restart_step(state: GroupState, limits: Limits, now: Instant) -> GroupState:
+    """Begin the time of a step again, as when the active colour was replaced in place (rule 19c)."""
+    under_way = state.rollout
+    if under_way is None or under_way.step is None:
+        return state
+    fresh = replace(under_way.step, begun_mono_s=now.mono_s, shown_mono_s=None, passed_mono_s=None)
+    return replace(state, rollout=_timed(under_way, fresh, limits, now))
+
+
+def await_approval(state: GroupState, limits: Limits, now: Instant) -> GroupState:
+    """Give the approval of a step its date: nothing else holds the step up."""
+    under_way = state.rollout
+    if under_way is None:
+        return state
+    limit_s = limits[Phase.APPROVAL]
+    until_utc, until_mono_s = now.utc + timedelta(seconds=limit_s), now.mono_s + limit_s
+    return replace(state, rollout=replace(under_way, approval_until_utc=until_utc, deadline_mono_s=until_mono_s))
+
+
+def approve_step(state: GroupState, approval: Approval, limits: Limits, now: Instant) -> GroupState:
+    """Keep the approval of what follows the step; after it, that has its whole time to begin."""
+    under_way = state.rollout
+    if under_way is None or under_way.step is None:
+        return state
+    approved = replace(under_way, approval_until_utc=None, asked=False, reminded=False)
+    step = replace(under_way.step, approval=approval)
+    return replace(state, rollout=_timed(approved, step, limits, now))
 
 
 def approve(state: GroupState, approval: Approval, limits: Limits) -> GroupState:
@@ -205,10 +270,11 @@ def approve(state: GroupState, approval: Approval, limits: Limits) -> GroupState
 def hold(state: GroupState, *, held: bool, limits: Limits, now: Instant) -> GroupState:
     """Stop a rollout's clocks while it is held, and give its phase and an approval their whole time again afterwards.
 
-    The date of an approval goes at once, not when the rollout goes on: that may first be seen by another process.
+    The date of an approval goes at once, not when the rollout goes on: that may first be seen by another process. In
+    steps clocks stand still instead (`stand_still`).
     """
     rollout = state.rollout
-    if rollout is None or rollout.is_switched or held == (rollout.deadline_mono_s is None):
+    if rollout is None or rollout.is_switched or rollout.step is not None or held == (rollout.deadline_mono_s is None):
         return state
     if held:
         stopped = replace(rollout, deadline_mono_s=None, approval_until_utc=None, asked=False, reminded=False)
@@ -218,7 +284,7 @@ def hold(state: GroupState, *, held: bool, limits: Limits, now: Instant) -> Grou
 
 
 def stand_still(state: GroupState, *, still: bool, now: Instant) -> GroupState:
-    """Stop a rollout's clock while it waits for an engine that is away, and let it go on from there (rule 14)."""
+    """Stop a rollout's clock, as while an engine is away, and let it go on from there (rules 14 and 19d)."""
     rollout = state.rollout
     if rollout is None or still == (rollout.still_mono_s is not None):
         return state
@@ -231,6 +297,11 @@ def stand_still(state: GroupState, *, still: bool, now: Instant) -> GroupState:
         deadline_mono_s=None if rollout.deadline_mono_s is None else rollout.deadline_mono_s + stood_s,
         still_mono_s=None,
     )
+    if (step := moved.step) is not None:
+        shown_mono_s = None if step.shown_mono_s is None else step.shown_mono_s + stood_s
+        step = replace(step, begun_mono_s=step.begun_mono_s + stood_s, shown_mono_s=shown_mono_s)
+        until_utc = moved.approval_until_utc and moved.approval_until_utc + timedelta(seconds=stood_s)
+        moved = replace(moved, step=step, approval_until_utc=until_utc)
     return replace(state, rollout=moved)
 
 
@@ -239,6 +310,8 @@ def resume(state: GroupState, limits: Limits, now: Instant) -> GroupState:
     if state.rollout is None:
         return state
     fresh = replace(state.rollout, waiting_left_s=limits[Phase.WAITING])
+    if fresh.step is not None:
+        return replace(state, rollout=_resumed(fresh, fresh.step, limits, now))
     if fresh.phase is Phase.APPROVAL and fresh.approval_until_utc is None:  # it was held, and may be still
         return replace(state, rollout=replace(fresh, entered_mono_s=now.mono_s, deadline_mono_s=None))
     return replace(state, rollout=_entered(fresh, fresh.phase, limits, now))
@@ -251,11 +324,16 @@ def join(state: GroupState, left: GroupState, service: str) -> GroupState:
     return replace(state, paused=state.paused or left.paused, quarantined=(*kept, *brought)[-QUARANTINES_KEPT:])
 
 
-def switch(state: ServiceState, candidate: Candidate, rollout: str | None, now: Instant) -> ServiceState:
-    """Make the candidate's colour active; the release that was active becomes the rollback target."""
+def switch(
+    state: ServiceState, candidate: Candidate, rollout: str | None, now: Instant, *, alias: str | None = None
+) -> ServiceState:
+    """Make the candidate's colour active; the release that was active becomes the rollback target.
+
+    `alias` is the name in Traefik under which the candidate had its traffic so far (rule 21).
+    """
     target = None
     if state.active is not None:
-        target = RollbackTarget(state.active, sole(state.settled[state.active]), rollout)
+        target = RollbackTarget(state.active, sole(state.settled[state.active]), rollout, alias=state.alias)
     released = frozenset({candidate.release} if candidate.release else ())
     return replace(
         state,
@@ -264,6 +342,7 @@ def switch(state: ServiceState, candidate: Candidate, rollout: str | None, now: 
         rollback_target=target,
         replaced=None,
         switched_utc=now.utc,
+        alias=alias,
     )
 
 
@@ -271,6 +350,36 @@ def _left(rollout: Rollout, now: Instant) -> Rollout:
     if rollout.phase not in _SHARE_A_LIMIT or rollout.deadline_mono_s is None:
         return rollout
     return replace(rollout, waiting_left_s=max(0.0, rollout.deadline_mono_s - rollout.clock_mono_s(now)))
+
+
+def _stepped(under_way: Rollout, event: Event, limits: Limits, now: Instant) -> Rollout:
+    step = under_way.step
+    if event is Event.STEP_PASSED and step is not None:
+        return replace(under_way, step=replace(step, passed_mono_s=now.mono_s))
+    number = step.number + 1 if step else 1
+    begun = replace(under_way, asked=False, reminded=False, approval_until_utc=None, still_mono_s=None)
+    return _timed(begun, StepState(number, now.utc, now.mono_s), limits, now)
+
+
+def _timed(under_way: Rollout, step: StepState, limits: Limits, now: Instant) -> Rollout:
+    """Give a step its deadline: what follows it has its time from the end of the step's own (rule 19d)."""
+    for_s = under_way.canary.steps[step.number - 1].for_s if under_way.canary else 0.0
+    shown_mono_s = now.mono_s + limits[Phase.CONFIRMING] if step.shown_mono_s is None else step.shown_mono_s
+    ends_mono_s = shown_mono_s if step.promoted or under_way.promoted else shown_mono_s + for_s
+    deadline_mono_s = max(ends_mono_s, now.mono_s) + limits[Phase.SHIFTING]
+    return replace(under_way, step=step, deadline_mono_s=deadline_mono_s)
+
+
+def _resumed(under_way: Rollout, step: StepState, limits: Limits, now: Instant) -> Rollout:
+    """Carry a step into this process: its weights stay, its time begins again, an approval keeps its date."""
+    passed_mono_s = None if step.passed_mono_s is None else now.mono_s
+    fresh = replace(step, begun_mono_s=now.mono_s, shown_mono_s=None, passed_mono_s=passed_mono_s)
+    until_utc = under_way.approval_until_utc
+    resumed = _timed(replace(under_way, entered_mono_s=now.mono_s, still_mono_s=None), fresh, limits, now)
+    if until_utc is None:
+        return resumed
+    left_s = min((until_utc - now.utc).total_seconds(), limits[Phase.APPROVAL])
+    return replace(resumed, deadline_mono_s=now.mono_s + left_s)
 
 
 def _entered(rollout: Rollout, to: Phase, limits: Limits, now: Instant) -> Rollout:
@@ -287,6 +396,7 @@ def _entered(rollout: Rollout, to: Phase, limits: Limits, now: Instant) -> Rollo
     return replace(
         rollout,
         phase=to,
+        step=None,
         entered_mono_s=now.mono_s,
         deadline_mono_s=now.mono_s + limit_s,
         approval_until_utc=until_utc,
@@ -295,7 +405,9 @@ def _entered(rollout: Rollout, to: Phase, limits: Limits, now: Instant) -> Rollo
 
 
 def _transition(state: GroupState, event: Event) -> Transition:
-    try:
-        return TABLE[phase(state), event]
-    except KeyError:
-        raise IllegalEvent(f"event {event} is not allowed in phase {phase(state)}") from None
+    is_in_steps = state.rollout is not None and state.rollout.step is not None
+    found = IN_STEPS.get(event) if is_in_steps else TABLE.get((phase(state), event))
+    if found is None:
+        place = "a step" if is_in_steps else f"phase {phase(state)}"
+        raise IllegalEvent(f"event {event} is not allowed in {place}")
+    return found

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from provider.model import Decision, Instant, Plan, Snapshot
 from provider.rollout import serving
 from provider.rollout.candidates import gates_of
-from provider.rollout.rules import after_switch, before_switch, identity, services
+from provider.rollout.rules import after_switch, before_switch, identity, services, steps
 from provider.rollout.rules.services import first_sight
 from provider.rollout.transitions import Taken
 
@@ -37,6 +37,9 @@ RULES: tuple[Rule, ...] = (
     after_switch.roll_back_failing,
     before_switch.keep_smoke_evidence,
     before_switch.fail_gates,
+    steps.fail,
+    steps.show,
+    steps.pass_step,
     before_switch.expire,
     before_switch.begin,
     before_switch.lose_gates,
@@ -92,4 +95,5 @@ def _wake_mono_s(snapshot: Snapshot, now: Instant) -> float | None:
             times += [
                 verdict.wake_mono_s for one in under_way.candidates for verdict in gates_of(snapshot, one, now).values()
             ]
+            times += steps.wakes_mono_s(snapshot, now)
     return min((time for time in times if time is not None and time > now.mono_s), default=None)

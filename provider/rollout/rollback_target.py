@@ -174,8 +174,10 @@ def _back(snapshot: Snapshot, member: Member, reason: str, actor: str | None, no
     back, left = member.state.rollback_target, _leaving(member)
     if back is None:
         return snapshot
-    snapshot = switch(snapshot, [Candidate(member.service.name, back.colour, back.release)], back.rollout, now)
-    member = member_of(snapshot, member.service.name)
+    name = member.service.name
+    going = [Candidate(name, back.colour, back.release)]
+    snapshot = switch(snapshot, going, back.rollout, now, {name: back.alias})
+    member = member_of(snapshot, name)
     running = member.observed[left.colour].releases or member.state.settled[left.colour]
     override = Override(back.colour, ", ".join(sorted(running)) or None, reason, actor, now.utc)
     state = replace(member.state, override=override)

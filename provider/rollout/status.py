@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import overload
 
-from provider.model import Colour, Condition, Decision, Lease, Member, Override, Phase, Rollout, Server
+from provider.model import Colour, Condition, Decision, Gate, Lease, Member, Override, Phase, Rollout, Server
 from provider.model import api_types as api
+from provider.rollout import stepping
 from provider.rollout.facts import ServiceFacts
 from provider.rollout.gates import Verdict
 
@@ -170,6 +171,25 @@ def _rollout(facts: ServiceFacts, rollout: Rollout) -> api.Rollout | None:
         "forced": rollout.forced,
         "smoke": _smoke(facts.member, rollout),
         "approval": {"actor": approval.actor, "at": time_status(approval.at_utc)} if approval else None,
+        "step": _step(facts, rollout),
+    }
+
+
+def _step(facts: ServiceFacts, rollout: Rollout) -> api.StepStatus | None:
+    found = stepping.current(rollout)
+    if found is None or rollout.canary is None:
+        return None
+    step, written = found
+    return {
+        "number": step.number,
+        "of": len(rollout.canary.steps),
+        "weight": written.weight,
+        "weights": [each.weight for each in rollout.canary.steps],
+        "since": time_status(step.begun_utc),
+        "until": time_status(facts.step_until_utc),
+        "promoted": step.promoted,
+        "approval": _gate(facts.gates[Gate.APPROVAL]) if written.approval_is_manual else None,
+        "analysis": _gate(facts.gates[Gate.ANALYSIS]) if facts.member.service.analysis is not None else None,
     }
 
 

@@ -1,11 +1,13 @@
 """How a transition is taken: the group's new state, and the rows of the history that explain it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TypeAlias
 
 from provider.model import (
     ByColour,
+    Canary,
     Candidate,
     Colour,
     Decision,
@@ -21,6 +23,7 @@ from provider.model import (
 )
 from provider.rollout import phases
 from provider.rollout.candidates import limits, member_of
+from provider.rollout.gates import is_rollback_target
 
 Taken: TypeAlias = tuple[Snapshot, tuple[Decision, ...]]
 
@@ -37,7 +40,15 @@ def begin(
 ) -> Taken:
     """Begin a rollout of these candidates, for a `reason`; `forced` is the one for which `actor` waives their gates."""
     state = phases.begin(
-        snapshot.state, candidates, names(snapshot), trigger, limits(snapshot), now, actor=actor, forced=forced
+        snapshot.state,
+        candidates,
+        names(snapshot),
+        trigger,
+        limits(snapshot),
+        now,
+        actor=actor,
+        forced=forced,
+        canary=None if forced else _canary(snapshot, candidates),
     )
     detail = f"gates waived: {forced}" if forced else reason
     return replace(snapshot, state=state), rows(state.rollout, Event.BEGUN, phases.phase(state), now, detail=detail)
@@ -126,13 +137,30 @@ def with_rollout(snapshot: Snapshot, changed: Rollout) -> Snapshot:
     return replace(snapshot, state=replace(snapshot.state, rollout=changed))
 
 
-def switch(snapshot: Snapshot, moving: Iterable[Candidate], by: str | None, now: Instant) -> Snapshot:
-    """Make all of these candidates active at once (P3); `by` is the rollout that does it."""
+def switch(
+    snapshot: Snapshot,
+    moving: Iterable[Candidate],
+    by: str | None,
+    now: Instant,
+    aliases: Mapping[str, str | None] = MappingProxyType({}),
+) -> Snapshot:
+    """Make all of these candidates active at once (P3); `by` is the rollout that does it.
+
+    `aliases` are the names in Traefik of those that are served under one of their own (rule 21).
+    """
     for one in moving:
         member = member_of(snapshot, one.service)
-        state = phases.switch(member.state, one, by, now)
+        state = phases.switch(member.state, one, by, now, alias=aliases.get(one.service))
         snapshot = with_state(snapshot, member, state)
     return snapshot
+
+
+def _canary(snapshot: Snapshot, candidates: tuple[Candidate, ...]) -> Canary | None:
+    """Return the steps of a rollout: those of the file, none where all of it only goes back (rule 19a)."""
+    moving = [(member_of(snapshot, one.service), one) for one in candidates]
+    if all(is_rollback_target(member, one) for member, one in moving):
+        return None
+    return next((member.service.canary for member, _ in moving if member.service.canary is not None), None)
 
 
 def end_regrouped(snapshot: Snapshot, now: Instant) -> Taken:

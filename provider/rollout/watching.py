@@ -44,18 +44,17 @@ def is_uncounted(observed: Observed) -> bool:
     return observed.from_docker and any(server.deaths is None for server in observed.servers)
 
 
-def failing(member: Member, deaths_before: Mapping[str, int]) -> Failing | None:
-    """Rule 8: say since when the active colour has fewer servers that are not unhealthy than it needs.
+def failing(member: Member, colour: Colour | None, deaths_before: Mapping[str, int]) -> Failing | None:
+    """Rule 8: say since when a colour with traffic has fewer servers that are not unhealthy than it needs.
 
     One whose container died twice since the switch is unhealthy, though it looks well now (rule 5).
     Of several failures the last one counts: the rollback target has to pass after all of them, or an outage that both
     colours share would look like this one's.
     """
-    active = member.state.active
-    if active is None or not member.observed[active].known:
+    if colour is None or not member.observed[colour].known:
         return None
     needed = member.service.min_servers or 1
-    observed = member.observed[active]
+    observed = member.observed[colour]
     died = {server: times for server in observed.staying if (times := _died_again(server, deaths_before)) is not None}
     unhealthy = [
         server
@@ -65,7 +64,7 @@ def failing(member: Member, deaths_before: Mapping[str, int]) -> Failing | None:
     able = len(observed.staying) - len(unhealthy) - len(died)
     if able >= needed:
         return None
-    since = [_failed_mono_s(member, server) for server in unhealthy]
+    since = [_failed_mono_s(member, colour, server) for server in unhealthy]
     since += [times[0] if times else observed.changed_mono_s for times in died.values()]
     if len(observed.staying) < needed:
         since.append(observed.changed_mono_s)
@@ -81,21 +80,24 @@ def failing(member: Member, deaths_before: Mapping[str, int]) -> Failing | None:
     failed_last = [each.failed_last_mono_s for each in checks if each.failed_last_mono_s is not None]
     failed_last += [times[-1] if times else observed.changed_mono_s for times in died.values()]
     still = min(failed_last, default=None)
-    reason = f"{active} has {able} of at least {needed} servers (minServers): {why}"
+    reason = f"{colour} has {able} of at least {needed} servers (minServers): {why}"
     return Failing(max(since), reason, is_recovering=recovering, still_mono_s=still)
 
 
 def target_passes(member: Member, found: Failing, now: Instant) -> tuple[bool, float | None]:
-    """Return whether every server of the rollback target passed since, and when time alone may change that.
-
-    The active colour must have failed after the first of these passes as well: when an outage that both shared is over,
-    the rollback target may be checked first, and with `healthyAfter: 1` a single pass would decide.
-    """
+    """Return whether every server of the rollback target passed since, and when time alone may change that."""
     back = member.state.rollback_target
-    if back is None:
-        return False, None
+    return passes(member, back.colour, found, now) if back is not None else (False, None)
+
+
+def passes(member: Member, colour: Colour, found: Failing, now: Instant) -> tuple[bool, float | None]:
+    """Return whether every server of the other colour passed since one failed, and when time alone may change that.
+
+    The one must have failed after the first of these passes as well: when an outage that both shared is over, the other
+    may be checked first, and with `healthyAfter: 1` a single pass would decide.
+    """
     wake_mono_s = None
-    for server in member.observed[back.colour].staying:
+    for server in member.observed[colour].staying:
         if assess(member, server).health is not Health.HEALTHY:
             return False, None
         checks = member.checks.get(server.key)
@@ -135,10 +137,9 @@ def _logs(server: Server) -> str:
     return f"docker service ps {server.unit}" if server.slot else f"docker logs {server.container}"
 
 
-def _failed_mono_s(member: Member, server: Server) -> float:
+def _failed_mono_s(member: Member, colour: Colour, server: Server) -> float:
     """Return when a server failed first; where no check shows it, when its colour last changed."""
     checks = member.checks.get(server.key)
-    active = member.state.active or Colour.BLUE
     if checks is not None and checks.failed_mono_s is not None:
         return checks.failed_mono_s
-    return member.observed[active].changed_mono_s
+    return member.observed[colour].changed_mono_s

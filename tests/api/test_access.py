@@ -23,7 +23,7 @@ TOKENS = tuple(Token(f"{scope}er", frozenset({scope}), digest(f"secret of {scope
 BOTH = Token("both", frozenset({Scope.DEPLOY, Scope.APPROVE}), digest("secret of both"))
 ALLOWED: dict[Scope, set[str]] = {
     Scope.READ: set(),
-    Scope.DEPLOY: {Verb.SWITCH, Verb.ABORT, LEASE},
+    Scope.DEPLOY: {Verb.SWITCH, Verb.PROMOTE, Verb.ABORT, LEASE},
     Scope.APPROVE: {Verb.APPROVE, Verb.ABORT},
     Scope.OPERATE: {*Verb, LEASE, FORCE},
 }
@@ -140,7 +140,7 @@ async def test_a_pipelines_token_cannot_approve_itself_and_learns_why(ask_with: 
 
 async def test_a_token_with_two_scopes_can_do_what_either_is_for(ask_with: Asker) -> None:
     done = {verb for verb in Verb if (await post(ask_with, verb, "secret of both"))[0] == 200}
-    assert done == {Verb.SWITCH, Verb.ABORT, Verb.APPROVE}
+    assert done == {Verb.SWITCH, Verb.PROMOTE, Verb.ABORT, Verb.APPROVE}
     _, refusal = await post(ask_with, "pause", "secret of both")
     assert refusal["detail"] == "token both has the scope approve, deploy; pause needs operate"
 

@@ -61,7 +61,13 @@ from tests.support.worlds import BLUE, EPOCH, GREEN, candidate, member, runs, se
 
 SHOP = "/api/v1/services/shop"
 MANUAL = "    approval: manual\n    watch: 1h\n"
-BODIES = ("Body", "SwitchBody", "ApproveBody", "RollbackBody", "LeaseBody", "DesiredBody")
+STEPS = """\
+    canary: {steps: [{weight: 5, for: 1h, approval: manual}, {weight: 50, for: 1h}]}
+    analysis: {errors: {max: 5%}}
+    deadlines: {confirming: 10ms}
+traefik: {metrics: ["http://127.0.0.1:9/metrics"]}
+"""
+BODIES = ("Body", "SwitchBody", "ApproveBody", "PromoteBody", "RollbackBody", "LeaseBody", "DesiredBody")
 FAILED = SmokeResult("home", "http://10.0.0.2:80", False, "500, wanted 200", "oops", 0.1)
 OPEN = SmokeResult("home", "http://10.0.0.2:80", None, "no answer yet", None, 0.1)
 DECIDED = Decision(
@@ -245,6 +251,23 @@ async def released(described: Described, daemon: Running) -> None:
         await daemon.until_served(green=[url("8082")])
         await command("rollback", 200, reason="too slow")
         await daemon.until_served(blue=[url("8081")])
+        daemon.load(shop(green="8083", more=STEPS))
+        await command("switch", 202, colour="green", reason="step by step")
+        await daemon.judge(GREEN)
+
+        async def steps() -> str:
+            _, status = await described.ask(client, "GET", SHOP)
+            assert status["rollout"]["step"]
+            assert status["rollout"]["step"]["until"]
+            assert status["rollout"]["step"]["weight"] == 5
+            return str(status["rollout"]["release"])
+
+        release = await eventually(steps)
+        await command("approve", 200, 202, release=release, step=1)
+        await command("promote", 200, 202, release=release, step=1)
+        await command("promote", 200, 202, full=True)
+        await command("abort", 200)
+        daemon.load(shop(green="8083"))
         _, found = await described.ask(client, "GET", "/api/v1/history?limit=100")
         assert len(found["history"]) > 5
 

@@ -365,7 +365,7 @@ def test_a_switch_waits_for_the_pollers_of_every_replica() -> None:
         polls = ReplicaPolls((PollerElsewhere(Poller("edge-2", revision, 0.0)),))
         assert of.polled_elsewhere({"second": polls}, NOW).decide is None
         assert of.traefik.fetched()[1] is has_it
-    of.switched.add("shop")
+    of.watched.add("shop")
     assert of.polled_elsewhere({}, NOW).decide == {"shop"}
     assert of.traefik.fetched()[1] is None
 

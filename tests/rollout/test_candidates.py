@@ -207,6 +207,7 @@ def test_the_longest_time_that_a_member_allows_counts() -> None:
         Phase.WAITING: 900.0,
         Phase.TESTING: 300.0,
         Phase.APPROVAL: 86400.0,
+        Phase.SHIFTING: 3600.0,
         Phase.CONFIRMING: 30.0,
         Phase.WATCHING: 7.0,
     }

@@ -138,7 +138,12 @@ def all_of(of: Member, one: Candidate, under_way: Rollout | None = None, *, conn
 def test_of_the_rollback_target_only_its_present_health_is_asked() -> None:
     """Rule 9."""
     back = moved(HURRIED)
-    assert all_of(back, candidate("r1", BLUE)) == {Gate.HEALTH: True, Gate.SMOKE: True, Gate.APPROVAL: True}
+    assert all_of(back, candidate("r1", BLUE)) == {
+        Gate.HEALTH: True,
+        Gate.SMOKE: True,
+        Gate.APPROVAL: True,
+        Gate.ANALYSIS: True,
+    }
     assert not all_of(moved(HURRIED, health={OLD: UNHEALTHY}), candidate("r1", BLUE))[Gate.HEALTH]
     assert not all_of(back, candidate("r1", BLUE), connected=False)[Gate.HEALTH]
 
@@ -155,7 +160,7 @@ def test_of_the_rollback_target_only_its_present_health_is_asked() -> None:
 def test_what_is_not_exactly_the_rollback_target_passes_every_gate(of: Member, one: Candidate) -> None:
     """Rule 9: the exact release."""
     assert not gates.is_rollback_target(of, one)
-    assert all_of(of, one) == {Gate.HEALTH: False, Gate.SMOKE: False, Gate.APPROVAL: False}
+    assert all_of(of, one) == {Gate.HEALTH: False, Gate.SMOKE: False, Gate.APPROVAL: False, Gate.ANALYSIS: True}
 
 
 # --- forced ---------------------------------------------------------------------------------------------------------
@@ -169,7 +174,8 @@ def test_force_waives_every_gate_and_says_who_did_and_why() -> None:
     """P1."""
     of = ready(of=HURRIED, health={NEW: UNHEALTHY})
     found = gates.verdicts(gates.Asked(of, candidate(), forced(), at(), True))
-    assert {(answer.state, answer.reason) for answer in found.values()} == {
+    assert found[Gate.ANALYSIS] == gates.Verdict(GateState.SKIPPED)
+    assert {(answer.state, answer.reason) for gate, answer in found.items() if gate is not Gate.ANALYSIS} == {
         (GateState.SKIPPED, "waived by ann: it burns")
     }
 
@@ -334,4 +340,5 @@ def test_a_gate_that_nobody_asks_for_is_skipped() -> None:
         Gate.HEALTH: GateState.PASSED,
         Gate.SMOKE: GateState.SKIPPED,
         Gate.APPROVAL: GateState.SKIPPED,
+        Gate.ANALYSIS: GateState.SKIPPED,
     }

@@ -8,6 +8,7 @@ import pytest
 from provider.model import (
     Approval,
     ByColour,
+    Canary,
     Event,
     GroupState,
     Instant,
@@ -18,13 +19,25 @@ from provider.model import (
     RollbackTarget,
     Rollout,
     ServiceState,
+    Step,
 )
 from provider.model.errors import IllegalEvent
 from provider.rollout import phases
 from provider.rollout.phases import Transition
-from tests.support.phases import AFTER_SWITCH, ANN, BEFORE_SWITCH, LIMITS, UNDER_WAY, advanced, begun, in_phase
+from tests.support.phases import (
+    AFTER_SWITCH,
+    ANN,
+    BEFORE_SWITCH,
+    LIMITS,
+    UNDER_WAY,
+    advanced,
+    begun,
+    in_phase,
+    in_step,
+)
 from tests.support.worlds import BLUE, EPOCH, GREEN, at, candidate
 
+FOUR = Canary((Step(5), Step(25), Step(50), Step(75)))
 ABORTED = Transition(Phase.STEADY, Outcome.ABORTED, quarantines=True)
 EXPIRED = Transition(Phase.STEADY, Outcome.EXPIRED, quarantines=True)
 ROLLED_BACK = Transition(Phase.STEADY, Outcome.ROLLED_BACK, quarantines=True)
@@ -50,6 +63,7 @@ LEGAL = {
     (Phase.APPROVAL, Event.EXPIRED): EXPIRED,
     (Phase.APPROVAL, Event.SUPERSEDED): SUPERSEDED,
     (Phase.APPROVAL, Event.WITHDRAWN): ABORTED,
+    (Phase.SHIFTING, Event.STEP_BEGUN): Transition(Phase.SHIFTING),
     (Phase.SHIFTING, Event.SHIFTED): Transition(Phase.CONFIRMING),
     (Phase.SHIFTING, Event.GATES_LOST): Transition(Phase.WAITING),
     (Phase.SHIFTING, Event.ABORTED): ABORTED,
@@ -67,6 +81,16 @@ LEGAL = {
     (Phase.WATCHING, Event.SUPERSEDED): SUPERSEDED,
     (Phase.WATCHING, Event.WITHDRAWN): LEFT,
 }
+LEGAL_IN_STEPS = {
+    Event.STEP_BEGUN: Transition(Phase.SHIFTING),
+    Event.STEP_PASSED: Transition(Phase.SHIFTING),
+    Event.SHIFTED: Transition(Phase.CONFIRMING),
+    Event.GATES_FAILED: ABORTED,
+    Event.ABORTED: ABORTED,
+    Event.EXPIRED: EXPIRED,
+    Event.SUPERSEDED: SUPERSEDED,
+    Event.WITHDRAWN: ABORTED,
+}
 ILLEGAL = [(phase, event) for phase in Phase for event in Event if (phase, event) not in LEGAL]
 
 
@@ -82,8 +106,9 @@ def times(state: GroupState) -> tuple[float, float | None]:
 # --- the table ------------------------------------------------------------------------------------------------------
 
 
-def test_the_table_has_exactly_the_steps_listed_here() -> None:
+def test_the_table_has_exactly_the_transitions_listed_here() -> None:
     assert dict(phases.TABLE) == LEGAL
+    assert dict(phases.IN_STEPS) == LEGAL_IN_STEPS
     assert len(LEGAL) + len(ILLEGAL) == len(Phase) * len(Event)
 
 
@@ -104,6 +129,40 @@ def test_an_illegal_event_raises_names_event_and_phase_and_changes_nothing(phase
     with pytest.raises(IllegalEvent, match=f"event {event} is not allowed in phase {phase}"):
         phases.advance(before, event, LIMITS, at(1020.0))
     assert before == in_phase(phase)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("event", LEGAL_IN_STEPS)
+def test_an_event_in_a_step_leads_where_the_table_says(event: Event, number: int) -> None:
+    """Rule 19."""
+    found, before = LEGAL_IN_STEPS[event], in_step(number, canary=FOUR)
+    state, ended = phases.advance(before, event, LIMITS, at(1020.0))
+    assert (phases.phase(state), ended) == (found.to, found.outcome)
+    assert (state.rollout is None) == (found.outcome is not None)
+    assert bool(state.quarantined) == found.quarantines
+
+
+@pytest.mark.parametrize("event", [event for event in Event if event not in LEGAL_IN_STEPS])
+def test_an_illegal_event_in_a_step_raises_and_changes_nothing(event: Event) -> None:
+    """Rule 19c: nothing goes back to waiting with traffic on it."""
+    before = in_step(2)
+    with pytest.raises(IllegalEvent, match=f"event {event} is not allowed in a step"):
+        phases.advance(before, event, LIMITS, at(1020.0))
+    assert before == in_step(2)
+
+
+def test_a_step_is_followed_by_a_higher_one_or_by_all_of_the_traffic() -> None:
+    """Rule 19a: between steps nothing passes through 0 or 100."""
+    state, seen = in_phase(Phase.SHIFTING), []
+    state = replace(state, rollout=replace(under_way(state), canary=FOUR))
+    for _ in FOUR.steps:
+        assert under_way(state).next_weight > under_way(state).weight
+        state = advanced(state, Event.STEP_BEGUN)
+        seen.append(under_way(state).weight)
+        state = advanced(state, Event.STEP_PASSED)
+        assert under_way(state).weight == seen[-1]
+    state = advanced(state, Event.SHIFTED)
+    assert (seen, under_way(state).weight) == ([5, 25, 50, 75], 100)
 
 
 def test_only_begin_leaves_steady() -> None:

@@ -14,7 +14,7 @@ HEALTHY, UNHEALTHY, UNKNOWN = Health.HEALTHY, Health.UNHEALTHY, Health.UNKNOWN
 
 
 def failing(seen: Member, deaths_before: Mapping[str, int] | None = None) -> watching.Failing | None:
-    return watching.failing(seen, deaths_before or {})
+    return watching.failing(seen, seen.state.active, deaths_before or {})
 
 
 # --- health after the switch ----------------------------------------------------------------------------------------

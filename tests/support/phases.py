@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from provider.model import (
     Approval,
+    Canary,
     Candidate,
     Colour,
     Event,
@@ -17,10 +18,12 @@ from provider.model import (
     Server,
     Service,
     ServiceState,
+    Shown,
     Snapshot,
+    Step,
     Trigger,
 )
-from provider.rollout import phases
+from provider.rollout import phases, weights
 from provider.rollout.facts import ServiceFacts
 from tests.support.worlds import BLUE, EPOCH, GREEN, all_on, at, candidate, member, runs, server, service, snapshot
 
@@ -28,6 +31,7 @@ LIMITS: phases.Limits = {
     Phase.WAITING: 600.0,
     Phase.TESTING: 300.0,
     Phase.APPROVAL: 86400.0,
+    Phase.SHIFTING: 3600.0,
     Phase.CONFIRMING: 30.0,
     Phase.WATCHING: 120.0,
 }
@@ -36,6 +40,7 @@ BEFORE_SWITCH = (Phase.WAITING, Phase.TESTING, Phase.APPROVAL, Phase.SHIFTING)
 AFTER_SWITCH = (Phase.CONFIRMING, Phase.WATCHING)
 UNDER_WAY = (*BEFORE_SWITCH, *AFTER_SWITCH)
 
+STEPS = Canary((Step(5, 300.0), Step(25, 600.0), Step(50, 600.0)))
 OLD, NEW = server(1, "r1"), server(2, "r2")
 ANN, BOB = "ann", "bob"
 
@@ -110,6 +115,33 @@ def group(phase: Phase, *members: Member, forced: str | None = None, trigger: Tr
         return snapshot(*members, state=GroupState(rollouts=7))
     state = carried(begun(*chosen, trigger=trigger, actor=actor, forced=forced), phase)
     return snapshot(*members, state=state)
+
+
+def in_step(number: int, *candidates: Candidate, canary: Canary = STEPS, shown: bool = True) -> GroupState:
+    """Show a group in a step that began at mono 1000, and that Traefik shows since then."""
+    state = in_phase(Phase.SHIFTING, *candidates)
+    assert state.rollout is not None
+    state = replace(state, rollout=replace(state.rollout, canary=canary))
+    for each in range(1, number + 1):
+        state = advanced(state, Event.STEP_BEGUN)
+        if shown or each < number:
+            state = phases.show_step(state, LIMITS, at(1000.0))
+        if each < number:
+            state = advanced(state, Event.STEP_PASSED)
+    return state
+
+
+def stepping(number: int, *members: Member, canary: Canary = STEPS, shown: bool = True) -> Snapshot:
+    """Show members that are all in a step of a rollout to green, as every poller has it; shop alone for none."""
+    members = members or (old(service(canary=canary)),)
+    state = in_step(number, *(candidate(of=each.service.name) for each in members), canary=canary, shown=shown)
+    seen = (replace(each, fetched=True, shown=_shown(each, state)) for each in members)
+    return snapshot(*seen, state=state)
+
+
+def _shown(of: Member, state: GroupState) -> Shown:
+    found = weights.weights(of, state.rollout)
+    return Shown(found, found)
 
 
 def only(of: Snapshot) -> Member:

@@ -27,6 +27,7 @@ from provider.model.api_types.service import (
     Server,
     Service,
     SmokeStatus,
+    StepStatus,
     Time,
 )
 
@@ -67,6 +68,7 @@ __all__ = [
     "Server",
     "Service",
     "SmokeStatus",
+    "StepStatus",
     "Time",
 ]
 

@@ -128,6 +128,27 @@ class Approval(TypedDict):
     at: Time
 
 
+class StepStatus(TypedDict):
+    """The step that a rollout is in."""
+
+    number: int
+    of: int
+    """How many steps there are before all of the traffic"""
+    weight: int
+    """The share of the candidate, in per cent"""
+    weights: Sequence[int]
+    """The shares of all steps"""
+    since: Time
+    until: Time | None
+    """When its time is over; `null` until Traefik shows it, and while its clock stands still"""
+    promoted: str | None
+    """Who ended its time"""
+    approval: GateStatus | None
+    """Whether what follows is approved; `null` where the step asks for no approval"""
+    analysis: GateStatus | None
+    """What is counted; `null` without an analysis"""
+
+
 class Rollout(TypedDict):
     """A rollout under way."""
 
@@ -149,6 +170,8 @@ class Rollout(TypedDict):
     """The result of each smoke test on each server"""
     approval: Approval | None
     """Who approved it, and when"""
+    step: StepStatus | None
+    """The step that is on; `null` before the first one, after the switch, and without steps"""
 
 
 class Release(TypedDict):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from provider.model import Instant, Snapshot, Verb
 from provider.rollout.commands.approve import approve
 from provider.rollout.commands.pause import pause, resume
+from provider.rollout.commands.promote import promote
 from provider.rollout.commands.retry import retry
 from provider.rollout.commands.rollback import abort, roll_back
 from provider.rollout.commands.switch import switch
@@ -17,6 +18,7 @@ from provider.rollout.commands.types import REASON_WANTED, Command, Done, Refuse
 _VERBS: Mapping[Verb, Callable[[Snapshot, Command, Instant], Done | Refused]] = {
     Verb.SWITCH: switch,
     Verb.APPROVE: approve,
+    Verb.PROMOTE: promote,
     Verb.ABORT: abort,
     Verb.ROLLBACK: roll_back,
     Verb.RETRY: retry,

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from provider.model import Colour, Event, Instant, Member, Override, Snapshot, Trigger, Verb
-from provider.model.releases import are_known
+from provider.model.releases import are_known, is_part
 from provider.rollout import rollback_target
 from provider.rollout.candidates import candidate_of, member_of
 from provider.rollout.commands.types import Command, Done, Refusal, Refused
@@ -37,6 +37,8 @@ def roll_back(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refuse
     """P7 and rule 9: one switch, no gates, for all members that moved together; or none of them."""
     member = member_of(snapshot, given.service)
     active = member.state.active
+    if _leaves_step(snapshot, given):
+        return abort(snapshot, given, now)
     if given.leaving is not None and active is not None and not runs(member, active, given.leaving):
         return Done(snapshot, (), f"release {given.leaving} of {given.service} is not active any more", already=True)
     moving = rollback_target.together(snapshot, given.service) or (member,)
@@ -55,6 +57,14 @@ def roll_back(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refuse
     )
     back = member_of(changed, given.service).state.active
     return Done(changed, decisions, f"{back} of {given.service} is active again")
+
+
+def _leaves_step(snapshot: Snapshot, given: Command) -> bool:
+    """Rule 20: in steps what is to be left is the candidate's release, and that is an abort."""
+    under_way, candidate = snapshot.state.rollout, candidate_of(snapshot, given.service)
+    if under_way is None or under_way.step is None or candidate is None:
+        return False
+    return given.leaving is None or is_part(given.leaving, candidate.release)
 
 
 def _in_place_of(member: Member, snapshot: Snapshot, given: Command) -> str:

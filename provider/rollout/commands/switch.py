@@ -5,6 +5,7 @@ from dataclasses import replace
 from provider.model import Candidate, Colour, Decision, Event, Instant, Member, Override, Snapshot, Trigger
 from provider.rollout import quarantine_list, rollback_target
 from provider.rollout.candidates import candidate_of, candidates, held_by, is_held, member_of
+from provider.rollout.commands.promote import promote
 from provider.rollout.commands.rollback import abort, running_releases, runs
 from provider.rollout.commands.types import Command, Done, Refusal, Refused, record
 from provider.rollout.gates import is_rollback_target
@@ -41,6 +42,8 @@ def switch(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refused:
         )
     if under_way is not None and not under_way.is_switched and chosen in under_way.candidates and not given.force:
         return Done(snapshot, (), f"rollout {under_way.id} is on its way to {colour}", already=True, pending=True)
+    if under_way is not None and under_way.step is not None and chosen in under_way.candidates:
+        return promote(snapshot, replace(given, release=None, step=None, full=True), now)  # no way back to 0 (rule 19a)
     if is_held(snapshot) and not given.force and not is_rollback_target(member, chosen):
         return Refused(Refusal.HELD, f"{held_by(snapshot) or 'the group is held'}; or force it with a reason")
     return _begin(snapshot, member, chosen, given, now)

@@ -24,7 +24,8 @@ class Refusal(StrEnum):
 class Command:
     """One command of an operator's, or of a pipeline's; which fields count depends on the verb.
 
-    `may_go_back` is whether its actor may roll back: a switch to the rollback target is nothing else.
+    `step` is the one that its actor saw, `full` means all of them. `may_go_back` is whether its actor may roll back: a
+    switch to the rollback target is nothing else.
     """
 
     verb: Verb
@@ -36,6 +37,8 @@ class Command:
     force: bool = False
     reason: str | None = None
     may_go_back: bool = True
+    step: int | None = None
+    full: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from provider.model import Gate, Phase
-from provider.rollout.gates import approval, health, smoke
+from provider.rollout.gates import analysis, approval, health, smoke
 from provider.rollout.gates.asked import Asked, Verdict, is_rollback_target
 
-__all__ = ["OF_PHASE", "TABLE", "Asked", "Verdict", "is_rollback_target", "verdicts"]
+__all__ = ["BEFORE_NEXT", "OF_PHASE", "TABLE", "Asked", "Verdict", "is_rollback_target", "verdicts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ TABLE: Mapping[Gate, Row] = MappingProxyType(
         Gate.HEALTH: Row(health.verdict, frozenset({Phase.WAITING, Phase.SHIFTING})),
         Gate.SMOKE: Row(smoke.verdict, frozenset({Phase.TESTING, Phase.APPROVAL, Phase.SHIFTING})),
         Gate.APPROVAL: Row(approval.verdict, frozenset({Phase.APPROVAL, Phase.SHIFTING})),
+        Gate.ANALYSIS: Row(analysis.verdict, frozenset()),
     }
 )
 
@@ -36,6 +37,9 @@ OF_PHASE: Mapping[Phase, tuple[Gate, ...]] = MappingProxyType(
     {phase: tuple(gate for gate, row in TABLE.items() if phase in row.phases) for phase in Phase}
 )
 """The gates that must let every candidate through before the rollout leaves a phase for the next one."""
+
+BEFORE_NEXT: tuple[Gate, ...] = (*(gate for gate in OF_PHASE[Phase.SHIFTING] if gate is not Gate.HEALTH), Gate.ANALYSIS)
+"""The gates that a step passes; the health gate is asked right before what follows it."""
 
 
 def verdicts(asked: Asked) -> Mapping[Gate, Verdict]:

@@ -1,12 +1,14 @@
 """Gate `approval`: somebody let this very release through."""
 
-from provider.model import GateState
+from provider.model import Candidate, GateState, Rollout
 from provider.rollout.gates.asked import Asked, Verdict, pending
 
 
 def verdict(asked: Asked) -> Verdict:
     """Somebody approved this very release; it is bound to the rollout, which has no other (P1)."""
     member, candidate, under_way = asked.member, asked.candidate, asked.under_way
+    if under_way is not None and (awaited := _of_step(candidate, under_way)) is not None:
+        return asked.waived or awaited
     if not member.service.approval_is_manual:
         return Verdict(GateState.SKIPPED)
     if asked.waived is not None:
@@ -18,3 +20,14 @@ def verdict(asked: Asked) -> Verdict:
     name = candidate.service
     command = f"bluegreen approve {name} --release {candidate.release}"
     return pending(f"release {candidate.release} waits for approval: {command}")
+
+
+def _of_step(candidate: Candidate, under_way: Rollout) -> Verdict | None:
+    """Say whether what follows the step is approved; None where the step asks for no approval."""
+    step, canary = under_way.step, under_way.canary
+    if step is None or canary is None or not canary.steps[step.number - 1].approval_is_manual:
+        return None
+    if step.approval is not None:
+        return Verdict(GateState.PASSED, f"step {step.number} approved by {step.approval.actor}")
+    command = f"bluegreen approve {candidate.service} --release {candidate.release} --step {step.number}"
+    return pending(f"step {step.number} of release {candidate.release} waits for approval: {command}")

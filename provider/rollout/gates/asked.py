@@ -9,11 +9,15 @@ from provider.model.releases import is_part
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a gate says now; `wake_mono_s` is when time alone may change it."""
+    """What a gate says now; `wake_mono_s` is when time alone may change it.
+
+    `is_counting` says that it waits for nothing but more requests.
+    """
 
     state: GateState
     reason: str | None = None
     wake_mono_s: float | None = None
+    is_counting: bool = False
 
     @property
     def lets_through(self) -> bool:
@@ -40,9 +44,12 @@ class Asked:
     def waived(self) -> Verdict | None:
         """The answer of a gate that somebody waived for this rollout; None where nobody did."""
         under_way = self.under_way
-        if under_way is None or under_way.forced is None:
-            return None
-        return Verdict(GateState.SKIPPED, f"waived by {under_way.actor}: {under_way.forced}")
+        if under_way is not None and under_way.forced is not None:
+            return Verdict(GateState.SKIPPED, f"waived by {under_way.actor}: {under_way.forced}")
+        step = under_way.step if under_way is not None else None
+        if step is not None and step.forced is not None:
+            return Verdict(GateState.SKIPPED, f"waived for step {step.number} by {step.promoted}: {step.forced}")
+        return None
 
 
 def is_rollback_target(member: Member, candidate: Candidate) -> bool:

@@ -1,5 +1,7 @@
 """Gate `health`: uniform, every server healthy, enough of them, and the set unchanged for a while (rule 5)."""
 
+from math import ceil
+
 from provider.model import GateState, Member
 from provider.model.releases import ids_of, is_part
 from provider.rollout.gates.asked import Asked, Verdict, counted, pending
@@ -9,7 +11,8 @@ from provider.rollout.health import assess, mixture
 def verdict(asked: Asked) -> Verdict:
     """Rule 5: uniform, every server healthy, enough of them, and the set unchanged for `settle`.
 
-    A rollback target needs only its present health (rule 9). A forced switch waives all but the release.
+    Before a step as many are enough as its share of the traffic needs (rule 19b). A rollback target needs only its
+    present health (rule 9). A forced switch waives all but the release.
     """
     member, candidate = asked.member, asked.candidate
     observed = member.observed[candidate.colour]
@@ -38,9 +41,11 @@ def verdict(asked: Asked) -> Verdict:
         return Verdict(GateState.RUNNING, f"{count}; {server.url} is {found.health}: {found.cause}")
     if asked.is_rollback_target:
         return Verdict(GateState.PASSED, f"{counted(observed.servers, 'server')} healthy; it is the rollback target")
-    needed = _servers_needed(member)
+    weight = asked.under_way.next_weight if asked.under_way else 100
+    needed = ceil(_servers_needed(member) * weight / 100)
     if len(observed.servers) < needed:
-        return pending(f"{len(observed.servers)} of at least {needed} servers (minServers) are there")
+        share = "" if weight == 100 else f" for {weight} % of the traffic"
+        return pending(f"{len(observed.servers)} of at least {needed} servers (minServers) are there{share}")
     settled_mono_s = observed.changed_mono_s + member.service.settle_s
     if asked.now.mono_s < settled_mono_s:
         reason = f"healthy; the servers must stay the same for {member.service.settle_s:g}s (settle)"

@@ -123,7 +123,11 @@ def _roll_back(snapshot: Snapshot, under_way: Rollout, reason: str, now: Instant
 def _failing(snapshot: Snapshot, under_way: Rollout) -> list[tuple[Member, watching.Failing]]:
     """Return the members that moved and fail since."""
     before = under_way.deaths_before
-    return [(member, found) for member in _moved(snapshot, under_way) if (found := watching.failing(member, before))]
+    return [
+        (member, found)
+        for member in _moved(snapshot, under_way)
+        if (found := watching.failing(member, member.state.active, before))
+    ]
 
 
 def _moved(snapshot: Snapshot, under_way: Rollout) -> list[Member]:

@@ -18,13 +18,15 @@ from provider.model import (
     Trigger,
     Wish,
 )
-from provider.rollout import confirming, phases, watching
+from provider.rollout import confirming, phases, stepping, watching
 from provider.rollout.candidates import candidates, gates_of, held_by, holding_up, limits, member_of, quarantine, shut
 from provider.rollout.gates.smoke import new_smoke_evidence, smoke_evidence, smoke_run
 from provider.rollout.health import assess
+from provider.rollout.rules import steps
 from provider.rollout.rules.services import source
 from provider.rollout.transitions import Taken, advance, end_regrouped, names, rows, switch, with_rollout
 from provider.rollout.transitions import begin as begin_rollout
+from provider.rollout.weights import alias
 
 NEXT: dict[Phase, Event] = {
     Phase.WAITING: Event.READY,
@@ -61,7 +63,8 @@ def stand_still(snapshot: Snapshot, now: Instant) -> Taken | None:
     What is confirmed waits for Traefik, a smoke test for the application, an approval for its date, and a watch goes on
     by the daemon's own checks.
     """
-    state = phases.stand_still(snapshot.state, still=_waits_for_engine(snapshot), now=now)
+    still = _waits_for_engine(snapshot) or stepping.stopped_by(snapshot) is not None
+    state = phases.stand_still(snapshot.state, still=still, now=now)
     return None if state is snapshot.state else (replace(snapshot, state=state), ())
 
 
@@ -92,7 +95,9 @@ def expire(snapshot: Snapshot, now: Instant) -> Taken | None:
         return None
     if under_way.deadline_mono_s is None or under_way.clock_mono_s(now) < under_way.deadline_mono_s:
         return None
-    reason = holding_up(snapshot, now)
+    if under_way.step is not None and not _may_expire(snapshot, now):
+        return None
+    reason = stepping.waits_for(snapshot, now) or holding_up(snapshot, now)
     if under_way.phase in NEXT and reason is None:
         return None  # what has passed goes on, however late that was noticed
     return advance(snapshot, Event.EXPIRED, now, reason or "the deadline passed")
@@ -170,12 +175,17 @@ def lose_gates(snapshot: Snapshot, now: Instant) -> Taken | None:
 def ask_for_approval(snapshot: Snapshot, now: Instant) -> Taken | None:
     """Ask for an approval, and once more when half of the time for it is over."""
     under_way = snapshot.state.rollout
-    if under_way is None or under_way.phase is not Phase.APPROVAL or under_way.deadline_mono_s is None:
+    if under_way is None or under_way.deadline_mono_s is None:
+        return None
+    if under_way.step is not None and under_way.approval_until_utc is None and stepping.lacks_approval(snapshot, now):
+        awaited = phases.await_approval(snapshot.state, limits(snapshot), now)
+        return ask_for_approval(replace(snapshot, state=awaited), now)
+    if not _awaits_approval(under_way):
         return None
     if not under_way.asked:
         return _ask(snapshot, under_way, Event.APPROVAL_WANTED, now)
     reminder_mono_s = to_remind_mono_s(snapshot)
-    if reminder_mono_s is not None and now.mono_s >= reminder_mono_s:
+    if reminder_mono_s is not None and under_way.clock_mono_s(now) >= reminder_mono_s:
         return _ask(snapshot, replace(under_way, reminded=True), Event.APPROVAL_REMINDER, now)
     return None
 
@@ -183,7 +193,7 @@ def ask_for_approval(snapshot: Snapshot, now: Instant) -> Taken | None:
 def to_remind_mono_s(snapshot: Snapshot) -> float | None:
     """Return when half of the time for an approval is over; None where nobody is to be reminded of one."""
     under_way = snapshot.state.rollout
-    if under_way is None or under_way.phase is not Phase.APPROVAL or under_way.reminded:
+    if under_way is None or not _awaits_approval(under_way) or under_way.reminded:
         return None
     if under_way.deadline_mono_s is None:
         return None
@@ -191,22 +201,34 @@ def to_remind_mono_s(snapshot: Snapshot) -> float | None:
 
 
 def shift(snapshot: Snapshot, now: Instant) -> Taken | None:
-    """Rule 6: listed once more after the gates passed, and the gates still hold: all candidates switch at once."""
+    """Rule 6: listed once more after the gates passed, and the gates still hold: all candidates move at once.
+
+    They move to the weight of the next step, or to all of the traffic. What holds up a rollout in steps keeps it there.
+    """
     under_way = snapshot.state.rollout
     if under_way is None or under_way.phase is not Phase.SHIFTING:
         return None
     lost = holding_up(snapshot, now)
-    if lost:
+    if lost and under_way.step is None:
         return advance(snapshot, Event.GATES_LOST, now, lost)
-    if to_relist(snapshot):
+    if lost or to_relist(snapshot):
         return None
     moving = [member_of(snapshot, one.service) for one in under_way.candidates]
     died = [watching.deaths(member_of(snapshot, one.service), one.colour) for one in under_way.candidates]
     before = {container: count for each in died for container, count in each.items()}
+    if under_way.step is not None:  # deaths count from the first step on
+        before |= under_way.deaths_before
     known = with_rollout(snapshot, replace(under_way, errors_before=confirming.errors(moving), deaths_before=before))
     evidence = _health_lines(snapshot, under_way)
+    if steps.has_next(known):
+        return steps.begin(known, under_way, now)
     shifted, row = advance(known, Event.SHIFTED, now, evidence=evidence)
-    return switch(shifted, under_way.candidates, under_way.id, now), row
+    aliases = {
+        each.service.name: alias(each.service, each.state.active.other, under_way)
+        for each in moving
+        if each.state.active
+    }
+    return switch(shifted, under_way.candidates, under_way.id, now, aliases), row
 
 
 def to_relist(snapshot: Snapshot) -> frozenset[str]:
@@ -214,10 +236,13 @@ def to_relist(snapshot: Snapshot) -> frozenset[str]:
     under_way = snapshot.state.rollout
     if under_way is None or under_way.phase is not Phase.SHIFTING:
         return frozenset()
+    since_mono_s = under_way.step.passed_mono_s if under_way.step else under_way.entered_mono_s
+    if since_mono_s is None:
+        return frozenset()
     stale = set()
     for one in under_way.candidates:
         observed = member_of(snapshot, one.service).observed[one.colour]
-        is_old = observed.listed_mono_s is None or observed.listed_mono_s < under_way.entered_mono_s
+        is_old = observed.listed_mono_s is None or observed.listed_mono_s < since_mono_s
         if observed.from_docker and is_old:
             stale.add(one.service)
     return frozenset(stale)
@@ -237,9 +262,20 @@ def to_test(snapshot: Snapshot) -> tuple[SmokeRun, ...]:
     return tuple(found)
 
 
+def _may_expire(snapshot: Snapshot, now: Instant) -> bool:
+    """Rules 19c and 19d: too few requests never expire, and traffic is not sent to a colour without healthy servers."""
+    return stepping.is_active_able(snapshot) and not stepping.lacks_requests_alone(snapshot, now)
+
+
+def _awaits_approval(under_way: Rollout) -> bool:
+    return under_way.phase is Phase.APPROVAL or (
+        under_way.step is not None and under_way.approval_until_utc is not None
+    )
+
+
 def _waits_for_engine(snapshot: Snapshot) -> bool:
     under_way = snapshot.state.rollout
-    if snapshot.docker_connected or under_way is None or under_way.phase not in WAIT_FOR_ENGINE:
+    if snapshot.docker_connected or under_way is None or under_way.phase not in WAIT_FOR_ENGINE or under_way.step:
         return False
     members = {member.service.name: member for member in snapshot.members}
     return any(
@@ -253,8 +289,13 @@ def _loses_date(before: Rollout, state: GroupState) -> bool:
 
 def _ask(snapshot: Snapshot, under_way: Rollout, event: Event, now: Instant) -> Taken:
     until = under_way.approval_until_utc
-    asked = [one for one in under_way.candidates if member_of(snapshot, one.service).service.approval_is_manual]
-    detail = f"until {until:%Y-%m-%d %H:%M} UTC" if until else None
+    asked = [
+        one
+        for one in under_way.candidates
+        if under_way.step is not None or member_of(snapshot, one.service).service.approval_is_manual
+    ]
+    step = f"step {under_way.step.number}, " if under_way.step is not None else ""
+    detail = f"{step}until {until:%Y-%m-%d %H:%M} UTC" if until else None
     asking = rows(under_way, event, under_way.phase, now, about=asked, detail=detail)
     return with_rollout(snapshot, replace(under_way, asked=True)), asking
 

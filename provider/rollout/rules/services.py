@@ -5,7 +5,7 @@ from dataclasses import replace
 from provider.model import Colour, Decision, Event, Instant, Member, Phase, Replaced, Snapshot, Trigger, sole
 from provider.model.releases import are_known
 from provider.rollout import phases, quarantine_list, rollback_target
-from provider.rollout.candidates import candidate_of
+from provider.rollout.candidates import candidate_of, limits
 from provider.rollout.transitions import Taken, advance, with_first_colour, with_state
 
 
@@ -132,6 +132,8 @@ def record_running(snapshot: Snapshot, now: Instant) -> Taken | None:
         if new and is_watched:
             changed, rows = advance(changed, Event.WATCH_RESTARTED, now, detail)
             return changed, (row, *rows)
+        if new and candidate_of(snapshot, member.service.name):
+            changed = replace(changed, state=phases.restart_step(changed.state, limits(changed), now))
         return changed, (row,)
     return None
 
