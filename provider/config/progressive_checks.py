@@ -15,6 +15,7 @@ from provider.config.progressive_build import TESTS
 from provider.config.tree import KeyPath
 from provider.config.types import parse_duration, shown
 from provider.model import Affinity, Colour, listed
+from provider.model.text import clean
 
 BUCKETS_S: tuple[float, ...] = (0.1, 0.3, 1.2, 5.0)
 """The bounds of Traefik's histogram where its static configuration names none (docs of metrics.prometheus.buckets)."""
@@ -288,8 +289,8 @@ def _plan(one: Holder) -> object:
         return None
     canary = one.all_of("canary")
     steps = [_mapping(step) for step in _list(canary["steps"])]
-    return canary.get("affinity", str(Affinity.NONE)), tuple(
-        (repr(step.get("weight")), _seconds(step.get("for", "0s")), step.get("approval") == "manual") for step in steps
+    return str(canary.get("affinity", Affinity.NONE)), tuple(
+        (str(step.get("weight")), _seconds(step.get("for", "0s")), step.get("approval") == "manual") for step in steps
     )
 
 
@@ -299,11 +300,16 @@ def _drawn(one: Holder) -> str:
     canary = one.all_of("canary")
     steps = [_mapping(step) for step in _list(canary["steps"])]
     drawn = (
-        f"{step.get('weight')} % for {step.get('for', '0s')}{' and approval' * (step.get('approval') == 'manual')}"
+        f"{_word(step.get('weight'))} % for {_word(step.get('for', '0s'))}"
+        f"{' and approval' * (step.get('approval') == 'manual')}"
         for step in steps
     )
     affinity = canary.get("affinity", Affinity.NONE)
-    return listed(drawn) + (f" by {affinity}" if affinity != Affinity.NONE else "")
+    return listed(drawn) + (f" by {_word(affinity)}" if affinity != Affinity.NONE else "")
+
+
+def _word(value: object) -> str:
+    return clean(value, 20)
 
 
 def _seconds(value: object) -> float | None:

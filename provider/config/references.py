@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from typing import TypeAlias, cast
 
 from provider.config.messages import Finding, suggestion
-from provider.config.tree import KeyPath
+from provider.config.tree import KEY_MOST, KeyPath
+from provider.config.types import shown
 from provider.model import Colour
+from provider.model.text import clean
 
 Pattern: TypeAlias = tuple[str, ...]
 
@@ -97,8 +99,8 @@ def _is_of_document(name: str) -> bool:
 
 def _unknown(name: str, kind: Pattern, defined: set[str]) -> str:
     near = suggestion(name, sorted(defined)) if defined else ""
-    way_out = f"define it there, or name its provider, as in {name}@file"
-    return f"{name!r} is not in {'.'.join(kind)}{near if 'mean' in near else ''}: {way_out}"
+    way_out = f"define it there, or name its provider, as in {clean(name, KEY_MOST)}@file"
+    return f"{shown(name)} is not in {'.'.join(kind)}{near if 'mean' in near else ''}: {way_out}"
 
 
 def _defined(value: object, kind: Pattern) -> set[str]:

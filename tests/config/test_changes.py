@@ -49,3 +49,30 @@ def test_the_first_desired_state_adds_all() -> None:
         Changed(None, ADDED, ("environment",)),
         Changed("shop", ADDED),
     )
+
+
+STEPS = """\
+    canary: {steps: [{weight: 5, for: 60s}]}
+    analysis: {source: {prometheus: {url: http://p}}, errors: {max: 5%}}
+    testRoute: {header: {name: X-Release, value: 0af1b2c3d4e5f607}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "paths"),
+    [
+        ("for: 60s", "for: 1m", ()),
+        ("5%", "0.05", ()),
+        ("weight: 5", "weight: 6", ("canary.steps",)),
+        ("max: 5%", "max: 6%", ("analysis.errors.max",)),
+        ("http://p", "http://q", ("analysis.source.prometheus.url",)),
+        ("0af1b2c3d4e5f607", "1af1b2c3d4e5f607", ("testRoute.header.value",)),
+        ("header:", "cookie:", ("testRoute.header", "testRoute.cookie")),
+    ],
+)
+def test_a_change_of_steps_analysis_or_test_route_is_named_without_its_value(
+    old: str, new: str, paths: tuple[str, ...]
+) -> None:
+    """Rules 19, 23 and 24."""
+    found = (Changed("shop", CHANGED, paths),) if paths else ()
+    assert changed(BASE + STEPS, (BASE + STEPS).replace(old, new)) == found

@@ -3,14 +3,18 @@
 import os
 import random
 import string
+from collections.abc import Iterator
+from typing import Any
 
 import orjson
 import pytest
+import yaml
 
 from provider.cli.offline import document
 from provider.config import load
 from provider.model.document import Document
 from provider.model.errors import DesiredStateError, Problem
+from tests.support.desired_state import IN_STEPS
 from tests.support.paths import ROOT
 
 EXAMPLES = int(os.environ.get("BLUEGREEN_EXAMPLES", "150"))
@@ -98,7 +102,7 @@ def outcome_of(text: str) -> tuple[Document | None, tuple[Problem, ...]]:
 @pytest.mark.takes(15)
 def test_any_file_is_accepted_with_a_document_or_refused_at_its_places() -> None:
     """P11. A seed that fails is played again by `random.Random(seed)`."""
-    originals = [(ROOT / name).read_text() for name in ORIGINALS]
+    originals = [*[(ROOT / name).read_text() for name in ORIGINALS], IN_STEPS]
     accepted = 0
     for seed in range(2 * EXAMPLES):
         at = random.Random(seed)
@@ -109,3 +113,56 @@ def test_any_file_is_accepted_with_a_document_or_refused_at_its_places() -> None
         assert made is None or orjson.loads(made.body), seed
         accepted += made is not None
     assert 0 < accepted < 2 * EXAMPLES
+
+
+VALUES: tuple[object, ...] = (
+    *(0, 1, 99, 100, -1, 5.5, 0.99, 1e308, True, False, None, "", "5%", "100%", "5", "5m", "1.2s", "0s", "-5m"),
+    *("none", "client", "cookie", "manual", "500-599", "599-500", "traefik", "{{colour}}", "{{x}}", "${X}", "x" * 300),
+    *([], [5], [{}], [[]], {}, {"weight": 5}, {"name": "X-A", "value": "b"}, {"prometheus": {"url": "http://p"}}),
+)
+
+
+def _paths(value: object) -> Iterator[tuple[str | int, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in inner:
+        yield (key,)
+        yield from ((key, *below) for below in _paths(each))
+
+
+def _changed(value: Any, at: random.Random) -> Any:
+    """A copy of a file's value with one part of it replaced, removed or put elsewhere."""
+    changed = orjson.loads(orjson.dumps(value))
+    *above, key = at.choice([path for path in _paths(changed) if path[0] in {"services", "defaults", "traefik"}])
+    here = changed
+    for step in above:
+        here = here[step]
+    match at.choice(["value", "value", "drop", "defaults"]):
+        case "value":
+            here[key] = at.choice(VALUES)
+        case "drop":
+            del here[key]
+        case _:
+            keys = at.choice(("canary", "analysis", "testRoute", "group", "sticky", "deadlines"))
+            changed["defaults"] = {keys: changed["services"]["shop"].get(keys, at.choice(VALUES))}
+    return changed
+
+
+@pytest.mark.takes(10)
+def test_any_value_for_steps_is_accepted_with_a_document_or_refused_at_its_place() -> None:
+    """P11, rules 19 to 24. Most of these are valid but for one value, so that every check sees odd ones."""
+    original = yaml.safe_load(IN_STEPS)
+    accepted = 0
+    for seed in range(4 * EXAMPLES):
+        at = random.Random(seed)
+        value = original
+        for _ in range(at.choice([1, 1, 2, 4])):
+            try:
+                value = _changed(value, at)
+            except (AttributeError, LookupError, TypeError):  # nothing is left there to change
+                continue
+        made, problems = outcome_of(orjson.dumps(value).decode())
+        assert (made is None) is bool(problems), seed
+        assert all(problem.line == 1 and problem.column >= 1 and problem.path for problem in problems), seed
+        assert all(len(str(problem)) < WORDS_MOST for problem in problems), seed
+        accepted += made is not None
+    assert 0 < accepted < 4 * EXAMPLES

@@ -14,38 +14,8 @@ from provider.model import Affinity, Desired, Service
 from provider.model.desired import Analysis, Canary, CandidateRoute, Errors, Limits, Prometheus, Query, Slow, Step
 from provider.model.errors import DesiredStateError
 from provider.model.traefik_schema import Later
-from tests.support.desired_state import FILE
+from tests.support.desired_state import FILE, IN_STEPS
 
-EVERYTHING = """\
-    environment: production
-    traefik: {metrics: ["http://traefik:8082", "https://[::1]/behind/metrics"], buckets: [100ms, 2s]}
-    services:
-      shop:
-        router: {rule: Host(`shop.example.com`)}
-        canary:
-          affinity: client
-          steps:
-            - {weight: 5, for: 5m}
-            - {weight: 25, for: 10m, approval: manual}
-            - {weight: 50}
-        analysis:
-          source:
-            prometheus:
-              url: https://prometheus.example.com/behind/
-              headers: {Authorization: Bearer 0123456789}
-              insecureSkipVerify: true
-          every: 5s
-          warmup: 0s
-          minRequests: 50
-          noData: pass
-          errors: {status: "500-504,429", worseThanActive: 0.99, max: 5%}
-          slow: {over: 2s, worseThanActive: 0.9, max: 0.1}
-          queries:
-            - {name: queue, query: 'max(queue_length{colour="{{colour}}"})', max: 100, failures: 3, every: 30s}
-            - {name: up, query: "min(up)", min: 1}
-        testRoute: {cookie: {name: release, value: 0af1b2c3d4e5f607}}
-        deadlines: {step: 2h}
-    """
 DEFAULTS = """\
     environment: production
     traefik: {api: ["http://traefik:8080"]}
@@ -83,7 +53,7 @@ def service(text: str, name: str = "shop") -> Service:
 class TestLoaded:
     def test_every_key_reaches_the_model(self) -> None:
         """Rules 19, 21, 23 and 24."""
-        shop = service(EVERYTHING)
+        shop = service(IN_STEPS)
         assert shop.canary == Canary(
             (Step(5, 300.0), Step(25, 600.0, approval_is_manual=True), Step(50)), Affinity.CLIENT
         )
@@ -108,7 +78,7 @@ class TestLoaded:
         assert shop.deadlines.step_s == 7200.0
 
     def test_metrics_are_at_their_usual_path_where_none_is_written(self) -> None:
-        assert loaded(EVERYTHING).traefik_metrics == ("http://traefik:8082/metrics", "https://[::1]/behind/metrics")
+        assert loaded(IN_STEPS).traefik_metrics == ("http://traefik:8082/metrics", "https://[::1]/behind/metrics")
 
     def test_a_service_without_these_keys_has_one_switch_and_no_analysis(self) -> None:
         shop = service("environment: x\nservices: {shop: {router: {rule: a}}}")
@@ -135,14 +105,14 @@ class TestLoaded:
 
     def test_the_headers_of_a_prometheus_are_no_part_of_the_definition(self) -> None:
         """P1: a new token in the file voids no evidence, and no log shows it."""
-        before = service(EVERYTHING).analysis
-        after = service(EVERYTHING.replace("Bearer 0123456789", "Bearer 9876543210")).analysis
+        before = service(IN_STEPS).analysis
+        after = service(IN_STEPS.replace("Bearer 0123456789", "Bearer 9876543210")).analysis
         assert before is not None
         assert after is not None
         assert before.definition == after.definition
         assert "0123456789" not in repr(before)
 
-    @pytest.mark.parametrize("text", [EVERYTHING, DEFAULTS, VALUE_FILE])
+    @pytest.mark.parametrize("text", [IN_STEPS, DEFAULTS, VALUE_FILE])
     def test_editors_accept_what_the_daemon_accepts(self, text: str) -> None:
         jsonschema.validate(yaml.safe_load(dedent(text)), config.schema())
 
@@ -171,11 +141,11 @@ class TestLaterKeys:
     """Rule 21: `client` needs highestRandomWeight, which came with Traefik 3.6."""
 
     def test_a_client_that_stays_by_its_address_needs_traefik_3_6(self) -> None:
-        assert loaded(EVERYTHING).later_keys == (Later("services.shop.canary.affinity", (3, 6)),)
+        assert loaded(IN_STEPS).later_keys == (Later("services.shop.canary.affinity", (3, 6)),)
         assert loaded(DEFAULTS).later_keys == (Later("defaults.canary.affinity", (3, 6)),)
 
     def test_a_service_that_keeps_sessions_does_not_use_it(self) -> None:
-        assert loaded(dedent(EVERYTHING) + "    sticky: {cookie: {name: shop}}\n").later_keys == ()
+        assert loaded(dedent(IN_STEPS) + "    sticky: {cookie: {name: shop}}\n").later_keys == ()
 
 
 class TestValueFile:
