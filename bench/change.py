@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench import fleet
 from provider import config
+from provider.checks.analysis import Analyser
 from provider.checks.health import HealthChecker
 from provider.checks.smoke import SmokeTester
 from provider.config.diff import edit
@@ -37,6 +38,7 @@ def edges(inputs: Inputs) -> Outputs:
         NoChecks(spawn=no_tasks, on_verdict=inputs.health_verdict, on_result=inputs.health_checked),
         SmokeTester(spawn=no_tasks, on_smoke=inputs.smoked),
         ReadBack(on_reading=inputs.traefik_read, on_gone=inputs.traefik_gone),
+        Analyser(on_scrape=inputs.scraped, on_answer=inputs.answered_query),
     )
 
 

@@ -8,6 +8,7 @@ import structlog
 
 from provider.app.loops import supervise
 from provider.app.settings import Settings
+from provider.checks.analysis import Analyser
 from provider.checks.health import HealthChecker
 from provider.checks.smoke import SmokeTester
 from provider.controller.controller import Controller
@@ -133,6 +134,7 @@ class Term:
             "save": self.controller.save,
             "health": self._checker.run,
             "smoke": self._tester.run,
+            "analysis": self._analyser.run,
             "read back": self._reader.run,
             "conditions": self.controller.daemon_conditions.run,
             "certificate": self._certificate.run,
@@ -161,8 +163,9 @@ class Term:
             spawn=lambda tests, name: self._tasks.create_task(tests, name=name), on_smoke=inputs.smoked
         )
         self._reader = ReadBack(on_reading=inputs.traefik_read, on_gone=inputs.traefik_gone)
+        self._analyser = Analyser(on_scrape=inputs.scraped, on_answer=inputs.answered_query)
         self._containers = self._follow_docker(inputs) if self._settings.docker_enabled else None
-        return Outputs(self._checker, self._tester, self._reader, self._containers)
+        return Outputs(self._checker, self._tester, self._reader, self._analyser, self._containers)
 
     def _follow_docker(self, inputs: Inputs) -> "Discovery":
         # Docker's SDK takes a tenth of a start, also of one that does without it.

@@ -144,6 +144,7 @@ class Controller:
         now, desired = clock(), edit.desired
         self.queues.put(self.state.load(edit, text, now))
         self._outputs.reader.set_apis(desired.traefik_api)
+        self._outputs.analyser.set_traefiks(desired.traefik_api, desired.traefik_metrics)
         if self._outputs.lister is not None:
             required = desired.require_environment_label
             self._outputs.lister.set_scope(desired.environment, required=required, ignored=desired.ignored_environment)
@@ -201,7 +202,7 @@ class Controller:
             await timeslice.give_way()
         if self.state.desired is not desired:  # members may have changed groups since the first of these plans
             return False
-        if not await self._committed({key: plan for key, plan in plans.items() if plan.decisions}):
+        if not await self._committed({key: plan for key, plan in plans.items() if plan.is_durable}):
             if isinstance(self._journal.failure, ChangeTooLarge):
                 return await self._decide_apart(keys, self._journal.failure)
             await asyncio.sleep(RETRY_S)
@@ -318,6 +319,8 @@ class Controller:
             self._outputs.relist(plan.relist)
             if adopted.runs is not None:
                 self._outputs.tester.set_runs(key, adopted.runs)
+            if adopted.followed is not None:
+                self._outputs.analyser.set_followed(key, adopted.followed)
             if plan.wake_mono_s is not None:
                 self.queues.undecided.add_at(key, plan.wake_mono_s)
             self.queues.put(adopted.touched)

@@ -199,6 +199,7 @@ class Draft:
         if composed.is_new:
             self.published = Published(document, revision, composed.blocks, composed.extra)
             state.traefik.published(revision, document.marker, now.mono_s)
+            state.counting.published(document.marker)
         state.rest.published(composed.edition.text, document.marker, revision, now)
         return touched, state.rest.wake_mono_s(now)
 
@@ -211,13 +212,14 @@ class Draft:
             if self._state.services.get(name) is tracked:
                 self._counted.add(group_key(tracked.service))  # the health gate counts them
 
-    def show(self) -> Iterator[Touched]:
+    def show(self, now: Instant) -> Iterator[Touched]:
         """Note which weights the document has; a switch can be proven from now on."""
         projected, self._projected = self._projected, set()
         for name in projected:
             tracked = self._state.services.get(name)
             if tracked is not None and tracked.shown != tracked.fragment_shown:
                 tracked.shown = tracked.fragment_shown
+                self._state.counting.weights_changed(name, self._state.traefik.readings.marker, now)
                 yield Touched(self._state.watched & {group_key(tracked.service)} or None)
             else:
                 yield NOTHING

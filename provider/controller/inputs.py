@@ -9,6 +9,7 @@ from provider.controller.daemon_conditions import DaemonConditions
 from provider.controller.state import State
 from provider.controller.work_queue import Queues
 from provider.model import ByColour, ConditionCode, Desired, Probe, Server, ServerHealth, Smoke, condition, listed
+from provider.model.analysed import Answer, Scrape
 from provider.model.document import AppliedText
 from provider.model.errors import DesiredStateError, Problem
 from provider.model.observed import Result
@@ -151,6 +152,14 @@ class Inputs:
     def smoked(self, smoke: Smoke) -> None:
         """Take what the smoke tests of a candidate have come to so far."""
         self._queues.put(self._state.smoked(smoke))
+
+    def scraped(self, scrape: Scrape) -> None:
+        """Take what every Traefik has counted of the services that are analysed."""
+        self._queues.put(self._state.scraped(scrape, clock()))
+
+    def answered_query(self, answer: Answer) -> None:
+        """Take what a query of an analysis came to."""
+        self._queues.put(self._state.answered_query(answer))
 
     # --- Traefik --------------------------------------------------------------------------------------------------
 

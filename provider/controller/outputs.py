@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from provider.checks.analysis import Analyser
 from provider.checks.health import HealthChecker
 from provider.checks.smoke import SmokeTester
 from provider.model import Condition, Decision
@@ -20,6 +21,7 @@ class Outputs:
     prober: HealthChecker
     tester: SmokeTester
     reader: ReadBack
+    analyser: Analyser
     lister: "Discovery | None" = None
 
     def relist(self, services: Iterable[str]) -> None:
@@ -32,6 +34,7 @@ class Outputs:
         """Have all evidence gathered again."""
         self.prober.void()
         self.tester.void()
+        self.analyser.void()
         if self.lister is not None:
             self.lister.void()
 

@@ -84,7 +84,7 @@ class Publisher:
                 await timeslice.give_way()
             # Likewise: old routers do not go with new middlewares.
             if draft.is_current(edition) and await self._finish(edition):
-                for touched in draft.show():
+                for touched in draft.show(clock()):
                     self._queues.put(touched)
                     await timeslice.give_way()
         self._queues.put(draft.counted())  # who waits for the document comes first

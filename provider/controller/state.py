@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Set
 from typing import TYPE_CHECKING, TypeAlias
 
 from provider.config.diff import Edit
+from provider.controller.counted import Counting
 from provider.controller.docker_view import DockerView
 from provider.controller.touched import NOTHING, Adopted, Texts, Touched, both
 from provider.controller.tracked_service import TrackedService
@@ -30,6 +31,7 @@ from provider.model import (
     SmokeRun,
     Snapshot,
 )
+from provider.model.analysed import Answer, Followed, Scrape
 from provider.model.desired import group_key, key_of
 from provider.model.document import AppliedText
 from provider.model.observed import Result
@@ -80,6 +82,8 @@ class State:
         for key, state in self.groups.items():
             self._follow(key, state)
         self._runs: dict[str, tuple[SmokeRun, ...]] = {}
+        self.counting = Counting(self.groups.values())
+        self._followed: dict[str, tuple[Followed, ...]] = {}
         self._is_resumed = False
 
     @property
@@ -226,12 +230,28 @@ class State:
         tracked.smoke = smoke
         return Touched({group_key(tracked.service)})
 
+    def scraped(self, scrape: Scrape, now: Instant) -> Touched:
+        """Take what every Traefik has counted; what is new goes on to the rollouts, and to people."""
+        is_fetched = self.traefik.fetched().by_pollers is True
+        touched = self.counting.scraped(scrape, self.services, now, is_fetched=is_fetched)
+        keys = {name: group_key(self.services[name].service) for name in touched}
+        told = {keys[name] for name, is_told in touched.items() if is_told}
+        return Touched({*keys.values()} or None, publish=told or None)
+
+    def answered_query(self, answer: Answer) -> Touched:
+        """Take what a query came to."""
+        tracked = self.services.get(answer.followed.service)
+        if tracked is None or not self.counting.answered(answer, self.services):
+            return NOTHING
+        return both({group_key(tracked.service)})
+
     def void(self) -> Touched:
         """Forget what was seen, and keep what is served; Docker is away until it has listed again (rule 14)."""
         self.docker.connected = False
         self.traefik.readings.void()
         for tracked in self.services.values():
             tracked.probed, tracked.checks, tracked.smoke = {}, {}, None
+        self.counting.void(self.services)
         return self.everything
 
     # --- Traefik --------------------------------------------------------------------------------------------------
@@ -264,12 +284,14 @@ class State:
     def traefik_read(self, reading: Reading, now: Instant) -> Touched:
         """Take what one Traefik shows."""
         is_new = self.traefik.read(reading, now.mono_s)
+        self.counting.traefik_read(reading, now)
         followed = self.follow_rest(now) if is_new or not self.rest.is_settled else NOTHING
         return followed | self._confirming() if is_new else followed
 
     def traefik_gone(self, traefik: str) -> Touched:
         """Forget a Traefik whose address is gone."""
         self.traefik.gone(traefik)
+        self.counting.traefik_gone(traefik)
         self.rest.gone(traefik)
         return self._confirming()
 
@@ -374,7 +396,11 @@ class State:
         if runs is not None:
             self._forget_smoke(self._runs.get(key, ()), runs)
             self._runs[key] = runs
-        return Adopted(before, runs, Touched(publish={key} if plan.decisions else None))
+        was, followed = self._followed.get(key, ()), None
+        if plan.followed != was:
+            self._followed[key] = followed = plan.followed
+            self.counting.follow(was, followed, self.services, self.traefik.readings.marker)
+        return Adopted(before, runs, Touched(publish={key} if plan.decisions else None), followed)
 
     def all_decided(self, retired: dict[str, TrackedService]) -> Touched:
         """Take that all which came in place of these retired services is decided; they leave with the next document."""

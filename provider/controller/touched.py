@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from provider.model import GroupState, SmokeRun
+from provider.model.analysed import Followed
 from provider.model.document import AppliedText
 
 
@@ -33,12 +34,14 @@ NOTHING = Touched()
 class Adopted(NamedTuple):
     """What the state of a group was before a plan was adopted, and what that touched.
 
-    `runs` are the smoke tests to make in place of those before; None where these stay.
+    `runs` are the smoke tests to make in place of those before, and `followed` the services to analyse; None where
+    these stay.
     """
 
     before: GroupState | None
     runs: tuple[SmokeRun, ...] | None
     touched: Touched
+    followed: tuple[Followed, ...] | None = None
 
 
 class Texts(NamedTuple):

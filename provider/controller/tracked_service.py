@@ -30,6 +30,7 @@ from provider.model import (
     Shown,
     Smoke,
 )
+from provider.model.analysed import NOTHING_ANALYSED, Analysed
 from provider.model.observed import Result
 from provider.rollout.health import assess
 from provider.traefik.document.render import Fragment
@@ -77,6 +78,7 @@ class TrackedService:
     shown: Shown | None = None
     checks: dict[ServerKey, Checks] = field(default_factory=dict)
     smoke: Smoke | None = None
+    analysed: Analysed = NOTHING_ANALYSED
     reported: Set[str] = frozenset()
     stayed: dict[str | None, float] = field(default_factory=dict)
     known: dict[str | None, Server] = field(default_factory=dict)
@@ -100,6 +102,7 @@ class TrackedService:
             shown=self.shown,
             checks=self.checks,
             smoke=self.smoke,
+            analysed=self.analysed,
             applied=applied,
             fetched=fetched,
             given=given,

@@ -48,6 +48,7 @@ class ConditionCode(StrEnum):
     REPLACED = "replaced"
     ROLLBACK_TARGET_LOST = "way-back-lost"
     OVERRIDE = "override"
+    ANALYSIS_NO_DATA = "analysis-no-data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +218,11 @@ OF_SERVICE: Mapping[ConditionCode, Entry] = MappingProxyType(
         ConditionCode.REPLACED: Entry(Severity.WARNING, "{colour} was replaced in place: it runs {release}{instead}"),
         ConditionCode.ROLLBACK_TARGET_LOST: Entry(
             Severity.WARNING, "the rollback target, release {release} in {colour}, is lost: {why}"
+        ),
+        ConditionCode.ANALYSIS_NO_DATA: Entry(
+            Severity.WARNING,
+            "the analysis lacks evidence: {causes}",
+            fix="what is missing passes nothing and fails nothing",
         ),
         ConditionCode.OVERRIDE: Entry(
             Severity.INFO,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from provider.model.analysed import AnalysisEvidence
 from provider.model.desired import Canary
 from provider.model.events import Event
 from provider.model.observed import SmokeResult
@@ -71,7 +72,7 @@ class Rollout:
     it switched or its step began, `deaths_before` how often each container of a candidate had died by then.
 
     `canary` are the steps that it began with, None where it is one switch; `step` is the one that is on. Somebody
-    `promoted` it: the time of all steps is over.
+    `promoted` it: the time of all steps is over. `analysis` is the evidence of each candidate.
     """
 
     id: str
@@ -97,6 +98,7 @@ class Rollout:
     canary: Canary | None = None
     step: StepState | None = None
     promoted: str | None = None
+    analysis: tuple[AnalysisEvidence, ...] = ()
 
     def clock_mono_s(self, now: Instant) -> float:
         """Return the time of the rollout's own clock, which decides its deadline (rule 14)."""

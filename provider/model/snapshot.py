@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from provider.model.analysed import NOTHING_ANALYSED, Analysed, Followed
 from provider.model.decided import Decision, GroupState, ServiceState
 from provider.model.desired import Service
 from provider.model.observed import Applied, Checks, Observed, Server, ServerHealth, ServerKey, Smoke, SmokeRun
@@ -43,6 +44,7 @@ class Member:
     shown: Shown | None = None
     checks: Mapping[ServerKey, Checks] = field(default_factory=dict)
     smoke: Smoke | None = None
+    analysed: Analysed = NOTHING_ANALYSED
     applied: tuple[Applied, ...] = ()
     fetched: bool | None = None
     given: bool | None = None
@@ -68,7 +70,9 @@ class Snapshot:
 class Plan:
     """The output of `reconcile`: states and decisions to commit together, services to list again, smoke tests.
 
-    `decisions` is empty exactly when no durable value changed. Monotonic times inside `group` may still have.
+    `decisions` is empty exactly when no durable value changed, but for the evidence of an analysis: `is_kept` says that
+    this has changed, which no row of the history tells. Monotonic times inside `group` may have changed in any case.
+    `followed` are the services that are analysed now.
     """
 
     group: GroupState
@@ -77,6 +81,13 @@ class Plan:
     relist: frozenset[str] = frozenset()
     smoke: tuple[SmokeRun, ...] = ()
     wake_mono_s: float | None = None
+    is_kept: bool = False
+    followed: tuple[Followed, ...] = ()
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether there is anything to commit."""
+        return bool(self.decisions) or self.is_kept
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from provider.model import (
     Severity,
     condition,
 )
+from provider.rollout.analysing import is_on
 from provider.rollout.rollback_target import command_now, lost, made_room
 
 SERVERS_SHOWN = 4
@@ -84,6 +85,11 @@ def _conditions(
             why=why,
         )
     yield from _unclear(member, since_utc)
+    causes = member.analysed.causes if is_on(group.rollout) else {}
+    if causes:
+        yield condition(
+            ConditionCode.ANALYSIS_NO_DATA, None, causes=_first_of([causes[name] for name in sorted(causes)])
+        )
     if (override := overridden(member)) is not None:
         yield override
 

@@ -26,9 +26,26 @@ keeps the inequality. `k` tests at a confidence of `0.99` share the limit `k / (
 What is assumed: requests that fail independently of each other. One client in a loop breaks that.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from math import exp, fsum, inf, log, log1p, log10
+from collections.abc import Iterable
+from math import inf, log, log1p, log10
+
+from provider.model.analysed import FACTOR_MOST, Counted, Evidence, Processes, Tally
+
+__all__ = [
+    "FACTOR_MOST",
+    "FIRST_RATE",
+    "PROCESSES",
+    "RATES",
+    "RISKS",
+    "Counted",
+    "Evidence",
+    "Processes",
+    "Tally",
+    "gains_over_active",
+    "gains_over_limit",
+    "limit_log10",
+    "rates",
+]
 
 RISKS = (1.5, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 35.0, 60.0, 100.0)
 """How many times as bad as the active colour a candidate may be."""
@@ -36,73 +53,6 @@ RATES = 10
 """How many rates above a limit are alternatives to it."""
 FIRST_RATE = 1.5
 """The lowest of them, in units of the limit."""
-FACTOR_MOST = 10.0
-"""What one interval multiplies the evidence by at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Requests that were answered, and how many of these answers were bad."""
-
-    requests: int = 0
-    bad: int = 0
-
-    def __add__(self, other: "Tally") -> "Tally":
-        return Tally(self.requests + other.requests, self.bad + other.bad)
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """What one Traefik counted of both colours in one interval, in which its weights did not change."""
-
-    active: Tally
-    candidate: Tally
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """The logarithms of the likelihood ratios, one for each alternative; none before the first interval."""
-
-    logarithms: tuple[float, ...] = ()
-
-    @property
-    def log10(self) -> float:
-        """The evidence as a power of ten: 0 where both explain equally well what was seen."""
-        if not self.logarithms:
-            return 0.0
-        highest = max(self.logarithms)
-        if highest == -inf:
-            return -inf
-        return (highest + log(fsum(exp(each - highest) for each in self.logarithms) / len(self.logarithms))) / log(10)
-
-    def grown(self, gains: Sequence[float]) -> "Evidence":
-        """Return the evidence after one more interval, with what it adds to the logarithm of each alternative."""
-        before = self.logarithms or (0.0,) * len(gains)
-        most = log(FACTOR_MOST)
-        return Evidence(tuple(old + min(gain, most) for old, gain in zip(before, gains, strict=True)))
-
-
-@dataclass(frozen=True, slots=True)
-class Processes:
-    """The two that run for each test. The one since the step began finds what appears late, in far fewer intervals."""
-
-    since_rollout: Evidence = Evidence()
-    since_step: Evidence = Evidence()
-
-    @property
-    def log10(self) -> float:
-        """The stronger one."""
-        return max(self.since_rollout.log10, self.since_step.log10)
-
-    def grown(self, gains: Sequence[float]) -> "Processes":
-        """Return both after one more interval."""
-        return Processes(self.since_rollout.grown(gains), self.since_step.grown(gains))
-
-    def step_begun(self) -> "Processes":
-        """Return both as of the beginning of another step."""
-        return replace(self, since_step=Evidence())
-
-
 PROCESSES = 2
 """How many of the tests that share a limit stand behind one of the file."""
 

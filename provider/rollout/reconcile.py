@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from provider.model import Decision, Instant, Plan, Snapshot
-from provider.rollout import serving
+from provider.rollout import analysing, serving
 from provider.rollout.candidates import gates_of
-from provider.rollout.rules import after_switch, before_switch, identity, services, steps
+from provider.rollout.rules import after_switch, analysis, before_switch, identity, services, steps
 from provider.rollout.rules.services import first_sight
 from provider.rollout.transitions import Taken
 
@@ -33,8 +33,10 @@ RULES: tuple[Rule, ...] = (
     before_switch.stand_still,
     before_switch.end_unwanted,
     after_switch.end_changed,
+    analysis.keep,
     after_switch.roll_back_not_applied,
     after_switch.roll_back_failing,
+    analysis.roll_back_failing,
     before_switch.keep_smoke_evidence,
     before_switch.fail_gates,
     steps.fail,
@@ -56,7 +58,9 @@ def reconcile(snapshot: Snapshot, now: Instant, begun: tuple[Decision, ...] = ()
 
     `begun` are the decisions of a command that made this snapshot; they are committed together with what follows.
     """
+    before = snapshot.state.rollout
     snapshot, decisions = settle(snapshot, now)
+    after = snapshot.state.rollout
     return Plan(
         group=snapshot.state,
         states={member.service.name: member.state for member in snapshot.members},
@@ -64,6 +68,8 @@ def reconcile(snapshot: Snapshot, now: Instant, begun: tuple[Decision, ...] = ()
         relist=before_switch.to_relist(snapshot) | after_switch.to_count(snapshot),
         smoke=before_switch.to_test(snapshot),
         wake_mono_s=_wake_mono_s(snapshot, now),
+        is_kept=before is not None and after is not None and before.analysis != after.analysis,
+        followed=analysing.to_follow(snapshot),
     )
 
 
@@ -90,7 +96,7 @@ def _wake_mono_s(snapshot: Snapshot, now: Instant) -> float | None:
     if under_way is not None:
         times += [under_way.deadline_mono_s, before_switch.to_remind_mono_s(snapshot)]
         if under_way.is_switched:
-            times += after_switch.wakes_mono_s(snapshot, now)
+            times += after_switch.wakes_mono_s(snapshot, now) + analysis.wakes_mono_s(snapshot, now)
         else:
             times += [
                 verdict.wake_mono_s for one in under_way.candidates for verdict in gates_of(snapshot, one, now).values()

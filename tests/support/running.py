@@ -14,6 +14,7 @@ from aiohttp import web
 
 from provider import config
 from provider.api.listen import listen
+from provider.checks.analysis import Analyser
 from provider.checks.health import HealthChecker
 from provider.checks.smoke import SmokeTester
 from provider.config.diff import edit
@@ -100,6 +101,7 @@ def outputs(edges: Edges, inputs: Inputs, *, docker: bool) -> Outputs:
         Prober(edges, inputs),
         SmokeTester(spawn=no_tasks, on_smoke=inputs.smoked),
         ReadBack(on_reading=inputs.traefik_read, on_gone=inputs.traefik_gone),
+        Analyser(on_scrape=inputs.scraped, on_answer=inputs.answered_query),
         Lister(edges, inputs) if docker else None,
     )
 

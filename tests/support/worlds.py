@@ -677,7 +677,7 @@ class World:
         self.durable.revision += composed.is_new
         touched, _ = self.draft.note(composed, self.revision, self.now)
         self.put(touched)
-        for shown in self.draft.show():
+        for shown in self.draft.show(self.now):
             self.put(shown)
         if composed.is_new:
             assert before is None or before != self.document

@@ -26,7 +26,7 @@ def roll_back_not_applied(snapshot: Snapshot, now: Instant) -> Taken | None:
         reason = confirming.new_errors(member, under_way, under_way.errors_before)
         if reason is None and _is_due(under_way, now):
             reason = confirming.not_applied(member, under_way)
-        if reason is not None and (taken := _roll_back(snapshot, under_way, reason, now)) is not None:
+        if reason is not None and (taken := roll_back(snapshot, under_way, reason, now)) is not None:
             return taken
     return None
 
@@ -45,7 +45,7 @@ def roll_back_failing(snapshot: Snapshot, now: Instant) -> Taken | None:
             continue
         if not snapshot.docker_connected and watching.rests_on_docker(member):
             continue  # what it said before it was away may be long past
-        if (taken := _roll_back(snapshot, under_way, found.reason, now)) is not None:
+        if (taken := roll_back(snapshot, under_way, found.reason, now)) is not None:
             return taken
     return None
 
@@ -112,7 +112,7 @@ def wakes_mono_s(snapshot: Snapshot, now: Instant) -> list[float]:
     return times + [wake_mono_s for wake_mono_s in wakes if wake_mono_s is not None]
 
 
-def _roll_back(snapshot: Snapshot, under_way: Rollout, reason: str, now: Instant) -> Taken | None:
+def roll_back(snapshot: Snapshot, under_way: Rollout, reason: str, now: Instant) -> Taken | None:
     """Roll back all that moved, or none: where one target is not ready, staying is the lesser evil (rule 11)."""
     moved = _moved(snapshot, under_way)
     if any(rollback_target.not_ready(member, snapshot.state) for member in moved):

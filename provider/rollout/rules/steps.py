@@ -6,7 +6,7 @@ The weights of a step are decided here, in one transition; the last step is foll
 from dataclasses import replace
 
 from provider.model import Event, GateState, Instant, Phase, Rollout, Snapshot, Trigger
-from provider.rollout import confirming, phases, stepping, watching
+from provider.rollout import analysing, confirming, phases, stepping, watching
 from provider.rollout.candidates import gates_of, limits, moved, shut
 from provider.rollout.gates import BEFORE_NEXT
 from provider.rollout.leases import end_at_step
@@ -35,7 +35,8 @@ def fail(snapshot: Snapshot, now: Instant) -> Taken | None:
     reason = _refused(snapshot, under_way, now) or _unhealthy(snapshot, under_way, now) or _failed(snapshot, now)
     if reason is None:
         return None
-    return advance(snapshot, Event.GATES_FAILED, now, reason, trigger=Trigger.WATCH)
+    evidence = analysing.history_lines(snapshot)
+    return advance(snapshot, Event.GATES_FAILED, now, reason, evidence=evidence, trigger=Trigger.WATCH)
 
 
 def pass_step(snapshot: Snapshot, now: Instant) -> Taken | None:
@@ -50,7 +51,7 @@ def pass_step(snapshot: Snapshot, now: Instant) -> Taken | None:
         return None
     step, written = found
     detail = f"step {step.number}, {written.weight} %" + (f", ended by {step.promoted}" if step.promoted else "")
-    return advance(snapshot, Event.STEP_PASSED, now, detail)
+    return advance(snapshot, Event.STEP_PASSED, now, detail, evidence=analysing.history_lines(snapshot))
 
 
 def begin(snapshot: Snapshot, under_way: Rollout, now: Instant) -> Taken:
