@@ -18,12 +18,15 @@ from provider.model import Condition, ConditionCode, Desired, GroupState, Instan
 from provider.model.desired import group_key
 from provider.model.document import Document
 from provider.rollout.conditions import service_conditions
-from provider.rollout.serving import first_document_waits_for, serve, shown, wake_mono_s
+from provider.rollout.serving import Rendered, first_document_waits_for, may_wait, serve, shown, wake_mono_s
 from provider.traefik.document.assembly import Assembly
 from provider.traefik.document.render import Block, PassThrough, compose, render_service
 from provider.traefik.document.rest import Text
 
 DOCKER_AT_START_S = 0.5
+COLLECT_S = 10.0
+"""How long changes that may wait are collected while a step is on. Each reload may cost the smaller colour one request:
+one of a hundred at 10 requests a second."""
 RECORDED = frozenset({ConditionCode.REPLACED, ConditionCode.UNDECIDED})
 """These are decisions as well, and reported as such."""
 
@@ -74,6 +77,8 @@ class Draft:
         self._state, self._started, self._is_first = state, started, is_first
         self._assembly = Assembly()
         self._composed: tuple[object, ...] = ()
+        self._noted: tuple[object, ...] = ()
+        self._waiting_since_mono_s: float | None = None
         self._projected: set[str] = set()
         self._rendered: dict[str, TrackedService] = {}
         self._counted: set[str] = set()
@@ -123,8 +128,10 @@ class Draft:
         served = serve(member, under_way, service) if service is not None else None
         if service is None:  # what Traefik refuses is all there is of it
             tracked.fragment, tracked.fragment_shown, tracked.served = None, None, frozenset()
+            tracked.rendered = None
         elif served is not None:
             tracked.fragment, tracked.fragment_shown = render_service(served), shown(member, under_way, served)
+            tracked.rendered = Rendered(served, tracked.fragment_shown)
             tracked.served = frozenset(server.key for servers in served.servers.values() for server in servers)
         self._assembly.put(name, tracked.fragment)
         if served is not None or service is None:
@@ -179,6 +186,33 @@ class Draft:
         is_new = last is None or last.document.etag != document.etag or self._is_unsure
         return Composed(document, edition, blocks, extra, self._state.services, is_new)
 
+    def waits_until_mono_s(self, composed: Composed, now: Instant) -> float | None:
+        """Return until when a document waits for more that changes; None where it is to be published now.
+
+        Rule 22: while a step is on, Traefik is given no document for what nobody misses until then.
+        """
+        if self._waiting_since_mono_s is None:
+            self._waiting_since_mono_s = now.mono_s
+        until_mono_s = self._waiting_since_mono_s + COLLECT_S
+        waits = composed.is_new and self._is_in_step() and now.mono_s < until_mono_s and self._may_wait(composed)
+        if not waits:
+            self._waiting_since_mono_s = None
+        return until_mono_s if waits else None
+
+    def _is_in_step(self) -> bool:
+        under_way = (self._state.groups[key].rollout for key in self._state.with_rollout)
+        return any(one is not None and one.step is not None and not one.is_switched for one in under_way)
+
+    def _may_wait(self, composed: Composed) -> bool:
+        last = self.published
+        if last is None or self._is_unsure or composed.extra is not last.extra or self._composed is not self._noted:
+            return False
+        for tracked in self._rendered.values():
+            before, after = tracked.in_document, tracked.rendered
+            if before is None or after is None or not may_wait(tracked.member(), before, after):
+                return False
+        return True
+
     def doubt(self) -> None:
         """Take that the document in the store may be another than the last: the next one is new, whatever it says."""
         self._is_unsure = True
@@ -204,8 +238,9 @@ class Draft:
         return touched, state.rest.wake_mono_s(now)
 
     def _note_servers(self) -> None:
-        rendered, self._rendered = self._rendered, {}
+        rendered, self._rendered, self._noted = self._rendered, {}, self._composed
         for name, tracked in rendered.items():
+            tracked.in_document = tracked.rendered
             if tracked.published == tracked.served:
                 continue
             tracked.published = tracked.served

@@ -108,6 +108,9 @@ class Publisher:
         begin_s = time.perf_counter()
         composed = self.draft.compose(edition)
         render_s = time.perf_counter() - begin_s
+        if (until_mono_s := self.draft.waits_until_mono_s(composed, clock())) is not None:
+            self._queues.unpublished.add_at("", until_mono_s)
+            return False
         if composed.is_new and not await self._journal.publish(composed.document):
             if isinstance(self._journal.failure, StoreUncertain):
                 self.draft.doubt()

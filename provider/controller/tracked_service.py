@@ -33,6 +33,7 @@ from provider.model import (
 from provider.model.analysed import NOTHING_ANALYSED, Analysed
 from provider.model.observed import Result
 from provider.rollout.health import assess
+from provider.rollout.serving import Rendered
 from provider.traefik.document.render import Fragment
 
 GONE_KNOWN = 16
@@ -54,8 +55,9 @@ class TrackedService:
     `asked` are the probes that the health checks were asked for last, `voided` those that went since, even if they came
     back; `health` is the joined verdict on each server.
     `served` are the servers in `fragment`, and `published` those in the last document: before the first one, those that
-    the store remembers. `fragment_shown` and `shown` are likewise the weights there. `checks` are kept
-    while the service is confirming or watching. `reported` are the codes of the conditions that were reported.
+    the store remembers. `fragment_shown` and `shown` are likewise the weights there, `rendered` and `in_document` all
+    that is said of it. `checks` are kept while the service is confirming or watching.
+    `reported` are the codes of the conditions that were reported.
     `stayed` are the containers that were asked to stop and did not, each with when they were asked.
     `known` are the servers that are containers, as they were last seen.
     While `is_stale` the service or Docker's list is newer than what was made of them: `TrackedServices.refresh` comes
@@ -76,6 +78,8 @@ class TrackedService:
     served: frozenset[ServerKey] = frozenset()
     fragment_shown: Shown | None = None
     shown: Shown | None = None
+    rendered: Rendered | None = None
+    in_document: Rendered | None = None
     checks: dict[ServerKey, Checks] = field(default_factory=dict)
     smoke: Smoke | None = None
     analysed: Analysed = NOTHING_ANALYSED

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from provider.model import (
     Affinity,
@@ -15,6 +16,7 @@ from provider.model import (
     Rollout,
     Served,
     Server,
+    ServerKey,
     Service,
     Shown,
     Weights,
@@ -61,6 +63,39 @@ def serve(member: Member, under_way: Rollout | None = None, service: Service | N
         test=_test(member, under_way) if service.test_route is not None else (),
         test_colour=active.other if service.test_route is not None else None,
     )
+
+
+class Rendered(NamedTuple):
+    """What a document says of a service, and the weights of it that were decided."""
+
+    served: Served
+    shown: Shown
+
+
+def may_wait(member: Member, before: Rendered, after: Rendered) -> bool:
+    """Return whether nobody misses anything while the document says what it said before (rule 22).
+
+    That is so where servers only join others, and where those that go run on and had no traffic: a preview that leads
+    nowhere for a while. Whatever was decided or edited, a server that goes and a colour that was empty are urgent.
+    """
+    was, now = before.served, after.served
+    same = replace(now, servers=was.servers, preview=was.preview, test=was.test)
+    if before.shown != after.shown or same != was or bool(was.test) is not bool(now.test):
+        return False
+    if not _keys(was.test) <= _keys(now.test):
+        return False
+    with_traffic = {colour for colour, _ in was.weights}
+    for colour in was.servers.keys() | now.servers.keys():
+        gone = _keys(was.servers.get(colour, ())) - _keys(now.servers.get(colour, ()))
+        if colour in with_traffic and (gone or not was.servers.get(colour)):
+            return False
+        if not gone <= _keys(member.observed[colour].staying):
+            return False
+    return True
+
+
+def _keys(servers: Iterable[Server]) -> set[ServerKey]:
+    return {server.key for server in servers}
 
 
 def shown(member: Member, under_way: Rollout | None, served: Served) -> Shown:

@@ -6,6 +6,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from provider.controller.publication import Published
 from provider.model import Health
 from provider.model.document import Document, text_key
 from provider.model.errors import ChangeTooLarge, StoreError, StoreUncertain
@@ -261,3 +262,82 @@ async def test_a_daemon_ends_while_a_document_waits_for_the_store(tmp_path: Path
     assert daemon.controller.published is before is not None
     async with running(tmp_path) as daemon:
         assert daemon.stored.revision == before.revision
+
+
+# --- while a step is on ----------------------------------------------------------------------------------------------
+
+STEP = "    canary: {steps: [{weight: 5, for: 1h}]}\n"
+CART = """\
+  cart:
+    router: {rule: 'Host(`cart.example.com`)'}
+    preview: {rule: 'Host(`preview.example.com`)'}
+    hold: true
+    active: blue
+    servers: {blue: {urls: ['http://127.0.0.1:8091']}, green: {urls: ['http://127.0.0.1:8092']}}
+"""
+
+
+async def in_a_step(daemon: Running) -> Published:
+    """Serve a shop with one of its three blue servers, whose green has 5 %, and a cart with a preview."""
+    blue = "8081 8083 8084"
+    daemon.load(shop(blue=blue, more=STEP + CART))
+    await daemon.judge(BLUE, port="8081")
+    for colour in (BLUE, GREEN):
+        await daemon.judge(colour, service="cart")
+    await daemon.until_served(blue=[url("8081")])
+    await eventually(lambda: "cart-preview" in daemon.content()["http"]["routers"])
+    daemon.load(shop(blue=blue, green="8082", more="    minServers: 1\n" + STEP + CART))
+    await daemon.judge(GREEN)
+    return await daemon.until_served(blue=[url("8081")], green=[url("8082")])
+
+
+async def at_rest(daemon: Running) -> Published | None:
+    """Let everything that was delivered be looked at."""
+    queues = daemon.controller.queues
+    await eventually(lambda: queues.undecided.is_at_rest and queues.unpublished.is_at_rest)
+    return daemon.controller.published
+
+
+async def test_while_a_step_is_on_what_may_wait_goes_out_with_what_must_not(tmp_path: Path) -> None:
+    """Rule 22: each document starts Traefik's round over, and the smaller colour comes late in it."""
+    async with running(tmp_path) as daemon:
+        before = await in_a_step(daemon)
+        for port in ("8083", "8084"):
+            await daemon.judge(BLUE, port=port)
+            assert await at_rest(daemon) is before
+        await daemon.judge(GREEN, Health.UNHEALTHY, service="cart")
+        assert await at_rest(daemon) is before
+        await daemon.judge(GREEN, service="cart")
+        assert await at_rest(daemon) is before
+        await daemon.judge(BLUE, Health.UNHEALTHY, port="8083")  # it was not in the document yet
+        assert await at_rest(daemon) is before
+        await daemon.judge(BLUE, Health.UNHEALTHY, port="8081")
+        after = await daemon.until_served(blue=[url("8084")], green=[url("8082")])
+        assert after.revision == before.revision + 1
+
+
+async def test_what_may_wait_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rule 22: it is collected for a while."""
+    monkeypatch.setattr("provider.controller.draft.COLLECT_S", 0.2)
+    async with running(tmp_path) as daemon:
+        await in_a_step(daemon)
+        await daemon.judge(BLUE, port="8083")
+        await daemon.judge(BLUE, port="8084")
+        await daemon.until_served(blue=[url(port) for port in ("8081", "8083", "8084")], green=[url("8082")])
+
+
+async def test_edits_and_decisions_do_not_wait_for_the_end_of_a_step(tmp_path: Path) -> None:
+    """Rule 22."""
+    async with running(tmp_path) as daemon:
+        before = await in_a_step(daemon)
+        await daemon.judge(BLUE, port="8083")
+        assert await at_rest(daemon) is before
+        text = shop(blue="8081 8083 8084", green="8082", more="    minServers: 1\n" + STEP + CART)
+        daemon.load(text + "http: {middlewares: {late: {stripPrefix: {prefixes: [/a]}}}}\n")
+        after = await daemon.until_served(blue=[url("8081"), url("8083")], green=[url("8082")])
+        assert after.revision == before.revision + 1
+        await daemon.judge(BLUE, port="8084")
+        assert await at_rest(daemon) is after
+        daemon.load(shop(blue="8081 8083 8084", green="8082", more="    minServers: 1\n" + STEP + CART, active="blue"))
+        aborted = await daemon.until_served(blue=[url(port) for port in ("8081", "8083", "8084")])
+        assert aborted.revision > after.revision

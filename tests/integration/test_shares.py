@@ -1,5 +1,6 @@
 """What a real Traefik makes of the documents of a rollout in steps: the shares, and who stays where."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -182,3 +183,27 @@ async def test_a_candidate_that_has_lost_its_servers_costs_no_request(
     await stage.show(served(shop, stepping(2, affinity)))
     await all_ask(clients, url, HOST)
     assert affinity is Affinity.NONE or where(clients) == before
+
+
+# --- reloads --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_reload_starts_the_round_over_and_takes_the_turn_of_the_smaller_colour(
+    stage: Stage, shop: Member
+) -> None:
+    """Rule 22: of 5 % nothing is left where Traefik is given a document with every tenth request."""
+    url, step = stage.traefik.url("web"), served(shop, stepping(1))
+    client = Client()
+
+    async def answers(*, reloads: bool) -> Counter[str]:
+        client.bodies.clear()
+        await stage.show(step)
+        for _ in range(10):
+            for _ in range(10):
+                await client.ask(url, HOST)
+            if reloads:
+                await stage.reload(step)
+        return Counter(client.bodies)
+
+    assert await answers(reloads=False) == {"blue": 95, "green": 5}
+    assert await answers(reloads=True) == {"blue": 100}

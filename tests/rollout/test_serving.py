@@ -208,3 +208,59 @@ def test_a_service_not_healthy_yet_holds_up_the_first_document_for_its_limit() -
 )
 def test_nothing_else_holds_up_the_first_document(of: Member) -> None:
     assert serving.first_document_waits_for([of], 0.0) is None
+
+
+# --- what may wait while a step is on ---------------------------------------------------------------------------------
+
+
+def said(of: Member) -> serving.Rendered:
+    served = serving.serve(of)
+    assert served is not None
+    return serving.Rendered(served, serving.shown(of, None, served))
+
+
+GONE_SOON = leaving(C)
+PREVIEWED = service(preview=Router("shop-preview", "Host(`p`)", {}))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "waits"),
+    [
+        (member(blue=runs(A)), member(blue=runs(A, B)), True),
+        (member(blue=runs(A, B)), member(blue=runs(A)), False),
+        (member(blue=runs(A, B)), member(blue=runs(A, B), health={B: UNHEALTHY}), False),
+        (member(blue=runs(A, B)), member(blue=runs(leaving(A), B)), False),
+        (member(blue=runs()), member(blue=runs(A)), False),
+        (member(blue=runs(A)), member(service(sticky={}), blue=runs(A)), False),
+        (member(blue=runs(A)), member(active=GREEN, green=runs(A)), False),
+        (member(PREVIEWED, blue=runs(A), green=NOTHING), member(PREVIEWED, blue=runs(A), green=runs(C)), True),
+        (
+            member(PREVIEWED, blue=runs(A), green=runs(C)),
+            member(PREVIEWED, blue=runs(A), green=runs(C), health={C: UNHEALTHY}),
+            True,
+        ),
+        (member(PREVIEWED, blue=runs(A), green=runs(C)), member(PREVIEWED, blue=runs(A), green=NOTHING), False),
+        (
+            member(PREVIEWED, blue=runs(A), green=runs(C)),
+            member(PREVIEWED, blue=runs(A), green=runs(leaving(C))),
+            False,
+        ),
+    ],
+    ids=[
+        "joins",
+        "is gone",
+        "is unhealthy",
+        "leaves",
+        "is the first",
+        "edited",
+        "switched",
+        "preview comes",
+        "preview is unhealthy",
+        "preview is gone",
+        "preview leaves",
+    ],
+)
+def test_only_what_nobody_misses_may_wait(before: Member, after: Member, *, waits: bool) -> None:
+    """Rule 22: health that takes traffic away, leaving servers, edits and decisions do not."""
+    assert serving.may_wait(after, said(before), said(after)) is waits
+    assert serving.may_wait(after, said(after), said(after))
