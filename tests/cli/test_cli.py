@@ -84,7 +84,7 @@ def test_a_bad_file_is_reported_with_everything_that_is_wrong_at_its_place(file:
 
 def test_what_is_wrong_can_be_had_as_json(file: Path) -> None:
     good = json.loads(bluegreen("validate", file, "--json").stdout)
-    assert good == {"valid": True, "problems": [], "traefik": [], "notes": []}
+    assert good == {"valid": True, "problems": [], "warnings": [], "traefik": [], "notes": []}
     file.write_text(BAD)
     done = bluegreen("validate", file, "--json")
     assert (done.exit_code, done.stderr) == (2, "")
@@ -95,6 +95,18 @@ def test_what_is_wrong_can_be_had_as_json(file: Path) -> None:
         (9, 12, "services.shop.watch"),
     ]
     assert all(one["text"].endswith(one["message"]) for one in found["problems"])
+
+
+def test_a_warning_is_told_with_its_place_and_the_file_is_valid(file: Path) -> None:
+    """Rule 19: above 75 % the comparison says little."""
+    file.write_text(GOOD + "    canary: {steps: [{weight: 90}]}\n")
+    done = bluegreen("validate", file)
+    line = len(file.read_text().splitlines())
+    assert done.exit_code == 0
+    assert done.stderr.startswith(f"{file}:{line}:31: services.shop.canary.steps[0].weight: warning: 90 is above 75: ")
+    found = json.loads(bluegreen("validate", file, "--json").stdout)
+    assert (found["valid"], found["problems"]) == (True, [])
+    assert [one["path"] for one in found["warnings"]] == ["services.shop.canary.steps[0].weight"]
 
 
 @pytest.mark.parametrize("command", ["validate", "render"])

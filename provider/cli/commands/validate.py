@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from provider.cli.commands.options import json_option
 
 if TYPE_CHECKING:
     from provider.model import Desired
+    from provider.model.errors import Problem
 
 
 STDIN = "-"
@@ -32,6 +33,7 @@ class _Result:
     name: str
     desired: "Desired | None"
     problems: tuple[dict[str, object], ...] = ()
+    warnings: tuple[dict[str, object], ...] = ()
     errors: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -66,7 +68,8 @@ class _Result:
 def validate(files: tuple[str, ...], as_json: bool, traefik: str | None) -> None:
     """Validate desired-state files.
 
-    Prints every problem with its line and column; - is standard input. Exits with 2 if any file is invalid.
+    Prints every problem with its line and column; - is standard input. Exits with 2 if any file is invalid. A warning
+    is no problem: the file is valid.
     """
     if traefik is not None and (traefik == STDIN or _is_no_program(traefik)):
         files, traefik = (traefik, *files), "traefik"  # typed as: validate --traefik FILE
@@ -89,19 +92,33 @@ def _is_no_program(path: str) -> bool:
 
 
 def _result(file: str, traefik: str | None) -> _Result:
-    desired, problems = load_file(file)
     name = STDIN_NAME if file == STDIN else file
-    if traefik is None or desired is None:
-        return _Result(name, desired, tuple(problems))
-    return _Result(name, desired, (), *_loaded_by_traefik(desired, traefik))
+    loaded = _load(file)
+    if loaded.desired is None:
+        return _Result(name, None, loaded.problems)
+    checked = _Result(name, loaded.desired, warnings=_warnings(loaded.desired, loaded.text, name))
+    if traefik is None:
+        return checked
+    errors, notes = _loaded_by_traefik(loaded.desired, traefik)
+    return replace(checked, errors=errors, notes=notes)
 
 
 def _as_json(results: list[_Result]) -> dict[str, object]:
     """Return the JSON: of all files together and, if there are several, of each."""
-    each = [{"file": one.name, "valid": one.is_valid, "traefik": one.errors, "notes": one.notes} for one in results]
+    each = [
+        {
+            "file": one.name,
+            "valid": one.is_valid,
+            "warnings": one.warnings,
+            "traefik": one.errors,
+            "notes": one.notes,
+        }
+        for one in results
+    ]
     return {
         "valid": all(one.is_valid for one in results),
         "problems": [problem for one in results for problem in one.problems],
+        "warnings": [warning for one in results for warning in one.warnings],
         "traefik": [error for one in results for error in one.errors],
         "notes": [note for one in results for note in one.notes],
     } | ({"files": each} if len(each) > 1 else {})
@@ -111,6 +128,8 @@ def _show(result: _Result, *, several: bool, has_traefik: bool) -> None:
     prefix = f"{result.name}: " if several else ""
     for problem in result.problems:
         say(str(problem["text"]), err=True)
+    for warning in result.warnings:
+        say(str(warning["text"]), err=True)
     for line in result.errors:
         say(f"{prefix}Traefik: {line}", err=True)
     for line in result.notes:
@@ -122,21 +141,47 @@ def _show(result: _Result, *, several: bool, has_traefik: bool) -> None:
         say(f"{result.name}: valid: {result.desired.environment}, {services}{accepted}")
 
 
-def load_file(file: str) -> "tuple[Desired | None, list[dict[str, object]]]":
+def load_file(file: str) -> "tuple[Desired | None, tuple[dict[str, object], ...]]":
     """Return the desired state of a file, or every problem as in the JSON; - is standard input."""
-    from dataclasses import asdict
+    loaded = _load(file)
+    return loaded.desired, loaded.problems
 
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """The text of a file, with its desired state or every problem."""
+
+    text: str
+    desired: "Desired | None"
+    problems: tuple[dict[str, object], ...] = ()
+
+
+def _load(file: str) -> _Loaded:
     from provider import config
     from provider.config.file import DesiredStateFile, decoded
     from provider.model.errors import DesiredStateError
 
+    name, text = STDIN_NAME if file == STDIN else file, ""
     try:
         if file == STDIN:
-            content = sys.stdin.buffer.read(config.MAX_BYTES + 1)
-            return config.load(decoded(content, STDIN_NAME), STDIN_NAME), []
-        return config.load(DesiredStateFile(Path(file)).read(), file), []
+            text = decoded(sys.stdin.buffer.read(config.MAX_BYTES + 1), name)
+        else:
+            text = DesiredStateFile(Path(file)).read()
+        return _Loaded(text, config.load(text, name))
     except DesiredStateError as error:
-        return None, [{**asdict(problem), "text": str(problem)} for problem in error.problems]
+        return _Loaded(text, None, tuple(_row(problem, str(problem)) for problem in error.problems))
+
+
+def _warnings(desired: "Desired", text: str, name: str) -> tuple[dict[str, object], ...]:
+    from provider.config.advice import warnings
+
+    return tuple(
+        _row(one, str(replace(one, message=f"warning: {one.message}"))) for one in warnings(desired, text, name)
+    )
+
+
+def _row(problem: "Problem", text: str) -> dict[str, object]:
+    return {**asdict(problem), "text": text}
 
 
 def _loaded_by_traefik(desired: "Desired", binary: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -13,6 +13,7 @@ from provider.cli.doctor.checks import containers
 from provider.cli.doctor.checks import daemon as daemon_checks
 from provider.cli.doctor.checks import daemon_files as file_checks
 from provider.cli.doctor.checks import replicas as replica_checks
+from provider.cli.doctor.checks import steps as step_checks
 from provider.cli.doctor.checks import swarm as swarm_checks
 from provider.cli.doctor.checks import traefik as traefik_checks
 from provider.cli.doctor.facts import compose as compose_facts
@@ -315,6 +316,8 @@ class _Examination:
         )
         for traefik in traefiks:
             self.findings += traefik_checks.check(traefik, expected, file_facts.now())
+        if self.desired is not None:
+            self.findings += step_checks.check(self.desired, traefiks)
         if docker is not None:
             tasks = {task.container for state in swarm.services for task in state.tasks} if swarm else frozenset()
             alone = [one for one in docker.containers if one.docker.id not in tasks]

@@ -36,6 +36,10 @@ class Code(StrEnum):
     ETCD_MEMBERS = "etcd-members"
 
     DESIRED_STATE_REFUSED = "desired-state-refused"
+    TEST_VALUE_GUESSABLE = "test-value-guessable"
+    ANALYSIS_FALSE_ALARMS = "analysis-false-alarms"
+    AFFINITY_BEHIND_PROXY = "affinity-behind-proxy"
+    AFFINITY_BY_ADDRESS = "affinity-by-address"
     FILE_MISSING = "file-missing"
     SECRET_READABLE = "secret-readable"  # noqa: S105  the name of a finding
     FILE_WRITABLE = "file-writable"
@@ -113,7 +117,7 @@ _INFO = frozenset(
     {
         *(Code.OPEN_IN_CONTAINER, Code.VERSIONS_DIFFER, Code.NO_READ_BACK, Code.ROUTER_DOUBLED),
         *(Code.NO_DEFAULT_CERTIFICATE, Code.POLL_SLOWER_THAN_NEEDED, Code.THROTTLE_LONGER_THAN_NEEDED),
-        *(Code.OTHER_ENVIRONMENT, Code.IMAGE_MOVES, Code.COMPANION_PER_COLOUR),
+        *(Code.OTHER_ENVIRONMENT, Code.IMAGE_MOVES, Code.COMPANION_PER_COLOUR, Code.AFFINITY_BY_ADDRESS),
     }
 )
 SEVERITIES: Mapping[Code, Severity] = MappingProxyType(

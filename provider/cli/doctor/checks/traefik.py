@@ -60,14 +60,17 @@ class Certificate:
 class TraefikFacts:
     """What one Traefik showed.
 
-    `broken` has Traefik's messages by service; `default_name` is the common name of the certificate for a client that
-    names no host, None if not known.
+    Of the entry points, `local` are those that only this machine reaches, and `forwarded` those that believe a proxy's
+    X-Forwarded-For. `broken` has Traefik's messages by service; `default_name` is the common name of the certificate
+    for a client that names no host, None if not known.
     """
 
     api: str
     version: str = ""
     static: Static = field(default_factory=Static)
     entry_points: frozenset[str] = frozenset()
+    local: frozenset[str] = frozenset()
+    forwarded: frozenset[str] = frozenset()
     routers: tuple[Router, ...] = ()
     broken: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     marker: str | None = None

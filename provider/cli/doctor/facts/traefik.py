@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from typing import TypeVar
 
 import aiohttp
@@ -73,10 +74,22 @@ class _EntryPointHttp(_Answer):
     tls: dict[str, object] | None = None
 
 
+class _ForwardedHeaders(_Answer):
+    insecure: bool = False
+    trusted: list[str] = Field([], alias="trustedIPs")
+
+
 class _EntryPoint(_Answer):
     name: str
     address: str = ""
     http: _EntryPointHttp = _EntryPointHttp()
+    forwarded: _ForwardedHeaders = Field(_ForwardedHeaders(), alias="forwardedHeaders")
+    proxy_protocol: dict[str, object] | None = Field(None, alias="proxyProtocol")
+
+    @property
+    def is_forwarded(self) -> bool:
+        """Whether it takes the word of a proxy for the client's address, and sees the proxy's own itself."""
+        return (self.forwarded.insecure or bool(self.forwarded.trusted)) and self.proxy_protocol is None
 
 
 class _Certificate(_Answer):
@@ -162,6 +175,8 @@ async def _at(api: Api, address: str) -> Gathered:
         version=version or "",
         static=Static(providers, settings.throttle_s, settings.poll_interval_s, settings.poll_timeout_s),
         entry_points=frozenset(one.name for one in entry_points or ()),
+        local=frozenset(one.name for one in entry_points or () if is_local(one.address)),
+        forwarded=frozenset(one.name for one in entry_points or () if one.is_forwarded),
         routers=tuple(_router(name, body) for name, body in raw.routers.items()),
         broken={name: tuple(body.error) for name, body in raw.services.items() if body.error},
         marker=next((name for name in raw.middlewares if MARKER.fullmatch(name.removesuffix(PROVIDER))), None),
@@ -248,6 +263,15 @@ def port_of(address: str) -> int | None:
     plain, _, protocol = address.partition("/")
     number = plain.rpartition(":")[2]
     return int(number) if number.isdecimal() and len(number) <= PORT_DIGITS and protocol != "udp" else None
+
+
+def is_local(address: str) -> bool:
+    """Return whether only this machine reaches an entry point at this address."""
+    host = address.partition("/")[0].rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 async def _shown(address: str, port: int) -> str:
