@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics import MetricWrapperBase
 
 from docs.generate.markdown import code, table
 from docs.generate.markdown import page as whole
 from provider.docker.engine import Action
-from provider.model import Colour, Health, Outcome, Phase, Trigger
+from provider.model import Colour, Gate, GateState, Health, Outcome, Phase, Trigger
 from provider.model.observed import Result as CheckResult
 from provider.observability import metrics
 from provider.observability.notifier import Result as NoticeResult
@@ -37,6 +37,9 @@ LABELS = (
     ("colour", _words(Colour)),
     ("phase", _words(Phase)),
     ("health", _words(Health)),
+    ("gate", _words(Gate)),
+    ("state", _words(GateState)),
+    ("test", "`errors over-active`, `errors max`, `slow over-active`, `slow max`"),
     ("outcome", _words(Outcome)),
     ("trigger", f"cause of the switch: {_words(Trigger)}"),
     ("result", f"health checks: {_words(CheckResult)}; notifications: {_words(NoticeResult)}"),
@@ -92,5 +95,6 @@ def _described() -> Iterator[tuple[str, str, tuple[str, ...], str]]:
         name = f"{family.name}_total" if family.type == "counter" else family.name
         yield name, family.type, tuple(counted._labelnames), family.documentation
     for family in metrics._families(()):
-        assert isinstance(family, GaugeMetricFamily)
-        yield family.name, family.type, tuple(family._labelnames), family.documentation
+        assert isinstance(family, (CounterMetricFamily, GaugeMetricFamily))
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        yield name, family.type, tuple(family._labelnames), family.documentation

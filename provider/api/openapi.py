@@ -9,7 +9,18 @@ from pydantic import ConfigDict, TypeAdapter
 from provider import __version__
 from provider.api.routes import ROUTES, Route
 from provider.api.tokens import Scope
-from provider.model.api_types import Changed, Decision, Problem, daemon, desired, history, overview, problem, service
+from provider.model.api_types import (
+    Changed,
+    Decision,
+    Problem,
+    analysis,
+    daemon,
+    desired,
+    history,
+    overview,
+    problem,
+    service,
+)
 from provider.model.problems import PROBLEMS, ProblemCode
 
 if TYPE_CHECKING:
@@ -19,7 +30,7 @@ Schema = dict[str, Any]
 
 _TYPES = (*(route.answer for route in ROUTES if route.answer is not None), Decision, Changed, Problem)
 _BODIES = tuple(dict.fromkeys(route.body for route in ROUTES if route.body is not None))
-_ORDER = (problem, service, overview, history, desired, daemon)
+_ORDER = (problem, analysis, service, overview, history, desired, daemon)
 """The modules of types, as they are described."""
 _WORDS: Mapping[str, Schema] = {
     "Time": {"type": "string", "format": "date-time"},

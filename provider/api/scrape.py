@@ -17,6 +17,7 @@ from provider.model.condition_catalogue import OF_DAEMON
 from provider.model.desired import group_key
 from provider.model.problems import ProblemCode
 from provider.observability.metrics import Metrics, ServiceReading
+from provider.rollout.analysis_status import readings_of
 from provider.rollout.confirming import unconfirmed
 from provider.rollout.facts import ServiceFacts
 from provider.runtime.clock import clock
@@ -133,4 +134,6 @@ def _reading(facts: ServiceFacts) -> ServiceReading:
         servers=facts.servers_by_health,
         last_switch_s=state.switched_utc.timestamp() if state.switched_utc else None,
         deadline_s=round(facts.deadline_utc.timestamp()) if facts.deadline_utc else None,
+        gates={gate: verdict.state for gate, verdict in facts.gates.items()},
+        analysis=readings_of(facts),
     )

@@ -61,7 +61,8 @@ class State:
     traffic: in steps, confirming or watching, `moving`
     those whose rollout may switch at any moment or just did. `set_aside` are those on which this program failed: they
     are served as they were until the file changes (P4). `unprobed` are the services whose health checks end with the
-    next document, `replaced` the retired services in whose place all is decided.
+    next document, `replaced` the retired services in whose place all is decided. `counting` is what was read for the
+    analyses under way, `followed` are their services by group.
     """
 
     def __init__(self, stored: Stored, *, docker_enabled: bool, pollers: Pollers | None = None) -> None:
@@ -83,7 +84,7 @@ class State:
             self._follow(key, state)
         self._runs: dict[str, tuple[SmokeRun, ...]] = {}
         self.counting = Counting(self.groups.values())
-        self._followed: dict[str, tuple[Followed, ...]] = {}
+        self.followed: dict[str, tuple[Followed, ...]] = {}
         self._is_resumed = False
 
     @property
@@ -396,9 +397,9 @@ class State:
         if runs is not None:
             self._forget_smoke(self._runs.get(key, ()), runs)
             self._runs[key] = runs
-        was, followed = self._followed.get(key, ()), None
+        was, followed = self.followed.get(key, ()), None
         if plan.followed != was:
-            self._followed[key] = followed = plan.followed
+            self.followed[key] = followed = plan.followed
             self.counting.follow(was, followed, self.services, self.traefik.readings.marker)
         return Adopted(before, runs, Touched(publish={key} if plan.decisions else None), followed)
 

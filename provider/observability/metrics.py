@@ -5,7 +5,7 @@ change costs nothing here; what is a matter of events is counted as it happens.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 from prometheus_client import (
@@ -16,12 +16,13 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.samples import Sample
 from prometheus_client.utils import floatToGoString
 
 from provider import __version__
-from provider.model import Colour, Health, Phase
+from provider.model import Colour, Gate, GateState, Health, Phase
+from provider.rollout.analysis_status import AnalysisReading
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # half as many series, and nobody asked for them
 
@@ -32,7 +33,10 @@ PHASE_BUCKETS_S = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 14400,
 
 @dataclass(frozen=True, slots=True)
 class ServiceReading:
-    """What one scrape has of one service; times are Unix seconds."""
+    """What one scrape has of one service; times are Unix seconds.
+
+    During a rollout `gates` are their states, and `analysis` is what was counted since it began.
+    """
 
     service: str
     active: Colour | None
@@ -47,6 +51,8 @@ class ServiceReading:
     servers: Mapping[tuple[Colour, Health], int]
     last_switch_s: float | None
     deadline_s: float | None = None
+    gates: Mapping[Gate, GateState] = field(default_factory=dict)
+    analysis: AnalysisReading = field(default_factory=AnalysisReading)
 
 
 class Metrics:
@@ -171,7 +177,8 @@ def _number(value: float) -> str:
 
 
 def _heading(family: Metric) -> bytes:
-    return f"# HELP {family.name} {family.documentation}\n# TYPE {family.name} {family.type}\n".encode()
+    name = f"{family.name}_total" if family.type == "counter" else family.name
+    return f"# HELP {name} {family.documentation}\n# TYPE {name} {family.type}\n".encode()
 
 
 def _families(readings: tuple[ServiceReading, ...]) -> Iterator[Metric]:
@@ -230,12 +237,52 @@ def _families(readings: tuple[ServiceReading, ...]) -> Iterator[Metric]:
     ):
         samples = (((service,), time_s) for service, time_s in times if time_s is not None)
         yield _family(f"{name}_timestamp_seconds", text, ("service",), samples)
+    yield from _analysis(readings)
+
+
+def _analysis(readings: tuple[ServiceReading, ...]) -> Iterator[Metric]:
+    """Yield what there is during a rollout alone."""
+    yield _family(
+        "gate_state",
+        "Whether a gate of a rollout is in a state.",
+        ("service", "gate", "state"),
+        (
+            ((r.service, gate, state), state is found)
+            for r in readings
+            for gate, found in r.gates.items()
+            for state in GateState
+        ),
+    )
+    yield _family(
+        "analysis_evidence",
+        "Evidence of a test against the candidate as a power of ten.",
+        ("service", "test"),
+        (((r.service, test), power) for r in readings for test, power in r.analysis.evidence.items()),
+    )
+    yield _family(
+        "analysis_requests",
+        "Requests that an analysis counted since its rollout began.",
+        ("service", "colour"),
+        (((r.service, colour), count) for r in readings for colour, count in r.analysis.requests.items()),
+        CounterMetricFamily,
+    )
+    yield _family(
+        "analysis_bad",
+        "Bad answers that a test counted since its rollout began.",
+        ("service", "colour", "test"),
+        (((r.service, *place), count) for r in readings for place, count in r.analysis.bad.items()),
+        CounterMetricFamily,
+    )
 
 
 def _family(
-    name: str, text: str, labels: tuple[str, ...], samples: Iterable[tuple[tuple[str, ...], float]]
-) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(f"bluegreen_{name}", text, labels=labels)
+    name: str,
+    text: str,
+    labels: tuple[str, ...],
+    samples: Iterable[tuple[tuple[str, ...], float]],
+    kind: type[CounterMetricFamily] | type[GaugeMetricFamily] = GaugeMetricFamily,
+) -> Metric:
+    family = kind(f"bluegreen_{name}", text, labels=labels)
     for values, value in samples:
         family.add_metric(values, value)
     return family

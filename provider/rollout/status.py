@@ -7,6 +7,7 @@ from typing import overload
 from provider.model import Colour, Condition, Decision, Gate, Lease, Member, Override, Phase, Rollout, Server
 from provider.model import api_types as api
 from provider.rollout import stepping
+from provider.rollout.analysis_status import analysis_status
 from provider.rollout.facts import ServiceFacts
 from provider.rollout.gates import Verdict
 
@@ -189,7 +190,7 @@ def _step(facts: ServiceFacts, rollout: Rollout) -> api.StepStatus | None:
         "until": time_status(facts.step_until_utc),
         "promoted": step.promoted,
         "approval": _gate(facts.gates[Gate.APPROVAL]) if written.approval_is_manual else None,
-        "analysis": _gate(facts.gates[Gate.ANALYSIS]) if facts.member.service.analysis is not None else None,
+        "analysis": analysis_status(facts),
     }
 
 

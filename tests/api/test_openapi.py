@@ -44,6 +44,7 @@ from provider.model import (
     Trigger,
     condition,
 )
+from provider.model.analysed import Answer
 from provider.model.condition_catalogue import ConditionCode
 from provider.model.errors import StoreError, StoreUncertain, StoreUnknown
 from provider.model.problems import PROBLEMS, ProblemCode
@@ -63,9 +64,12 @@ SHOP = "/api/v1/services/shop"
 MANUAL = "    approval: manual\n    watch: 1h\n"
 STEPS = """\
     canary: {steps: [{weight: 5, for: 1h, approval: manual}, {weight: 50, for: 1h}]}
-    analysis: {errors: {max: 5%}}
+    analysis:
+      source: {prometheus: {url: "http://127.0.0.1:9"}}
+      warmup: 0s
+      errors: {max: 5%}
+      queries: [{name: queue, query: max(queue_length), max: 100}]
     deadlines: {confirming: 10ms}
-traefik: {metrics: ["http://127.0.0.1:9/metrics"]}
 """
 BODIES = ("Body", "SwitchBody", "ApproveBody", "PromoteBody", "RollbackBody", "LeaseBody", "DesiredBody")
 FAILED = SmokeResult("home", "http://10.0.0.2:80", False, "500, wanted 200", "oops", 0.1)
@@ -260,6 +264,9 @@ async def released(described: Described, daemon: Running) -> None:
             assert status["rollout"]["step"]
             assert status["rollout"]["step"]["until"]
             assert status["rollout"]["step"]["weight"] == 5
+            for one in daemon.controller.state.followed["shop"]:
+                daemon.controller.inputs.answered_query(Answer(one, "queue", clock().mono_s, 3.0))
+            assert status["rollout"]["step"]["analysis"]["last"]
             return str(status["rollout"]["release"])
 
         release = await eventually(steps)

@@ -7,8 +7,9 @@ from dataclasses import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from provider import __version__
-from provider.model import Colour, Health, Phase
+from provider.model import Colour, Gate, GateState, Health, Phase
 from provider.observability.metrics import Metrics, ServiceReading
+from provider.rollout.analysis_status import AnalysisReading
 from tests.support.components import program
 
 NAMES = {
@@ -28,6 +29,10 @@ NAMES = {
     "rollouts": {"service", "outcome"},
     "rollout_phase_duration_seconds": {"phase"},
     "last_switch_timestamp_seconds": {"service"},
+    "gate_state": {"service", "gate", "state"},
+    "analysis_evidence": {"service", "test"},
+    "analysis_requests": {"service", "colour"},
+    "analysis_bad": {"service", "colour", "test"},
     "servers": {"service", "colour", "health"},
     "health_checks": {"service", "colour", "result"},
     "document_revision": set(),
@@ -60,6 +65,10 @@ SHOP = ServiceReading(
     servers={(Colour.BLUE, Health.HEALTHY): 2},
     last_switch_s=1767225600.0,
     deadline_s=1767225700.0,
+    gates={Gate.HEALTH: GateState.PASSED},
+    analysis=AnalysisReading(
+        {"errors max": 1.5}, {Colour.BLUE: 100, Colour.GREEN: 5}, {(Colour.GREEN, "errors max"): 1}
+    ),
 )
 UNDECIDED = ServiceReading(
     service="pay",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from typing_extensions import TypedDict
 
-from provider.model.api_types.service import Time
+from provider.model.api_types.times import Time
 from provider.model.vocabulary import DockerMode
 
 

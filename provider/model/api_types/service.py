@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import NotRequired, final
 
-from typing_extensions import TypeAliasType, TypedDict
+from typing_extensions import TypedDict
 
+from provider.model.api_types.analysis import AnalysisStatus
+from provider.model.api_types.times import Time
 from provider.model.condition_catalogue import ConditionCode
 from provider.model.vocabulary import (
     Colour,
@@ -18,9 +20,6 @@ from provider.model.vocabulary import (
     Trigger,
     Wish,
 )
-
-Time = TypeAliasType("Time", str)
-"""A time in UTC, RFC 3339."""
 
 
 class Missing(TypedDict):
@@ -145,8 +144,8 @@ class StepStatus(TypedDict):
     """Who ended its time"""
     approval: GateStatus | None
     """Whether what follows is approved; `null` where the step asks for no approval"""
-    analysis: GateStatus | None
-    """What is counted; `null` without an analysis"""
+    analysis: AnalysisStatus | None
+    """What is counted, and what its tests say; `null` without an analysis"""
 
 
 class Rollout(TypedDict):

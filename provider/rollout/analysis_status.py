@@ -1,0 +1,95 @@
+"""The analysis of a step as an answer of the admin API, and as metrics."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC
+
+from provider.model import Colour, Gate
+from provider.model import api_types as api
+from provider.model.analysed import AnalysisEvidence, Counted, Tally
+from provider.rollout import analysing
+from provider.rollout.facts import ServiceFacts
+
+LEAST = -99.0
+"""The lowest power of ten that is shown: an impossible alternative has none."""
+
+
+def analysis_status(facts: ServiceFacts) -> api.AnalysisStatus | None:
+    """Return the analysis of the step that is on; None without one."""
+    found, analysis = evidence(facts), facts.member.service.analysis
+    if found is None or analysis is None or facts.candidate is None:
+        return None
+    verdict, colour = facts.gates[Gate.ANALYSIS], facts.candidate.colour
+    known = {one.name: one for one in found.queries}
+    shown: api.AnalysisStatus = {
+        "state": verdict.state,
+        "requests": found.errors.since_step.candidate.requests,
+        "min_requests": analysis.min_requests,
+        "tests": [
+            {
+                "name": one.test.name,
+                "evidence": round(max(LEAST, one.evidence_log10), 4),
+                "limit": round(one.limit_log10, 4),
+                "counts": {each: _count(_of(one.totals.since_step, is_candidate=each is colour)) for each in Colour},
+            }
+            for one in analysing.tested(analysis, found)
+        ],
+        "queries": [
+            {
+                "name": query.name,
+                "value": known[query.name].value if query.name in known else None,
+                "failures": known[query.name].failures if query.name in known else 0,
+                "failures_most": query.failures,
+            }
+            for query in analysis.queries
+        ],
+        "last": _time(found),
+    }
+    return {**shown, "reason": verdict.reason} if verdict.reason else shown
+
+
+def evidence(facts: ServiceFacts) -> AnalysisEvidence | None:
+    """Return the evidence of the rollout under way; None where nothing is analysed."""
+    rollout, candidate = facts.rollout, facts.candidate
+    if rollout is None or candidate is None or facts.member.service.analysis is None or not analysing.is_on(rollout):
+        return None
+    return analysing.evidence_of(facts.member, candidate, rollout)
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisReading:
+    """The evidence of each test (log10), the requests of each colour and the bad ones, since the rollout began."""
+
+    evidence: Mapping[str, float] = field(default_factory=dict)
+    requests: Mapping[Colour, int] = field(default_factory=dict)
+    bad: Mapping[tuple[Colour, str], int] = field(default_factory=dict)
+
+
+def readings_of(facts: ServiceFacts) -> AnalysisReading:
+    """Return what the metrics show of an analysis; nothing without one under way."""
+    found, analysis = evidence(facts), facts.member.service.analysis
+    if found is None or analysis is None or facts.candidate is None:
+        return AnalysisReading()
+    candidate, tested = facts.candidate.colour, analysing.tested(analysis, found)
+    return AnalysisReading(
+        {one.test.name: max(LEAST, one.evidence_log10) for one in tested},
+        {each: _of(found.errors.since_rollout, is_candidate=each is candidate).requests for each in Colour},
+        {
+            (each, one.test.name): _of(one.totals.since_rollout, is_candidate=each is candidate).bad
+            for one in tested
+            for each in Colour
+        },
+    )
+
+
+def _of(counted: Counted, *, is_candidate: bool) -> Tally:
+    return counted.candidate if is_candidate else counted.active
+
+
+def _count(tally: Tally) -> api.AnalysisCount:
+    return {"requests": tally.requests, "bad": tally.bad}
+
+
+def _time(found: AnalysisEvidence) -> str | None:
+    at_utc = found.counted_utc
+    return at_utc.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if at_utc else None
