@@ -34,6 +34,8 @@ from tests.support.worlds import Taken, World, all_on
 BEFORE_SWITCH = frozenset({Phase.WAITING, Phase.TESTING, Phase.APPROVAL, Phase.SHIFTING})
 EARLY_S = 1e-3
 """So much earlier than read here may a deadline pass: dates are kept to the microsecond."""
+DOCKER_PATIENCE_S = 90.0
+"""So long may Docker take to call a container unhealthy: three checks, 30 s apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -549,10 +551,25 @@ class Witness:
         return self.world.mono_s if still_mono_s is None else still_mono_s
 
     def ends_mono_s(self, key: str) -> float:
-        """Return when that phase ends whatever happens: the watch over a release that fails is twice as long."""
+        """Return when that phase ends whatever happens.
+
+        The watch over a release that fails is twice as long, and as long as Docker has to say that it fails alone.
+        """
         clock = self.clocks[key]
-        is_bad = clock.phase is Phase.WATCHING and any(self._lacks(one) for one in self._candidates(key))
-        return self.deadline_mono_s(key) + (clock.limit_s if is_bad else 0.0)
+        bad = [one for one in self._candidates(key) if self._lacks(one)] if clock.phase is Phase.WATCHING else []
+        ends = [self.deadline_mono_s(key) + (clock.limit_s if bad else 0.0)]
+        return max(ends + [self._failed_mono_s(one) + DOCKER_PATIENCE_S for one in bad if self._is_judged_late(one)])
+
+    def _failed_mono_s(self, one: Candidate) -> float:
+        """Return since when a candidate lacks servers: those that failed a check, or its colour as it is now."""
+        servers = self.world.servers(one.service, one.colour)
+        since = [self._failing_since_mono_s(one.service, server.key) for server in servers]
+        changed_mono_s = self.world.seen[one.service, one.colour].changed_mono_s
+        return max([changed_mono_s] + [each for each in since if each is not None])
+
+    def _is_judged_late(self, one: Candidate) -> bool:
+        """Tell whether Docker judges the rollback target: it takes its time over what fails."""
+        return any(server.docker_health is not None for server in self.world.servers(one.service, one.colour.other))
 
     def _candidates(self, key: str) -> tuple[Candidate, ...]:
         under_way = self.rollout(key)
