@@ -250,6 +250,7 @@ class World:
     listed_mono_s: float | None = None
     returned: dict[str | None, float | None] = field(default_factory=dict)
     seen: dict[tuple[str, Colour], Observed] = field(default_factory=dict)
+    remembered: dict[str, StoredServers] = field(default_factory=dict)
     health: dict[str, dict[ServerKey, ServerHealth]] = field(default_factory=dict)
     smoke: dict[str, Smoke] = field(default_factory=dict)
     fetched: dict[str, int] = field(default_factory=dict)
@@ -432,6 +433,14 @@ class World:
                 self._see(name, colour, Observed(True, running, listed_mono_s=latest_s))
             else:
                 self.seen.setdefault((name, colour), Observed())
+                self._remember(name, colour)
+
+    def _remember(self, name: str, colour: Colour) -> None:
+        """Rule 4: until Docker has listed, a service has the servers that the process found in the store."""
+        stored, active = self.remembered.get(name), self.states.get(name, ServiceState()).active
+        if stored is not None and active is not None and not self._observed(name, colour).known:
+            servers = tuple(replace(each, leaving_mono_s=None) for each in stored.colours[colour])
+            self._see(name, colour, Observed(True, servers))
 
     def _staying(self, each: Server) -> Server:
         """Rule 4: who was asked to stop and did not is no longer leaving, until it is asked again."""
@@ -717,15 +726,9 @@ class World:
         self._start()
         for key in self.state.members:
             self.state.tracked.refresh(key, self.now)
-        self.seen = {}
+        self.seen, self.remembered = {}, dict(self.durable.servers)
         for name in self.services:
             self._look(name)
-            stored, state = self.durable.servers.get(name), self.states.get(name, ServiceState())
-            if stored is None or state.active is None or self._observed(name, BLUE).known:
-                continue
-            for colour in Colour:
-                servers = tuple(replace(each, leaving_mono_s=None) for each in stored.colours[colour])
-                self._see(name, colour, Observed(True, servers))
 
     def come_back(self) -> None:
         """Let Docker answer after a restart, if it is there."""
