@@ -321,7 +321,12 @@ def join(state: GroupState, left: GroupState, service: str) -> GroupState:
     """Let a service bring along from the group it has left that it is paused, and what failed of it."""
     kept = without(state.quarantined, lambda one: one.service == service)  # of an earlier time here
     brought = tuple(failed for failed in left.quarantined if any(one.service == service for one in failed.candidates))
-    return replace(state, paused=state.paused or left.paused, quarantined=(*kept, *brought)[-QUARANTINES_KEPT:])
+    return replace(
+        state,
+        rollouts=max(state.rollouts, left.rollouts),  # no number comes twice for this service (rule 21)
+        paused=state.paused or left.paused,
+        quarantined=(*kept, *brought)[-QUARANTINES_KEPT:],
+    )
 
 
 def switch(

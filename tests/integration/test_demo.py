@@ -31,7 +31,8 @@ from tests.support.waiting import eventually
 
 LIMIT_S = 240.0
 REPLICAS = "replicas"
-AT_ONCE = sorted(STORIES.keys() - {REPLICAS})
+CANARY = "canary"
+AT_ONCE = sorted(STORIES.keys() - {REPLICAS, CANARY})
 UNDER_LOAD = "Load"
 KEPT = "  admin "
 
@@ -309,6 +310,32 @@ def test_a_release_goes_on_when_the_leader_of_three_replicas_is_killed(
         r"The documents of all three replicas only went forward",
     )
     assert re.search(".*".join(wanted), story.words), story.text
+
+
+@pytest.mark.takes(60)
+def test_a_good_release_takes_its_steps_and_a_bad_one_is_taken_back_at_the_first(
+    traefik_binary: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Rules 19 and 23, P1, P9: 3 % of errors that no health check sees."""
+    story = play([CANARY], traefik_binary, tmp_path_factory)[CANARY]
+    assert_it_ended_well(story, CANARY)
+    wanted = (
+        r"Step 1 5 % wanted; version 2 gave [\d,]+ of [\d,]+ answers",
+        r"Step 2 25 % wanted; .* answers, (2[0-9]\.\d) %",
+        r"Step 3 50 % wanted",
+        r"Switched After the last step version 2 has all of the traffic\. Not one request failed",
+        r"Back At the first step, after [\d,]+ of [\d,]+ requests: \d+ clients saw an error",
+        r"gate analysis of shop: errors .*evidence \d+ of 200",
+    )
+    assert re.search(".*".join(wanted), story.words), story.text
+
+
+def test_no_session_moves_before_the_last_step(played: Mapping[str, Played]) -> None:
+    """Rule 21."""
+    story = played["sessions"]
+    assert "Step 1 25 % of new sessions" in story.words
+    assert "All 200 earlier ones came again: 0 moved" in story.words
+    assert re.search(r"After the last step the [1-9]\d* sessions of version 1 go on at version 2", story.words)
 
 
 async def test_ctrl_c_while_three_replicas_start_stops_everything(start_demo: StartDemo) -> None:

@@ -15,6 +15,9 @@ from provider.model import (
     Phase,
     Plan,
     RollbackTarget,
+    Smoke,
+    SmokeResult,
+    SmokeTest,
     Snapshot,
     Step,
     Trigger,
@@ -246,6 +249,16 @@ def test_a_document_that_traefik_refuses_takes_the_step_back() -> None:
     plan = decided(of, 1001.0)
     assert events(plan) == ["gates-failed"]
     assert plan.decisions[0].detail == f"Traefik at {T1} reports: service shop: no"
+
+
+def test_another_smoke_test_is_made_in_the_step_and_its_failure_takes_the_traffic_away() -> None:
+    """Rules 12 and 19c."""
+    of = in_steps(1, shop(of=service(canary=STEPS, smoke_tests=(SmokeTest("home"),))))
+    plan = decided(of, 1300.0)
+    assert (plan.decisions, [run.release for run in plan.smoke]) == ((), ["r2"])
+    result = SmokeResult("home", NEW.url, False, "500, expected 200", None, 0.1)
+    failed = replace(of, members=(replace(only(of), smoke=Smoke(plan.smoke[0], (result,))),))
+    assert events(decided(failed, 1301.0)) == ["smoke-failed", "gates-failed"]
 
 
 def test_held_steps_still_fail() -> None:

@@ -5,7 +5,7 @@ import click
 from provider.cli.commands.exit_codes import Exit, fail
 from provider.cli.commands.help import Verb
 
-STORIES = ("release", "gates", "bad-release", "rollback", "group", "replicas")
+STORIES = ("release", "gates", "bad-release", "rollback", "group", "canary", "sessions", "replicas")
 """The names in `provider.cli.demo.run`, which is slow to import."""
 
 
@@ -34,7 +34,7 @@ STORIES = ("release", "gates", "bad-release", "rollback", "group", "replicas")
 def demo(story: str, keep: bool, traefik: str | None) -> None:
     """Play a release on a real Traefik.
 
-    It takes less than a minute, under a steady load. Every statement is checked as it is printed. Exits with 0 if all
+    It takes about a minute, under a steady load. Every statement is checked as it is printed. Exits with 0 if all
     of them hold.
 
     \b
@@ -43,6 +43,8 @@ def demo(story: str, keep: bool, traefik: str | None) -> None:
     bad-release  one release fails its smoke test, one goes bad during the watch
     rollback     a rollback, asked for twice, and a retry
     group        two services that switch together
+    canary       a release in steps, and a bad one that is taken back at the first step, on evidence
+    sessions     a release in steps that moves no session before the last step
     replicas     three replicas on etcd, the leader killed during a release
     """
     import uvloop

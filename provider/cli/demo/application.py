@@ -17,8 +17,8 @@ TEST_PASSED = "checkout works"
 class Application:
     """One version of one service, whose behaviour the story changes.
 
-    It answers everything with 503 until it is warm, and with 500 once it is bad. The load sends POSTs; health checks
-    and smoke tests have paths of their own.
+    It answers everything with 503 until it is warm, and with 500 once it is bad; of the load, each `fails_every`th
+    request where that is not 0. The load sends POSTs; health checks and smoke tests have paths of their own.
     """
 
     def __init__(self, service: str, colour: Colour, version: str) -> None:
@@ -27,6 +27,7 @@ class Application:
         self.url = ""
         self.is_warm = self.passes_test = True
         self.is_bad = False
+        self.fails_every = 0
         self.visits = self.checks_passed = self.tests = 0
         self.checks_before_visit = self.tests_before_visit = 0
         """How many health checks it had passed, and smoke tests it had seen, when its first request came."""
@@ -52,7 +53,8 @@ class Application:
         self._count(request)
         if not self.is_warm:
             return web.Response(text="warming up\n", status=503)
-        if self.is_bad:
+        is_hit = request.method == "POST" and self.fails_every and self.visits % self.fails_every == 0
+        if self.is_bad or is_hit:
             return web.Response(text=f"{self.complaint}\n", status=500)
         if request.path == TEST:
             text, status = (TEST_PASSED, 200) if self.passes_test else ("no such table: orders", 500)

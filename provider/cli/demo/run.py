@@ -11,11 +11,13 @@ from provider.cli.demo.play import Play, Story
 from provider.cli.demo.screen import Display, Screen
 from provider.cli.demo.stage import Stage
 from provider.cli.demo.stories.bad_release import BAD_RELEASE
+from provider.cli.demo.stories.canary import CANARY
 from provider.cli.demo.stories.gates import GATES
 from provider.cli.demo.stories.group import GROUP
 from provider.cli.demo.stories.release import RELEASE
 from provider.cli.demo.stories.replicas import REPLICAS
 from provider.cli.demo.stories.rollback import ROLLBACK
+from provider.cli.demo.stories.sessions import SESSIONS
 from provider.cli.demo.wait import StoryFailed
 from provider.model import Colour
 from provider.model.errors import BluegreenError
@@ -29,6 +31,8 @@ STORIES: Mapping[str, Story] = MappingProxyType(
         "bad-release": BAD_RELEASE,
         "rollback": ROLLBACK,
         "group": GROUP,
+        "canary": CANARY,
+        "sessions": SESSIONS,
         "replicas": REPLICAS,
     }
 )

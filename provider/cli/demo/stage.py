@@ -38,7 +38,7 @@ defaults:
   smokeTests: [{{name: checkout, path: {test}, contains: {test_passed}}}]
   approval: {approval}
   watch: {watch}
-services:
+{defaults}services:
 """
 FILE_SERVICE = """\
   {service}:
@@ -57,7 +57,8 @@ T = TypeVar("T")
 class Setting:
     """What a story needs of the file: its services by the path that leads to them, and its gates. Durations are Go's.
 
-    Several services are one group.
+    Several services are one group. `defaults` are further lines of the
+    defaults, written once Traefik is there.
     """
 
     services: Mapping[str, str]
@@ -65,6 +66,7 @@ class Setting:
     approval: str = "automatic"
     preview: bool = False
     active: str = "auto"
+    defaults: tuple[str, ...] = ()
 
 
 class Stage(Resource):
@@ -169,6 +171,7 @@ class Stage(Resource):
             test_passed=TEST_PASSED,
             approval=setting.approval,
             watch=setting.watch,
+            defaults="".join(f"  {line}\n" for line in setting.defaults if self._apis),
         )
         more = (FILE_PREVIEW if setting.preview else "") + (FILE_GROUP if len(setting.services) > 1 else "")
         for service, path in setting.services.items():

@@ -114,7 +114,7 @@ def begin(snapshot: Snapshot, now: Instant) -> Taken | None:
 def keep_smoke_evidence(snapshot: Snapshot, now: Instant) -> Taken | None:
     """P1 and P5: the result of the smoke tests is kept with the rollout before anything is decided on it."""
     under_way = snapshot.state.rollout
-    if under_way is None or under_way.phase is not Phase.TESTING:
+    if under_way is None or not _tests(under_way):
         return None
     for one in under_way.candidates:
         member = member_of(snapshot, one.service)
@@ -251,7 +251,7 @@ def to_relist(snapshot: Snapshot) -> frozenset[str]:
 def to_test(snapshot: Snapshot) -> tuple[SmokeRun, ...]:
     """Return the smoke tests to be made now."""
     under_way = snapshot.state.rollout
-    if under_way is None or under_way.phase is not Phase.TESTING or under_way.forced is not None:
+    if under_way is None or not _tests(under_way) or under_way.forced is not None:
         return ()
     found = []
     for one in under_way.candidates:
@@ -271,6 +271,11 @@ def _awaits_approval(under_way: Rollout) -> bool:
     return under_way.phase is Phase.APPROVAL or (
         under_way.step is not None and under_way.approval_until_utc is not None
     )
+
+
+def _tests(under_way: Rollout) -> bool:
+    """Return whether smoke tests are made: in their phase, and in steps where another definition voided them."""
+    return under_way.phase is Phase.TESTING or under_way.step is not None
 
 
 def _waits_for_engine(snapshot: Snapshot) -> bool:
