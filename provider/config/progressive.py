@@ -299,7 +299,9 @@ class TestHeader(TypedDict, total=False):
     value: Annotated[SecretValue, doc("Its value, which nobody should guess.")]
     valueFile: Annotated[
         Text,
-        doc("The file with the value, read with this one; a relative path begins beside it.", example="test-value"),
+        doc(
+            "The file with the value, read when this one is loaded; a relative path begins beside it.", example="value"
+        ),
     ]
 
 
@@ -311,7 +313,9 @@ class TestCookie(TypedDict, total=False):
     value: Annotated[SecretValue, doc("Its value, which nobody should guess.")]
     valueFile: Annotated[
         Text,
-        doc("The file with the value, read with this one; a relative path begins beside it.", example="test-value"),
+        doc(
+            "The file with the value, read when this one is loaded; a relative path begins beside it.", example="value"
+        ),
     ]
 
 

@@ -77,3 +77,36 @@ def test_the_first_certificate_of_a_file_counts_and_none_is_none(tmp_path: Path)
     assert (found.name, found.until - found.since) == ("CN=ann", timedelta(days=3))
     assert daemon_files.certificate(key) is None
     assert daemon_files.certificate(tmp_path / "none") is None
+
+
+@pytest.mark.parametrize(
+    ("address", "is_local"),
+    [
+        ("127.0.0.1:80", True),
+        ("127.8.0.1:80/tcp", True),
+        ("[::1]:80", True),
+        ("localhost:80", True),
+        (":80", False),
+        ("0.0.0.0:80", False),
+        ("10.0.0.1:80", False),
+        ("[::]:443/udp", False),
+        ("", False),
+        ("\0:[[", False),
+    ],
+)
+def test_an_entry_point_is_local_where_only_this_machine_reaches_it(address: str, is_local: bool) -> None:
+    """Rule 24."""
+    assert traefik.is_local(address) is is_local
+
+
+def test_an_entry_point_that_believes_a_proxy_is_known_from_its_settings() -> None:
+    """Rule 21; as Traefik 3.7.15 answers. With the PROXY protocol it sees the client's own address."""
+    answer = b"""[
+        {"name": "plain", "address": ":80", "forwardedHeaders": {}, "http": {"sanitizePath": true}},
+        {"name": "trusting", "address": ":81", "forwardedHeaders": {"trustedIPs": ["10.0.0.0/8"]}, "http": {}},
+        {"name": "insecure", "address": ":82", "forwardedHeaders": {"insecure": true}, "http": {}},
+        {"name": "protocol", "address": ":83", "proxyProtocol": {"trustedIPs": ["10.0.0.0/8"]},
+         "forwardedHeaders": {"insecure": true}, "http": {}}
+    ]"""
+    found = {one.name for one in traefik.ENTRY_POINTS.validate_json(answer) if one.is_forwarded}
+    assert found == {"trusting", "insecure"}

@@ -121,7 +121,7 @@ class _Overview(_Answer):
     providers: list[str] = []
 
 
-_ENTRY_POINTS = TypeAdapter(list[_EntryPoint])
+ENTRY_POINTS = TypeAdapter(list[_EntryPoint])
 _CERTIFICATES = TypeAdapter(list[_Certificate])
 
 
@@ -165,7 +165,7 @@ async def _at(api: Api, address: str) -> Gathered:
     version = await asked.ask("/api/version", "version", lambda body: _Version.model_validate_json(body).version)
     overview = await asked.ask("/api/overview", "providers", _Overview.model_validate_json)
     static = await asked.ask("/api/support-dump", "poll interval, poll timeout and throttle", static_settings)
-    entry_points = await asked.ask("/api/entrypoints", "entry points", _ENTRY_POINTS.validate_json)
+    entry_points = await asked.ask("/api/entrypoints", "entry points", ENTRY_POINTS.validate_json)
     certificates = await asked.ask("/api/certificates", "certificates", _CERTIFICATES.validate_json)
     default_name = await asked.default_name(address, entry_points or [], raw)
     settings = static or Static()
