@@ -24,8 +24,8 @@ from provider.config.types import (
     wrong,
 )
 
-COLOUR = "{{colour}}"
-"""In a query it stands for the colour of the candidate."""
+COLOUR, SERVICE = "{{colour}}", "{{service}}"
+"""In a query they stand for the colour of the candidate and the name of the service."""
 COUNTED_TESTS = ("errors", "slow")
 SECRET_MOST = 200
 
@@ -85,9 +85,10 @@ def _statuses(value: object) -> tuple[tuple[int, int], ...]:
 def _query(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise wrong(f"{shown(value)} is no query: write PromQL whose result is one number")
-    other = next((found for found in _TEMPLATE.findall(value) if found != COLOUR), None)
+    other = next((found for found in _TEMPLATE.findall(value) if found not in {COLOUR, SERVICE}), None)
     if other is not None:
-        raise wrong(f"has {shown(other)}, and only {COLOUR} is replaced, by the colour of the candidate")
+        known = f"{COLOUR} by the colour of the candidate, and {SERVICE} by the name of the service"
+        raise wrong(f"has {shown(other)}, which nothing replaces: what is replaced is {known}")
     return value
 
 
@@ -250,7 +251,7 @@ class QueryKeys(TypedDict, total=False):
         Annotated[
             QueryText,
             doc(
-                f"PromQL; {COLOUR} is the colour of the new release.",
+                f"PromQL; {COLOUR} is the colour of the new release, {SERVICE} the name of the service.",
                 example=f'max(queue_length{{colour="{COLOUR}"}})',
             ),
         ]

@@ -71,7 +71,7 @@ class TestLoaded:
             slow=Slow(2.0, Limits(0.9, 0.1)),
             queries=(
                 Query("queue", 'max(queue_length{colour="{{colour}}"})', most=100, failures=3, every_s=30.0),
-                Query("up", "min(up)", least=1, every_s=5.0),
+                Query("up", 'min(up{job="{{service}}"})', least=1, every_s=5.0),
             ),
         )
         assert shop.test_route == CandidateRoute("release", "0af1b2c3d4e5f607", is_cookie=True)

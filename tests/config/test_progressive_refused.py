@@ -144,7 +144,7 @@ OF_A_SERVICE = {
             "6:163: services.shop.analysis.queries[2].max: '.inf' is no number that the result of a query can be compared with: write one such as 100",
             "6:163: services.shop.analysis.queries[2].max: .inf is no number that JSON can hold: put it in quotes if it is text",
             "6:170: services.shop.analysis.queries[3].name: required key is missing: The name of the query in messages, such as queue",
-            "6:178: services.shop.analysis.queries[3].query: has '{{color}}', and only {{colour}} is replaced, by the colour of the candidate",
+            "6:178: services.shop.analysis.queries[3].query: has '{{color}}', which nothing replaces: what is replaced is {{colour}} by the colour of the candidate, and {{service}} by the name of the service",
             "6:204: services.shop.analysis.queries[3].max: '5' is no number that the result of a query can be compared with: write one such as 100",
             "6:219: services.shop.analysis.queries[3].failures: must be at least 1, not 0",
             "6:229: services.shop.analysis.queries[3].every: must be longer than zero, not '0s'",

@@ -34,7 +34,7 @@ services:
       slow: {over: 2s, worseThanActive: 0.9, max: 0.1}
       queries:
         - {name: queue, query: 'max(queue_length{colour="{{colour}}"})', max: 100, failures: 3, every: 30s}
-        - {name: up, query: "min(up)", min: 1}
+        - {name: up, query: 'min(up{job="{{service}}"})', min: 1}
     testRoute: {cookie: {name: release, value: 0af1b2c3d4e5f607}}
     deadlines: {step: 2h}
 """
