@@ -3,12 +3,16 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from provider.model import Affinity, Canary, Member, Observed, Router, Step
-from tests.support.stepping import WEIGHTS, Client, Stage, all_ask, runs_at, served, share, stepping, switched
+from provider.traefik.document.fallback import block_in_file, extra_in_file, file_content
+from provider.traefik.document.render import NO_PASS_THROUGH, join, render_service
+from tests.support.stepping import WEIGHTS, Client, Stage, all_ask, ask, runs_at, served, share, stepping, switched
 from tests.support.traefik import Backend, DocumentServer, StartTraefik
+from tests.support.waiting import eventually
 from tests.support.worlds import GREEN, service
 
 HOST = "shop.example.com"
@@ -207,3 +211,29 @@ async def test_a_reload_starts_the_round_over_and_takes_the_turn_of_the_smaller_
 
     assert await answers(reloads=False) == {"blue": 95, "green": 5}
     assert await answers(reloads=True) == {"blue": 100}
+
+
+# --- without the daemon ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("keeps", ["client", "cookie", "sessions"])
+async def test_a_traefik_that_starts_by_the_file_keeps_every_client_at_its_colour(
+    stage: Stage, shop: Member, kept: Member, start_traefik: StartTraefik, tmp_path: Path, keeps: str
+) -> None:
+    """Rule 21: while the daemon is away the weights stay, and so does everybody (--write-file)."""
+    clients = everybody(100)
+    step = served(kept, stepping(3)) if keeps == "sessions" else served(shop, stepping(3, Affinity(keeps)))
+    await stage.show(step)
+    await all_ask(clients, stage.traefik.url("web"), HOST)
+    before = where(clients)
+    assert set(before.values()) == {"blue", "green"}
+    block = block_in_file(join([render_service(step)]))
+    (tmp_path / "shop.yaml").write_bytes(file_content([block], extra_in_file(NO_PASS_THROUGH)))
+    alone = await start_traefik("http://127.0.0.1:1/traefik", files=tmp_path)
+
+    async def routed() -> bool:
+        return (await ask(alone.url("web"), HOST)).status == 200
+
+    await eventually(routed)
+    await all_ask(clients, alone.url("web"), HOST)
+    assert where(clients) == before
