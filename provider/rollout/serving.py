@@ -123,12 +123,16 @@ def _summed(children: Iterable[Child]) -> Weights:
 
 
 def _left_out(member: Member, active: Colour, servers: Mapping[Colour, tuple[Server, ...]]) -> Colour | None:
-    """Name the colour that has no server to serve while the other one has healthy ones."""
+    """Name the colour that has no server to serve while the other one can take its share.
+
+    For that the active colour needs any server, and the candidate a healthy one.
+    """
     if len(servers) < len(Colour):
         return None
     for colour in (active.other, active):
         others = servers[colour.other]
-        if not servers[colour] and any(assess(member, server).health is Health.HEALTHY for server in others):
+        can_take = any(colour is not active or assess(member, one).health is Health.HEALTHY for one in others)
+        if not servers[colour] and can_take:
             return colour
     return None
 

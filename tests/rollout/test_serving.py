@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from provider.model import ByColour, Health, HealthCheck, Member, Observed, ProbeMode, Router, Server
+from provider.model import ByColour, Canary, Health, HealthCheck, Member, Observed, ProbeMode, Router, Server, Step
 from provider.rollout import serving
+from tests.support.stepping import WEIGHTS, stepping
 from tests.support.worlds import BLUE, GREEN, NOTHING, at, member, runs, server, service
 
 A, B, C = server(1), server(2), server(3, "r2")
+CANARY = Canary(tuple(map(Step, WEIGHTS)))
 UNHEALTHY, UNKNOWN = Health.UNHEALTHY, Health.UNKNOWN
 
 
@@ -208,6 +210,25 @@ def test_a_service_not_healthy_yet_holds_up_the_first_document_for_its_limit() -
 )
 def test_nothing_else_holds_up_the_first_document(of: Member) -> None:
     assert serving.first_document_waits_for([of], 0.0) is None
+
+
+# --- in a step ------------------------------------------------------------------------------------------------------
+
+
+def test_an_empty_candidate_is_left_out_also_while_nothing_is_known_of_the_active_servers() -> None:
+    """Rule 19b: as after a restart; they would answer all of the requests anyway, and the empty entry 503."""
+    of = member(service(canary=CANARY), blue=runs(A), green=runs(C), health={A: UNKNOWN, C: UNHEALTHY})
+    served = serving.serve(of, stepping(1))
+    assert served is not None
+    assert (served.weights, served.servers) == (((BLUE, 100),), {BLUE: (A,)})
+
+
+def test_an_empty_active_colour_is_not_left_out_for_a_candidate_that_is_not_healthy() -> None:
+    """Rule 19b: nothing sends all of the traffic there."""
+    of = member(service(canary=CANARY), green=runs(C), health={C: UNKNOWN}, published=(C,))
+    served = serving.serve(of, stepping(1))
+    assert served is not None
+    assert (served.weights, served.servers) == (((BLUE, 95), (GREEN, 5)), {BLUE: (), GREEN: (C,)})
 
 
 # --- what may wait while a step is on ---------------------------------------------------------------------------------

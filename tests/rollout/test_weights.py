@@ -1,21 +1,16 @@
 """The shares of traffic of the colours, and the entries by which Traefik keeps them."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
-from provider.model import Affinity, Canary, Child, Colour, Phase, Rollout, Step, StepState
+from provider.model import Affinity, Child, Colour
 from provider.rollout import weights
-from tests.support.phases import in_phase
-from tests.support.worlds import BLUE, GREEN, NOTHING, at, member, service
+from tests.support.stepping import stepping as in_steps
+from tests.support.worlds import BLUE, GREEN, NOTHING, member, service
 
-STEPS = (Step(5), Step(25), Step(50))
-
-
-def stepping(number: int, affinity: Affinity = Affinity.NONE) -> Rollout:
-    under_way = in_phase(Phase.SHIFTING).rollout
-    assert under_way is not None
-    return replace(under_way, canary=Canary(STEPS, affinity), step=StepState(number, at().utc, at().mono_s))
+stepping = partial(in_steps, weights=(5, 25, 50))
 
 
 @pytest.mark.parametrize("colour", Colour)

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import orjson
@@ -19,18 +20,17 @@ from provider.model import (
     Phase,
     Rollout,
     Router,
-    Served,
     Step,
-    StepState,
 )
 from provider.model.traefik_rule import Every, Matcher, parse
-from provider.rollout.serving import serve
 from provider.traefik.document.render import assemble, render_pass_through, render_service
 from provider.traefik.process import find_binary
 from provider.traefik.validation import validate
 from tests.support.paths import ROOT
 from tests.support.phases import in_phase
-from tests.support.worlds import at, member, runs, server, service
+from tests.support.stepping import served
+from tests.support.stepping import stepping as in_steps
+from tests.support.worlds import member, runs, server, service
 
 STEPS = (Step(5), Step(25), Step(50))
 ROUTE = CandidateRoute("X-Release", "candidate")
@@ -57,17 +57,7 @@ def shop(routers: tuple[Router, ...] = (ROUTER,), **fields: Any) -> Member:
     )
 
 
-def stepping(number: int = 1, affinity: Affinity = Affinity.NONE) -> Rollout:
-    """A rollout of green in one of its steps."""
-    under_way = in_phase(Phase.SHIFTING).rollout
-    assert under_way is not None
-    return replace(under_way, canary=Canary(STEPS, affinity), step=StepState(number, at().utc, at().mono_s))
-
-
-def served(of: Member, under_way: Rollout | None = None) -> Served:
-    found = serve(of, under_way)
-    assert found is not None
-    return found
+stepping = partial(in_steps, weights=(5, 25, 50))
 
 
 def http(of: Member, under_way: Rollout | None = None) -> dict[str, Any]:
