@@ -90,7 +90,7 @@ OF_DAEMON: Mapping[ConditionCode, Entry] = MappingProxyType(
         ),
         ConditionCode.DESIRED_STATE_OUTDATED: Entry(
             Severity.WARNING,
-            "{problem} (an older version accepted this, so it stays in force; edits are refused until it is corrected)",
+            "{problem} (this was accepted before, so it stays in force; edits are refused until it is corrected)",
         ),
         ConditionCode.NO_DESIRED_STATE: Entry(
             Severity.WARNING,
