@@ -37,7 +37,7 @@ RULES = """\
   under `http`.
 - What is passed through must not refer to services that the daemon creates: add a router to the service instead.
 - `traefik.defaultCertificate: generated` and `tls.stores.default` exclude each other.
-- The cookies of `sticky` and of `loadBalancer.sticky` must have different names.
+- The cookies of `sticky`, of `loadBalancer.sticky` and of `testRoute` must have different names.
 - Variables are not replaced: `${DOMAIN}`, `{{ env "DOMAIN" }}` in a rule, a host, a URL or a name, and `$$` in `users`
   are refused. `${1}` in a replacement and the `$` of a regular expression are Traefik's.
 - Objects listed in `traefik.unchecked`, such as `http.middlewares.compress`, are passed on unchecked except for the

@@ -144,7 +144,21 @@ def _whole(one: Holder, traefik: Mapping[str, Any]) -> Iterator[Finding]:
     ):
         message = "counts requests at Traefik, and neither traefik.api nor traefik.metrics says where one is: write one"
         yield Finding(one.path_of("analysis"), f"{message} of them, or a source", on_key=True)
+    yield from _same_cookie(one)
     yield from _rule_syntax(one)
+
+
+def _same_cookie(one: Holder) -> Iterator[Finding]:
+    """Yield where a client cannot have both the cookie of the test route and that of its session."""
+    name = _mapping(one.all_of("testRoute").get("cookie")).get("name")
+    sessions = {
+        "sticky": one.all_of("sticky"),
+        "loadBalancer.sticky": _mapping(one.all_of("loadBalancer").get("sticky")),
+    }
+    for key, sticky in sessions.items():
+        if name and _mapping(sticky.get("cookie")).get("name") == name:
+            message = f"{shown(name)} is the cookie of {key}, too, and a client has one of a name: give each its own"
+            yield Finding(one.path_of("testRoute", "cookie", "name"), message)
 
 
 def _rule_syntax(one: Holder) -> Iterator[Finding]:

@@ -237,6 +237,12 @@ OF_A_SERVICE = {
 }
 
 OF_A_FILE = {
+    "a cookie of two": (
+        "services:\n  shop: {router: {rule: a}, sticky: {cookie: {name: c}}, testRoute: {cookie: {name: c, value: b}}}\n",
+        [
+            "3:85: services.shop.testRoute.cookie.name: 'c' is the cookie of sticky, too, and a client has one of a name: give each its own"
+        ],
+    ),
     "members of a group that do not agree": (
         "services:\n  shop: {router: {rule: a}, group: g, canary: {steps: [{weight: 5, for: 5m}]}}\n  api: {router: {rule: bbbbbbbb}, group: g, canary: {steps: [{weight: 5, for: 300s}]}}\n  web: {router: {rule: c}, group: g}\n",
         [

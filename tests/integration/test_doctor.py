@@ -308,3 +308,25 @@ async def test_a_real_compose_shows_what_it_would_start_in_each_colour(tmp_path:
     assert judged.codes == []
     assert not any("HEALTHCHECK" in one for one in judged.skipped), "its service does not go by it"
     assert (await look("services: {web: {imagee: shop}}")).codes == ["compose-refused"]
+
+
+async def test_steps_that_are_valid_and_unwise_are_told_of(
+    start_traefik: StartTraefik, documents: DocumentServer, tmp_path: Path
+) -> None:
+    """Rules 21, 23c and 24: the value may be guessed where only this machine reaches the entry point."""
+    file = tmp_path / "production.yaml"
+    file.write_text(
+        "environment: production\ntraefik: {api: [http://127.0.0.1:1]}\nservices:\n"
+        "  shop:\n    router: {rule: Host(`shop.example.com`), entryPoints: [web]}\n"
+        "    canary: {affinity: client, steps: [{weight: 5}]}\n    analysis: {errors: {max: 5%}}\n"
+        "    testRoute: {header: {name: X-Release, value: candidate}}\n"
+    )
+    alone = await doctor(*NOBODY, "--desired-state", file)
+    assert alone.code == 3
+    assert sorted(alone.codes) == ["analysis-false-alarms", "test-value-guessable"]
+    assert len(alone.of("affinity-by-address")) == 1
+    traefik = await start_traefik(documents.url)
+    arguments = ("--admin", "none", "--docker", "none", "--traefik", traefik.api, "--desired-state", file)
+    beside = await doctor(*arguments, "--ignore", "no-document-applied")
+    assert "test-value-guessable" not in beside.codes
+    assert "analysis-false-alarms" in beside.codes
