@@ -29,11 +29,12 @@ test: $(VENV)/dev.stamp ## run all tests
 
 hunt: $(VENV)/dev.stamp ## look for bugs with other and many more random worlds, stories and kills, for an hour
 	BLUEGREEN_EXAMPLES=20000 BLUEGREEN_KILLS=300 BLUEGREEN_ROUNDS=200 BLUEGREEN_SEEDS=10000 \
-		BLUEGREEN_FAULTS_S=300 BLUEGREEN_SWITCHES=50 BLUEGREEN_AWAY_S=60 $(BIN)/python -m pytest -n auto \
+		BLUEGREEN_FAULTS_S=300 BLUEGREEN_SWITCHES=50 BLUEGREEN_AWAY_S=60 \
+		BLUEGREEN_ROLLOUTS=20 BLUEGREEN_STEP_KILLS=50 $(BIN)/python -m pytest -n auto \
 		tests/rollout/test_properties.py tests/rollout/test_stories.py tests/*/test_mutations*.py tests/integration/test_crash.py \
 		tests/integration/test_store_crash.py tests/store/etcd/test_simulation.py tests/integration/test_etcd_*.py \
 		tests/integration/test_replicas.py tests/integration/test_replicas_daemons.py \
-		tests/integration/test_secrets.py $(ARGS)
+		tests/integration/test_secrets.py tests/integration/test_steps_under_load.py $(ARGS)
 
 runbook: $(VENV)/dev.stamp ## play docs/replicas.md as it is written, on machines of namespaces, in some minutes
 	BLUEGREEN_RUNBOOK=yes $(BIN)/python -m pytest -n 0 tests/integration/test_runbook.py $(ARGS)

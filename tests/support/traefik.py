@@ -86,14 +86,16 @@ class Endpoint(ABC):
 class Backend(Endpoint):
     """An application that answers every path with its name.
 
-    `status` is what it answers with, `delay_s` how long it takes; `hold` lets requests wait until `release`, and with
-    `hangs_up` set it closes the connection instead of answering.
+    `status` is what it answers with, 500 to each `fails_every`th request to `/` where that is not 0; `delay_s` is how
+    long it takes; `hold` lets requests wait until `release`, and with `hangs_up` set it closes the connection instead
+    of answering.
     """
 
     def __init__(self, name: str) -> None:
         super().__init__()
         self.name = name
         self.status = 200
+        self.fails_every = 0
         self.delay_s = 0.0
         self.hangs_up = False
         self.requests: Counter[str] = Counter()
@@ -121,7 +123,8 @@ class Backend(Endpoint):
             self.waiting -= 1
         if self.hangs_up and request.transport is not None:
             request.transport.abort()
-        return web.Response(text=self.name, status=self.status)
+        is_hit = self.fails_every and request.path == "/" and self.requests["/"] % self.fails_every == 0
+        return web.Response(text=self.name, status=500 if is_hit else self.status)
 
 
 @dataclass(frozen=True, slots=True)
