@@ -11,10 +11,8 @@ from typing import Any, NamedTuple
 from provider.config.defaults import effective
 from provider.config.messages import Finding
 from provider.config.tree import KeyPath
+from provider.model.desired import PREVIEW_ABOVE, TEST_ABOVE
 from provider.model.traefik_rule import are_apart, only_hosts, path_before
-
-ABOVE = 2
-PREVIEW_ABOVE = 100
 
 
 class _Router(NamedTuple):
@@ -50,7 +48,7 @@ def findings(value: object) -> Iterator[Finding]:
             other = next((one for one in places.above(router) if one.owner != router.owner and router.meets(one)), None)
             if other is not None:
                 message = (
-                    f"has priority {router.priority}, and its test route {router.priority + ABOVE}: router "
+                    f"has priority {router.priority}, and its test route {router.priority + TEST_ABOVE}: router "
                     f"{other.name!r} of {other.owner} has {other.priority} on the same entry point, and may match the "
                     "same requests; write 'priority' for one of them, so that they are 3 or more apart"
                 )
@@ -76,7 +74,7 @@ class _Places:
     def above(self, router: _Router) -> Iterator[_Router]:
         """Yield the routers up to two above one that may match its requests."""
         own, path = only_hosts(router.rule), path_before(router.rule)
-        for priority in range(router.priority + 1, router.priority + ABOVE + 1):
+        for priority in range(router.priority + 1, router.priority + TEST_ABOVE + 1):
             hosts = self._places.get(priority, {})
             for host in (*own, None) if own else hosts:
                 yield from _begin_alike(hosts.get(host, []), path)

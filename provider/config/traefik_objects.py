@@ -12,6 +12,7 @@ from typing_extensions import TypedDict  # pydantic takes typing's own only from
 
 from provider.config.traefik_types import off
 from provider.config.types import Rule, Text, TraefikDuration, doc, not_empty, refused
+from provider.model.desired import PRIORITY_MOST
 
 STRICT = ConfigDict(strict=True, extra="forbid")
 
@@ -71,7 +72,7 @@ class RouterKeys(TypedDict, total=False):
     ]
     priority: Annotated[
         int,
-        Field(ge=-(2**63), le=2**63 - 1001),
+        Field(ge=-(2**63), le=PRIORITY_MOST),
         doc(
             "The highest wins where several match; the length of the rule plus one where not written, a hundred more "
             "for a preview.",

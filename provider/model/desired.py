@@ -9,6 +9,12 @@ from provider.model.traefik_rule import first_host, first_path
 from provider.model.traefik_schema import Later
 from provider.model.vocabulary import Affinity, ByColour, Colour, JsonObject, ProbeMode, Wish
 
+PRIORITY_MOST = 2**63 - 1001
+"""Traefik keeps the priorities above it for itself (pkg/server/router/router.go, maxUserPriority)."""
+PREVIEW_ABOVE = 100
+TEST_ABOVE = 2
+"""How far a preview is above the routers of its service, and a test route above its router (rules 15 and 24)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Router:

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from provider.config import load, priorities
+from provider.config import load
 from provider.config.progressive_checks import names
-from provider.traefik.document import http
 from tests.support.desired_state import FILE, refused
 
 BEFORE = (
@@ -373,9 +372,3 @@ def test_the_names_of_a_rollout_are_those_that_it_makes(sticky: bool) -> None:
     assert pattern is not None
     assert (found := pattern.fullmatch(made)) is not None
     assert found[1] == "shop"
-
-
-def test_a_router_is_kept_as_far_away_as_the_test_route_is_above_its_own() -> None:
-    """Rule 24."""
-    assert priorities.ABOVE == http.TEST_ABOVE
-    assert priorities.PREVIEW_ABOVE == http.PREVIEW_ABOVE

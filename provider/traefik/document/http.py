@@ -12,10 +12,7 @@ from typing import assert_never
 import orjson
 
 from provider.model import Affinity, CandidateRoute, Child, JsonObject, Router, Served, Server, Service
-
-PREVIEW_ABOVE = 100
-TEST_ABOVE = 2
-"""How far the test route is above its router (rule 24); sessions are between them."""
+from provider.model.desired import PREVIEW_ABOVE, PRIORITY_MOST, TEST_ABOVE
 
 
 def services(served: Served) -> dict[str, JsonObject]:
@@ -49,8 +46,8 @@ def routers(served: Served) -> dict[str, JsonObject]:
             found[router.test_name] = _test_router(router, service.test_route, target)
     found |= {router.name: _router(router, service.name, _priority(router)) for router in service.routers}
     if served.preview is not None and service.preview is not None:
-        above = max(_priority(router) for router in service.routers) + PREVIEW_ABOVE
-        priority = _written_priority(service.preview) or above
+        highest = max(_priority(router) for router in service.routers)
+        priority = _written_priority(service.preview) or _above(highest, PREVIEW_ABOVE)
         target = service.preview_in_traefik(served.preview)
         found[service.preview.name] = _router(service.preview, target, priority)
     return found
@@ -92,7 +89,7 @@ def _balancer(service: Service, servers: Iterable[Server]) -> JsonObject:
 # --- routers --------------------------------------------------------------------------------------------------------
 
 
-def _router(router: Router, service: str, priority: int) -> JsonObject:
+def _router(router: Router, service: str, priority: int) -> dict[str, object]:
     return {**router.body, "priority": priority, "service": service}
 
 
@@ -101,9 +98,8 @@ def _test_router(router: Router, route: CandidateRoute, service: str) -> JsonObj
 
     The rule is without white space around it: Go's parser ends an expression at the end of a line.
     """
-    priority = _priority(router) + TEST_ABOVE
     rule = f"({router.rule.strip()}) && {_condition(route)}"
-    return {**router.body, "rule": rule, "priority": priority or -1, "service": service}  # 0 is none to Traefik
+    return _router(router, service, _above(_priority(router), TEST_ABOVE)) | {"rule": rule}
 
 
 def _condition(route: CandidateRoute) -> str:
@@ -121,6 +117,11 @@ def _literal(text: str) -> str:
 
 def _priority(router: Router) -> int:
     return _written_priority(router) or len(router.rule.encode()) + 1
+
+
+def _above(priority: int, by: int) -> int:
+    """Return a priority above another, as far as Traefik has one; 0 is none to it."""
+    return min(priority + by, PRIORITY_MOST) or -1
 
 
 def _written_priority(router: Router) -> int:

@@ -35,6 +35,7 @@ from tests.support.worlds import member, runs, server, service
 STEPS = (Step(5), Step(25), Step(50))
 ROUTE = CandidateRoute("X-Release", "candidate")
 COOKIE = CandidateRoute("release", "next", is_cookie=True)
+MOST = 2**63 - 1001
 RULE = "Host(`shop.example.com`)"
 ROUTER = Router("shop", RULE, {"rule": RULE, "entryPoints": ["web"]})
 SECURE = Router(
@@ -164,9 +165,11 @@ def test_the_test_route_leads_to_the_very_candidate_and_to_nothing_else() -> Non
     assert content["services"]["shop-green-test"] == {"loadBalancer": {"servers": [{"url": "http://10.0.0.3:80"}]}}
 
 
-@pytest.mark.parametrize(("written", "main", "test"), [(None, len(RULE) + 1, len(RULE) + 3), (7, 7, 9), (-2, -2, -1)])
+@pytest.mark.parametrize(
+    ("written", "main", "test"), [(None, len(RULE) + 1, len(RULE) + 3), (7, 7, 9), (-2, -2, -1), (MOST, MOST, MOST)]
+)
 def test_the_test_route_is_two_above_its_router(written: int | None, main: int, test: int) -> None:
-    """Rule 24; a priority of 0 is none to Traefik, which then takes the length of the rule."""
+    """Rule 24; a priority of 0 is none to Traefik, and one above the highest an error, which would end a step."""
     body = {"rule": RULE} | ({} if written is None else {"priority": written})
     content = http(shop(test_route=ROUTE, routers=(Router("shop", RULE, body),)), in_phase(Phase.TESTING).rollout)
     assert {name: router["priority"] for name, router in content["routers"].items()} == {
