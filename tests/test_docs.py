@@ -18,7 +18,7 @@ from provider.model import EVENTS, ConditionCode, Event, Outcome, Phase
 from provider.model.condition_catalogue import CATALOGUE
 from provider.model.problems import PROBLEMS, ProblemCode
 from provider.rollout.commands.types import Refusal
-from provider.rollout.phases import TABLE
+from provider.rollout.phases import IN_STEPS, TABLE
 from tests.support.pages import PAGES, anchors, blocks, links, rows
 from tests.support.paths import ROOT
 
@@ -98,13 +98,14 @@ def test_the_drawing_of_the_phases_and_the_table_of_their_ends_are_the_transitio
         for start, event, end in re.findall(r"(\w+)\S* (?:--|==) (\S+) (?:-->|==>) (\w+)", drawing)
     }
     ended = {
-        (Phase(phase.strip("` ")), Event(event)): (Outcome(outcome), quarantined == "yes")
+        (Phase(phase), Event(event)): (Outcome(outcome), quarantined == "yes")
         for phases, event, outcome, quarantined in rows(page, "A rollout has one **outcome**, written when it ends.")
-        for phase in phases.split(",")
+        for phase in re.findall(r"`(\w+)`", phases)
     }
-    assert ended == {way: (step.outcome, step.quarantines) for way, step in TABLE.items() if step.outcome}
-    ends = {(*way, step.to) for way, step in TABLE.items() if step.outcome is Outcome.SWITCHED}
-    assert drawn == ends | {(*way, step.to) for way, step in TABLE.items() if step.outcome is None}
+    table = {**{(Phase.SHIFTING, event): found for event, found in IN_STEPS.items()}, **TABLE}
+    assert ended == {way: (found.outcome, found.quarantines) for way, found in table.items() if found.outcome}
+    ends = {(*way, found.to) for way, found in table.items() if found.outcome is Outcome.SWITCHED}
+    assert drawn == ends | {(*way, found.to) for way, found in table.items() if found.outcome is None}
 
 
 def test_the_metrics_page_says_what_every_label_may_be() -> None:
