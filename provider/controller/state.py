@@ -35,7 +35,7 @@ from provider.model.analysed import Answer, Followed, Scrape
 from provider.model.desired import group_key, key_of
 from provider.model.document import AppliedText
 from provider.model.observed import Result
-from provider.rollout import phases
+from provider.rollout import clocks
 from provider.rollout.candidates import limits
 from provider.rollout.commands.types import Done, Refused
 from provider.rollout.reconcile import reconcile, settle
@@ -413,7 +413,7 @@ class State:
     def _resume(self, now: Instant) -> None:
         for key in self.with_rollout:
             self.tracked.refresh(key, now)
-            self.groups[key] = phases.resume(self.groups[key], limits(self.snapshot(key)), now)
+            self.groups[key] = clocks.resume(self.groups[key], limits(self.snapshot(key)), now)
 
     def _follow(self, key: str, state: GroupState) -> None:
         under_way = state.rollout

@@ -17,7 +17,7 @@ from provider.model import (
     Wish,
 )
 from provider.model.releases import are_known, is_part
-from provider.rollout import phases
+from provider.rollout import clocks
 from provider.rollout.gates import OF_PHASE, Asked, Verdict, is_rollback_target, verdicts
 from provider.rollout.health import colour_state
 from provider.rollout.quarantine_list import quarantine_of
@@ -106,7 +106,7 @@ def shut(snapshot: Snapshot, gates: Iterable[Gate], now: Instant) -> str | None:
     return None
 
 
-def limits(snapshot: Snapshot) -> phases.Limits:
+def limits(snapshot: Snapshot) -> clocks.Limits:
     """Return how long each phase may take: the longest that a member allows."""
     services = [member.service for member in snapshot.members]
     deadlines = [each.deadlines for each in services] or [Deadlines()]

@@ -19,7 +19,7 @@ from provider.model import (
     Severity,
     Snapshot,
 )
-from provider.rollout import phases
+from provider.rollout import clocks
 from provider.rollout.candidates import limits
 from provider.rollout.explain import AT_DEADLINE, NEXT, explain
 from tests.support.phases import BEFORE_SWITCH, UNDER_WAY, facts, group, moved, old, with_state
@@ -140,7 +140,7 @@ def test_a_restart_of_the_daemon_does_not_begin_a_phase_again_in_words() -> None
     of = group(Phase.WAITING)
     assert of.state.rollout is not None
     later = Instant(5.0, of.state.rollout.since_utc + timedelta(minutes=7))
-    resumed = replace(of, state=phases.resume(of.state, limits(of), later))
+    resumed = replace(of, state=clocks.resume(of.state, limits(of), later))
     assert "is in phase waiting for 7m 0s." in explain(facts(resumed, later))[1]
 
 

@@ -22,7 +22,7 @@ from provider.model import (
     Step,
 )
 from provider.model.errors import IllegalEvent
-from provider.rollout import phases
+from provider.rollout import clocks, phases
 from provider.rollout.phases import Transition
 from tests.support.phases import (
     AFTER_SWITCH,
@@ -319,11 +319,11 @@ def test_deadlines_of_the_file_count_from_the_next_phase() -> None:
 @pytest.mark.parametrize("phase", BEFORE_SWITCH)
 def test_hold_stops_the_clock_and_gives_the_whole_time_again(phase: Phase) -> None:
     """Rule 2."""
-    held = phases.hold(in_phase(phase), held=True, limits=LIMITS, now=at(1500.0))
+    held = clocks.hold(in_phase(phase), held=True, limits=LIMITS, now=at(1500.0))
     assert times(held) == (1000.0, None)
     assert phases.phase(held) is phase
-    assert phases.hold(held, held=True, limits=LIMITS, now=at(9000.0)) is held
-    freed = phases.hold(held, held=False, limits=LIMITS, now=at(9000.0))
+    assert clocks.hold(held, held=True, limits=LIMITS, now=at(9000.0)) is held
+    freed = clocks.hold(held, held=False, limits=LIMITS, now=at(9000.0))
     assert phases.phase(freed) is phase
     whole_s = {**LIMITS, Phase.SHIFTING: LIMITS[Phase.WAITING]}[phase]
     assert times(freed) == (9000.0, 9000.0 + whole_s)
@@ -339,11 +339,11 @@ def test_an_approval_that_was_held_gets_another_date_and_is_asked_for_again(
     asked = replace(asked, rollout=replace(under_way(asked), asked=True, reminded=True))
     for event in events:
         asked = advanced(asked, event)
-    held = phases.hold(asked, held=True, limits=LIMITS, now=at(1500.0))
+    held = clocks.hold(asked, held=True, limits=LIMITS, now=at(1500.0))
     assert under_way(held).approval_until_utc is None
     if restarted:
-        held = phases.resume(held, LIMITS, at(200_000.0))
-    freed = phases.hold(held, held=False, limits=LIMITS, now=at(200_000.0))
+        held = clocks.resume(held, LIMITS, at(200_000.0))
+    freed = clocks.hold(held, held=False, limits=LIMITS, now=at(200_000.0))
     for event in (Event.READY, Event.TESTED):
         freed = freed if (phases.phase(freed), event) not in phases.TABLE else advanced(freed, event, 200_000.0)
     assert phases.phase(freed) is Phase.APPROVAL
@@ -354,8 +354,8 @@ def test_an_approval_that_was_held_gets_another_date_and_is_asked_for_again(
 
 def test_a_rollout_that_is_held_for_an_approval_is_held_after_a_restart() -> None:
     """Rules 2 and 14: it has no date that could pass before it is known whether it still is."""
-    held = phases.hold(in_phase(Phase.APPROVAL), held=True, limits=LIMITS, now=at(1500.0))
-    resumed = phases.resume(held, LIMITS, at(3.0))
+    held = clocks.hold(in_phase(Phase.APPROVAL), held=True, limits=LIMITS, now=at(1500.0))
+    resumed = clocks.resume(held, LIMITS, at(3.0))
     assert times(resumed) == (3.0, None)
     assert under_way(resumed).approval_until_utc is None
 
@@ -371,18 +371,18 @@ def test_what_was_approved_has_no_date_any_more() -> None:
 def test_hold_changes_nothing_after_the_switch(phase: Phase, held: bool) -> None:
     """Rule 2: it stops forward rollouts only; what has traffic is watched as ever."""
     state = in_phase(phase)
-    assert phases.hold(state, held=held, limits=LIMITS, now=at(1500.0)) is state
+    assert clocks.hold(state, held=held, limits=LIMITS, now=at(1500.0)) is state
 
 
 @pytest.mark.parametrize("phase", UNDER_WAY)
 def test_a_rollout_that_is_not_held_is_not_freed(phase: Phase) -> None:
     state = in_phase(phase)
-    assert phases.hold(state, held=False, limits=LIMITS, now=at(1500.0)) is state
+    assert clocks.hold(state, held=False, limits=LIMITS, now=at(1500.0)) is state
 
 
 def test_hold_without_a_rollout_changes_nothing() -> None:
     state = GroupState()
-    assert phases.hold(state, held=True, limits=LIMITS, now=at()) is state
+    assert clocks.hold(state, held=True, limits=LIMITS, now=at()) is state
 
 
 # --- restarts -------------------------------------------------------------------------------------------------------
@@ -392,7 +392,7 @@ def test_hold_without_a_rollout_changes_nothing() -> None:
 def test_a_restart_begins_the_phase_again_on_the_new_clock(phase: Phase) -> None:
     """Rule 14: being down neither passes nor expires anything."""
     before = in_phase(phase)
-    after = phases.resume(before, LIMITS, Instant(3.0, EPOCH + timedelta(days=9)))
+    after = clocks.resume(before, LIMITS, Instant(3.0, EPOCH + timedelta(days=9)))
     whole_s = {**LIMITS, Phase.SHIFTING: LIMITS[Phase.WAITING]}[phase]
     assert phases.phase(after) is phase
     assert times(after) == (3.0, 3.0 + whole_s)
@@ -404,33 +404,33 @@ def test_a_restart_begins_the_phase_again_on_the_new_clock(phase: Phase) -> None
 def test_an_approval_keeps_its_date_over_a_restart(down_s: float) -> None:
     """Rule 14: the one deadline that goes on while the daemon is down."""
     before = in_phase(Phase.APPROVAL)
-    after = under_way(phases.resume(before, LIMITS, Instant(3.0, at(1000.0 + down_s).utc)))
+    after = under_way(clocks.resume(before, LIMITS, Instant(3.0, at(1000.0 + down_s).utc)))
     assert after.approval_until_utc == under_way(before).approval_until_utc == at(1000.0 + 86400.0).utc
     assert after.deadline_mono_s == 3.0 + 86400.0 - down_s
 
 
 def test_an_approval_keeps_its_date_over_a_restart_with_a_shorter_deadline_in_the_file() -> None:
     """Rules 12 and 14: who was asked until tomorrow has until tomorrow; the file counts from the next approval."""
-    after = under_way(phases.resume(in_phase(Phase.APPROVAL), {**LIMITS, Phase.APPROVAL: 60.0}, at(2000.0)))
+    after = under_way(clocks.resume(in_phase(Phase.APPROVAL), {**LIMITS, Phase.APPROVAL: 60.0}, at(2000.0)))
     assert after.deadline_mono_s == 1000.0 + 86400.0
 
 
 def test_a_wall_clock_that_goes_back_gives_an_approval_no_more_time_than_it_had() -> None:
     """P10, rule 14."""
-    after = under_way(phases.resume(in_phase(Phase.APPROVAL), LIMITS, Instant(3.0, at(1000.0 - 5000.0).utc)))
+    after = under_way(clocks.resume(in_phase(Phase.APPROVAL), LIMITS, Instant(3.0, at(1000.0 - 5000.0).utc)))
     assert after.deadline_mono_s == 3.0 + 86400.0
 
 
 def test_time_used_up_before_a_restart_is_given_back() -> None:
     """Rule 14: waiting begins again."""
     spent = advanced(begun(), Event.READY, 1590.0)
-    after = advanced(phases.resume(spent, LIMITS, at(3.0)), Event.TESTED, 4.0)
+    after = advanced(clocks.resume(spent, LIMITS, at(3.0)), Event.TESTED, 4.0)
     assert under_way(after).waiting_left_s == 600.0
 
 
 def test_a_restart_without_a_rollout_changes_nothing() -> None:
     state = GroupState(rollouts=3)
-    assert phases.resume(state, LIMITS, at()) is state
+    assert clocks.resume(state, LIMITS, at()) is state
 
 
 # --- the switch -----------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ from provider.model import (
     Snapshot,
     Wish,
 )
-from provider.rollout import phases
+from provider.rollout import clocks
 from provider.rollout.facts import ServiceFacts
 from provider.rollout.gates.smoke import smoke_run
 from provider.rollout.health import assess
@@ -157,7 +157,7 @@ def test_what_holds_a_rollout_up_is_named_with_the_server_and_the_cause() -> Non
 def test_a_held_rollout_has_no_deadline_and_is_paused() -> None:
     held = member(service(hold=True), blue=runs(OLD), green=runs(NEW))
     of = releasing(held)
-    of = replace(of, state=phases.hold(of.state, held=True, limits=LIMITS, now=NOW))
+    of = replace(of, state=clocks.hold(of.state, held=True, limits=LIMITS, now=NOW))
     answer = told(of)
     assert (answer["paused"], answer["rollout"]["deadline"]) == (True, None)
     assert answer["blocking"] == "shop has hold: true; remove it to go on"

@@ -23,7 +23,7 @@ from provider.model import (
     Trigger,
     Wish,
 )
-from provider.rollout import phases, serving, stepping
+from provider.rollout import clocks, serving, stepping
 from provider.rollout.reconcile import reconcile
 from provider.rollout.transitions import begin
 from tests.support.phases import BOB, LIMITS, NEW, OLD, STEPS, group, in_step, old, only, with_state
@@ -195,7 +195,7 @@ def test_an_engine_that_is_away_stops_the_clock_of_a_step() -> None:
 
 def test_a_restart_keeps_the_weight_and_begins_the_time_of_the_step_again() -> None:
     """Rule 19d."""
-    resumed = phases.resume(in_step(2), LIMITS, at(5.0))
+    resumed = clocks.resume(in_step(2), LIMITS, at(5.0))
     assert resumed.rollout is not None
     assert resumed.rollout.step is not None
     assert (resumed.rollout.weight, resumed.rollout.step.number) == (25, 2)

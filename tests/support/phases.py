@@ -23,11 +23,11 @@ from provider.model import (
     Step,
     Trigger,
 )
-from provider.rollout import phases, weights
+from provider.rollout import clocks, phases, weights
 from provider.rollout.facts import ServiceFacts
 from tests.support.worlds import BLUE, EPOCH, GREEN, all_on, at, candidate, member, runs, server, service, snapshot
 
-LIMITS: phases.Limits = {
+LIMITS: clocks.Limits = {
     Phase.WAITING: 600.0,
     Phase.TESTING: 300.0,
     Phase.APPROVAL: 86400.0,
@@ -125,7 +125,7 @@ def in_step(number: int, *candidates: Candidate, canary: Canary = STEPS, shown: 
     for each in range(1, number + 1):
         state = advanced(state, Event.STEP_BEGUN)
         if shown or each < number:
-            state = phases.show_step(state, LIMITS, at(1000.0))
+            state = clocks.show_step(state, LIMITS, at(1000.0))
         if each < number:
             state = advanced(state, Event.STEP_PASSED)
     return state

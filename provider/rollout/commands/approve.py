@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from provider.model import Approval, Event, Instant, Phase, Rollout, Snapshot, StepState, Trigger
 from provider.model.releases import are_known
-from provider.rollout import phases, stepping
+from provider.rollout import clocks, phases, stepping
 from provider.rollout.candidates import candidate_of, limits, member_of
 from provider.rollout.commands.types import Command, Done, Refusal, Refused
 from provider.rollout.transitions import rows
@@ -70,7 +70,7 @@ def _of_step(snapshot: Snapshot, under_way: Rollout, step: StepState, given: Com
         return Done(snapshot, (), f"step {number} was approved by {step.approval.actor}", already=True)
     if under_way.canary is None or not under_way.canary.steps[number - 1].approval_is_manual:
         return Done(snapshot, (), f"step {number} needs no approval", already=True)
-    state = phases.approve_step(snapshot.state, Approval(given.actor, now.utc), limits(snapshot), now)
+    state = clocks.approve_step(snapshot.state, Approval(given.actor, now.utc), limits(snapshot), now)
     reason = f": {given.reason}" if given.reason else ""
     row = rows(
         under_way,

@@ -18,7 +18,7 @@ from provider.model import (
     Trigger,
     Wish,
 )
-from provider.rollout import confirming, phases, stepping, watching
+from provider.rollout import clocks, confirming, stepping, watching
 from provider.rollout.candidates import candidates, gates_of, held_by, holding_up, limits, member_of, quarantine, shut
 from provider.rollout.gates.smoke import new_smoke_evidence, smoke_evidence, smoke_run
 from provider.rollout.health import assess
@@ -46,7 +46,7 @@ def hold_rollout(snapshot: Snapshot, now: Instant) -> Taken | None:
     An approval keeps its date over a restart (rule 14) and not over a hold: nobody could have switched by then.
     """
     under_way, reason = snapshot.state.rollout, held_by(snapshot)
-    state = phases.hold(snapshot.state, held=reason is not None, limits=limits(snapshot), now=now)
+    state = clocks.hold(snapshot.state, held=reason is not None, limits=limits(snapshot), now=now)
     if under_way is None or state is snapshot.state:
         return None
     voided = (
@@ -64,7 +64,7 @@ def stand_still(snapshot: Snapshot, now: Instant) -> Taken | None:
     by the daemon's own checks.
     """
     still = _waits_for_engine(snapshot) or stepping.stopped_by(snapshot) is not None
-    state = phases.stand_still(snapshot.state, still=still, now=now)
+    state = clocks.stand_still(snapshot.state, still=still, now=now)
     return None if state is snapshot.state else (replace(snapshot, state=state), ())
 
 
@@ -178,7 +178,7 @@ def ask_for_approval(snapshot: Snapshot, now: Instant) -> Taken | None:
     if under_way is None or under_way.deadline_mono_s is None:
         return None
     if under_way.step is not None and under_way.approval_until_utc is None and stepping.lacks_approval(snapshot, now):
-        awaited = phases.await_approval(snapshot.state, limits(snapshot), now)
+        awaited = clocks.await_approval(snapshot.state, limits(snapshot), now)
         return ask_for_approval(replace(snapshot, state=awaited), now)
     if not _awaits_approval(under_way):
         return None

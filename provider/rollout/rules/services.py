@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from provider.model import Colour, Decision, Event, Instant, Member, Phase, Replaced, Snapshot, Trigger, sole
 from provider.model.releases import are_known
-from provider.rollout import phases, quarantine_list, rollback_target
+from provider.rollout import clocks, phases, quarantine_list, rollback_target
 from provider.rollout.candidates import candidate_of, limits
 from provider.rollout.transitions import Taken, advance, with_first_colour, with_state
 
@@ -133,7 +133,7 @@ def record_running(snapshot: Snapshot, now: Instant) -> Taken | None:
             changed, rows = advance(changed, Event.WATCH_RESTARTED, now, detail)
             return changed, (row, *rows)
         if new and candidate_of(snapshot, member.service.name):
-            changed = replace(changed, state=phases.restart_step(changed.state, limits(changed), now))
+            changed = replace(changed, state=clocks.restart_step(changed.state, limits(changed), now))
         return changed, (row,)
     return None
 

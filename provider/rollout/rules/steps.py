@@ -6,7 +6,7 @@ The weights of a step are decided here, in one transition; the last step is foll
 from dataclasses import replace
 
 from provider.model import Event, GateState, Instant, Phase, Rollout, Snapshot, Trigger
-from provider.rollout import analysing, confirming, phases, stepping, watching
+from provider.rollout import analysing, clocks, confirming, stepping, watching
 from provider.rollout.candidates import gates_of, limits, moved, shut
 from provider.rollout.gates import BEFORE_NEXT
 from provider.rollout.leases import end_at_step
@@ -21,7 +21,7 @@ def show(snapshot: Snapshot, now: Instant) -> Taken | None:
     is_late = under_way.clock_mono_s(now) >= shown_due_mono_s(snapshot, under_way)
     if not is_late and any(_unconfirmed(snapshot, under_way)):
         return None
-    return replace(snapshot, state=phases.show_step(snapshot.state, limits(snapshot), now)), ()
+    return replace(snapshot, state=clocks.show_step(snapshot.state, limits(snapshot), now)), ()
 
 
 def fail(snapshot: Snapshot, now: Instant) -> Taken | None:
