@@ -149,7 +149,11 @@ async def _done(controller: Controller, request: web.Request, act: Act, verb: Ve
             return problem(ProblemCode(done.code), done.detail)
         case Done():
             moved = [name for name, share in _traffic(controller, service).items() if before.get(name) != share]
-            if done.already and verb in {Verb.ROLLBACK, Verb.SWITCH}:  # somebody was faster: is it in force by now?
+            if done.already and verb in {
+                Verb.PROMOTE,
+                Verb.ROLLBACK,
+                Verb.SWITCH,
+            }:  # somebody was faster: is it in force by now?
                 moved = [service]
             of = service if service in moved else next(iter(moved), None)
             shown = access.may(request, LEASE)

@@ -19,6 +19,7 @@ from provider.cli.commands.healthcheck import healthcheck
 from provider.cli.commands.help import Verbs
 from provider.cli.commands.history import history
 from provider.cli.commands.pause import pause
+from provider.cli.commands.promote import promote
 from provider.cli.commands.render import render
 from provider.cli.commands.resume import resume
 from provider.cli.commands.retry import retry
@@ -63,7 +64,7 @@ def main() -> None:
 
 for verb in (
     *(serve, status, explain, history, wait, deploy),
-    *(approve, abort, rollback, retry, switch, pause, resume, forget_replica),
+    *(approve, promote, abort, rollback, retry, switch, pause, resume, forget_replica),
     *(apply, diff, desired),
     *(validate, render, schema, token, completion, doctor, healthcheck, store, demo),
 ):

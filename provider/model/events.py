@@ -1,5 +1,6 @@
 """Every event that a row of the history can have, and what each means."""
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
@@ -97,3 +98,11 @@ EVENTS: Mapping[Event, str] = MappingProxyType(
     }
 )
 """What each event means, for the documentation and the description of the API."""
+
+_STEP = re.compile(r"step ([0-9]+)\b")
+
+
+def step_of(detail: str | None) -> int | None:
+    """Return the number of the step that the detail of a decision begins with; None if it begins with none."""
+    found = _STEP.match(detail or "")
+    return int(found[1]) if found is not None else None

@@ -51,7 +51,7 @@ async def complete(line: str, **environment: str) -> list[str]:
 async def test_verbs_options_colours_and_files_are_completed_without_a_daemon() -> None:
     assert await complete("bluegreen roll") == ["plain,rollback"]
     assert await complete("bluegreen wait shop --un") == ["plain,--until"]
-    assert await complete("bluegreen wait shop --until ") == ["plain,confirmed", "plain,steady"]
+    assert await complete("bluegreen wait shop --until ") == ["plain,confirmed", "plain,steady", "plain,step:"]
     assert await complete("bluegreen switch shop g") == ["plain,green"]
     assert await complete("bluegreen doctor --ignore volume-s") == ["plain,volume-shared"]
     assert await complete("bluegreen completion z") == ["plain,zsh"]

@@ -2,11 +2,7 @@
 
 import asyncio
 import json
-import os
-import sys
-from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,15 +10,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from provider.api.admin import admin_app
 from provider.cli.main import main
 from provider.model import Colour, Decision, Event, Outcome
 from provider.rollout.commands.types import Done
 from provider.traefik.readback import Reading
-from tests.support.operated import MANUAL, ONE, TWO
-from tests.support.polling import Connection
-from tests.support.running import Running, listening, running
-from tests.support.waiting import eventually
+from tests.support.operated import MANUAL, TWO, Bluegreen, operating
 
 T1, T2 = "http://10.0.0.1:8080", "http://10.0.0.2:8080"
 SETTLED = TWO.replace("watch: 1h", "watch: 1ms")
@@ -32,77 +24,10 @@ NOT_VERIFIED = "shop: not verified: the file names no Traefik to read back (trae
 ONE_API, TWO_APIS = (f"traefik: {{api: [{', '.join(names)}]}}\n" for names in ((T1,), (T1, T2)))
 
 
-class Bluegreen:
-    """The command line beside a daemon of the test's own; it waits in a process, so that the daemon can answer."""
-
-    def __init__(self, daemon: Running, admin: str) -> None:
-        self.daemon, self.admin = daemon, admin
-        self.poller = Connection()
-
-    async def __call__(self, *arguments: str) -> tuple[int, str, str]:
-        async with self.begin(*arguments) as process:
-            async with asyncio.timeout(60):
-                out, err = await process.communicate()
-        return process.returncode or 0, out.decode(), err.decode()
-
-    @asynccontextmanager
-    async def begin(self, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
-        environment = {**os.environ, "BLUEGREEN_ADMIN": self.admin, "LOGNAME": "ann"}
-        command = (sys.executable, "-m", "provider", *arguments)
-        process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE, env=environment)
-        try:
-            yield process
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-
-    async def status(self) -> dict[str, Any]:
-        code, out, _ = await self("status", "shop", "--json")
-        assert code == 0
-        return dict(json.loads(out))
-
-    async def until(self, **wanted: object) -> dict[str, Any]:
-        async def look() -> dict[str, Any]:
-            found = await self.status()
-            assert {key: found[key] for key in wanted} == wanted, found
-            return found
-
-        return await eventually(look)
-
-    def fetched(self) -> None:
-        """Have Traefik fetch the last document."""
-        published = self.daemon.controller.published
-        assert published is not None
-        intake = self.daemon.controller.inputs
-        connection = intake.polled(self.poller, "10.0.0.1", "edge", has_ticker=True)
-        intake.answered(connection, published.revision, was_held=False)
-        intake.gave(published.revision)
-
-    def shows(self, colour: str, *traefiks: str) -> None:
-        """Have these Traefiks show the last document, in which this colour has the traffic."""
-        published = self.daemon.controller.published
-        assert published is not None
-        for name in traefiks:
-            weights = {"shop": ((f"shop-{colour}", 100),)}
-            self.daemon.controller.inputs.traefik_read(Reading(name, published.document.marker, weights=weights))
-
-    async def release_is_in(self, text: str = TWO) -> str:
-        """Let a release come in green, healthy; return its id."""
-        self.daemon.load(text)
-        await self.daemon.judge(Colour.GREEN)
-        release: str = (await self.status())["colours"]["green"]["release"]
-        return release
-
-
 @pytest.fixture
 async def bluegreen(tmp_path: Path) -> AsyncIterator[Bluegreen]:
     """A daemon on which blue is active and healthy."""
-    async with running(tmp_path / "state") as daemon, listening(admin_app(daemon.replica)) as admin:
-        daemon.load(ONE)
-        await daemon.judge(Colour.BLUE)
-        made = Bluegreen(daemon, admin)
-        await made.until(active="blue")
+    async with operating(tmp_path / "state") as made:
         yield made
 
 
@@ -260,7 +185,7 @@ async def test_a_daemon_that_ends_meanwhile_leaves_a_decision_that_stands(
     monkeypatch.setattr(Admin, "service", nobody)
     missing = [{"traefik": T1, "answers": True, "fetched": None, "reason": "not yet"}]
     applied: Any = {"by": 0, "of": 1, "verified": False, "refused": True, "detail": "", "missing": missing}
-    done: Any = {"status": {"phase": "steady"}, "applied": applied}
+    done: Any = {"status": {"phase": "steady", "rollout": None}, "applied": applied}
     found = await asyncio.to_thread(read_back, Admin(bluegreen.admin), "shop", done)
     assert found is not None
     assert not found["refused"]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from provider.model import Event
 from provider.model import api_types as api
 from provider.model.errors import BluegreenError
+from provider.model.events import step_of
 
 NOT_LOGGED = frozenset({Event.TESTED})
 """Events without a line: SMOKE_PASSED has said it before."""
@@ -22,13 +23,16 @@ class RolloutFailed(BluegreenError):  # noqa: N818
 def describe(row: api.Decision) -> str:
     """Return one decision of a rollout as a line."""
     service, release, detail = row["service"], row["release"], row["detail"]
+    step = step_of(detail)
+    of_step = ("--step", str(step)) if step is not None else ()
     text = _TEXTS.get(row["event"], f"{row['event'].replace('-', ' ')}{{because}}").format(
         release=release,
         colour=row["colour"],
         actor=row["actor"],
-        until=f" {detail}" if detail else "",
+        detail=detail or "a step",
+        until=f"{'' if step is None else ' of'} {detail}" if detail else "",
         because=f": {detail}" if detail else "",
-        approve=shlex.join(["bluegreen", "approve", service, "--release", release or ""]),
+        approve=shlex.join(["bluegreen", "approve", service, "--release", release or "", *of_step]),
     )
     return f"{service} {row['rollout']}: {text}"
 
@@ -59,6 +63,9 @@ _TEXTS: Mapping[Event, str] = {
     Event.APPROVAL_REMINDER: "still waits for approval{until}: {approve}",
     Event.APPROVAL_GIVEN: "approved by {actor}{because}",
     Event.APPROVED: "all gates passed",
+    Event.STEP_BEGUN: "{detail}",
+    Event.STEP_PASSED: "passed {detail}",
+    Event.PROMOTED: "{actor} ended the time of {detail}",
     Event.SHIFTED: "switched to {colour}; waiting for Traefik to confirm it",
     Event.CONFIRMED: "confirmed by Traefik; the watch starts",
     Event.UNCONFIRMED: "not confirmed{because}; the watch starts",

@@ -7,7 +7,7 @@ from typing import assert_never
 
 from provider.cli.client.decisions import NOT_LOGGED, RolloutFailed, describe, describe_end, describe_failure
 from provider.cli.client.follow import RETRIED, FollowedService, Log, OnStatus, because, describe_phase
-from provider.cli.client.read_back import SWITCHED_PHASES
+from provider.cli.client.read_back import SWITCHED_PHASES, step_number
 from provider.model import Colour
 from provider.model import api_types as api
 
@@ -21,15 +21,20 @@ class Until(StrEnum):
 
     CONFIRMED = "confirmed"
     STEADY = "steady"
+    STEP = "step"
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What `wait` waits for: `until`, and this colour and this release (id or version) active, if given."""
+    """What `wait` waits for: `until`, and this colour and this release (id or version) active, if given.
+
+    `step` is the number of the step to be in, or beyond: the colour and the release may be the candidate's.
+    """
 
     until: Until
     active: str | None = None
     release: str | None = None
+    step: int = 0
 
 
 def wait(service: FollowedService, goal: Goal, log: Log, on_status: OnStatus) -> api.Service:
@@ -75,6 +80,8 @@ def missing_to(status: api.Service, goal: Goal, *, has_switched: bool = False) -
     now, phase, until = status["active"], status["phase"], goal.until
     if now is None:
         return describe_phase(status)
+    if until is Until.STEP and (number := _step_of(status, goal)) is not None:
+        return None if number >= goal.step else describe_phase(status)
     if goal.active is not None and now != goal.active:
         return f"{now} is active, not {goal.active}{because(status)}"
     if goal.release is not None and not _runs(status, now, goal.release):
@@ -85,6 +92,8 @@ def missing_to(status: api.Service, goal: Goal, *, has_switched: bool = False) -
         if coming is not None:
             return coming
     match until:
+        case Until.STEP:
+            done = phase in SWITCHED_PHASES
         case Until.STEADY:
             done = phase == "steady" and status["rollout"] is None
         case Until.CONFIRMED:
@@ -94,6 +103,19 @@ def missing_to(status: api.Service, goal: Goal, *, has_switched: bool = False) -
         case _:
             assert_never(until)
     return None if done else describe_phase(status)
+
+
+def _step_of(status: api.Service, goal: Goal) -> int | None:
+    """Return the step of the rollout that the goal is about, 0 before the first; None after its switch, or if none."""
+    rollout = status["rollout"]
+    if rollout is None or status["phase"] in SWITCHED_PHASES:
+        return None
+    if goal.active not in {None, rollout["candidate"]}:
+        return None
+    found = status["colours"][rollout["candidate"]]
+    if goal.release not in {None, rollout["release"], found["version"]}:
+        return None
+    return step_number(status) or 0
 
 
 def _coming(status: api.Service, *, counts_lease: bool) -> str | None:

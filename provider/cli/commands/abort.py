@@ -23,6 +23,7 @@ from provider.cli.commands.sending import move_traffic, no_wait_option, reason_o
 def abort(daemon: DaemonOptions, service: str, reason: str | None, no_wait: bool, as_json: bool) -> None:
     """End the rollout under way; after its switch, roll back.
 
-    The release is quarantined. If traffic moves, waits until every Traefik has applied the switch, as rollback does.
+    The release is quarantined. During steps all of the traffic goes back to the active colour. If traffic moves, waits
+    until every Traefik has applied the switch, as rollback does.
     """
     move_traffic(daemon, service, "abort", lambda _: {"reason": reason}, no_wait, as_json)

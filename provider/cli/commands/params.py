@@ -6,11 +6,27 @@ from datetime import UTC, datetime, timedelta
 import click
 
 COLOURS = click.Choice(["blue", "green"], case_sensitive=False)
+STEPS = click.IntRange(1, 99)
 LONGEST_URL = 1000
 POLL_HOLD_MOST_S = 9.0
+GOALS = ("confirmed", "steady")
+_STEP = re.compile(r"step:[1-9][0-9]?", re.ASCII)
 _SECONDS = re.compile(r"\d+(\.\d+)?")
 _HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 _TAG = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
+
+
+def goal(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Read what `wait` waits for: `confirmed`, `steady`, or a step, such as `step:2`; return it as it is."""
+    if value in GOALS or _STEP.fullmatch(value):
+        return value
+    rule = f"{value!r} is none of {', '.join(GOALS)} and step:N, where N is a number from 1 to 99"
+    raise click.BadParameter(rule, context, parameter)
+
+
+def goals(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the same."""
+    return [name for name in (*GOALS, "step:") if name.startswith(incomplete)]
 
 
 def duration(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:

@@ -28,7 +28,12 @@ from provider.cli.commands.sending import check_reason, move_traffic, no_wait_op
 )
 @service_argument()
 @asks_a_daemon
-@click.option("--from", "leaving", metavar="ID", help="The release to leave. [default: the active one]")
+@click.option(
+    "--from",
+    "leaving",
+    metavar="ID",
+    help="The release to leave. [default: the active one; during steps the candidate]",
+)
 @click.option("--force", is_flag=True, help="Roll back even to an unhealthy release. Requires --reason.")
 @reason_option
 @no_wait_option
@@ -45,7 +50,8 @@ def rollback(
     """Go back to the previous release.
 
     This is one switch, without gates. The release that is left is quarantined. If it is not active any more, nothing
-    happens and the command succeeds: somebody else was faster.
+    happens and the command succeeds: somebody else was faster. During steps it ends the rollout, as abort does: all of
+    the traffic goes back to the active colour.
 
     Waits 10 s at most until every Traefik of traefik.api has applied the switch. Exits with 5 if one has not, although
     it fetched the document, or if none fetched it. The rollback stands in any case.
@@ -53,14 +59,19 @@ def rollback(
     check_reason(force=force, reason=reason)
 
     def body(admin: "Admin") -> dict[str, object]:
-        return {"from": leaving or _active_release(admin, service), "force": force, "reason": reason}
+        return {"from": leaving or _leaving(admin, service), "force": force, "reason": reason}
 
     move_traffic(daemon, service, "rollback", body, no_wait, as_json)
 
 
-def _active_release(admin: "Admin", service: str) -> str | None:
-    """Return the active release; of a mixed colour any, as to leave one is to leave them all."""
+def _leaving(admin: "Admin", service: str) -> str | None:
+    """Return the active release, during steps the candidate's; of a mixed colour any: to leave one is to leave all."""
+    from provider.cli.client.read_back import step_of
+
     status = admin.service(service)
+    under_way = status["rollout"]
+    if under_way is not None and step_of(status) is not None:
+        return under_way["release"]
     if status["active"] is None:
         return None
     found = status["colours"][status["active"]]

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from provider.cli.client.admin_api import Admin
     from provider.model import api_types as api
 
-FORWARD = frozenset({"approve", "retry", "switch", "resume"})
+FORWARD = frozenset({"approve", "promote", "retry", "switch", "resume"})
+OF_STEPS = frozenset({"approve", "promote"})
+"""The verbs that may leave a rollout in its step: then it is said what the step waits for."""
 """The verbs that may start a rollout, to be followed with `wait`."""
 
 reason_option = click.option("--reason", metavar="WORDS", help="Reason, recorded in the history.")
@@ -52,6 +54,8 @@ def move_traffic(
     applied = done.get("applied") if no_wait else read_back(daemon.connect(), service, done)
     if as_json:
         click.echo(json.dumps({**done, "applied": applied}, indent=2))
+    if applied is None and verb in OF_STEPS and not no_wait and not as_json:
+        _show_step(daemon, service)
     if applied is None or no_wait:
         return
     if applied["refused"]:
@@ -67,6 +71,15 @@ def _send(daemon: DaemonOptions, service: str, verb: str, body: "Callable[[Admin
         return admin.command(service, verb, sent)
 
     return daemon.ask(question)
+
+
+def _show_step(daemon: DaemonOptions, service: str) -> None:
+    """Say what keeps the rollout in its step, if one is on."""
+    from provider.cli.client.read_back import step_number
+
+    status = daemon.ask(lambda admin: admin.service(service))
+    if step_number(status) is not None and status["blocking"]:
+        say(f"{service}: {status['blocking']}")
 
 
 def _show(service: str, verb: str, done: "api.Done") -> None:

@@ -9,7 +9,7 @@ from provider.cli.commands.completion import service_argument
 from provider.cli.commands.exit_codes import Exit, fail, say
 from provider.cli.commands.help import Verb
 from provider.cli.commands.options import DaemonOptions, asks_a_daemon, json_option
-from provider.cli.commands.params import COLOURS, duration
+from provider.cli.commands.params import COLOURS, duration, goal, goals
 
 if TYPE_CHECKING:
     from provider.cli.client.admin_api import Admin
@@ -27,19 +27,34 @@ if TYPE_CHECKING:
 
     # Wait until Traefik has applied the switch to green
     bluegreen wait shop --active green --until confirmed
+
+    # Wait until release 77b0e1d2 is in step 2, or beyond
+    bluegreen wait shop --release 77b0e1d2 --until step:2
     """,
 )
 @service_argument()
 @asks_a_daemon
 @json_option
-@click.option("--active", type=COLOURS, metavar="COLOUR", help="Wait until this colour is active, too.")
-@click.option("--release", metavar="ID|VERSION", help="Wait until this release is active, too.")
+@click.option(
+    "--active",
+    type=COLOURS,
+    metavar="COLOUR",
+    help="Wait until this colour is active, too; with step:N its candidate may be in it.",
+)
+@click.option(
+    "--release",
+    metavar="ID|VERSION",
+    help="Wait until this release is active, too; with step:N it may be the candidate.",
+)
 @click.option(
     "--until",
-    type=click.Choice(["confirmed", "steady"]),
+    callback=goal,
+    shell_complete=goals,
     default="steady",
     show_default=True,
-    help="confirmed: every Traefik has applied the switch. steady: the rollout and its watch are over.",
+    metavar="confirmed|steady|step:N",
+    help="confirmed: every Traefik has applied the switch. steady: the rollout and its watch are over. step:N: the "
+    "rollout is in step N or beyond it.",
 )
 @click.option(
     "--timeout", "timeout_s", callback=duration, metavar="DURATION", help="Give up after this long. [default: no limit]"
@@ -72,7 +87,9 @@ def wait(
         with Progress(quiet=as_json) as progress:
             followed = FollowedService(admin, service, progress.log)
             followed.limit(timeout_s)
-            return wait_for(followed, Goal(Until(until), active, release), progress.log, progress.show)
+            name, _, number = until.partition(":")
+            wanted = Goal(Until(name), active, release, int(number or 0))
+            return wait_for(followed, wanted, progress.log, progress.show)
 
     try:
         found = daemon.ask(question)

@@ -112,6 +112,10 @@ class Leases:
             except DeployRefused as lost:
                 self._log(f"{lost}; the rollout is followed all the same")
 
+    def first_step(self) -> None:
+        """Note that the daemon has ended the lease on the service: its candidate takes traffic."""
+        self._all[0].is_ours = False
+
     def end(self) -> None:
         """End those that are ours, in reverse order."""
         for lease in reversed(self._all):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from provider.cli.client.admin_api import Admin, CommandRefused
 from provider.cli.client.decisions import NOT_LOGGED, RolloutFailed, describe, describe_end
 from provider.cli.client.follow import FollowedService, Log, OnStatus
+from provider.cli.client.read_back import step_number
 from provider.cli.client.start import Start, StartError
 from provider.cli.deploy.inspection import Inspector
 from provider.cli.deploy.lease import Leases
@@ -129,6 +130,8 @@ class ReleaseFollower:
             self._on_status(status)
             if release.rollout is None:
                 self._expect_begin(status, release)
+            if step_number(status) is not None:
+                self._leases.first_step()  # rule 20: it ended with the first step
             if status["phase"] not in AFTER_SWITCH:
                 self._leases.keep_if_possible(status)
             self._service.pause(status)

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from provider.cli.client.read_back import step_of
 from provider.cli.terminal import words
 from provider.cli.terminal.status import console, facts, notes, overview
 from provider.cli.terminal.words import printable
@@ -26,7 +27,7 @@ class Progress:
         self._console = console()
         self._quiet = quiet
         self._live: Live | None = None
-        self._phase, self._printed = "", set[str]()
+        self._place, self._printed = "", set[str]()
 
     def __enter__(self) -> Self:
         return self
@@ -60,11 +61,13 @@ class Progress:
         self._live.update(_followed(printable(service)), refresh=True)
 
     def _log_changes(self, service: api.Service) -> None:
-        """Log once in each phase what blocks the service; numbers that count down are no change."""
+        """Log once in each phase and step what blocks the service; numbers that count down are no change."""
         phase, blocking = service["phase"], service["blocking"]
-        if phase != self._phase:
-            self._phase, self._printed = phase, set()
-            deadline = service["rollout"]["deadline"] if service["rollout"] else None
+        rollout, step = service["rollout"], step_of(service)
+        place = f"{phase} {step['number']}" if step else phase
+        if place != self._place:
+            self._place, self._printed = place, set()
+            deadline = rollout["deadline"] if rollout else None
             if phase in {"waiting", "watching"} and deadline:
                 until = words.clock(deadline)
                 self.log(f"{service['service']}: {phase} until {until} at most ({words.left(service)})")

@@ -155,6 +155,51 @@ async def test_a_deployment_takes_the_lease_starts_the_standby_and_follows_its_r
     assert (events.count("lease-taken"), events[-1]) == (1, "lease-ended")
 
 
+async def in_step(stage: Stage, number: int) -> None:
+    """Play until the rollout of what was started is in a step."""
+    stage.docker(green=(NEW,))
+    await stage.daemon.judge(Colour.GREEN, port="NEW")
+
+    async def look() -> bool:
+        if stage.daemon.edges.relisted:
+            stage.daemon.edges.relisted.clear()
+            stage.docker(green=(NEW,))
+        rollout = (await stage.status())["rollout"]
+        return bool(rollout and rollout["step"] and rollout["step"]["number"] == number)
+
+    await eventually(look)
+
+
+async def test_a_deployment_follows_steps_and_its_lease_ends_with_the_first(blue: Stage) -> None:
+    """Rule 20: nothing is said of the lease, and a second deployment is refused with the way out."""
+    blue.daemon.load(DESIRED + "    canary: {steps: [{weight: 10, for: 1h}, {weight: 50, for: 1h}]}\n")
+    done = blue.begin()
+    await blue.until_logged("$ BLUEGREEN_COLOUR=green ")
+    await in_step(blue, 1)
+    with pytest.raises(DeployRefused, match=r"is in step 1: the standby serves traffic. Wait until it is over .*abort"):
+        await blue.begin()
+    for number in (1, 2):
+        await in_step(blue, number)
+        await blue.until_logged(f"step {number} of 2: ")
+        await asyncio.to_thread(blue.admin.command, "shop", "promote", {"step": number})
+    await play(blue)
+    assert "release bbbb is active in green" in await done
+    said = [line.partition(": ")[2] for line in blue.lines if line.startswith("shop r1: ")]
+    steps = [line for line in said if "step" in line]
+    by = steps[1].partition(" ")[0]
+    assert steps == [
+        "step 1 of 2: 10 % for the candidate",
+        f"{by} ended the time of step 1",
+        f"passed step 1, 10 %, ended by {by}",
+        "step 2 of 2: 50 % for the candidate",
+        f"{by} ended the time of step 2",
+        f"passed step 2, 50 %, ended by {by}",
+    ]
+    assert not any(" lease" in line for line in blue.lines)
+    events = await blue.events()
+    assert (events.count("lease-taken"), events.count("lease-ended")) == (1, 1)
+
+
 async def test_the_lease_is_renewed_while_it_is_needed(blue: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leasing, "RENEW_EVERY_S", 0.0)
     (blue.folder / "hold").touch()
