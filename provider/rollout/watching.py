@@ -70,7 +70,7 @@ def failing(member: Member, colour: Colour | None, deaths_before: Mapping[str, i
         since.append(observed.changed_mono_s)
     causes = [f"{server.url}: {assess(member, server).cause}" for server in unhealthy]
     causes += [
-        f"{server.url}: {_named(server)} died {_died(server, deaths_before)} times since the switch ({_logs(server)} "
+        f"{server.url}: {_named(server)} died {_died(server, deaths_before)} times since it got traffic ({_logs(server)} "
         "says why)"
         for server in died
     ]

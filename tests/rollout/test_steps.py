@@ -232,6 +232,23 @@ def test_too_few_healthy_servers_take_the_traffic_away_while_the_active_passes()
     assert plan.states["shop"].active is BLUE
 
 
+def test_the_second_death_of_a_container_fails_a_step_though_it_looks_well_now() -> None:
+    """Rule 5."""
+    dead = replace(NEW, deaths=2, died_mono_s=(1010.0, 1022.0))
+    one = shop(green=runs(dead, listed_mono_s=1.0e6, changed_mono_s=1022.0))
+    of = in_steps(1, replace(one, checks={OLD.key: Checks(None, (1012.0, 1014.0, 1016.0, 1018.0, 1020.0))}))
+    plan = decided(of, 1023.0)
+    assert events(plan) == ["gates-failed"]
+    assert "container c2 died 2 times" in str(plan.decisions[0].detail)
+
+
+def test_deaths_that_are_not_known_are_asked_about_in_a_step() -> None:
+    """Rule 5, P2: of the candidate, which has the new traffic."""
+    uncounted = runs(replace(NEW, deaths=None), listed_mono_s=1.0e6)
+    assert decided(in_steps(1, shop(green=uncounted)), 1001.0).relist == {"shop"}
+    assert decided(in_steps(1, replace(shop(), observed=shop().observed.put(BLUE, uncounted))), 1001.0).relist == set()
+
+
 def test_an_outage_that_both_colours_share_decides_nothing() -> None:
     """Rule 19c: nothing automatic goes to a colour without healthy servers."""
     both = member(blue=runs(OLD), green=FRESH, health={OLD: Health.UNHEALTHY, NEW: Health.UNHEALTHY}).health

@@ -247,7 +247,7 @@ def test_the_second_death_of_a_container_is_a_failure_though_it_looks_well_now()
     told = failing(dying(2, 1010.0, 1022.0))
     assert told is not None
     assert (told.since_mono_s, told.is_recovering, told.still_mono_s) == (1010.0, False, 1022.0)
-    assert "container c2 died 2 times since the switch" in told.reason
+    assert "container c2 died 2 times since it got traffic" in told.reason
 
 
 def test_one_death_is_none() -> None:

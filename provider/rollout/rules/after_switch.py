@@ -90,14 +90,15 @@ def grace_mono_s(under_way: Rollout) -> float:
 
 
 def to_count(snapshot: Snapshot) -> frozenset[str]:
-    """Name the services that are watched while it is not known how often a container of theirs died (rule 5)."""
+    """Name the services with new traffic while it is not known how often a container of theirs died (rule 5)."""
     under_way = snapshot.state.rollout
-    if under_way is None or not under_way.is_switched or not snapshot.docker_connected:
+    if under_way is None or not under_way.weight or not snapshot.docker_connected:
         return frozenset()
+    there = {member.service.name: member for member in snapshot.members}
     return frozenset(
-        member.service.name
-        for member in _moved(snapshot, under_way)
-        if member.state.active and watching.is_uncounted(member.observed[member.state.active])
+        one.service
+        for one in under_way.candidates
+        if one.service in there and watching.is_uncounted(there[one.service].observed[one.colour])
     )
 
 
