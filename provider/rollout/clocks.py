@@ -76,7 +76,10 @@ def stand_still(state: GroupState, *, still: bool, now: Instant) -> GroupState:
     if rollout is None or still == (rollout.still_mono_s is not None):
         return state
     if rollout.still_mono_s is None:
-        return replace(state, rollout=replace(rollout, still_mono_s=now.mono_s))
+        stopped = replace(rollout, still_mono_s=now.mono_s)
+        if rollout.step is not None:  # the date of its approval goes at once, as in a hold
+            stopped = replace(stopped, approval_until_utc=None, asked=False, reminded=False)
+        return replace(state, rollout=stopped)
     stood_s = now.mono_s - rollout.still_mono_s
     moved = replace(
         rollout,
@@ -87,8 +90,7 @@ def stand_still(state: GroupState, *, still: bool, now: Instant) -> GroupState:
     if (step := moved.step) is not None:
         shown_mono_s = None if step.shown_mono_s is None else step.shown_mono_s + stood_s
         step = replace(step, begun_mono_s=step.begun_mono_s + stood_s, shown_mono_s=shown_mono_s)
-        until_utc = moved.approval_until_utc and moved.approval_until_utc + timedelta(seconds=stood_s)
-        moved = replace(moved, step=step, approval_until_utc=until_utc)
+        moved = replace(moved, step=step)
     return replace(state, rollout=moved)
 
 

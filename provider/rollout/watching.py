@@ -70,8 +70,8 @@ def failing(member: Member, colour: Colour | None, deaths_before: Mapping[str, i
         since.append(observed.changed_mono_s)
     causes = [f"{server.url}: {assess(member, server).cause}" for server in unhealthy]
     causes += [
-        f"{server.url}: {_named(server)} died {_died(server, deaths_before)} times since it got traffic ({_logs(server)} "
-        "says why)"
+        f"{server.url}: {_named(server)} died {_died(server, deaths_before)} times since it got traffic "
+        f"({_logs(server)} says why)"
         for server in died
     ]
     why = "; ".join(causes) or f"{len(observed.staying)} servers left"

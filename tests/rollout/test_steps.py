@@ -327,6 +327,20 @@ def test_a_step_that_lacks_only_its_approval_asks_for_it_once_its_time_is_over()
     assert said == "step 1 of release r2 waits for approval: bluegreen approve shop --release r2 --step 1"
 
 
+def test_a_clock_that_stops_voids_the_date_of_an_approval_which_is_asked_for_again() -> None:
+    """Rules 14 and 19d, P5: the date is stored, so it may not move without a decision."""
+    asked = decided(in_steps(1, shop(of=service(canary=ASKING)), canary=ASKING), 1300.0)
+    of = after(in_steps(1, shop(of=service(canary=ASKING)), canary=ASKING), asked)
+    away = decided(replace(of, docker_connected=False), 1400.0)
+    assert events(away) == ["approval-held"]
+    assert away.group.rollout is not None
+    assert away.group.rollout.approval_until_utc is None
+    back = decided(after(of, away), 99_000.0)
+    assert events(back) == ["approval-wanted"]
+    assert back.group.rollout is not None
+    assert back.group.rollout.deadline_mono_s == 99_000.0 + 86400.0
+
+
 # --- groups ---------------------------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from provider.model import (
     Candidate,
+    Decision,
     Event,
     Gate,
     GateState,
@@ -49,12 +50,7 @@ def hold_rollout(snapshot: Snapshot, now: Instant) -> Taken | None:
     state = clocks.hold(snapshot.state, held=reason is not None, limits=limits(snapshot), now=now)
     if under_way is None or state is snapshot.state:
         return None
-    voided = (
-        rows(under_way, Event.APPROVAL_HELD, under_way.phase, now, detail=reason)
-        if _loses_date(under_way, state)
-        else ()
-    )
-    return replace(snapshot, state=state), voided
+    return replace(snapshot, state=state), _voided(under_way, state, reason, now)
 
 
 def stand_still(snapshot: Snapshot, now: Instant) -> Taken | None:
@@ -63,9 +59,12 @@ def stand_still(snapshot: Snapshot, now: Instant) -> Taken | None:
     What is confirmed waits for Traefik, a smoke test for the application, an approval for its date, and a watch goes on
     by the daemon's own checks.
     """
-    still = _waits_for_engine(snapshot) or stepping.stopped_by(snapshot) is not None
+    under_way, stopped = snapshot.state.rollout, stepping.stopped_by(snapshot)
+    still = _waits_for_engine(snapshot) or stopped is not None
     state = clocks.stand_still(snapshot.state, still=still, now=now)
-    return None if state is snapshot.state else (replace(snapshot, state=state), ())
+    if state is snapshot.state or under_way is None:
+        return None
+    return replace(snapshot, state=state), _voided(under_way, state, stopped, now)
 
 
 def end_unwanted(snapshot: Snapshot, now: Instant) -> Taken | None:
@@ -288,8 +287,11 @@ def _waits_for_engine(snapshot: Snapshot) -> bool:
     )
 
 
-def _loses_date(before: Rollout, state: GroupState) -> bool:
-    return before.approval_until_utc is not None and state.rollout is not None and not state.rollout.approval_until_utc
+def _voided(before: Rollout, state: GroupState, reason: str | None, now: Instant) -> tuple[Decision, ...]:
+    """Record that the date of an approval is void, where a stopped clock has made it so."""
+    if before.approval_until_utc is None or (state.rollout is not None and state.rollout.approval_until_utc):
+        return ()
+    return rows(before, Event.APPROVAL_HELD, before.phase, now, detail=reason)
 
 
 def _ask(snapshot: Snapshot, under_way: Rollout, event: Event, now: Instant) -> Taken:
