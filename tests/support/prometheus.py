@@ -37,6 +37,7 @@ class Prometheus:
         self._config = folder / "prometheus.yml"
         self._config.write_text(text)
         (self._port,) = free_ports(1)
+        self.url = f"http://{LOOPBACK}:{self._port}"
         self._process: asyncio.subprocess.Process
         self._session: aiohttp.ClientSession
 

@@ -48,11 +48,12 @@ async def fetch(
     name: str | None = None,
     form: Mapping[str, str] | None = None,
     tls: SSLContext | bool = True,
-    most: int = ANSWER_BYTES,
+    most: int | None = None,
 ) -> float | None:
     """Feed the body of a URL piece by piece; return when it was answered by the date in its head, in Unix seconds.
 
-    With a `form` it is posted. `name` is the host that TLS asks for. Raises one of FAULTS.
+    With a `form` it is posted. `name` is the host that TLS asks for, and `most` the size of the answer, `ANSWER_BYTES`
+    without it. Raises one of FAULTS.
     """
     got = 0
     async with (
@@ -67,12 +68,12 @@ async def fetch(
             allow_redirects=False,
         ) as answer,
     ):
-        most = most if answer.status == 200 else FAULT_BYTES
+        limit = FAULT_BYTES if answer.status != 200 else ANSWER_BYTES if most is None else most
         text = bytearray()
         async for piece in answer.content.iter_any():
             got += len(piece)
-            if got > most:
-                raise NoAnswer(f"the answer is larger than {most >> 10} KiB")
+            if got > limit:
+                raise NoAnswer(f"the answer is larger than {limit >> 10} KiB")
             if answer.status == 200:
                 feed(piece)
             else:

@@ -1,0 +1,137 @@
+"""Reading metrics and queries from peers that may answer anything (rule 23)."""
+
+import json
+from collections.abc import Iterable
+
+import pytest
+
+from provider.checks.analysis import fetching
+from provider.model.desired import Prometheus, Query
+from tests.support.analysing import analysing, following
+from tests.support.hostile import answering as serving
+from tests.support.hostile import endless, ok
+from tests.support.waiting import eventually
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"
+STARTED = b"process_start_time_seconds 1.7e9\n"
+LINE = b'traefik_service_requests_total{code="200",method="GET",protocol="http",service="shop-blue@http"} 5\n'
+HUGE = b'traefik_service_requests_total{code="200",method="' + b"x" * 100_000 + b'",service="shop-blue@http"} 1\n'
+
+
+async def cause(*pieces: bytes, is_endless: bool = False) -> str | None:
+    """Return the cause for which the answer of a Traefik is no evidence."""
+
+    def answer(_: str) -> Iterable[bytes]:
+        return endless(pieces[0], pieces[1]) if is_endless else pieces
+
+    with serving(answer) as url:
+        async with analysing(following(), f"{url}/metrics") as (_, record):
+            await eventually(lambda: record.scrapes)
+            (reading,) = record.scrapes[0].readings
+            return reading.cause
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"\xff\xfe\x00 broken", "something else than Traefik"),
+        (STARTED + LINE.replace(b" 5", b" NaN"), "no number of requests"),
+        (STARTED + LINE.replace(b" 5", b" -5"), "no number of requests"),
+        (STARTED + HUGE, "longer than"),
+        (STARTED + LINE[:-10], "middle of a line"),
+        (b"<html>", "something else than Traefik"),
+    ],
+)
+async def test_what_is_no_metrics_is_a_cause(body: bytes, says: str) -> None:
+    """P2 and P4."""
+    found = await cause(ok(body, "text/plain"))
+    assert found is not None
+    assert says in found
+
+
+async def test_an_answer_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """P4: by its size, whatever its lines are; and by its time."""
+    monkeypatch.setattr(fetching, "ANSWER_BYTES", 4 * 1024 * 1024)
+    assert "larger than 4096 KiB" in str(await cause(HEAD, b"# nothing\n" * 10_000, is_endless=True))
+    assert "larger than 4096 KiB" in str(await cause(HEAD, b"x" * 100_000, is_endless=True))
+
+
+async def test_ten_million_lines_are_read_through_or_given_up() -> None:
+    """P4: with no more memory than a line."""
+    found = await cause(HEAD, *[b"# another line\n" * 10_000] * 1000, STARTED + LINE)
+    assert found is None or "larger than" in found or "no answer within" in found
+
+
+async def test_other_answers_of_http_are_causes() -> None:
+    for answer, says in (
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "404 for /metrics"),
+        (b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", "302 for /metrics"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort", "cut short"),
+        (b"nonsense\r\n\r\n", "not HTTP"),
+    ):
+        assert says in str(await cause(answer))
+
+
+async def test_a_traefik_that_is_not_there_is_a_cause_and_the_others_are_read() -> None:
+    """P2."""
+    with serving(lambda _: [ok(STARTED + LINE, "text/plain")]) as url:
+        async with analysing(following(), f"{url}/metrics", "http://127.0.0.1:9/metrics") as (_, record):
+            await eventually(lambda: record.scrapes)
+            causes = {one.traefik: one.cause for one in record.scrapes[0].readings}
+    assert causes == {url: None, "http://127.0.0.1:9": "connection refused"}
+
+
+async def test_one_traefik_at_two_addresses_counts_once() -> None:
+    """Rule 23: never more than there was."""
+    with serving(lambda _: [ok(STARTED + LINE, "text/plain")]) as url:
+        async with analysing(following(), f"{url}/metrics", f"{url}/metrics/") as (_, record):
+            await eventually(lambda: record.scrapes)
+            assert len(record.scrapes[0].readings) == 1
+
+
+async def test_without_an_address_the_scrape_says_so() -> None:
+    async with analysing(following()) as (_, record):
+        await eventually(lambda: record.scrapes)
+        assert "traefik.api or traefik.metrics" in str(record.scrapes[0].cause)
+
+
+async def answered(body: bytes) -> tuple[float | None, str | None]:
+    """Return what a query comes to with this answer of Prometheus."""
+    with serving(lambda _: [ok(body)]) as url:
+        queries = (Query("queue", 'max(queue{colour="{{colour}}"})', most=5.0),)
+        async with analysing(following(prometheus=Prometheus(url), queries=queries)) as (_, record):
+            await eventually(lambda: record.answers)
+            return record.answers[0].value, record.answers[0].cause
+
+
+def result(*values: str, kind: str = "vector") -> bytes:
+    found = [{"metric": {}, "value": [1.0, value]} for value in values]
+    return json.dumps({"status": "success", "data": {"resultType": kind, "result": found}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (result(), "it comes to nothing"),
+        (result("1", "2"), "it comes to 2 series"),
+        (result("NaN"), "it comes to nan"),
+        (result("+Inf"), "it comes to inf"),
+        (result("five"), "could not convert"),
+        (result("1", kind="matrix"), "it comes to a matrix"),
+        (b'{"status":"error","error":"parse error"}', "parse error"),
+        (b"[" * 100_000, "something else than Prometheus"),
+        (b"\xff", "something else than Prometheus"),
+        (b'{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1]}]}}', "something else"),
+    ],
+)
+async def test_an_answer_without_one_value_is_no_evidence(body: bytes, says: str) -> None:
+    """Rule 23d: no data, NaN, an empty vector and several series."""
+    value, found = await answered(body)
+    assert value is None
+    assert says in str(found)
+
+
+async def test_the_one_value_of_a_query_is_evidence() -> None:
+    assert await answered(result("7.5")) == (7.5, None)
+    scalar = b'{"status":"success","data":{"resultType":"scalar","result":[1.0,"3"]}}'
+    assert await answered(scalar) == (3.0, None)
