@@ -102,7 +102,7 @@ def _parts(state: State, tracked: TrackedService) -> tuple[object, ...]:
     A member of a group depends on the others, and a rollout on the time: these are read at each scrape.
     """
     key = group_key(tracked.service)
-    if len(state.members[key]) > 1 or key in state.with_rollout:
+    if len(state.members[key]) > 1 or key in state.rollouts.under_way:
         return (object(),)
     return (
         tracked.service,

@@ -200,7 +200,7 @@ class Draft:
         return until_mono_s if waits else None
 
     def _is_in_step(self) -> bool:
-        under_way = (self._state.groups[key].rollout for key in self._state.with_rollout)
+        under_way = (self._state.groups[key].rollout for key in self._state.rollouts.under_way)
         return any(one is not None and one.step is not None and not one.is_switched for one in under_way)
 
     def _may_wait(self, composed: Composed) -> bool:
@@ -255,7 +255,7 @@ class Draft:
             if tracked is not None and tracked.shown != tracked.fragment_shown:
                 tracked.shown = tracked.fragment_shown
                 self._state.counting.weights_changed(name, self._state.traefik.readings.marker, now)
-                yield Touched(self._state.watched & {group_key(tracked.service)} or None)
+                yield Touched(self._state.rollouts.watched & {group_key(tracked.service)} or None)
             else:
                 yield NOTHING
 

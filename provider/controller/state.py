@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from provider.config.diff import Edit
 from provider.controller.counted import Counting
 from provider.controller.docker_view import DockerView
+from provider.controller.rollouts import Rollouts
 from provider.controller.touched import NOTHING, Adopted, Texts, Touched, both
 from provider.controller.tracked_service import TrackedService
 from provider.controller.tracked_services import TrackedServices
@@ -21,7 +22,6 @@ from provider.model import (
     GroupState,
     Instant,
     Member,
-    Phase,
     Plan,
     Probe,
     Server,
@@ -57,9 +57,7 @@ Act: TypeAlias = Callable[[Snapshot, Instant], Done | Refused]
 class State:
     """All services and groups; the controller alone holds one and changes it.
 
-    `with_rollout` are the groups that have one under way, `watched` those whose candidates have
-    traffic: in steps, confirming or watching, `moving`
-    those whose rollout may switch at any moment or just did. `set_aside` are those on which this program failed: they
+    `rollouts` knows which groups have one under way. `set_aside` are those on which this program failed: they
     are served as they were until the file changes (P4). `unprobed` are the services whose health checks end with the
     next document, `replaced` the retired services in whose place all is decided. `counting` is what was read for the
     analyses under way, `followed` are their services by group.
@@ -77,11 +75,7 @@ class State:
         self.states: dict[str, ServiceState] = dict(stored.services)
         self.groups: dict[str, GroupState] = dict(stored.groups)
         self.tracked = TrackedServices(self.docker, self.states, stored.servers)
-        self.with_rollout: set[str] = set()
-        self.moving: set[str] = set()
-        self.watched: set[str] = set()
-        for key, state in self.groups.items():
-            self._follow(key, state)
+        self.rollouts = Rollouts(self.groups)
         self._runs: dict[str, tuple[SmokeRun, ...]] = {}
         self.counting = Counting(self.groups.values())
         self.followed: dict[str, tuple[Followed, ...]] = {}
@@ -116,7 +110,7 @@ class State:
         if not self._is_resumed:
             self._is_resumed = True
             self._resume(now)
-            touched |= self.with_rollout
+            touched |= self.rollouts.under_way
         applied = self.rest.applied
         self.tracked.keep_left(applied.desired.services if applied is not None else ())
         self.unprobed |= edit.gone
@@ -177,7 +171,7 @@ class State:
 
         What follows from it for each service is worked out when that is looked at.
         """
-        touched = {name for key in self.with_rollout for name in self.members.get(key, ())}
+        touched = {name for key in self.rollouts.under_way for name in self.members.get(key, ())}
         touched.update(self.docker.list_all(services, listed_mono_s, self.services))
         for tracked in (*(self.services[name] for name in touched), *self.tracked.held.values()):
             tracked.is_stale = True
@@ -192,7 +186,7 @@ class State:
             return both(set())
         key = group_key(tracked.service)
         is_new = self.tracked.observe(tracked, now, listed_mono_s)
-        return both({key} if is_new or key in self.with_rollout else set())
+        return both({key} if is_new or key in self.rollouts.under_way else set())
 
     def docker_networks(self, own: frozenset[str]) -> Touched:
         """Take the networks of the daemon's own container, on which the addresses of servers may hang."""
@@ -204,7 +198,7 @@ class State:
     def docker_connected(self, *, connected: bool) -> Touched:
         """Take Docker's presence or absence; the last known servers stay (rule 4)."""
         self.docker.connected = connected
-        return both(self.with_rollout)
+        return both(self.rollouts.under_way)
 
     # --- checks ---------------------------------------------------------------------------------------------------
 
@@ -219,7 +213,7 @@ class State:
     def health_checked(self, probe: Probe, result: Result, started_mono_s: float) -> Touched:
         """Take one health check of what has new traffic: there the order of passes and failures counts."""
         tracked = self.services.get(probe.service)
-        if tracked is None or (key := group_key(tracked.service)) not in self.watched:
+        if tracked is None or (key := group_key(tracked.service)) not in self.rollouts.watched:
             return NOTHING
         return Touched({key}) if tracked.check(probe, result, started_mono_s) else NOTHING
 
@@ -298,14 +292,14 @@ class State:
 
     def _confirming(self) -> Touched:
         """Touch the groups whose weights may be confirmed, or taken back."""
-        return Touched(set(self.watched) or None)
+        return Touched(set(self.rollouts.watched) or None)
 
     # --- deciding -------------------------------------------------------------------------------------------------
 
     @property
     def everything(self) -> Touched:
         """All groups of the file, and those that are gone from it and have a rollout."""
-        return both(self.members.keys() | self.with_rollout)
+        return both(self.members.keys() | self.rollouts.under_way)
 
     @property
     def texts(self) -> Texts:
@@ -384,14 +378,14 @@ class State:
         """Take over what was decided, once it is committed."""
         before = self.groups.get(key)
         self.groups[key] = plan.group
-        self._follow(key, plan.group)
+        self.rollouts.follow(key, plan.group)
         for name, state in plan.states.items():
             self.states[name] = state
             if name in self.services:  # the file may have dropped it while the decision was written
                 # Which colour is active has a say in where its servers are reached.
                 self.services[name].is_stale |= self.services[name].state.active is not state.active
                 self.services[name].state = state
-                if key not in self.watched and self.services[name].checks:
+                if key not in self.rollouts.watched and self.services[name].checks:
                     self.services[name].checks = {}
         runs = plan.smoke if plan.smoke != self._runs.get(key, ()) else None
         if runs is not None:
@@ -411,19 +405,9 @@ class State:
         return Touched(publish=frozenset())
 
     def _resume(self, now: Instant) -> None:
-        for key in self.with_rollout:
+        for key in self.rollouts.under_way:
             self.tracked.refresh(key, now)
             self.groups[key] = clocks.resume(self.groups[key], limits(self.snapshot(key)), now)
-
-    def _follow(self, key: str, state: GroupState) -> None:
-        under_way = state.rollout
-        (self.with_rollout.discard if under_way is None else self.with_rollout.add)(key)
-        step = under_way.step if under_way is not None else None
-        is_resting = step is not None and step.shown_mono_s is not None and step.passed_mono_s is None
-        is_moving = under_way is not None and under_way.phase is not Phase.APPROVAL and not is_resting
-        (self.moving.add if is_moving else self.moving.discard)(key)
-        has_traffic = under_way is not None and (under_way.is_switched or step is not None)
-        (self.watched.add if has_traffic else self.watched.discard)(key)
 
     def _forget_smoke(self, before: tuple[SmokeRun, ...], after: tuple[SmokeRun, ...]) -> None:
         """What nobody wants to know any more is tested again when it is wanted again: `retry` tests once more."""

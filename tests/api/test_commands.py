@@ -529,7 +529,7 @@ async def test_an_abort_that_comes_before_a_switch_that_is_due_wins(
         await daemon.judge(BLUE)
         await daemon.until_served(blue=[url("8081")])
         daemon.load(shop(green="8082", more=WATCHED))
-        await eventually(lambda: daemon.controller.state.with_rollout)
+        await eventually(lambda: daemon.controller.state.rollouts.under_way)
         store.full = True
         await daemon.judge(GREEN)
         await eventually(lambda: "store-failing" in daemon.controller.conditions)

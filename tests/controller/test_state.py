@@ -225,7 +225,7 @@ def test_a_list_always_touches_a_group_with_a_rollout() -> None:
     """Rule 6: the switch may wait for nothing but this list."""
     of = state(service())
     listed(of, blue=(ONE,), green=(TWO,))
-    of.with_rollout.add("shop")
+    of.rollouts.under_way.add("shop")
     assert of.docker_service("shop", ByColour((ONE,), (TWO,)), 1004.0, LATER).decide == {"shop"}
     assert of.services["shop"].observed.green.listed_mono_s == 1004.0
     assert of.docker_listed({"shop": ByColour((ONE,), (TWO,))}, 1006.0).decide == {"shop"}
@@ -236,7 +236,7 @@ def test_a_list_always_touches_a_group_with_a_rollout() -> None:
 def test_docker_that_comes_or_goes_touches_the_groups_with_a_rollout() -> None:
     """Rules 6 and 14: their clocks stand still, or go on."""
     of = state(service(), service("pay"))
-    of.with_rollout.add("shop")
+    of.rollouts.under_way.add("shop")
     assert of.docker_connected(connected=False).decide == {"shop"}
 
 
@@ -365,7 +365,7 @@ def test_a_switch_waits_for_the_pollers_of_every_replica() -> None:
         polls = ReplicaPolls((PollerElsewhere(Poller("edge-2", revision, 0.0)),))
         assert of.polled_elsewhere({"second": polls}, NOW).decide is None
         assert of.traefik.fetched()[1] is has_it
-    of.watched.add("shop")
+    of.rollouts.watched.add("shop")
     assert of.polled_elsewhere({}, NOW).decide == {"shop"}
     assert of.traefik.fetched()[1] is None
 
@@ -471,7 +471,7 @@ def test_a_stored_rollout_of_a_group_that_left_the_file_is_looked_at_once() -> N
     of = State(Stored({}, {"@front": GroupState(rollout=under_way())}, {}, None, 7), docker_enabled=False)
     assert load(of, desired(service()), NOW) == {"@front", "shop"}
     assert load(of, desired(service()), LATER) == set()
-    assert of.with_rollout == {"@front"}
+    assert of.rollouts.under_way == {"@front"}
 
 
 def test_a_decision_is_kept_for_a_service_that_left_the_file_meanwhile() -> None:
