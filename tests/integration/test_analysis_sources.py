@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from provider.model import ByColour
 from provider.model.analysed import Tally
@@ -33,6 +34,7 @@ async def routed(traefik: FileTraefik) -> None:
     await eventually(look)
 
 
+@pytest.mark.takes(12)
 async def test_traefik_counts_what_was_sent_and_begins_anew_with_its_process(
     start_traefik: StartTraefik, documents: DocumentServer, blue: Backend, green: Backend
 ) -> None:
@@ -61,6 +63,7 @@ async def test_traefik_counts_what_was_sent_and_begins_anew_with_its_process(
         assert anew.errors.green.bad == anew.errors.green.requests
 
 
+@pytest.mark.takes(14)
 async def test_prometheus_counts_the_same_and_answers_queries(
     start_traefik: StartTraefik, documents: DocumentServer, blue: Backend, green: Backend, tmp_path: Path
 ) -> None:
