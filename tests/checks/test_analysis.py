@@ -131,6 +131,15 @@ async def test_an_answer_without_one_value_is_no_evidence(body: bytes, says: str
     assert says in str(found)
 
 
+async def test_an_answer_of_prometheus_without_an_end_is_given_up() -> None:
+    """P4."""
+    with serving(lambda _: endless(HEAD, b"[" * 100_000)) as url:
+        queries = (Query("queue", "queue", most=5.0),)
+        async with analysing(following(prometheus=Prometheus(url), queries=queries)) as (_, record):
+            await eventually(lambda: record.answers)
+            assert "larger than 8192 KiB" in str(record.answers[0].cause)
+
+
 async def test_the_one_value_of_a_query_is_evidence() -> None:
     assert await answered(result("7.5")) == (7.5, None)
     scalar = b'{"status":"success","data":{"resultType":"scalar","result":[1.0,"3"]}}'
