@@ -133,6 +133,8 @@ def _reading(facts: ServiceFacts) -> ServiceReading:
         quarantined=facts.quarantine is not None,
         servers=facts.servers_by_health,
         last_switch_s=state.switched_utc.timestamp() if state.switched_utc else None,
+        step_until_s=round(facts.step_until_utc.timestamp()) if facts.step_until_utc else None,
+        step=facts.rollout.step.number if facts.rollout is not None and facts.rollout.step is not None else 0,
         deadline_s=round(facts.deadline_utc.timestamp()) if facts.deadline_utc else None,
         gates={gate: verdict.state for gate, verdict in facts.gates.items()},
         analysis=readings_of(facts),

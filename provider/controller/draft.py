@@ -108,7 +108,7 @@ class Draft:
             came: tuple[Condition, ...] = ()
             went: frozenset[str] = frozenset()
             if self.published is not None:
-                found = service_conditions(tracked.member(), group, tracked.health, tracked.since_utc)
+                found = service_conditions(tracked.member(), group, tracked.health, tracked.since_utc, now)
                 came, went = tracked.report(one for one in found if one.code not in RECORDED)
             yield Projected(name, tracked.ask_probes(), health, came, went, wake_mono_s(member, now))
 

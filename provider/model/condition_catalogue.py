@@ -49,6 +49,7 @@ class ConditionCode(StrEnum):
     ROLLBACK_TARGET_LOST = "way-back-lost"
     OVERRIDE = "override"
     ANALYSIS_NO_DATA = "analysis-no-data"
+    TOO_FEW_REQUESTS = "too-few-requests"
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +224,13 @@ OF_SERVICE: Mapping[ConditionCode, Entry] = MappingProxyType(
             Severity.WARNING,
             "the analysis lacks evidence: {causes}",
             fix="what is missing passes nothing and fails nothing",
+        ),
+        ConditionCode.TOO_FEW_REQUESTS: Entry(
+            Severity.WARNING,
+            "the time of step {number} is over, and {colour} has had fewer than {most} requests in it (minRequests): "
+            "the step goes on until it has",
+            fix="to go on without them: bluegreen promote {service} --force --reason WHY",
+            title="a step goes on, as its candidate has too few requests",
         ),
         ConditionCode.OVERRIDE: Entry(
             Severity.INFO,

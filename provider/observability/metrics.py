@@ -51,6 +51,8 @@ class ServiceReading:
     servers: Mapping[tuple[Colour, Health], int]
     last_switch_s: float | None
     deadline_s: float | None = None
+    step: int = 0
+    step_until_s: float | None = None
     gates: Mapping[Gate, GateState] = field(default_factory=dict)
     analysis: AnalysisReading = field(default_factory=AnalysisReading)
 
@@ -234,9 +236,16 @@ def _families(readings: tuple[ServiceReading, ...]) -> Iterator[Metric]:
         ("last_switch", "When the active colour last changed.", ((r.service, r.last_switch_s) for r in readings)),
         ("override", "Since when an override holds.", ((r.service, r.override_since_s) for r in readings)),
         ("rollout_deadline", "When the phase of a rollout is to end.", ((r.service, r.deadline_s) for r in readings)),
+        ("step_until", "When the time of a step is over.", ((r.service, r.step_until_s) for r in readings)),
     ):
         samples = (((service,), time_s) for service, time_s in times if time_s is not None)
         yield _family(f"{name}_timestamp_seconds", text, ("service",), samples)
+    yield _family(
+        "step",
+        "The step that a rollout is in, 0 without one.",
+        ("service",),
+        (((r.service,), r.step) for r in readings),
+    )
     yield from _analysis(readings)
 
 

@@ -1,7 +1,8 @@
 """What people are notified of, in words: one notice for a decision or a condition that somebody waits for or must know.
 
-People are notified when a rollout starts, awaits approval, switches, and ends otherwise than switched. A rollout that
-supersedes another one has notices of its own, and a watch that ends well is no news.
+People are notified when a rollout starts, awaits approval, begins a step, switches, and ends otherwise than switched.
+A rollout that supersedes another one has notices of its own. A step that is passed is no news, as another one or the
+switch follows, nor is a watch that ends well.
 """
 
 import shlex
@@ -12,6 +13,7 @@ from typing import TypeAlias, assert_never
 
 from provider.model import Colour, Condition, ConditionCode, Decision, Event, Outcome, Severity, Trigger
 from provider.model.condition_catalogue import OF_DAEMON, OF_SERVICE
+from provider.model.events import step_of
 
 EVIDENCE_MOST = 10
 TITLE_MOST = 200
@@ -24,6 +26,7 @@ class NoticeKind(StrEnum):
     ROLLOUT_STARTED = "rollout-started"
     APPROVAL_WANTED = "approval-wanted"
     APPROVAL_REMINDER = "approval-reminder"
+    STEP_BEGUN = "step-begun"
     SWITCHED = "switched"
     ABORTED = "aborted"
     ROLLED_BACK = "rolled-back"
@@ -112,6 +115,7 @@ _EVENTS = {
     Event.BEGUN: NoticeKind.ROLLOUT_STARTED,
     Event.APPROVAL_WANTED: NoticeKind.APPROVAL_WANTED,
     Event.APPROVAL_REMINDER: NoticeKind.APPROVAL_REMINDER,
+    Event.STEP_BEGUN: NoticeKind.STEP_BEGUN,
     Event.SHIFTED: NoticeKind.SWITCHED,
     Event.ROLLED_BACK: NoticeKind.ROLLED_BACK,
     Event.ROLLBACK_TARGET_LOST: NoticeKind.ROLLBACK_TARGET_LOST,
@@ -147,7 +151,7 @@ class _DecisionText:
     def severity(self) -> Severity:
         """How much it matters: what the daemon rolled back by itself is something to get up for."""
         match self._kind:
-            case NoticeKind.ROLLOUT_STARTED | NoticeKind.SWITCHED:
+            case NoticeKind.ROLLOUT_STARTED | NoticeKind.STEP_BEGUN | NoticeKind.SWITCHED:
                 return Severity.INFO
             case NoticeKind.ROLLED_BACK:
                 return Severity.WARNING if self._operator else Severity.CRITICAL
@@ -177,9 +181,11 @@ class _DecisionText:
             case NoticeKind.ROLLOUT_STARTED:
                 return f"{move} rollout started"
             case NoticeKind.APPROVAL_WANTED:
-                return f"{move} waits for approval"
+                return f"{move} waits for approval{self._of_step}"
             case NoticeKind.APPROVAL_REMINDER:
-                return f"{move} still waits for approval, half of the time is over"
+                return f"{move} still waits for approval{self._of_step}, half of the time is over"
+            case NoticeKind.STEP_BEGUN:
+                return f"{move} {self._decision.detail or 'step begun'}"
             case NoticeKind.SWITCHED:
                 return f"{move} switched"
             case NoticeKind.ABORTED:
@@ -194,9 +200,14 @@ class _DecisionText:
             case _:
                 assert_never(self._kind)
 
+    @property
+    def _of_step(self) -> str:
+        step = step_of(self._decision.detail)
+        return f" of step {step}" if step is not None else ""
+
     def _reasons(self) -> Iterator[str]:
         decision, context = self._decision, self._context
-        if decision.detail:
+        if decision.detail and self._kind is not NoticeKind.STEP_BEGUN:
             yield f"Why: {decision.detail}"
         if context.active is not None:
             yield f"Traffic: {self._named(context.active, self._release_of(context.active))}"
@@ -239,8 +250,12 @@ class _DecisionText:
             case NoticeKind.APPROVAL_WANTED | NoticeKind.APPROVAL_REMINDER:
                 release = self._decision.release
                 named = ("--release", release) if release else ()
-                approve = ("Approve", _command("approve", service, *named))
+                step = step_of(self._decision.detail)
+                of_step = ("--step", str(step)) if step is not None else ()
+                approve = ("Approve", _command("approve", service, *named, *of_step))
                 return (approve, ("Refuse", _command("abort", service)), see)
+            case NoticeKind.STEP_BEGUN:
+                return (see, ("End its time", _command("promote", service)), ("Abort", _command("abort", service)))
             case NoticeKind.SWITCHED:
                 return (("Take it back", _command("rollback", service)), see)
             case NoticeKind.ABORTED | NoticeKind.EXPIRED | NoticeKind.ROLLED_BACK:

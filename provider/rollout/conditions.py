@@ -9,12 +9,15 @@ from provider.model import (
     ConditionCode,
     GroupState,
     Health,
+    Instant,
     Member,
+    Rollout,
     ServerHealth,
     ServerKey,
     Severity,
     condition,
 )
+from provider.rollout import analysing, stepping
 from provider.rollout.analysing import is_on
 from provider.rollout.rollback_target import command_now, lost, made_room
 
@@ -22,10 +25,18 @@ SERVERS_SHOWN = 4
 
 
 def service_conditions(
-    member: Member, group: GroupState, health: Mapping[ServerKey, ServerHealth], since_utc: datetime
+    member: Member,
+    group: GroupState,
+    health: Mapping[ServerKey, ServerHealth],
+    since_utc: datetime,
+    now: Instant | None = None,
 ) -> tuple[Condition, ...]:
-    """Return what an operator should know of one service; `since_utc` is when the daemon first saw it."""
-    return tuple(_conditions(member, group, health, since_utc))
+    """Return what an operator should know of one service; `since_utc` is when the daemon first saw it.
+
+    What time alone brings about is left out without `now`.
+    """
+    too_few = _too_few_requests(member, group.rollout, now) if now is not None else None
+    return (*_conditions(member, group, health, since_utc), *([too_few] if too_few is not None else []))
 
 
 def undecided(member: Member, since_utc: datetime | None = None) -> Condition:
@@ -92,6 +103,30 @@ def _conditions(
         )
     if (override := overridden(member)) is not None:
         yield override
+
+
+def _too_few_requests(member: Member, under_way: Rollout | None, now: Instant) -> Condition | None:
+    """Rule 19d: a step that lacks requests when its time is over goes on; that is told once a step."""
+    found, analysis = stepping.current(under_way), member.service.analysis
+    if found is None or under_way is None or analysis is None or not stepping.is_over(under_way, now):
+        return None
+    step, _ = found
+    one = next((each for each in under_way.candidates if each.service == member.service.name), None)
+    if one is None or step.passed_mono_s is not None or step.forced is not None or under_way.forced is not None:
+        return None
+    evidence = analysing.evidence_of(member, one, under_way)
+    if not analysing.lacks_requests(analysis, evidence):
+        return None
+    if analysis.no_data_passes and analysing.has_no_data(evidence):
+        return None
+    return condition(
+        ConditionCode.TOO_FEW_REQUESTS,
+        None,
+        number=step.number,
+        colour=one.colour,
+        most=analysis.min_requests,
+        service=member.service.name,
+    )
 
 
 def _unclear(member: Member, since_utc: datetime) -> Iterator[Condition]:

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from provider.model import Colour, Condition, Instant, Phase, Rollout
+from provider.model import Colour, Condition, Gate, Instant, Phase, Rollout
 from provider.model.durations import spoken
+from provider.rollout import stepping
 from provider.rollout.facts import ServiceFacts
 
 NEXT = {
@@ -23,6 +24,7 @@ AT_DEADLINE = {
     Phase.CONFIRMING: "then the watch begins unconfirmed, or what Traefik did not apply is taken back",
     Phase.WATCHING: "until then it is rolled back if it fails while the rollback target is healthy",
 }
+IN_STEP = "otherwise it expires: it is quarantined, and the active colour has all of the traffic again"
 FORCED = "it was forced, and is not rolled back automatically for its health"
 
 
@@ -75,13 +77,13 @@ def _rollout(facts: ServiceFacts, rollout: Rollout) -> list[str]:
         f"{_ago(rollout.since_utc, now)} ago ({rollout.trigger}{by}) and is in phase {rollout.phase} for "
         f"{_ago(rollout.entered_utc or rollout.since_utc, now)}."
     )
-    lines = [began]
+    lines = [began, *_step(facts, rollout)]
     if not rollout.is_switched:
         gates = [f"{gate} {verdict.state}{_because(verdict.reason)}" for gate, verdict in facts.gates.items()]
         lines.append(f"Gates: {'; '.join(gates)}.")
         if facts.member.service.preview_url is not None:
             lines.append(f"Preview it before it gets the traffic: {facts.member.service.preview_url}")
-    upcoming = f"Next: {NEXT[rollout.phase]}"
+    upcoming = f"Next: {_next(rollout)}"
     if facts.left_s is None or facts.deadline_utc is None:
         lines.append(f"{upcoming}; its deadline does not run while it is held.")
         return lines
@@ -91,8 +93,46 @@ def _rollout(facts: ServiceFacts, rollout: Rollout) -> list[str]:
     else:
         until = _clock(max(now.utc, facts.deadline_utc))
         then = FORCED if rollout.is_switched and rollout.forced else AT_DEADLINE[rollout.phase]
+        then = IN_STEP if rollout.step is not None and not rollout.is_switched else then
         lines.append(f"{upcoming}. It has until {until} ({left}); {then}.")
     return lines
+
+
+def _step(facts: ServiceFacts, rollout: Rollout) -> list[str]:
+    """Say which step is on, since when, until when, what is counted, and how to end it."""
+    found = stepping.current(rollout)
+    if found is None or rollout.canary is None or rollout.is_switched:
+        return []
+    step, written = found
+    of, name, candidate = len(rollout.canary.steps), facts.name, facts.candidate
+    if step.promoted is not None:
+        time = f"{step.promoted} ended its time"
+    elif (until_utc := facts.step_until_utc) is None:
+        time = "its clock stands still" if step.shown_mono_s is not None else "its time begins when Traefik shows it"
+    elif until_utc <= facts.now.utc:
+        time = "its time is over"
+    else:
+        time = f"its time lasts until {_clock(until_utc)} ({spoken((until_utc - facts.now.utc).total_seconds())})"
+    since = f"for {_ago(step.begun_utc, facts.now)}; {time}"
+    lines = [f"Step {step.number} of {of} gives the candidate {written.weight} % of the requests, {since}."]
+    ways = [] if step.promoted else [f"to end its time: bluegreen promote {name}"]
+    approval = facts.gates[Gate.APPROVAL]
+    if written.approval_is_manual and not approval.lets_through and candidate is not None:
+        command = f"bluegreen approve {name} --release {candidate.release} --step {step.number}"
+        ways.append(f"to approve what follows: {command}")
+    ways.append(f"to take the traffic away from it: bluegreen abort {name}")
+    text = "; ".join(ways)
+    lines.append(f"{text[:1].upper()}{text[1:]}.")
+    return lines
+
+
+def _next(rollout: Rollout) -> str:
+    if rollout.step is None or rollout.canary is None or rollout.is_switched:
+        return NEXT[rollout.phase]
+    if rollout.next_weight == 100:
+        return "when its time is over and its gates have passed, it gets all of the traffic"
+    number = rollout.step.number + 1
+    return f"when its time is over and its gates have passed, step {number} with {rollout.next_weight} % follows"
 
 
 def _rollback(facts: ServiceFacts) -> str:

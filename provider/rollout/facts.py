@@ -265,7 +265,7 @@ class ServiceFacts:
     @property
     def conditions(self) -> tuple[Condition, ...]:
         """What an operator should know of this service."""
-        return service_conditions(self.member, self.group, self.known_health, self.since_utc)
+        return service_conditions(self.member, self.group, self.known_health, self.since_utc, self.now)
 
     @property
     def lease(self) -> Lease | None:

@@ -99,7 +99,7 @@ def test_an_alert_names_only_labels_that_it_has(name: str) -> None:
         commands = set(
             re.findall(r"bluegreen (\w+) {{ \$labels.service }}", ALERTS[name]["annotations"]["description"])
         )
-        assert commands <= {"status", "explain", "history", "switch", "abort", "rollback", "retry"}
+        assert commands <= {"status", "explain", "history", "switch", "abort", "rollback", "retry", "promote"}
         assert commands, labels
 
 

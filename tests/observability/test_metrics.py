@@ -24,6 +24,8 @@ NAMES = {
     "way_back_lost": {"service"},
     "quarantined": {"service"},
     "rollout_deadline_timestamp_seconds": {"service"},
+    "step": {"service"},
+    "step_until_timestamp_seconds": {"service"},
     "condition": {"code"},
     "switches": {"service", "colour", "trigger"},
     "rollouts": {"service", "outcome"},
@@ -65,6 +67,8 @@ SHOP = ServiceReading(
     servers={(Colour.BLUE, Health.HEALTHY): 2},
     last_switch_s=1767225600.0,
     deadline_s=1767225700.0,
+    step=2,
+    step_until_s=1767225650.0,
     gates={Gate.HEALTH: GateState.PASSED},
     analysis=AnalysisReading(
         {"errors max": 1.5}, {Colour.BLUE: 100, Colour.GREEN: 5}, {(Colour.GREEN, "errors max"): 1}

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from provider.model import Colour, Condition, ConditionCode, Decision, Event, Outcome, Severity, Trigger
+from provider.model import Colour, Condition, ConditionCode, Decision, Event, Outcome, Severity, Trigger, condition
 from provider.observability.notices import Context, Notice, NoticeKind, of_condition, of_decision, of_service_condition
 
 NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
@@ -271,3 +271,31 @@ def test_who_approves_is_shown_where_to_look() -> None:
         in body
     )
     assert "Preview: " not in told(decided("shifted"), where).body
+
+
+def test_a_step_is_told_when_it_begins_and_not_when_it_is_passed() -> None:
+    """Rule 19: another one or the switch follows what is passed."""
+    notice = of_decision(decided("step-begun", detail="step 1 of 3: 5 % for the candidate"), CONTEXT)
+    assert notice is not None
+    assert (notice.kind, notice.severity) == (NoticeKind.STEP_BEGUN, Severity.INFO)
+    assert notice.title == "shop: blue 1.4.1 -> green 1.4.2 step 1 of 3: 5 % for the candidate (production)"
+    assert "End its time: bluegreen promote shop\nAbort: bluegreen abort shop" in notice.body
+    for event in ("step-passed", "promoted"):
+        assert of_decision(decided(event, detail="step 1, 5 %"), CONTEXT) is None
+
+
+def test_the_approval_of_a_step_is_asked_for_with_its_number() -> None:
+    """Rule 20: an approval is for the step that was looked at."""
+    notice = of_decision(decided("approval-wanted", detail="step 2, until 2026-01-03 12:00 UTC"), CONTEXT)
+    assert notice is not None
+    assert "waits for approval of step 2 (production)" in notice.title
+    assert "Approve: bluegreen approve shop --release 77b0e1d2 --step 2" in notice.body
+
+
+def test_too_few_requests_are_told_with_the_way_on() -> None:
+    """Rule 19d."""
+    found = condition(ConditionCode.TOO_FEW_REQUESTS, NOW, number=1, colour="green", most=200, service="shop")
+    notice = of_service_condition(found, "shop", "production")
+    assert notice is not None
+    assert notice.title == "shop: a step goes on, as its candidate has too few requests (production)"
+    assert "bluegreen promote shop --force --reason WHY" in notice.body

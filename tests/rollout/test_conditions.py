@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 from provider.model import (
+    Analysis,
+    Canary,
     GroupState,
     Health,
     Member,
@@ -13,11 +15,12 @@ from provider.model import (
     RollbackTarget,
     ServerHealth,
     Snapshot,
+    Step,
 )
 from provider.rollout.conditions import service_conditions
 from provider.rollout.health import assess
-from tests.support.phases import group, moved, with_state
-from tests.support.worlds import BLUE, EPOCH, candidate, member, runs, server, snapshot
+from tests.support.phases import group, moved, old, stepping, with_state
+from tests.support.worlds import BLUE, EPOCH, at, candidate, member, runs, server, service, snapshot
 
 OLD, NEW = server(1, "r1", version="1.4.1"), server(2, "r2", version="1.4.2")
 
@@ -26,14 +29,14 @@ def codes(of: Member) -> dict[str, str]:
     return codes_of(snapshot(of))
 
 
-def codes_of(of: Snapshot) -> dict[str, str]:
+def codes_of(of: Snapshot, mono_s: float = 1000.0) -> dict[str, str]:
     one = of.members[0]
     health = {
         each.key: ServerHealth(*assess(one, each), EPOCH)
         for _, observed in one.observed.items()
         for each in observed.servers
     }
-    found = service_conditions(one, of.state, health, EPOCH)
+    found = service_conditions(one, of.state, health, EPOCH, at(mono_s))
     return {each.code: f"{each.severity}: {each.message}" for each in found}
 
 
@@ -91,3 +94,16 @@ def test_an_active_colour_that_serves_nobody_well_is_critical() -> None:
     }
     assert codes(member(blue=runs(OLD, NEW), health={OLD: Health.UNHEALTHY, NEW: Health.UNKNOWN})) == {}
     assert codes(member(blue=Observed(known=False))) == {}, "unknown is not none"
+
+
+def test_a_step_that_has_too_few_requests_when_its_time_is_over_is_told_of() -> None:
+    """Rule 19d: the words stay the same while it goes on, so that it is told once."""
+    canary = Canary((Step(5, 300.0), Step(25, 600.0)))
+    of = stepping(1, old(service(canary=canary, analysis=Analysis())), canary=canary)
+    assert "too-few-requests" not in codes_of(of, 1299.0)
+    assert codes_of(of, 1300.0)["too-few-requests"] == (
+        "warning: the time of step 1 is over, and green has had fewer than 200 requests in it (minRequests): the step "
+        "goes on until it has; to go on without them: bluegreen promote shop --force --reason WHY"
+    )
+    assert codes_of(of, 9000.0) == codes_of(of, 1300.0)
+    assert "too-few-requests" not in codes_of(stepping(1, canary=canary), 1300.0), "nothing is analysed"

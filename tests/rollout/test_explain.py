@@ -1,5 +1,6 @@
 """What `explain` says: what serves traffic, what blocks, since when, what happens next and when."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -7,6 +8,7 @@ import pytest
 
 from provider.model import (
     Applied,
+    Canary,
     Condition,
     ConditionCode,
     Instant,
@@ -18,11 +20,12 @@ from provider.model import (
     Service,
     Severity,
     Snapshot,
+    Step,
 )
 from provider.rollout import clocks
 from provider.rollout.candidates import limits
 from provider.rollout.explain import AT_DEADLINE, NEXT, explain
-from tests.support.phases import BEFORE_SWITCH, UNDER_WAY, facts, group, moved, old, with_state
+from tests.support.phases import BEFORE_SWITCH, UNDER_WAY, facts, group, moved, old, stepping, with_state
 from tests.support.worlds import BLUE, EPOCH, all_on, at, member, runs, server, service, snapshot
 
 MANUAL = service(approval_is_manual=True)
@@ -148,3 +151,39 @@ def test_who_approves_is_shown_where_to_look() -> None:
     preview = Router("shop-preview", "Host(`preview.shop.test`)", {"tls": {}})
     of = group(Phase.APPROVAL, old(service(approval_is_manual=True, preview=preview)))
     assert "Preview it before it gets the traffic: https://preview.shop.test/" in told(of)
+
+
+def test_in_a_step_it_says_which_until_when_and_how_to_end_it() -> None:
+    """Rules 19 and 20."""
+    of = stepping(1, canary=Canary((Step(5, 300.0, approval_is_manual=True), Step(25, 600.0))))
+    lines = told(of, mono_s=1060.0)
+    (step,) = [line for line in lines if line.startswith("Step ")]
+    assert step.startswith("Step 1 of 2 gives the candidate 5 % of the requests, for ")
+    assert re.search(r"; its time lasts until [-0-9]+ [:0-9]+ UTC \(.+\)\.$", step)
+    ways = lines[lines.index(step) + 1]
+    assert ways == (
+        "To end its time: bluegreen promote shop; to approve what follows: bluegreen approve shop --release r2 --step "
+        "1; to take the traffic away from it: bluegreen abort shop."
+    )
+    (upcoming,) = [line for line in lines if line.startswith("Next: ")]
+    assert upcoming.startswith(
+        "Next: when its time is over and its gates have passed, step 2 with 25 % follows. It has"
+    )
+    assert upcoming.endswith(
+        "otherwise it expires: it is quarantined, and the active colour has all of the traffic again."
+    )
+
+
+def test_of_a_step_it_says_why_its_time_does_not_run_and_who_ended_it() -> None:
+    """Rule 19: the clock begins when Traefik shows it."""
+    canary = Canary((Step(5, 300.0),))
+    assert "; its time begins when Traefik shows it." in said(stepping(1, canary=canary, shown=False), "Step 1")
+    of = stepping(1, canary=canary)
+    rollout = of.state.rollout
+    assert rollout is not None
+    assert rollout.step is not None
+    promoted = replace(rollout, step=replace(rollout.step, promoted="ann"))
+    of = replace(of, state=replace(of.state, rollout=promoted))
+    assert "; ann ended its time." in said(of, "Step 1")
+    assert said(of, "Next:").startswith("Next: when its time is over and its gates have passed, it gets all of the")
+    assert not any("bluegreen promote" in line for line in told(of))
