@@ -101,7 +101,7 @@ async def test_kills_in_steps_keep_the_weights_and_skip_no_step(
                 daemon.write(file(versions, "1h"))
                 await daemon.until_event("shop", "step-begun", rollout=f"r{number}")
             promoting = asyncio.create_task(daemon.command("shop", "promote"))
-            await asyncio.sleep(dice.random() * 0.15)  # any instant of it
+            await asyncio.sleep(dice.random() * 0.6)  # any instant of it
             await daemon.kill()
             await promoting
             await daemon.start()
