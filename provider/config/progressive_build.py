@@ -79,7 +79,7 @@ def _test_route(keys: Mapping[str, Any] | bool) -> CandidateRoute | None:
     kind = "cookie" if "cookie" in keys else "header"
     if "value" not in keys[kind]:
         return None
-    return CandidateRoute(keys[kind]["name"], keys[kind]["value"], kind == "cookie")
+    return CandidateRoute(keys[kind]["name"], keys[kind]["value"], kind == "cookie", "valueFile" in keys[kind])
 
 
 def metrics(urls: Iterable[str]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ as the store did not answer, is put again until that is known: the store and wha
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from provider.controller.desired_source import Accepted, Submitted
 from provider.controller.inputs import Inputs
 from provider.controller.loading import Loader
 from provider.controller.prepared import NAME
+from provider.model import Desired
 from provider.model.document import AppliedText, text_key
 from provider.model.errors import (
     BluegreenError,
@@ -139,6 +140,8 @@ class StoredDesired:
             rule = f"{found!r} is another one than that of this store, {here!r}: name the --admin of that environment"
             line = environment_line(submitted.text)
             raise DesiredStateError((Problem(submitted.name, line, 1, "environment", rule),))
+        if problems := tuple(_of_one_machine(edited.desired, submitted.name)):
+            raise DesiredStateError(problems)
         return edited, accepted
 
     async def _applied(self, submitted: Submitted) -> Accepted:
@@ -166,6 +169,14 @@ class StoredDesired:
             changes=len(accepted.changes),
         )
         return accepted
+
+
+def _of_one_machine(desired: Desired, name: str) -> Iterator[Problem]:
+    """Yield what a text that every replica loads cannot have: it would also read a file for who may not."""
+    rule = "is a file of one machine, and this desired state is for all replicas: write the value"
+    for service in desired.services.values():
+        if service.test_route is not None and service.test_route.is_from_file:
+            yield Problem(name, 1, 1, f"services.{service.name}.testRoute.valueFile", rule)
 
 
 def _set(waiting: _Waiting, failure: BluegreenError) -> None:

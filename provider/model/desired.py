@@ -191,11 +191,15 @@ class Analysis:
 
 @dataclass(frozen=True, slots=True)
 class CandidateRoute:
-    """The header or the cookie of requests that reach the candidate before it has traffic."""
+    """The header or the cookie of requests that reach the candidate before it has traffic.
+
+    `is_from_file` says that the value stands in a file of the machine on which the desired state was loaded.
+    """
 
     name: str
     value: str = field(repr=False)
     is_cookie: bool = False
+    is_from_file: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,7 +154,7 @@ class TestValueFile:
     def test_it_is_read_beside_the_desired_state_without_its_line_end(self, tmp_path: Path) -> None:
         (tmp_path / "value").write_bytes(b"0af1b2c3d4e5f607\r\n")
         route = loaded(VALUE_FILE, str(tmp_path / FILE)).services["shop"].test_route
-        assert route == CandidateRoute("X-Release", "0af1b2c3d4e5f607")
+        assert route == CandidateRoute("X-Release", "0af1b2c3d4e5f607", is_from_file=True)
 
     def test_it_is_read_in_the_directory_of_several_files(self, tmp_path: Path) -> None:
         (tmp_path / "value").write_bytes(b"0af1b2c3d4e5f607")

@@ -57,6 +57,17 @@ async def test_a_file_seeds_an_empty_store_only(tmp_path: Path) -> None:
         assert term.text == TWO
 
 
+async def test_a_text_for_all_replicas_names_no_file_of_one_machine(tmp_path: Path) -> None:
+    """Rule 62: what it named would be read on the leader, for everybody who may apply."""
+    (tmp_path / "secret").write_text("0af1b2c3d4e5f607\n")
+    route = f"    testRoute: {{header: {{name: X-Release, valueFile: {tmp_path / 'secret'}}}}}\n"
+    async with applying(tmp_path / "state") as term:
+        with pytest.raises(DesiredStateError, match=r"testRoute\.valueFile: is a file of one machine") as refused:
+            await term.apply(shop(active="blue", more=route))
+        assert "0af1b2c3d4e5f607" not in str(refused.value)
+        assert term.text is None
+
+
 async def test_a_file_that_cannot_seed_is_reported_and_apply_goes_on(tmp_path: Path) -> None:
     """P11: the process goes on, as others may know better."""
     seed = tmp_path / "seed.yaml"
