@@ -131,6 +131,7 @@ _SET_OFF_BY = {
     Trigger.DOCKER: "what runs in Docker",
     Trigger.COMMAND: "a command",
     Trigger.TIMER: "the daemon",
+    Trigger.WATCH: "the daemon, which watched it",
 }
 
 

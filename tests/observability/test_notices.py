@@ -299,3 +299,12 @@ def test_too_few_requests_are_told_with_the_way_on() -> None:
     assert notice is not None
     assert notice.title == "shop: a step goes on, as its candidate has too few requests (production)"
     assert "bluegreen promote shop --force --reason WHY" in notice.body
+
+
+@pytest.mark.parametrize("trigger", Trigger)
+def test_whatever_set_a_decision_off_is_told(trigger: Trigger) -> None:
+    """Rule 19c: a step that fails its watch ends the rollout by itself."""
+    failed = replace(decided("gates-failed", outcome=Outcome.ABORTED), trigger=trigger)
+    notice = of_decision(failed, CONTEXT)
+    assert notice is not None
+    assert "Set off by: " in notice.body
