@@ -161,7 +161,7 @@ class Counting:
             one.source, one.last = scrape.source, {}
         queries = {place: cause for place, cause in one.causes.items() if place.startswith("query ")}
         one.causes = queries | ({scrape.source: scrape.cause} if scrape.cause is not None else {})
-        samples = list[Sample]()
+        one.is_read, samples = False, list[Sample]()
         for reading in scrape.readings[:TRAEFIKS_MOST]:
             if reading.cause is not None:
                 one.causes[reading.traefik] = f"the metrics of {reading.traefik}: {reading.cause}"

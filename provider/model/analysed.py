@@ -186,7 +186,8 @@ class Numbered:
 class Analysed:
     """What was seen for the analysis of a service and may not be kept yet.
 
-    `causes` say, by source or query, why there is no evidence from it. `is_read` says that a Traefik was read.
+    `causes` say, by source or query, why there is no evidence from it. `is_read` says that the last scrape brought
+    a reading of a Traefik.
     """
 
     intervals: tuple[Interval, ...] = ()

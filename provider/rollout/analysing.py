@@ -245,6 +245,23 @@ def failure(analysis: Analysis, found: AnalysisEvidence, *, is_switched: bool = 
     return None
 
 
+def failing_in_watch(snapshot: Snapshot) -> list[tuple[Member, str]]:
+    """Return the members whose analysis fails in the watch, and why."""
+    under_way = snapshot.state.rollout
+    if under_way is None or under_way.phase is not Phase.WATCHING:
+        return []
+    members = {member.service.name: member for member in snapshot.members}
+    found = []
+    for one in under_way.candidates:
+        member = members.get(one.service)
+        if member is None or member.service.analysis is None:
+            continue
+        evidence = evidence_of(member, one, under_way)
+        if (why := failure(member.service.analysis, evidence, is_switched=True)) is not None:
+            found.append((member, why))
+    return found
+
+
 def query_line(query: Query, known: Answered | None) -> str:
     """Return a query in words."""
     bounds = {"max": query.most, "min": query.least}

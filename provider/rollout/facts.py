@@ -25,7 +25,17 @@ from provider.model import (
     ServerKey,
     Snapshot,
 )
-from provider.rollout import candidates, confirming, health, leases, rollback_target, stepping, watching, weights
+from provider.rollout import (
+    analysing,
+    candidates,
+    confirming,
+    health,
+    leases,
+    rollback_target,
+    stepping,
+    watching,
+    weights,
+)
 from provider.rollout.conditions import overridden, service_conditions, undecided
 from provider.rollout.gates import Verdict
 
@@ -175,6 +185,9 @@ class ServiceFacts:
             elif under_way.forced is not None:
                 kept = f"it was forced, so it stays until somebody says: bluegreen rollback {self.name}"
             return f"{failing.reason}; {kept}"
+        worse = next((why for one, why in analysing.failing_in_watch(self.snapshot) if one is self.member), None)
+        if worse is not None:
+            return f"{worse}; {self.rollback_reason or 'the rollback target has yet to pass its checks'}"
         if under_way.phase is Phase.CONFIRMING:
             return f"not confirmed yet: {self.unconfirmed or 'another service of the group is not'}"
         running = self.member.observed[self.active or Colour.BLUE].release

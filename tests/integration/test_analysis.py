@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from provider.model import Colour
+from provider.model import Affinity, Colour
 from tests.support.daemon import FAST_CHECKS, Daemon, StartDaemon
 from tests.support.traefik import Backend, FileTraefik, StartBackend, StartTraefik
 from tests.support.waiting import eventually
@@ -176,11 +176,16 @@ async def endless(traefik: FileTraefik) -> None:
         await asyncio.sleep(0.05)
 
 
+@pytest.mark.takes(12)
+@pytest.mark.parametrize("affinity", [Affinity.NONE, Affinity.COOKIE])
 async def test_a_good_candidate_passes_its_steps_once_it_had_its_requests(
-    start_daemon: StartDaemon, start_traefik: StartTraefik, blue: Backend, green: Backend
+    start_daemon: StartDaemon, start_traefik: StartTraefik, blue: Backend, green: Backend, affinity: Affinity
 ) -> None:
-    """Rule 23d: too few requests never fail it."""
-    steps = "[{weight: 20, for: 1s}, {weight: 50, for: 1s}]"
+    """Rule 23d: too few requests never fail it. Requests count behind aliases, too (rule 21).
+
+    `client` is left out: all requests come from one address, so all of them go to one colour.
+    """
+    steps = f"[{{weight: 20, for: 1s}}, {{weight: 50, for: 1s}}], affinity: {affinity}"
     daemon, traefik = await in_step(start_daemon, start_traefik, blue, green, canary=steps)
     waits = await until(daemon, lambda found: "minRequests" in found.get("reason", ""))
     assert waits["state"] == "running"

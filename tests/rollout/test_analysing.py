@@ -24,6 +24,7 @@ from provider.model import (
 from provider.model.analysed import Analysed, Answer, Followed, Interval, Numbered, Sample, Tally
 from provider.model.desired import Errors, Limits, Prometheus, Query, Slow
 from provider.rollout import analysing
+from provider.rollout.facts import ServiceFacts
 from provider.rollout.gates import analysis as gate
 from provider.rollout.gates.asked import Asked, Verdict
 from provider.rollout.reconcile import reconcile
@@ -319,6 +320,17 @@ def test_in_the_watch_a_rate_or_a_query_rolls_back_where_the_rollback_target_pas
         plan = reconcile(of, at(1100.0))
         assert [row.event for row in plan.decisions] == [Event.ROLLED_BACK]
     assert reconcile(watched(*bad_watch(), ready=False), at(1100.0)).decisions == ()
+
+
+def test_where_no_rollback_is_ready_it_says_so_and_stays() -> None:
+    """Rule 8."""
+    of = kept(watched(*bad_watch(), ready=False))
+    (member,) = of.members
+    blocking = ServiceFacts(of, member, at(1100.0), {}, at().utc).blocking
+    assert blocking is not None
+    assert blocking.startswith("errors max: evidence")
+    assert "has yet to pass its checks" in blocking
+    assert judged(of).state is GateState.SKIPPED
 
 
 def test_missing_data_never_prolongs_a_watch() -> None:

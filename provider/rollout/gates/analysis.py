@@ -15,8 +15,10 @@ def verdict(asked: Asked) -> Verdict:
     if asked.is_rollback_target:
         return Verdict(GateState.SKIPPED, "it is the rollback target")
     canary = under_way.canary if under_way is not None else asked.member.service.canary
-    if canary is None or (under_way is not None and under_way.is_switched):
+    if canary is None:
         return Verdict(GateState.SKIPPED, "it guards steps; in the watch max and queries judge")
+    if under_way is not None and under_way.is_switched:
+        return Verdict(GateState.PASSED)
     if under_way is None or under_way.step is None:
         return pending("it begins with the first step")
     return _of_step(asked, analysis, under_way, under_way.step)
@@ -41,7 +43,7 @@ def _of_step(asked: Asked, analysis: Analysis, under_way: Rollout, step: StepSta
         return Verdict(GateState.PASSED, text)
     if analysis.no_data_passes and analysing.has_no_data(found):
         return Verdict(GateState.PASSED, f"nothing was counted, and the file says noData: pass ({missing})")
-    is_read = asked.member.analysed.is_read and not asked.member.analysed.causes
+    is_read = asked.member.analysed.is_read
     return Verdict(
         GateState.RUNNING, f"{text}; {missing}", is_counting=is_read and analysing.lacks_requests(analysis, found)
     )

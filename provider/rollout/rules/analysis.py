@@ -5,7 +5,7 @@ A step that fails is ended with the other rules on steps: gate `analysis` says s
 
 from dataclasses import replace
 
-from provider.model import Instant, Member, Phase, Rollout, Snapshot
+from provider.model import Instant, Phase, Snapshot
 from provider.model.analysed import AnalysisEvidence
 from provider.rollout import analysing, watching
 from provider.rollout.rules import after_switch
@@ -45,7 +45,7 @@ def roll_back_failing(snapshot: Snapshot, now: Instant) -> Taken | None:
     under_way = snapshot.state.rollout
     if under_way is None or under_way.phase is not Phase.WATCHING or under_way.forced is not None:
         return None
-    for member, reason in failing(snapshot, under_way):
+    for member, reason in analysing.failing_in_watch(snapshot):
         found = watching.Failing(under_way.entered_mono_s, reason)
         if not watching.target_passes(member, found, now)[0]:
             continue
@@ -56,21 +56,6 @@ def roll_back_failing(snapshot: Snapshot, now: Instant) -> Taken | None:
     return None
 
 
-def failing(snapshot: Snapshot, under_way: Rollout) -> list[tuple[Member, str]]:
-    """Return the members whose analysis fails in the watch, and why."""
-    members = {member.service.name: member for member in snapshot.members}
-    found = []
-    for one in under_way.candidates:
-        member = members.get(one.service)
-        if member is None or member.service.analysis is None or under_way.phase is not Phase.WATCHING:
-            continue
-        evidence = analysing.evidence_of(member, one, under_way)
-        why = analysing.failure(member.service.analysis, evidence, is_switched=True)
-        if why is not None:
-            found.append((member, why))
-    return found
-
-
 def wakes_mono_s(snapshot: Snapshot, now: Instant) -> list[float]:
     """Return when time alone may change what these rules say."""
     under_way = snapshot.state.rollout
@@ -78,6 +63,6 @@ def wakes_mono_s(snapshot: Snapshot, now: Instant) -> list[float]:
         return []
     wakes = [
         watching.target_passes(member, watching.Failing(under_way.entered_mono_s, why), now)[1]
-        for member, why in failing(snapshot, under_way)
+        for member, why in analysing.failing_in_watch(snapshot)
     ]
     return [wake_mono_s for wake_mono_s in wakes if wake_mono_s is not None]
