@@ -9,12 +9,13 @@ import pytest
 import yaml
 
 from docs.generate import PAGES as GENERATED
-from docs.generate import REFERENCE
+from docs.generate import REFERENCE, traffic
 from docs.generate.metrics import LABELS
 from docs.generate.metrics import names as metrics
 from provider import config
 from provider.docker import labels
 from provider.model import EVENTS, ConditionCode, Event, Outcome, Phase
+from provider.model.advice import advice
 from provider.model.condition_catalogue import CATALOGUE
 from provider.model.problems import PROBLEMS, ProblemCode
 from provider.rollout.commands.types import Refusal
@@ -54,6 +55,36 @@ def desired_states() -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize(("name", "text"), list(desired_states()), ids=lambda value: value.splitlines()[0])
 def test_a_desired_state_in_a_page_is_valid(name: str, text: str) -> None:
     assert config.load(text, name).environment
+
+
+def test_every_example_of_the_guide_of_steps_is_a_whole_desired_state_that_needs_no_warning() -> None:
+    examples = list(blocks(PAGES["docs/steps.md"].read_text(), "yaml"))
+    assert len(examples) > 3
+    for text in examples:
+        desired = config.load(text, "docs/steps.md")
+        assert any(service.canary for service in desired.services.values())
+        assert list(advice(desired)) == [], text
+
+
+def test_the_tables_of_the_traffic_an_analysis_needs_are_what_the_simulation_prints() -> None:
+    """Each row that is drawn again is in the page. Equal releases fail in one of a hundred at most (rule 23)."""
+    _, _, rest = PAGES["docs/steps.md"].read_text().partition(traffic.BEGIN)
+    section, found, _ = rest.partition(traffic.END)
+    assert found
+    some = traffic.Runs(needed=3, found=3, alarms=3)
+    for paragraph in traffic.tables(some):
+        for line in paragraph.splitlines() if paragraph.startswith("|") else ():
+            assert line.split("|")[1] in section, line
+    for share, cell in zip(traffic.SHARES, _cells(section, "0.1 -> 5 %"), strict=True):
+        assert traffic.needed_cell(traffic.Runs(), (0.1, 5.0), share) == cell
+    assert f"| {' | '.join(traffic.found_row(traffic.Runs(), 100, (1.0, 5.0)))} |" in section
+    for rate in traffic.EQUAL:
+        assert all(float(cell.removesuffix(" %")) <= 1 for cell in _cells(section, f"{rate:g} %"))
+
+
+def _cells(section: str, row: str) -> list[str]:
+    (line,) = [line for line in section.splitlines() if line.startswith(f"| {row} |")]
+    return [cell.strip() for cell in line.strip("|").split("|")[1:]]
 
 
 def test_every_metric_that_a_page_names_is_there() -> None:
