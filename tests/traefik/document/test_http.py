@@ -23,6 +23,7 @@ from provider.model import (
     Step,
 )
 from provider.model.traefik_rule import Every, Matcher, parse
+from provider.rollout.serving import serve
 from provider.traefik.document.render import assemble, render_pass_through, render_service
 from provider.traefik.process import find_binary
 from provider.traefik.validation import validate
@@ -137,6 +138,20 @@ def test_with_cookies_the_entries_of_a_candidate_without_servers_lead_to_the_act
     for name in entries(content):
         assert content["services"][name] == {"weighted": {"services": [{"name": "shop-blue", "weight": 1}]}}
     assert "shop-green" not in content["services"]
+
+
+def test_where_a_text_is_refused_the_step_goes_out_with_the_rest_of_the_one_before() -> None:
+    """Rule 15: weights are decisions, and the test route, routers and sessions are of the text."""
+    of, before = shop(canary=CANARY, test_route=ROUTE, routers=(SECURE,)), service(routers=(ROUTER,))
+    found = serve(of, stepping(1, Affinity.CLIENT), before)
+    assert found is not None
+    content = orjson.loads(assemble([render_service(found)], render_pass_through({})).body)["http"]
+    assert set(content["routers"]) == {"shop"}
+    assert content["services"]["shop"] == {
+        "highestRandomWeight": {
+            "services": [{"name": "shop-blue", "weight": 95}, {"name": "shop-green", "weight": 5}],
+        }
+    }
 
 
 # --- the test route -------------------------------------------------------------------------------------------------
