@@ -37,7 +37,8 @@ def explain(facts: ServiceFacts, conditions: Iterable[Condition] = ()) -> list[s
         lines.append(f"It waits: {facts.blocking}.")
     elif facts.group.rollout is None:
         lines.append("No rollout is under way, and no release waits for one.")
-    lines.append(_rollback(facts))
+    if facts.rollout is None or facts.rollout.step is None:  # in a step, abort is the way back, and said above
+        lines.append(_rollback(facts))
     if facts.active is not None and facts.member.applied:
         lines.append(f"Read back: {facts.read_back_detail}.")
     if facts.lease is not None:

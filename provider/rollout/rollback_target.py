@@ -27,6 +27,7 @@ from provider.rollout import quarantine_list
 from provider.rollout.candidates import member_of
 from provider.rollout.health import assess, colour_state
 from provider.rollout.transitions import Taken, advance, switch, with_state
+from provider.rollout.weights import candidate_of
 
 _TOOK_BACK = {Outcome.ROLLED_BACK: "rolled back", Outcome.ABORTED: "aborted"}
 
@@ -63,6 +64,10 @@ def command_now(member: Member, group: GroupState) -> str | None:
     name, active = member.service.name, member.state.active
     if active is None:
         return None
+    under_way = group.rollout
+    if under_way is not None and under_way.step is not None and candidate_of(member, under_way) is not None:
+        is_able = _not_healthy(member, active.other) is None
+        return f"bluegreen switch {name} {active.other} --force --reason WHY" if is_able else None
     if not_ready(member, group) is None:
         return f"bluegreen rollback {name}"
     if not_ready(member, group, waive_health=True) is None:

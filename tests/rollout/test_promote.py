@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from provider.model import Canary, Lease, Outcome, Phase, Snapshot, Step, Verb
-from provider.rollout import leases
+from provider.rollout import leases, rollback_target
 from provider.rollout.commands import command
 from provider.rollout.commands.types import Command, Done, Refusal, Refused
 from provider.rollout.reconcile import reconcile
@@ -129,6 +129,15 @@ def test_a_forced_switch_to_the_candidate_goes_to_all_of_the_traffic_from_where_
     """Rule 19a: nothing passes through 0 in between, also where a list has to come first."""
     answer = done(given(Verb.SWITCH, steps(2), colour=GREEN, force=True, reason="now"))
     assert weight(answer.snapshot) == 25
+    assert events(answer.snapshot)[-1] == "shifted"
+
+
+def test_in_steps_the_command_for_the_other_colour_is_the_forced_switch() -> None:
+    """Rule 19a: what is printed where the active colour has no healthy server has to work."""
+    of = steps()
+    command = rollback_target.command_now(only(of), of.state)
+    assert command == "bluegreen switch shop green --force --reason WHY"
+    answer = done(given(Verb.SWITCH, of, colour=GREEN, force=True, reason="WHY"))
     assert events(answer.snapshot)[-1] == "shifted"
 
 
