@@ -61,3 +61,40 @@ def rolling(**more: Any) -> Any:
         "servers": [server(1), server(2)],
     }
     return {**service, **more}
+
+
+def in_step(**more: Any) -> Any:
+    """A service whose rollout is in step 2 of 3 for a minute, for four more, and is analysed; `more` is of the step."""
+    counts = {"blue": {"requests": 2603, "bad": 1}, "green": {"requests": 137, "bad": 3}}
+    service = rolling(
+        phase="shifting",
+        weights={"blue": 75, "green": 25},
+        blocking="step 2 of 3 (25 %) lasts until 00:04:10 UTC",
+    )
+    service["rollout"]["gates"] |= {
+        "approval": {"state": "skipped"},
+        "analysis": {"state": "running", "reason": "137 of 200 requests"},
+    }
+    service["rollout"]["step"] = {
+        "number": 2,
+        "of": 3,
+        "weight": 25,
+        "weights": [5, 25, 50],
+        "since": "2026-01-01T23:59:10.000Z",
+        "until": "2026-01-02T00:04:10.000Z",
+        "promoted": None,
+        "approval": None,
+        "analysis": {
+            "state": "running",
+            "reason": "137 of 200 requests",
+            "requests": 137,
+            "min_requests": 200,
+            "tests": [
+                {"name": "errors over-active", "evidence": 0.15, "limit": 2.477, "counts": counts},
+                {"name": "slow max", "evidence": 9.0, "limit": 2.477, "counts": counts},
+            ],
+            "queries": [{"name": "queue", "value": 12.0, "failures": 1, "failures_most": 3}],
+            "last": None,
+        },
+    } | more
+    return service

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from provider.cli.terminal import words
+from provider.cli.client.read_back import step_of
+from provider.cli.terminal import steps, words
 from provider.cli.terminal.layout import Part, columns, stacked, wrapped
 from provider.cli.terminal.view import BAR, PHASES, View
 from provider.cli.terminal.words import STATE_STYLES
@@ -14,6 +15,7 @@ from provider.model import api_types as api
 _OF_A_COLOUR = ("COLOUR", "ROLE", "TRAFFIC", "VERSION", "RELEASE", "STATE")
 _OF_A_SERVER = ("COLOUR", "SERVER", "HEALTH", "SINCE", "CONTAINER", "VERSION", "NOTE")
 _LABEL = 12
+_METER_INDENT = "      "
 
 
 def draw(view: View) -> list[Text]:
@@ -82,7 +84,13 @@ def _way_of(view: View, service: api.Service) -> Iterator[Text]:
     text = f"{words.rollout(service)}; begun {words.age(rollout['since'], view.now)} ago ({rollout['trigger']}{by})"
     yield from wrapped(text, view.width, style="bold", most=2)
     yield _phases(view, service["phase"])
-    yield from _countdown(view, service, rollout["deadline"])
+    step = step_of(service)
+    if step is not None:
+        lead = f"  step {step['number']} of {step['of']}: "
+        yield Text.assemble(lead, steps.way(step, view.signs, view.width - len(lead)))
+        yield Text.assemble("  ", steps.clock(step, view.signs, view.now))
+    else:
+        yield from _countdown(view, service, rollout["deadline"])
     if rollout["forced"]:
         yield from wrapped(f"forced: {rollout['forced']}", view.width, style="yellow", most=2)
     for gate, found in rollout["gates"].items():
@@ -90,6 +98,15 @@ def _way_of(view: View, service: api.Service) -> Iterator[Text]:
         evidence = _evidence(view, service, rollout, gate)
         style = view.gate(gate, found["state"]).style
         yield from wrapped(evidence, view.width, lead=lead, style=str(style), most=3) or [Text(lead, style=style)]
+        if gate == "analysis" and step is not None:
+            yield from _counted(view, step)
+
+
+def _counted(view: View, step: api.StepStatus) -> Iterator[Text]:
+    """Draw each test of an analysis as a meter; what was counted gives way where it has no room."""
+    for text, counts in steps.evidence(step, view.signs):
+        line = Text.assemble(_METER_INDENT, text, (f"; {counts}" if counts else "", "dim"))
+        yield line if line.cell_len <= view.width else Text.assemble(_METER_INDENT, text)
 
 
 def _phases(view: View, phase: str) -> Text:
@@ -121,6 +138,8 @@ def _evidence(view: View, service: api.Service, rollout: api.Rollout, gate: Gate
     reason = rollout["gates"][gate].get("reason")
     text = [reason] if reason and reason not in (service["blocking"] or "") else []
     match gate:
+        case "analysis" if step_of(service) is not None and rollout["gates"][gate]["state"] in {"running", "passed"}:
+            text = []  # the meters below say it
         case "health" if not text and candidate["servers"]:
             text.append(f"{words.healthy_of(candidate)} servers of {rollout['candidate']} healthy")
         case "smoke" if rollout["smoke"]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from provider.cli.terminal import words
+from provider.cli.client.read_back import step_of
+from provider.cli.terminal import steps, words
 from provider.cli.terminal.layout import Part, columns, cropped, stacked, wrapped
 from provider.cli.terminal.view import View
 from provider.model import Colour, ConditionCode
@@ -164,6 +165,9 @@ def _details(view: View, found: _Ranked, service: api.Service) -> Iterator[Text]
     if service["rollout"] is not None:
         gates = Text(" ").join(view.gate(name, one["state"]) for name, one in service["rollout"]["gates"].items())
         lines.append(Text.assemble(_INDENT, words.rollout(service), ": ", gates))
+    if (step := step_of(service)) is not None:
+        lead = f"{_INDENT}step {step['number']} of {step['of']}: "
+        lines.append(Text.assemble(lead, steps.way(step, view.signs, view.width - len(lead))))
     if service["blocking"] and service["blocking"] not in {one["message"] for one in own}:
         lines += wrapped(service["blocking"], view.width, lead=_INDENT, most=2)
     lines += view.conditions(own, _INDENT, most=2)

@@ -2,17 +2,21 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import chain, repeat
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from provider.cli.terminal import words
+from provider.cli.client.read_back import step_of
+from provider.cli.terminal import steps, words
+from provider.cli.terminal.symbols import signs_of
 from provider.cli.terminal.words import SEVERITY_STYLES, STATE_STYLES, printable
 from provider.model import Colour, listed
 from provider.model import api_types as api
 
 PIPED_WIDTH = 4000
+STEP_WIDTH = 60
 _OF_A_SERVER = ("COLOUR", "SERVER", "HEALTH", "SINCE", "CONTAINER", "RELEASE", "CAUSE")
 
 
@@ -90,6 +94,9 @@ def _in_short(service: api.Service) -> Iterator[str]:
     """Yield what the table of all services has no room for."""
     if service["rollout"] is not None:
         yield f"{words.rollout(service)}: {words.gates(service).plain}"
+        if (step := step_of(service)) is not None:
+            shown = steps.way(step, signs_of(sys.stdout.encoding), STEP_WIDTH)
+            yield f"step {step['number']} of {step['of']}: {shown.plain}"
     if service["lease"] is not None:
         yield f"lease: {words.lease(service['lease'])}"
     if service["paused"]:
@@ -104,11 +111,11 @@ def overview(services: Sequence[api.Service]) -> Table:
     for column in ("BLUE", "GREEN", "ROLLBACK"):
         table.add_column(column, overflow="fold")
     for service in services:
-        back, left = service["rollback"], words.left(service)
+        back, left = service["rollback"], steps.left(service)
         table.add_row(
             service["service"],
             Text(service["active"] or "undecided", style=service["active"] or "yellow"),
-            f"{service['phase']} {left}".strip(),
+            f"{steps.place(service)} {left}".strip(),
             _colour(service, Colour.BLUE),
             _colour(service, Colour.GREEN),
             f"ready: {back['to']}" if back["ready"] else "-",
@@ -165,12 +172,13 @@ def _facts(service: api.Service) -> Iterator[tuple[str, RenderableType]]:
             "rollout",
             f"{words.rollout(service)}, {service['phase']}; begun {words.age(rollout['since'])} ago{by}",
         )
+        yield from _step(service)
         yield "gates", words.gates(service)
         if rollout["approval"]:
             yield "approved", f"by {rollout['approval']['actor']}, {words.clock(rollout['approval']['at'])}"
         if rollout["deadline"]:
             yield "deadline", f"{words.left(service)} left, until {words.clock(rollout['deadline'])}"
-        else:
+        elif step_of(service) is None or service["paused"]:
             yield "deadline", "does not run while the rollout is held"
     for label, url in (("service", service["url"]), ("preview", service["preview_url"])):
         if url is not None:
@@ -189,6 +197,18 @@ def _facts(service: api.Service) -> Iterator[tuple[str, RenderableType]]:
         yield "lease", words.lease(service["lease"])
     for text in words.quarantined(service):
         yield "quarantined", Text(text, style="red")
+
+
+def _step(service: api.Service) -> Iterator[tuple[str, RenderableType]]:
+    """Yield the step that is on, how long it lasts, and what is counted."""
+    step = step_of(service)
+    if step is None:
+        return
+    signs = signs_of(sys.stdout.encoding)
+    yield "step", Text.assemble(f"{step['number']} of {step['of']}: ", steps.way(step, signs, STEP_WIDTH))
+    yield "", steps.clock(step, signs, words.utc_now())
+    for label, (text, counts) in zip(chain(("evidence",), repeat("")), steps.evidence(step, signs), strict=False):
+        yield label, Text.assemble(text, (f"; {counts}" if counts else "", "dim"))
 
 
 def _condition(condition: api.Condition, prefix: str = "") -> RenderableType:

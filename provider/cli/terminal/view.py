@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from rich.text import Text
 
 from provider.cli.client.decisions import NOT_LOGGED, describe
-from provider.cli.terminal import words
+from provider.cli.client.read_back import step_of
+from provider.cli.terminal import steps, words
 from provider.cli.terminal.layout import Part, Size, wrapped
 from provider.cli.terminal.symbols import Signs
 from provider.cli.terminal.words import GATE_STYLES, OUTCOME_STYLES, SEVERITY_STYLES, STATE_STYLES
@@ -106,6 +107,8 @@ class View:
         """Return the phase, with the time left."""
         if service["rollout"] is None:
             return Text(service["phase"], style="dim")
+        if step_of(service) is not None:
+            return Text(f"{steps.place(service)} {steps.left(service, self.now)}".rstrip(), style="yellow")
         left = words.left(service, self.now)
         return Text(f"{service['phase']} {left or 'held'}", style="yellow")
 
