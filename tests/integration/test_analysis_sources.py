@@ -1,5 +1,6 @@
 """What a real Traefik and a real Prometheus count, beside the requests that were sent (rule 23)."""
 
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -61,6 +62,40 @@ async def test_traefik_counts_what_was_sent_and_begins_anew_with_its_process(
         anew = sample(last, after, followed)
         assert 9 <= anew.errors.blue.requests + anew.errors.green.requests <= 10  # one found out that it routes
         assert anew.errors.green.bad == anew.errors.green.requests
+
+
+@pytest.mark.takes(14)
+async def test_a_colour_that_was_left_out_counts_for_what_it_answers(
+    start_traefik: StartTraefik, documents: DocumentServer, blue: Backend, green: Backend
+) -> None:
+    """Rules 19b and 23: Traefik may forget its counters, and those of the other colour go on."""
+    followed = following()
+    both, without = document(blue.url, green.url, {"blue": 1, "green": 1}), document(blue.url, green.url, {"blue": 1})
+    del without["http"]["services"]["shop-green"]  # type: ignore[index]
+    documents.publish(both)
+    traefik = await start_traefik(documents.url)
+    await routed(traefik)
+    await send(traefik, 20)
+    async with analysing(followed, f"{traefik.api}/metrics") as (_, record):
+        first = await record.good()
+        documents.publish(without)
+        await eventually(partial(_has, traefik, "shop-green", False))
+        await send(traefik, 10)
+        gone = sample(first, await record.good(), followed)
+        assert gone.errors.green.requests == 0
+        for _ in range(3):
+            between = await record.good()
+        documents.publish(both)
+        await eventually(partial(_has, traefik, "shop-green", True))
+        answered = green.requests["/"]
+        await send(traefik, 10)
+        back = sample(between, await record.good(), followed)
+        assert back.errors.green.requests == green.requests["/"] - answered
+        assert back.errors.blue.requests + back.errors.green.requests == 10
+
+
+async def _has(traefik: FileTraefik, name: str, there: bool) -> bool:
+    return (await traefik.service(name) is not None) is there
 
 
 @pytest.mark.takes(14)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from provider.checks.analysis.fetching import open_session
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import aiohttp
 
 EVERY_LEAST_S = 1.0
+AT_ONCE = 50
+"""So many services of a scrape are reported together, and kept by one commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +135,10 @@ class Analyser:
                 scrape = Scrape(key.name, followed, readings, cause)
             elif asked is not None:
                 scrape = await asked.scrape(key.name, followed)
-            if voided == self._voided:
-                self._on_scrape(scrape)
+            for start in range(0, len(followed), AT_ONCE):  # a thousand services would hold the event loop for 60 ms
+                if voided == self._voided:
+                    self._on_scrape(replace(scrape, followed=followed[start : start + AT_ONCE]))
+                await asyncio.sleep(0)
             await asyncio.sleep(max(0.0, due_mono_s - CLOCK.mono_s))
 
     async def _ask(self, key: _Asking) -> None:
