@@ -5,7 +5,7 @@ decisions that led there, and when to look again. Its rules are in `rules/`, eac
 changes only by the table in `phases`, and its time only in `clocks`; `stepping` knows where a rollout is in its steps.
 Evidence is judged in `gates`, `health`, `confirming` and `watching`; it counts only for the release and the definition
 that it was gathered for (P1), and missing evidence is neither a pass nor a failure (P2). What an analysis counts
-becomes intervals in `counting` and evidence in `evidence`.
+becomes intervals in `counting` and evidence in `evidence`; `analysing` has its tests, and says what they come to.
 
 `candidates` says what a group wants and what keeps it from it, `quarantine_list` keeps what failed, `serving` chooses
 the servers that are published, and `transitions` writes the history beside each change. `commands` is what operators

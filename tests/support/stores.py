@@ -16,7 +16,9 @@ import orjson
 from hypothesis import strategies as st
 
 from provider.model import (
+    Approval,
     ByColour,
+    Canary,
     Candidate,
     Colour,
     Decision,
@@ -32,9 +34,12 @@ from provider.model import (
     Server,
     ServerKey,
     ServiceState,
+    Step,
+    StepState,
     Trigger,
     Wish,
 )
+from provider.model.analysed import IMPOSSIBLE, AnalysisEvidence, Answered, Comparison, Evidence, Processes
 from provider.model.document import Document
 from provider.store import Change, Store, Stored, StoredServers
 from provider.store.etcd.client import JsonGateway
@@ -180,6 +185,37 @@ _service_states = st.builds(
     replaced=st.none() | st.builds(Replaced, release=_texts, before=st.none() | _texts, since_utc=_dates),
     switched_utc=st.none() | _dates,
 )
+_logarithms = st.just(()) | st.lists(st.floats(IMPOSSIBLE, 1e6), min_size=10, max_size=10).map(tuple)
+_evidence = st.builds(
+    AnalysisEvidence,
+    service=_texts,
+    release=st.none() | _texts,
+    definition=_texts,
+    rollout=_texts,
+    against=st.none() | _texts,
+    step=st.integers(0, 99),
+    comparisons=st.lists(
+        st.builds(
+            Comparison,
+            name=_texts,
+            processes=st.builds(Processes, st.builds(Evidence, _logarithms), st.builds(Evidence, _logarithms)),
+        ),
+        max_size=2,
+    ).map(tuple),
+    queries=st.lists(st.builds(Answered, name=_texts, value=st.none() | st.floats(-1e9, 1e9)), max_size=2).map(tuple),
+    counted_utc=st.none() | _dates,
+)
+_steps = st.builds(
+    StepState,
+    number=st.integers(1, 99),
+    begun_utc=_dates,
+    begun_mono_s=_seconds,
+    shown_mono_s=st.none() | _seconds,
+    passed_mono_s=st.none() | _seconds,
+    approval=st.none() | st.builds(Approval, actor=_texts, at_utc=_dates),
+    promoted=st.none() | _texts,
+    forced=st.none() | _texts,
+)
 _rollouts = st.builds(
     Rollout,
     id=_texts,
@@ -191,6 +227,9 @@ _rollouts = st.builds(
     since_utc=_dates,
     entered_mono_s=_seconds,
     deadline_mono_s=st.none() | _seconds,
+    canary=st.none() | st.just(Canary((Step(5, 600.0), Step(50, 600.0, approval_is_manual=True)))),
+    step=st.none() | _steps,
+    analysis=st.lists(_evidence, max_size=2).map(tuple),
 )
 _group_states = st.builds(
     GroupState,
