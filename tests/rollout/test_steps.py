@@ -278,6 +278,17 @@ def test_another_smoke_test_is_made_in_the_step_and_its_failure_takes_the_traffi
     assert events(decided(failed, 1301.0)) == ["smoke-failed", "gates-failed"]
 
 
+def test_old_weights_that_are_seen_after_the_deadline_take_the_step_back() -> None:
+    """Rules 7 and 19c: a Traefik that polls slowly shows that it refused the document when its time is running."""
+    old_weights = (("shop-blue", 100),)
+    stale = Applied(T1, answers=True, has_fetched=True, weights=old_weights, is_ours=True)
+    of = in_steps(1, shop(applied=(stale,)))
+    assert decided(of, 1029.9).decisions == ()
+    plan = decided(of, 1031.0)
+    assert events(plan) == ["gates-failed"]
+    assert "fetched the document and did not apply it" in str(plan.decisions[0].detail)
+
+
 def test_held_steps_still_fail() -> None:
     """Rule 19c."""
     of = in_steps(1, sick(1010.0, (1011.0, 1012.0, 1013.0), of=service(canary=STEPS, hold=True)))

@@ -112,12 +112,11 @@ def _unconfirmed(snapshot: Snapshot, under_way: Rollout) -> list[str | None]:
 
 
 def _refused(snapshot: Snapshot, under_way: Rollout, now: Instant) -> str | None:
-    """Rule 7, for a step: new errors of Traefik, or old weights still shown at the deadline."""
-    if _unshown(snapshot) is None:
-        return None
+    """Rule 7, for a step: new errors of Traefik, or old weights still shown at the deadline and after it."""
+    is_unshown = _unshown(snapshot) is not None
     is_late = under_way.clock_mono_s(now) >= shown_due_mono_s(snapshot, under_way)
     for member in moved(snapshot):
-        reason = confirming.new_errors(member, under_way, under_way.errors_before)
+        reason = confirming.new_errors(member, under_way, under_way.errors_before) if is_unshown else None
         if reason is None and is_late:
             reason = confirming.not_applied(member, under_way)
         if reason is not None:
