@@ -10,7 +10,7 @@ from rich.text import Text
 
 from provider.cli.client.read_back import step_of
 from provider.cli.terminal import steps, words
-from provider.cli.terminal.symbols import signs_of
+from provider.cli.terminal.symbols import Signs, signs_of
 from provider.cli.terminal.words import SEVERITY_STYLES, STATE_STYLES, printable
 from provider.model import Colour, listed
 from provider.model import api_types as api
@@ -95,7 +95,7 @@ def _in_short(service: api.Service) -> Iterator[str]:
     if service["rollout"] is not None:
         yield f"{words.rollout(service)}: {words.gates(service).plain}"
         if (step := step_of(service)) is not None:
-            shown = steps.way(step, signs_of(sys.stdout.encoding), STEP_WIDTH)
+            shown = steps.way(step, _signs(), STEP_WIDTH)
             yield f"step {step['number']} of {step['of']}: {shown.plain}"
     if service["lease"] is not None:
         yield f"lease: {words.lease(service['lease'])}"
@@ -199,12 +199,18 @@ def _facts(service: api.Service) -> Iterator[tuple[str, RenderableType]]:
         yield "quarantined", Text(text, style="red")
 
 
+def _signs() -> Signs:
+    """Return the signs of standard output; below a live display that is a file of rich's, without an encoding."""
+    found = getattr(sys.stdout, "encoding", None) or getattr(sys.__stdout__, "encoding", None)
+    return signs_of(found or "ascii")
+
+
 def _step(service: api.Service) -> Iterator[tuple[str, RenderableType]]:
     """Yield the step that is on, how long it lasts, and what is counted."""
     step = step_of(service)
     if step is None:
         return
-    signs = signs_of(sys.stdout.encoding)
+    signs = _signs()
     yield "step", Text.assemble(f"{step['number']} of {step['of']}: ", steps.way(step, signs, STEP_WIDTH))
     yield "", steps.clock(step, signs, words.utc_now())
     for label, (text, counts) in zip(chain(("evidence",), repeat("")), steps.evidence(step, signs), strict=False):

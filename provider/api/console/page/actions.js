@@ -4,11 +4,11 @@ import { post, Problem } from "./api.js";
 import { byId, el, put } from "./dom.js";
 import { isSwitched, named, other } from "./words.js";
 
-const CONFIRM = { approve: "Approve", abort: "Abort", rollback: "Roll back", switch: "Switch", retry: "Retry", pause: "Pause", resume: "Resume" };
+const CONFIRM = { approve: "Approve", promote: "Promote", abort: "Abort", rollback: "Roll back", switch: "Switch", retry: "Retry", pause: "Pause", resume: "Resume" };
 
 // Each: {verb, label, refused (why it is not allowed, or null), effect (what it will do), body, force?}
 export function actionsOf(store, service) {
-  const actions = [approve(service), rollback(service), ...switches(service), abort(service), retry(service), pause(service)].filter(Boolean);
+  const actions = [approve(service), promote(service), rollback(service), ...switches(service), abort(service), retry(service), pause(service)].filter(Boolean);
   return actions.map((action) => ({ ...action, service: service.service, mayForce: store.caller?.may.includes("force") ?? false, refused: denied(store, action) ?? action.refused ?? null }));
 }
 
@@ -22,6 +22,7 @@ function approve(service) {
   const under = service.rollout;
   if (!under || isSwitched(service) || !["pending", "running"].includes(under.gates.approval.state)) return null;
   const found = service.colours[under.candidate];
+  if (under.step?.approval) return approveStep(service, under, found);
   return {
     verb: "approve", label: "Approve", style: "primary", hint: `approve ${named(found)}`,
     effect: [`${named(found)} in ${under.candidate} is approved for ${service.service}.`,
@@ -31,8 +32,34 @@ function approve(service) {
   };
 }
 
+const following = (step) => (step.number < step.of ? `step ${step.number + 1}, with ${step.weights[step.number]} % for it,` : "all of the traffic");
+
+function approveStep(service, under, found) {
+  const step = under.step;
+  return {
+    verb: "approve", label: `Approve step ${step.number}`, style: "primary", hint: `approve what follows step ${step.number}`,
+    effect: [`Step ${step.number} of ${step.of} of ${named(found)} in ${under.candidate} is approved.`,
+      `Then ${following(step)} follows as soon as the time of this step is over and its gates have passed.`],
+    body: { release: under.release, step: step.number },
+  };
+}
+
+function promote(service) {
+  const under = service.rollout;
+  if (!under?.step || isSwitched(service)) return null;
+  const step = under.step;
+  return {
+    verb: "promote", label: "Promote", hint: `end the time of step ${step.number}`,
+    effect: [step.promoted ? `The time of step ${step.number} of ${step.of} was ended by ${step.promoted}; it waits for its gates.` : `The time of step ${step.number} of ${step.of} ends now.`,
+      `As soon as its gates have passed, ${following(step)} follows for ${named(service.colours[under.candidate])} in ${under.candidate}.`],
+    body: { release: under.release, step: step.number },
+    force: "Force waives the gates of this step as well: analysis, smoke tests and approval. More traffic may go to a release that fails.",
+  };
+}
+
 function rollback(service) {
   if (service.active === null) return null;
+  if (service.rollout?.step && !isSwitched(service)) return { verb: "rollback", label: "Roll back", style: "danger", hint: `all of the traffic back to ${service.active}`, effect: ended(service), body: { from: service.rollout.release } };
   const back = service.rollback;
   const leaving = service.colours[service.active];
   const force = service.rollback_with_force && !back.ready ? `The rollback target is not ready: ${back.reason}. Force accepts an unhealthy release, never another one.` : null;
@@ -87,9 +114,15 @@ function abort(service) {
     verb: "abort", label: "Abort", style: "danger", hint: `end rollout ${under.id}`,
     effect: isSwitched(service)
       ? [`Rollout ${under.id} is past its switch, so this is a rollback: ${other(service.active)} serves traffic again, and release ${under.release} is quarantined.`]
-      : [`Rollout ${under.id} ends. ${service.active} keeps serving traffic; release ${under.release} in ${under.candidate} is quarantined and not retried automatically.`],
+      : ended(service),
     body: {},
   };
+}
+
+function ended(service) {
+  const under = service.rollout;
+  const kept = under.step ? `has all of the traffic again, at once (${under.candidate} has ${under.step.weight} % now)` : "keeps serving traffic";
+  return [`Rollout ${under.id} ends. ${service.active} ${kept}; release ${under.release} in ${under.candidate} is quarantined and not retried automatically.`];
 }
 
 function retry(service) {

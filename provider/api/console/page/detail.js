@@ -3,6 +3,7 @@
 import { byId, el, put } from "./dom.js";
 import { chip, countdown, state } from "./list.js";
 import { actionsOf } from "./actions.js";
+import { steps } from "./steps.js";
 import { ago, clockTime, COLOURS, healthyOf, isSwitched, other, ownConditions, PHASES, PHASE_TEXTS, role, sign, tone } from "./words.js";
 
 let drawn = { key: "", explanation: "" };
@@ -91,8 +92,9 @@ function rollout(service) {
       const where = index < reached ? "done" : index === reached ? "now" : "ahead";
       return el("li", { class: where, "aria-current": where === "now" ? "step" : null, title: PHASE_TEXTS[phase] },
         el("span", { class: "dot", "aria-hidden": "true" }, where === "done" ? "✓" : String(index + 1)),
-        el("span", {}, phase), where === "now" ? countdown(under.deadline) : null);
+        el("span", {}, phase), where === "now" && !under.step ? countdown(under.deadline) : null);
     })),
+    steps(service),
     el("table", { class: "gates" }, el("caption", {}, isSwitched(service) ? "Gates at the switch" : "Gates"),
       el("tbody", {}, Object.entries(under.gates).map(([gate, found]) => el("tr", {}, el("th", { scope: "row" }, gate), el("td", {}, state(found.state)), el("td", { class: "words" }, evidence(gate, found, under)))))),
     under.smoke.length ? smoke(under.smoke) : null,
@@ -160,7 +162,7 @@ function timeline(store) {
       : el("ol", { class: "timeline" }, store.history.map(decision)));
 }
 
-const EVENT_TONE = { shifted: "good", confirmed: "good", watched: "good", "smoke-failed": "bad", "rolled-back": "bad", "way-back-lost": "watch", unconfirmed: "watch", replaced: "watch" };
+const EVENT_TONE = { "step-begun": "watch", "step-passed": "good", promoted: "watch", shifted: "good", confirmed: "good", watched: "good", "smoke-failed": "bad", "rolled-back": "bad", "way-back-lost": "watch", unconfirmed: "watch", replaced: "watch" };
 const ENDED_WELL = new Set([null, "switched", "superseded"]);
 
 function decision(one) {

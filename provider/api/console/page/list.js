@@ -72,6 +72,7 @@ function row(store, service, choose) {
 function fill(element, service, store) {
   const attention = severity(service, store.conditions);
   element.className = `row${attention ? ` ${attention}` : ""}${store.chosen === service.service ? " chosen" : ""}${service.phase === "steady" ? "" : " moving"}`;
+  const step = service.rollout?.step;
   const link = element.firstElementChild;
   link.setAttribute("aria-current", String(store.chosen === service.service));
   put(link,
@@ -81,7 +82,7 @@ function fill(element, service, store) {
       service.group ? el("span", { class: "group", title: `group ${service.group}` }, service.group) : null,
       service.paused ? el("span", { class: "tag" }, "paused") : null,
     ),
-    el("span", { class: "phase" }, el("span", { class: `step ${service.phase === "steady" ? "quiet" : "watch"}` }, service.phase), service.rollout ? countdown(service.rollout.deadline) : null),
+    el("span", { class: "phase" }, el("span", { class: `step ${service.phase === "steady" ? "quiet" : "watch"}` }, step ? `${service.phase} ${step.number}/${step.of}` : service.phase), service.rollout ? countdown(step ? step.until : service.rollout.deadline) : null),
     COLOURS.map((colour) => cell(service, colour)),
     el("span", { class: "blocking" }, note(service, store)),
   );
@@ -91,7 +92,7 @@ function cell(service, colour) {
   const found = service.colours[colour];
   const isActive = service.active === colour;
   return el("span", { class: `cell ${colour}${isActive ? " active" : ""}`, title: named(found) },
-    chip(colour, isActive ? el("b", { class: "weight" }, ` ${service.weights[colour]} %`) : null),
+    chip(colour, isActive || service.weights[colour] > 0 ? el("b", { class: "weight" }, ` ${service.weights[colour]} %`) : null),
     el("span", { class: "version" }, release(found)),
     found.servers.length ? state(found.state, `${found.state} ${healthyOf(found)}`) : state(found.state, found.state),
   );

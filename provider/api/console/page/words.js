@@ -77,7 +77,7 @@ export function severity(service, daemon) {
   return null;
 }
 
-export const needsApproval = (service) => service.phase === "approval" && service.rollout?.gates.approval.state !== "passed";
+export const needsApproval = (service) => (service.phase === "approval" && service.rollout?.gates.approval.state !== "passed") || service.rollout?.step?.approval?.state === "pending";
 
 export function matches(service, words) {
   const text = [

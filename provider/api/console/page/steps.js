@@ -1,0 +1,116 @@
+// The steps of a rollout: their weights, how long the present one lasts, and what is counted of both colours in it.
+
+import { now } from "./api.js";
+import { el, svg } from "./dom.js";
+import { chip, countdown } from "./list.js";
+import { COLOURS } from "./words.js";
+
+const SAMPLES_MOST = 500; // of a service; older ones are thinned out
+const WIDE = 300;
+const HIGH = 56;
+const POWER = 6;
+
+// Counts of the step that each service is in, seen while the page is open: the daemon keeps no course of them.
+const seen = new Map(); // service -> {step, points: [{at, blue, green}]}
+
+export function sample(service) {
+  const step = service.rollout?.step;
+  const counts = step?.analysis?.tests?.[0]?.counts;
+  const at = Date.parse(step?.analysis?.last ?? "");
+  if (!counts || Number.isNaN(at)) {
+    if (!step) seen.delete(service.service);
+    return;
+  }
+  const id = `${service.rollout.id} ${step.number}`;
+  let known = seen.get(service.service);
+  if (known?.step !== id) seen.set(service.service, known = { step: id, points: [] });
+  if (known.points.at(-1)?.at >= at) return;
+  known.points.push({ at, ...counts });
+  if (known.points.length > SAMPLES_MOST) known.points = known.points.filter((_, index) => index % 2 === 0 || index === known.points.length - 1);
+}
+
+export function steps(service) {
+  const step = service.rollout.step;
+  if (!step) return null;
+  const weights = [...step.weights, 100];
+  return el("section", { class: "canary", "aria-label": "Steps" },
+    el("h4", {}, `Step ${step.number} of ${step.of}: ${step.weight} % for `, chip(service.rollout.candidate)),
+    el("ol", { class: "steps" }, weights.map((weight, index) => {
+      const where = index < step.number - 1 ? "done" : index === step.number - 1 ? "now" : "ahead";
+      return el("li", { class: where, "aria-current": where === "now" ? "step" : null }, el("span", {}, where === "done" ? "✓ " : "", `${weight} %`));
+    })),
+    el("p", { class: "clock" }, clock(step)),
+    step.approval ? el("p", { class: "quiet words" }, `Approval of what follows: ${step.approval.state}`) : null,
+    analysis(service, step.analysis),
+  );
+}
+
+function clock(step) {
+  const bar = (part) => el("progress", { max: 1, value: part, "aria-label": "Time of the step" });
+  if (step.promoted) return [bar(1), ` its time was ended by ${step.promoted}`];
+  if (!step.until) return [bar(0), " its time does not run"];
+  const all = Date.parse(step.until) - Date.parse(step.since);
+  const over = now() - Date.parse(step.since);
+  if (over >= all) return [bar(1), " its time is over"];
+  return [bar(Math.max(0, over / all)), " ", countdown(step.until)];
+}
+
+function analysis(service, found) {
+  if (!found?.tests) return null;
+  const enough = found.requests >= found.min_requests;
+  return el("div", { class: "analysis" },
+    el("p", {}, meter(found.requests, found.min_requests, enough ? "good" : "watch", "Requests of the candidate"), ` ${found.requests} of ${found.min_requests} requests`),
+    found.tests.length ? el("div", { class: "scroll" }, el("table", {}, el("caption", {}, "Evidence against the candidate"),
+      el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Test"), el("th", { scope: "col" }, "Evidence of limit"), COLOURS.map((colour) => el("th", { scope: "col" }, `Bad in ${colour}`)))),
+      el("tbody", {}, found.tests.map((test) => el("tr", {}, el("th", { scope: "row" }, test.name),
+        el("td", {}, meter(Math.max(0, test.evidence), test.limit, test.evidence >= test.limit ? "bad" : test.evidence * 2 >= test.limit ? "watch" : "good", test.name), ` ${power(test.evidence)} of ${power(test.limit)}`),
+        COLOURS.map((colour) => el("td", { class: "number" }, `${test.counts[colour].bad} of ${test.counts[colour].requests}`))))))) : null,
+    found.queries.map((query) => el("p", {}, meter(query.failures, query.failures_most, query.failures ? "watch" : "good", query.name), ` ${query.name}: ${query.value ?? "no value yet"}, ${query.failures} of ${query.failures_most} failed`)),
+    course(service),
+  );
+}
+
+function meter(value, most, tone, label) {
+  const part = most > 0 ? Math.min(1, value / most) : 1;
+  return svg("svg", { class: `meter ${tone}`, viewBox: "0 0 100 10", preserveAspectRatio: "none", role: "img", "aria-label": `${label}: ${Math.round(part * 100)} % of its limit` },
+    svg("rect", { class: "ground", width: 100, height: 10 }), svg("rect", { class: "full", width: Math.round(part * 100), height: 10 }));
+}
+
+// Evidence is a power of ten.
+function power(log10) {
+  if (log10 >= POWER) return `10^${Math.round(log10)}`;
+  const value = 10 ** log10;
+  return value >= 100 ? String(Math.round(value)) : value.toFixed(1);
+}
+
+// What was counted from one look to the next, of both colours.
+function course(service) {
+  const points = seen.get(service.service)?.points ?? [];
+  if (points.length < 3) return el("p", { class: "quiet" }, "A chart of requests and errors begins here while this page is open.");
+  const between = points.slice(1).map((point, index) => {
+    const before = points[index];
+    const seconds = (point.at - before.at) / 1000;
+    const of = (colour) => {
+      const requests = Math.max(0, point[colour].requests - before[colour].requests);
+      return { rate: requests / seconds, bad: requests ? (100 * Math.max(0, point[colour].bad - before[colour].bad)) / requests : 0 };
+    };
+    return { at: point.at, blue: of("blue"), green: of("green") };
+  });
+  return el("div", { class: "charts" },
+    chart("Requests a second", between, (one) => one.rate, ""),
+    chart("Bad answers", between, (one) => one.bad, " %"));
+}
+
+function chart(title, points, value, unit) {
+  const most = Math.max(...points.flatMap((point) => COLOURS.map((colour) => value(point[colour]))), 0.001);
+  const [from, to] = [points[0].at, points.at(-1).at];
+  const x = (at) => (to > from ? ((at - from) / (to - from)) * WIDE : WIDE);
+  const y = (found) => HIGH - (found / most) * (HIGH - 2) - 1;
+  const last = points.at(-1);
+  const text = COLOURS.map((colour) => `${colour} ${number(value(last[colour]))}${unit}`).join(", ");
+  return el("figure", {}, el("figcaption", {}, `${title}: `, el("span", { class: "quiet" }, `${text}; at most ${number(most)}${unit}`)),
+    svg("svg", { class: "chart", viewBox: `0 0 ${WIDE} ${HIGH}`, preserveAspectRatio: "none", role: "img", "aria-label": `${title}: ${text}` },
+      COLOURS.map((colour) => svg("polyline", { class: colour, points: points.map((point) => `${x(point.at).toFixed(1)},${y(value(point[colour])).toFixed(1)}`).join(" ") }))));
+}
+
+const number = (value) => (value >= 10 ? String(Math.round(value)) : value.toFixed(value ? 1 : 0));
