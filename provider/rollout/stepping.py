@@ -56,6 +56,20 @@ def is_active_able(snapshot: Snapshot) -> bool:
     return all(member.state.active is not None and _able(member, member.state.active) for member in moved(snapshot))
 
 
+def is_active_down(snapshot: Snapshot) -> bool:
+    """Return whether the active colour of a member that moves is known to have no healthy server.
+
+    One that is not judged yet, as after a start, is no reason to give up the steps.
+    """
+    return any(
+        member.state.active is None
+        or all(
+            assess(member, server).health is Health.UNHEALTHY for server in member.observed[member.state.active].staying
+        )
+        for member in moved(snapshot)
+    )
+
+
 def waits_for(snapshot: Snapshot, now: Instant) -> str | None:
     """Say what keeps a rollout in its step; None where nothing does, or no step is on."""
     under_way = snapshot.state.rollout

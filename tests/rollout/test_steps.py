@@ -9,6 +9,7 @@ from provider.model import (
     Applied,
     Canary,
     Checks,
+    Colour,
     Health,
     Member,
     Outcome,
@@ -86,13 +87,20 @@ def test_a_forced_switch_and_the_way_back_take_no_steps(forced: str | None, back
     assert begun.state.rollout.canary is None
 
 
-def test_where_the_active_colour_has_no_healthy_server_there_is_one_switch() -> None:
-    """Rule 19b."""
-    of = group(Phase.SHIFTING, shop(health=member(blue=runs(OLD), green=FRESH, health={OLD: Health.UNHEALTHY}).health))
+@pytest.mark.parametrize(
+    ("health", "event", "active"),
+    [(Health.UNHEALTHY, "shifted", GREEN), (Health.UNKNOWN, "step-begun", BLUE)],
+    ids=["unhealthy", "not checked yet"],
+)
+def test_where_the_active_colour_is_known_to_have_no_healthy_server_there_is_one_switch(
+    health: Health, event: str, active: Colour
+) -> None:
+    """Rule 19b. After a start the candidate may be judged first."""
+    of = group(Phase.SHIFTING, shop(health=member(blue=runs(OLD), green=FRESH, health={OLD: health}).health))
     rollout = of.state.rollout
     assert rollout is not None
     plan = decided(replace(of, state=replace(of.state, rollout=replace(rollout, canary=STEPS))), 1000.0)
-    assert (events(plan)[0], plan.states["shop"].active) == ("shifted", GREEN)
+    assert (events(plan)[0], plan.states["shop"].active) == (event, active)
 
 
 @pytest.mark.parametrize(("count", "begins"), [(2, False), (3, True)])

@@ -72,7 +72,7 @@ def has_next(snapshot: Snapshot) -> bool:
     under_way = snapshot.state.rollout
     if under_way is None or under_way.canary is None or under_way.forced is not None or under_way.next_weight == 100:
         return False
-    return under_way.step is not None or stepping.is_active_able(snapshot)
+    return under_way.step is not None or not stepping.is_active_down(snapshot)
 
 
 def shown_due_mono_s(snapshot: Snapshot, under_way: Rollout) -> float:
