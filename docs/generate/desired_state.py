@@ -47,8 +47,8 @@ RULES = """\
   `preview` beside `canary` or `analysis` the services `shop-blue-preview` and `shop-green-preview`, and for steps such
   services as `shop-green-r17` (`sticky`) and `shop-r17-1` (`affinity: cookie`). No other may have such a name.
 - Weights of steps rise, and members of a `group` have the same `canary`.
-- An `analysis` has a test: `errors` or `slow` with a limit, or `queries`, which need a Prometheus. `slow.over` is the
-  bound of a bucket of Traefik's: 100ms, 300ms, 1.2s, 5s, or those of `traefik.buckets`.
+- An `analysis` has a test: `errors` or `slow` with a limit, or `queries`, which ask `prometheus`, else the source.
+  `slow.over` is the bound of a bucket of Traefik's: 100ms, 300ms, 1.2s, 5s, or those of `traefik.buckets`.
 - A `testRoute` has a header or a cookie, with `value` or `valueFile`. Its routers have a priority 2 higher: no router
   of another service that may match the same requests has one from 1 to 2 higher on the same entry point. Rules are
   of v3 there, and with `sticky` and steps.

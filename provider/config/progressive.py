@@ -19,7 +19,6 @@ from provider.config.types import (
     Text,
     Wait,
     doc,
-    refused,
     shown,
     wrong,
 )
@@ -285,8 +284,10 @@ class AnalysisKeys(TypedDict, total=False):
     ]
     errors: Annotated[ErrorsKeys, doc("How many answers may be bad by their status.")]
     slow: Annotated[SlowKeys, doc("How many answers may take too long.")]
-    queries: Annotated[list[QueryKeys], doc("Queries of Prometheus, with the source prometheus only.")]
-    prometheus: Annotated[object, *refused("is a source: write it as source: {prometheus: {url: ...}}")]
+    queries: Annotated[list[QueryKeys], doc("Queries of Prometheus: of `prometheus`, else of the source.")]
+    prometheus: Annotated[
+        PrometheusKeys, doc("The Prometheus that `queries` ask, where requests are counted at Traefik.")
+    ]
 
 
 # --- the test route ------------------------------------------------------------------------------------------------

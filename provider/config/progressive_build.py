@@ -48,6 +48,8 @@ def _analysis(keys: Mapping[str, Any] | bool) -> Analysis | None:
     written: dict[str, Any] = {names[key]: value for key, value in keys.items() if key in names}
     if isinstance(keys.get("source"), dict):
         written["prometheus"] = _prometheus(keys["source"]["prometheus"])
+    if "prometheus" in keys:
+        written["queried"] = _prometheus(keys["prometheus"])
     if "errors" in keys:
         statuses = {"statuses": keys["errors"]["status"]} if "status" in keys["errors"] else {}
         written["errors"] = Errors(**statuses, limits=_limits(keys["errors"]))

@@ -134,9 +134,9 @@ def _whole(one: Holder, traefik: Mapping[str, Any]) -> Iterator[Finding]:
         message = "tests nothing: write errors, slow or queries, such as errors: {worseThanActive: 0.99}"
         yield Finding((*one.path, "analysis"), message, on_key=True)
     is_traefiks = analysis.get("source", "traefik") == "traefik"
-    if is_traefiks and analysis.get("queries"):
-        message = "need a Prometheus to ask: write source: {prometheus: {url: http://prometheus:9090}}, or remove them"
-        yield Finding(one.path_of("analysis", "queries"), message, on_key=True)
+    if analysis.get("prometheus") and not analysis.get("queries"):
+        message = "is for queries, and there are none: to count requests by it, write source: {prometheus: {url: ...}}"
+        yield Finding(one.path_of("analysis", "prometheus"), message, on_key=True)
     if (
         is_traefiks
         and any(test in tests for test in COUNTED_TESTS)

@@ -23,6 +23,7 @@ class Concern(StrEnum):
     AFFINITY_UNUSED = "affinity-unused"
     CLIENTS_BY_ADDRESS = "clients-by-address"
     FALSE_ALARMS = "false-alarms"
+    NOBODY_ASKED = "nobody-asked"
     VALUE_GUESSABLE = "value-guessable"
 
 
@@ -42,6 +43,7 @@ def advice(desired: Desired) -> Iterator[Advice]:
     for service in desired.services.values():
         yield from _steps(service)
         yield from _affinity(service)
+        yield from _queries(service)
         yield from _route(service)
 
 
@@ -73,6 +75,13 @@ def _affinity(service: Service) -> Iterator[Advice]:
         )
         fix = "accept that, or use queries in place of errors and slow"
         yield Advice(Concern.FALSE_ALARMS, service.name, ("analysis",), what, fix)
+
+
+def _queries(service: Service) -> Iterator[Advice]:
+    if service.analysis is not None and service.analysis.queries and service.analysis.asks is None:
+        what = "no Prometheus is named that could answer, and a step does not pass without an answer"
+        fix = "write prometheus: {url: http://prometheus:9090} beside queries"
+        yield Advice(Concern.NOBODY_ASKED, service.name, ("analysis", "queries"), what, fix)
 
 
 def _route(service: Service) -> Iterator[Advice]:

@@ -170,11 +170,12 @@ class Prometheus:
 class Analysis:
     """What is counted of both colours, and what of it fails a step. Without `prometheus` Traefik's own metrics count.
 
-    Queries ask `prometheus`, too. `warmup_s` and `min_requests` are of each step. `no_data_passes` lets a step pass
-    for which nothing was counted.
+    Queries ask `queried`, else `prometheus`. `warmup_s` and `min_requests` are of each step. `no_data_passes` lets a
+    step pass for which nothing was counted.
     """
 
     prometheus: Prometheus | None = None
+    queried: Prometheus | None = None
     every_s: float = 10.0
     warmup_s: float = 30.0
     min_requests: int = 200
@@ -182,6 +183,11 @@ class Analysis:
     errors: Errors | None = None
     slow: Slow | None = None
     queries: tuple[Query, ...] = ()
+
+    @property
+    def asks(self) -> Prometheus | None:
+        """The Prometheus that queries ask; without one they get no answer."""
+        return self.queried or self.prometheus
 
     @property
     def definition(self) -> str:

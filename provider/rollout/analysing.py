@@ -333,6 +333,8 @@ def missing(analysis: Analysis, found: AnalysisEvidence) -> str | None:
     known = {one.name: one for one in found.queries}
     for query in analysis.queries:
         if query.name not in known or not known[query.name].answers:
+            if analysis.asks is None:
+                return f"query {query.name} asks nobody: write prometheus: {{url: ...}} beside queries"
             return f"query {query.name} has had no answer in this step"
     return None
 

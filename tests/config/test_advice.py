@@ -4,6 +4,7 @@ from textwrap import dedent
 
 from provider.config import load
 from provider.config.advice import warnings
+from provider.model.desired import Prometheus
 from tests.support.desired_state import FILE
 
 TEXT = """\
@@ -34,6 +35,21 @@ def test_each_is_told_once_where_it_is_written_and_quotes_no_value_of_a_test_rou
         (9, 15, "services.shop.analysis"),
     ]
     assert "candidate" not in found[0].message
+
+
+def test_queries_that_ask_nobody_are_told_and_a_prometheus_beside_them_answers() -> None:
+    """Rule 23: requests are counted at Traefik meanwhile; without an answer no step passes (P2)."""
+    asking = "queries: [{name: queue, query: up, max: 100}]"
+    analysis = "analysis: {errors: {max: 5%}, " + asking + "%s}"
+    text = "environment: a\ntraefik: {api: [http://t]}\nservices: {shop: {router: {rule: a}, " + analysis + "}}"
+    (told,) = warnings(load(text % "", FILE), text % "", FILE)
+    assert (told.path, "no Prometheus is named" in told.message) == ("services.shop.analysis.queries", True)
+    named = text % ", prometheus: {url: http://p:9090}"
+    desired = load(named, FILE)
+    analysed = desired.services["shop"].analysis
+    assert analysed is not None
+    assert (analysed.prometheus, analysed.asks) == (None, Prometheus("http://p:9090"))
+    assert warnings(desired, named, FILE) == ()
 
 
 def test_a_file_in_good_order_has_none() -> None:

@@ -149,12 +149,6 @@ OF_A_SERVICE = {
             "6:229: services.shop.analysis.queries[3].every: must be longer than zero, not '0s'",
         ],
     ),
-    "queries without a Prometheus": (
-        "analysis: {queries: [{name: a, query: up, max: 1}]}",
-        [
-            "6:16: services.shop.analysis.queries: need a Prometheus to ask: write source: {prometheus: {url: http://prometheus:9090}}, or remove them"
-        ],
-    ),
     "the URL of a Prometheus": (
         "analysis: {source: {prometheus: {url: 'ftp://p'}}, queries: [{name: a, query: up, max: 1}]}",
         [
@@ -173,7 +167,9 @@ OF_A_SERVICE = {
     ),
     "a source in the wrong place": (
         "analysis: {prometheus: {url: 'http://p:9090'}, errors: {max: 5%}}",
-        ["6:16: services.shop.analysis.prometheus: is a source: write it as source: {prometheus: {url: ...}}"],
+        [
+            "6:16: services.shop.analysis.prometheus: is for queries, and there are none: to count requests by it, write source: {prometheus: {url: ...}}"
+        ],
     ),
     "noData, minRequests and every": (
         "analysis: {noData: fail, minRequests: 0, every: 0s, errors: {max: 5%}}",
@@ -265,7 +261,6 @@ OF_A_FILE = {
         "defaults: {analysis: {errors: {max: 5%}, queries: [{name: a, query: up, max: 1}]}, router: {ruleSyntax: v2}, testRoute: {header: {name: X-A, value: b}}}\nservices:\n  shop: {router: {rule: a}}\n  api: {router: {rule: bbbbbbbb}}\n",
         [
             "2:12: defaults.analysis: counts requests at Traefik, and neither traefik.api nor traefik.metrics says where one is: write one of them, or a source",
-            "2:42: defaults.analysis.queries: need a Prometheus to ask: write source: {prometheus: {url: http://prometheus:9090}}, or remove them",
             "2:105: defaults.router.ruleSyntax: v2 is not possible here: testRoute adds a matcher to its rule, in the syntax of v3; write the rule for v3, and remove this key",
         ],
     ),

@@ -111,7 +111,7 @@ class Analyser:
             for one in followed:
                 analysis = one.analysis
                 yield _Counters(analysis.prometheus, analysis.every_s)
-                if analysis.prometheus is not None:
+                if analysis.asks is not None:
                     yield from (_Asking(one, query) for query in analysis.queries)
 
     def _followed(self, key: _Counters) -> tuple[Followed, ...]:
@@ -143,8 +143,8 @@ class Analyser:
 
     async def _ask(self, key: _Asking) -> None:
         """Make a query at its rhythm."""
-        assert key.followed.analysis.prometheus is not None, "a query needs a Prometheus"
-        asked = Asked(self._session, key.followed.analysis.prometheus)
+        assert key.followed.analysis.asks is not None, "a query needs a Prometheus"
+        asked = Asked(self._session, key.followed.analysis.asks)
         while True:
             due_mono_s = CLOCK.mono_s + max(EVERY_LEAST_S, key.query.every_s)
             voided = self._voided

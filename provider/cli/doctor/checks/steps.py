@@ -21,7 +21,7 @@ def check(desired: Desired, traefiks: tuple[TraefikFacts, ...]) -> Iterator[Find
                     yield Finding(Code.TEST_VALUE_GUESSABLE, where, one.what, one.fix)
             case Concern.CLIENTS_BY_ADDRESS:
                 yield from _by_address(service, where, one.what, one.fix, traefiks)
-            case Concern.STEP_TOO_HIGH | Concern.AFFINITY_UNUSED:
+            case Concern.STEP_TOO_HIGH | Concern.AFFINITY_UNUSED | Concern.NOBODY_ASKED:
                 pass  # nothing in the set-up makes it better or worse: validate says it
 
 
