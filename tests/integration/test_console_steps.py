@@ -15,6 +15,7 @@ from playwright.async_api import Browser, Locator, Page, expect
 from tests.support.console import LIMIT_MS, chromium, console
 from tests.support.daemon import FAST_CHECKS, Daemon, StartDaemon
 from tests.support.traefik import FileTraefik, StartBackend, StartTraefik
+from tests.support.waiting import eventually
 
 expect.set_options(timeout=LIMIT_MS)
 HOST = "shop.example.com"
@@ -28,14 +29,14 @@ async def browser() -> AsyncIterator[Browser]:
         yield found
 
 
-def file(traefik: FileTraefik, blue: str, green: str | None) -> str:
+def file(traefik: FileTraefik, blue: str, green: str | None, steps: str = STEPS) -> str:
     colours = f"blue: {{urls: ['{blue}'], version: '1.4.1'}}"
     colours += f", green: {{urls: ['{green}'], version: '1.4.2'}}" if green else ""
     return (
         f"environment: production\ntraefik: {{api: ['{traefik.api}']}}\nservices:\n"
         f"  shop:\n    router: {{rule: 'Host(`{HOST}`)', entryPoints: [web]}}\n    watch: 10m\n    settle: 100ms\n"
         f"    healthCheck: {FAST_CHECKS}\n    deadlines: {{confirming: 5s}}\n"
-        f"    servers: {{{colours}}}\n    canary: {{steps: {STEPS}}}\n    analysis: {ANALYSIS}\n"
+        f"    servers: {{{colours}}}\n    canary: {{steps: {steps}}}\n    analysis: {ANALYSIS}\n"
     )
 
 
@@ -126,3 +127,41 @@ async def test_steps_are_seen_promoted_approved_and_taken_back(
         await expect(detail.locator(".steps")).to_have_count(0)
     approved = await daemon.history("shop", "approval-given")
     assert [one["detail"] for one in approved] == ["step 2"]
+
+
+@pytest.mark.takes(25)
+async def test_a_step_without_requests_is_told_of_passed_by_force_and_the_next_one_fails_with_its_reason(
+    start_daemon: StartDaemon, start_traefik: StartTraefik, start_backend: StartBackend
+) -> None:
+    """Rules 19c and 19d: what fails a step is said by who follows it, and stands in the history."""
+    blue, green = await start_backend("one"), await start_backend("two")
+    daemon = await start_daemon("environment: production\nservices: {}\n")
+    traefik = await start_traefik(daemon.endpoint)
+    steps = "[{weight: 20, for: 1ms}, {weight: 50, for: 1h}]"
+    daemon.write(file(traefik, blue.url, None, steps))
+    await daemon.until("shop", active="blue", phase="steady", confirmed=True)
+    daemon.write(file(traefik, blue.url, green.url, steps))
+
+    async def is_told() -> bool:
+        return "too-few-requests" in [one["code"] for one in (await daemon.status("shop"))["conditions"]]
+
+    await eventually(is_told)
+    assert await daemon.metric("bluegreen_step", service="shop") == 1
+    assert await daemon.metric("bluegreen_weight", service="shop", colour="green") == 20
+    code, out, err = await bluegreen(daemon, "promote", "shop")
+    assert (code, err) == (0, "")
+    assert "20 more requests of the candidate (minRequests)" in out.splitlines()[-1]
+    code, out, err = await bluegreen(daemon, "promote", "shop", "--force", "--reason", "it is night")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == "shop: applied by 1 of 1 Traefiks"
+    following = asyncio.create_task(bluegreen(daemon, "wait", "shop"))
+    green.status = 500
+    async with visited(traefik):
+        code, out, err = await following
+    assert code == 4
+    (failed,) = await daemon.history("shop", "gates-failed")
+    ended = f"rollout r1 of release {failed['release']} in green ended as aborted"
+    assert err.startswith(f"bluegreen: shop: {ended}: gate analysis of shop: errors ")
+    assert failed["evidence"]
+    assert await daemon.metric("bluegreen_step", service="shop") == 0
+    assert daemon.words().count("too-few-requests") == 2, "it is logged as it comes and as it goes"
