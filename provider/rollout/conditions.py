@@ -110,6 +110,8 @@ def _too_few_requests(member: Member, under_way: Rollout | None, now: Instant) -
     found, analysis = stepping.current(under_way), member.service.analysis
     if found is None or under_way is None or analysis is None or not stepping.is_over(under_way, now):
         return None
+    if not member.analysed.is_read or member.analysed.causes:
+        return None  # who cannot count does not know: that is told otherwise, and expires
     step, _ = found
     one = next((each for each in under_way.candidates if each.service == member.service.name), None)
     if one is None or step.passed_mono_s is not None or step.forced is not None or under_way.forced is not None:

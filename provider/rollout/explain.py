@@ -86,7 +86,7 @@ def _rollout(facts: ServiceFacts, rollout: Rollout) -> list[str]:
             lines.append(f"Preview it before it gets the traffic: {facts.member.service.preview_url}")
     upcoming = f"Next: {_next(rollout)}"
     if facts.left_s is None or facts.deadline_utc is None:
-        lines.append(f"{upcoming}; its deadline does not run while it is held.")
+        lines.append(f"{upcoming}; {_endless(facts, rollout)}.")
         return lines
     left = spoken(max(0.0, facts.left_s))
     if rollout.still_mono_s is not None:
@@ -116,15 +116,27 @@ def _step(facts: ServiceFacts, rollout: Rollout) -> list[str]:
         time = f"its time lasts until {_clock(until_utc)} ({spoken((until_utc - facts.now.utc).total_seconds())})"
     since = f"for {_ago(step.begun_utc, facts.now)}; {time}"
     lines = [f"Step {step.number} of {of} gives the candidate {written.weight} % of the requests, {since}."]
-    ways = [] if step.promoted else [f"to end its time: bluegreen promote {name}"]
+    is_over = stepping.is_over(rollout, facts.now)
+    ways = [] if step.promoted or is_over else [f"to end its time: bluegreen promote {name}"]
     approval = facts.gates[Gate.APPROVAL]
     if written.approval_is_manual and not approval.lets_through and candidate is not None:
         command = f"bluegreen approve {name} --release {candidate.release} --step {step.number}"
         ways.append(f"to approve what follows: {command}")
+    if is_over:
+        ways.append(f"to go on without what is missing: bluegreen promote {name} --force --reason WHY")
     ways.append(f"to take the traffic away from it: bluegreen abort {name}")
     text = "; ".join(ways)
     lines.append(f"{text[:1].upper()}{text[1:]}.")
     return lines
+
+
+def _endless(facts: ServiceFacts, rollout: Rollout) -> str:
+    """Say why nothing times out now."""
+    if rollout.deadline_mono_s is None:
+        return "its deadline does not run while it is held"
+    if stepping.lacks_requests_alone(facts.snapshot, facts.now):
+        return "it has no deadline while it lacks nothing but requests"
+    return "it does not expire while the active colour has no healthy server"
 
 
 def _next(rollout: Rollout) -> str:

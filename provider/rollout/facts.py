@@ -121,14 +121,16 @@ class ServiceFacts:
 
     @property
     def left_s(self) -> float | None:
-        """How long its phase may still take, less than 0 where it has taken too long; None while that is held."""
+        """How long its phase may still take, less than 0 where it has taken too long; None while it may take any."""
         if self.rollout is None or self.rollout.deadline_mono_s is None:
+            return None
+        if self.rollout.phase is Phase.SHIFTING and not stepping.may_expire(self.snapshot, self.now):
             return None
         return self.rollout.deadline_mono_s - self.rollout.clock_mono_s(self.now)
 
     @property
     def deadline_utc(self) -> datetime | None:
-        """When its phase times out, by the wall clock; None while that is held."""
+        """When its phase times out, by the wall clock; None while it does not."""
         return self.now.utc + timedelta(seconds=self.left_s) if self.left_s is not None else None
 
     @property

@@ -104,6 +104,11 @@ def lacks_requests_alone(snapshot: Snapshot, now: Instant) -> bool:
     return bool(waiting) and all(verdict.is_counting for verdict in waiting)
 
 
+def may_expire(snapshot: Snapshot, now: Instant) -> bool:
+    """Rules 19c and 19d: too few requests never expire, and traffic is not sent to a colour without healthy servers."""
+    return is_active_able(snapshot) and not lacks_requests_alone(snapshot, now)
+
+
 def lacks_approval(snapshot: Snapshot, now: Instant) -> bool:
     """Return whether a step lacks nothing but the approval of what follows it."""
     under_way = snapshot.state.rollout

@@ -17,6 +17,7 @@ from provider.model import (
     Snapshot,
     Step,
 )
+from provider.model.analysed import Analysed
 from provider.rollout.conditions import service_conditions
 from provider.rollout.health import assess
 from tests.support.phases import group, moved, old, stepping, with_state
@@ -100,6 +101,8 @@ def test_a_step_that_has_too_few_requests_when_its_time_is_over_is_told_of() -> 
     """Rule 19d: the words stay the same while it goes on, so that it is told once."""
     canary = Canary((Step(5, 300.0), Step(25, 600.0)))
     of = stepping(1, old(service(canary=canary, analysis=Analysis())), canary=canary)
+    assert "too-few-requests" not in codes_of(of, 1300.0), "nothing could be counted"
+    of = replace(of, members=(replace(of.members[0], analysed=Analysed(is_read=True)),))
     assert "too-few-requests" not in codes_of(of, 1299.0)
     assert codes_of(of, 1300.0)["too-few-requests"] == (
         "warning: the time of step 1 is over, and green has had fewer than 200 requests in it (minRequests): the step "

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from provider.model import (
+    Analysis,
     Applied,
     Canary,
     Condition,
@@ -186,4 +187,18 @@ def test_of_a_step_it_says_why_its_time_does_not_run_and_who_ended_it() -> None:
     of = replace(of, state=replace(of.state, rollout=promoted))
     assert "; ann ended its time." in said(of, "Step 1")
     assert said(of, "Next:").startswith("Next: when its time is over and its gates have passed, it gets all of the")
-    assert not any("bluegreen promote" in line for line in told(of))
+    ways = "to go on without what is missing: bluegreen promote shop --force --reason WHY"
+    assert any(ways in line.replace("To", "to") for line in told(of))
+
+
+def test_a_step_that_lacks_nothing_but_requests_has_no_deadline() -> None:
+    """Rule 19d: neither in words nor in the status."""
+    canary = Canary((Step(5, 300.0), Step(25, 600.0)))
+    of = stepping(1, old(service(canary=canary, analysis=Analysis())), canary=canary)
+    assert facts(of, at(1290.0)).deadline_utc is not None
+    one = of.members[0]
+    of = replace(of, members=(replace(one, analysed=replace(one.analysed, is_read=True)),))
+    assert facts(of, at(9000.0)).deadline_utc is None
+    assert said(of, "Next:", mono_s=9000.0).endswith(
+        "step 2 with 25 % follows; it has no deadline while it lacks nothing but requests."
+    )

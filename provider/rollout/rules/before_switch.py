@@ -94,7 +94,7 @@ def expire(snapshot: Snapshot, now: Instant) -> Taken | None:
         return None
     if under_way.deadline_mono_s is None or under_way.clock_mono_s(now) < under_way.deadline_mono_s:
         return None
-    if under_way.step is not None and not _may_expire(snapshot, now):
+    if under_way.step is not None and not stepping.may_expire(snapshot, now):
         return None
     reason = stepping.waits_for(snapshot, now) or holding_up(snapshot, now)
     if under_way.phase in NEXT and reason is None:
@@ -259,11 +259,6 @@ def to_test(snapshot: Snapshot) -> tuple[SmokeRun, ...]:
         if run is not None and smoke_evidence(member, one, under_way) is None:
             found.append(run)
     return tuple(found)
-
-
-def _may_expire(snapshot: Snapshot, now: Instant) -> bool:
-    """Rules 19c and 19d: too few requests never expire, and traffic is not sent to a colour without healthy servers."""
-    return stepping.is_active_able(snapshot) and not stepping.lacks_requests_alone(snapshot, now)
 
 
 def _awaits_approval(under_way: Rollout) -> bool:
