@@ -1,12 +1,17 @@
 """Reading metrics and queries from peers that may answer anything (rule 23)."""
 
+import asyncio
+import itertools
 import json
+import time
 from collections.abc import Iterable
 
 import pytest
+from yarl import URL
 
 from provider.checks.analysis import fetching
 from provider.model.desired import Prometheus, Query
+from provider.runtime.timeslice import MAX_HELD_S
 from tests.support.analysing import analysing, following
 from tests.support.hostile import answering as serving
 from tests.support.hostile import endless, ok
@@ -60,6 +65,35 @@ async def test_ten_million_lines_are_read_through_or_given_up() -> None:
     """P4: with no more memory than a line."""
     found = await cause(HEAD, *[b"# another line\n" * 10_000] * 1000, STARTED + LINE)
     assert found is None or "larger than" in found or "no answer within" in found
+
+
+async def test_a_long_answer_leaves_the_loop_to_others_between_its_parts() -> None:
+    """P4: parts that wait in the buffer would be read in one go, 60 ms for a thousand services."""
+    body = b"# a line of a large Traefik\n" * 40_000
+    turns, seen, parts = itertools.count(), list[int](), list[bytes]()
+    now = next(turns)
+
+    async def others() -> None:
+        nonlocal now
+        while True:
+            now = next(turns)
+            await asyncio.sleep(0)
+
+    def feed(part: bytes) -> None:
+        begun_s = time.perf_counter()
+        while time.perf_counter() - begun_s < 1.5 * MAX_HELD_S:
+            pass
+        parts.append(part)
+        seen.append(now)
+
+    with serving(lambda _: [ok(body, "text/plain")]) as url:
+        async with fetching.open_session() as session, asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(others())
+            await fetching.fetch(session, URL(f"{url}/metrics"), feed, headers={})
+            task.cancel()
+    assert b"".join(parts) == body
+    assert max(map(len, parts)) <= fetching.FED_BYTES
+    assert len(set(seen)) == len(seen) > 60
 
 
 async def test_other_answers_of_http_are_causes() -> None:
