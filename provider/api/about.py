@@ -11,8 +11,8 @@ from provider import __version__
 from provider.controller.state import State
 from provider.model import DockerMode, Instant
 from provider.model import api_types as api
+from provider.model.dates import time_status
 from provider.model.text import without_userinfo
-from provider.rollout.status import time_status
 from provider.runtime.files import file_id
 
 IN_A_CONTAINER = (Path("/.dockerenv"), Path("/run/.containerenv"))

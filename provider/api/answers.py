@@ -15,6 +15,7 @@ from provider.controller.state import State
 from provider.controller.traefik_view import Fetched
 from provider.model import Colour, Instant
 from provider.model import api_types as api
+from provider.model.dates import time_status
 from provider.model.desired import group_key
 from provider.model.text import whole
 from provider.observability.active_conditions import Conditions
@@ -23,7 +24,7 @@ from provider.rollout import status
 from provider.rollout.candidates import member_of
 from provider.rollout.explain import explain
 from provider.rollout.facts import ServiceFacts
-from provider.rollout.status import condition_status, time_status
+from provider.rollout.status import condition_status
 from provider.runtime.clock import clock
 from provider.runtime.timeslice import Timeslice
 

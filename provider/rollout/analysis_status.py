@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import timedelta
 
-from provider.model import Colour, Gate
+from provider.model import Colour, Gate, Rollout
 from provider.model import api_types as api
 from provider.model.analysed import AnalysisEvidence, Counted, Tally
-from provider.rollout import analysing
+from provider.model.dates import time_status
+from provider.rollout import analysing, stepping
 from provider.rollout.facts import ServiceFacts
 
 LEAST = -99.0
@@ -43,7 +44,8 @@ def analysis_status(facts: ServiceFacts) -> api.AnalysisStatus | None:
             }
             for query in analysis.queries
         ],
-        "last": _time(found),
+        "intervals": _intervals(facts, facts.rollout),
+        "last": time_status(found.counted_utc),
     }
     return {**shown, "reason": verdict.reason} if verdict.reason else shown
 
@@ -90,6 +92,19 @@ def _count(tally: Tally) -> api.AnalysisCount:
     return {"requests": tally.requests, "bad": tally.bad}
 
 
-def _time(found: AnalysisEvidence) -> str | None:
-    at_utc = found.counted_utc
-    return at_utc.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if at_utc else None
+def _intervals(facts: ServiceFacts, rollout: Rollout | None) -> list[api.AnalysisInterval]:
+    """Return what this process counted of the step, interval by interval; the sums have what came before, too."""
+    found = stepping.current(rollout)
+    shown_mono_s = found[0].shown_mono_s if found is not None else None
+    if shown_mono_s is None:
+        return []
+    shown = []
+    for interval in facts.member.analysed.intervals:
+        since_mono_s = min(sample.since_mono_s for sample in interval.samples)
+        if since_mono_s < shown_mono_s:
+            continue
+        sums = {each: sum((one.errors[each] for one in interval.samples), start=Tally()) for each in Colour}
+        since_utc = facts.now.utc + timedelta(seconds=since_mono_s - facts.now.mono_s)
+        counts = {each: _count(tally) for each, tally in sums.items()}
+        shown.append(api.AnalysisInterval(since=time_status(since_utc), counts=counts))
+    return shown

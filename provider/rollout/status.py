@@ -1,11 +1,10 @@
 """The facts of a service, and what was decided, as answers of the admin API."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from typing import overload
 
 from provider.model import Colour, Condition, Decision, Gate, Lease, Member, Override, Phase, Rollout, Server
 from provider.model import api_types as api
+from provider.model.dates import time_status
 from provider.rollout import stepping
 from provider.rollout.analysis_status import analysis_status
 from provider.rollout.facts import ServiceFacts
@@ -230,12 +229,3 @@ def _quarantined(facts: ServiceFacts) -> list[api.Quarantined]:
         for one in failed.candidates
         if one.service == facts.name
     ]
-
-
-@overload
-def time_status(at: datetime) -> str: ...
-@overload
-def time_status(at: datetime | None) -> str | None: ...
-def time_status(at: datetime | None) -> str | None:
-    """Return a time as the admin API writes it: UTC, RFC 3339."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if at else None

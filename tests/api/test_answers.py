@@ -32,9 +32,9 @@ from provider.model import (
     Severity,
     Trigger,
 )
+from provider.model.dates import time_status
 from provider.observability.active_conditions import Conditions
 from provider.observability.metrics import ServiceReading
-from provider.rollout.status import time_status
 from provider.store import Stored
 from tests.support.worlds import BLUE, EPOCH, GREEN, all_on, at, server, service
 

@@ -44,7 +44,7 @@ from provider.model import (
     Trigger,
     condition,
 )
-from provider.model.analysed import Answer
+from provider.model.analysed import Analysed, Answer, Interval, Sample, Tally
 from provider.model.condition_catalogue import ConditionCode
 from provider.model.errors import StoreError, StoreUncertain, StoreUnknown
 from provider.model.problems import PROBLEMS, ProblemCode
@@ -221,6 +221,23 @@ async def streams(described: Described, daemon: Running) -> None:
             described.hold(reference(kind), orjson.loads(await stream.content.readuntil(b"\n")))
 
 
+async def release_in_step(described: Described, daemon: Running, client: aiohttp.ClientSession) -> str:
+    """Return the release in the first step, of which something is counted."""
+    _, status = await described.ask(client, "GET", SHOP)
+    assert status["rollout"]["step"]
+    assert status["rollout"]["step"]["until"]
+    assert status["rollout"]["step"]["weight"] == 5
+    counted = ByColour(Tally(95, 1), Tally(5, 0))
+    interval = Interval(1, (Sample("t1", clock().mono_s, counted),))
+    daemon.controller.state.services["shop"].analysed = Analysed((interval,))
+    _, status = await described.ask(client, "GET", SHOP)
+    assert status["rollout"]["step"]["analysis"]["intervals"]
+    for one in daemon.controller.state.followed["shop"]:
+        daemon.controller.inputs.answered_query(Answer(one, "queue", clock().mono_s, 3.0))
+    assert status["rollout"]["step"]["analysis"]["last"]
+    return str(status["rollout"]["release"])
+
+
 async def released(described: Described, daemon: Running) -> None:
     """Command all that there is."""
 
@@ -258,18 +275,7 @@ async def released(described: Described, daemon: Running) -> None:
         daemon.load(shop(green="8083", more=STEPS))
         await command("switch", 202, colour="green", reason="step by step")
         await daemon.judge(GREEN)
-
-        async def steps() -> str:
-            _, status = await described.ask(client, "GET", SHOP)
-            assert status["rollout"]["step"]
-            assert status["rollout"]["step"]["until"]
-            assert status["rollout"]["step"]["weight"] == 5
-            for one in daemon.controller.state.followed["shop"]:
-                daemon.controller.inputs.answered_query(Answer(one, "queue", clock().mono_s, 3.0))
-            assert status["rollout"]["step"]["analysis"]["last"]
-            return str(status["rollout"]["release"])
-
-        release = await eventually(steps)
+        release = await eventually(lambda: release_in_step(described, daemon, client))
         await command("approve", 200, 202, release=release, step=1)
         await command("promote", 200, 202, release=release, step=1)
         await command("promote", 200, 202, full=True)

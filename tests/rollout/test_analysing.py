@@ -22,8 +22,10 @@ from provider.model import (
     StepState,
 )
 from provider.model.analysed import Analysed, Answer, Followed, Interval, Numbered, Sample, Tally
+from provider.model.dates import time_status
 from provider.model.desired import Errors, Limits, Prometheus, Query, Slow
 from provider.rollout import analysing
+from provider.rollout.analysis_status import analysis_status
 from provider.rollout.facts import ServiceFacts
 from provider.rollout.gates import analysis as gate
 from provider.rollout.gates.asked import Asked, Verdict
@@ -31,7 +33,7 @@ from provider.rollout.reconcile import reconcile
 from provider.rollout.rules import analysis as rules
 from provider.store.records import GROUPS
 from tests.support.phases import NEW, OLD, group, moved, old
-from tests.support.worlds import GREEN, at, candidate, runs, server, service
+from tests.support.worlds import BLUE, GREEN, at, candidate, runs, server, service
 
 BOTH = Limits(0.99, 0.05)
 ANALYSIS = Analysis(
@@ -351,4 +353,19 @@ def test_the_lines_for_the_history_name_every_test_and_query() -> None:
         "shop slow over-active",
         "shop slow max",
         "shop query queue",
+    ]
+
+
+def test_the_status_has_what_was_counted_of_the_step_interval_by_interval() -> None:
+    """Section 4: the sum over all Traefiks, without what was counted before Traefik showed the step."""
+    before = interval(1, sample((50, 1), (5, 0), since_s=SHOWN_S - 10.0))
+    first = interval(2, sample((90, 1), (9, 0), since_s=SHOWN_S + 10.0), sample((60, 0), (6, 2), SHOWN_S + 11.0, "t2"))
+    of = stepping(seen(before, first))
+    found = analysis_status(ServiceFacts(of, of.members[0], at(1100.0), {}, at().utc))
+    assert found is not None
+    assert found["intervals"] == [
+        {
+            "since": time_status(at(SHOWN_S + 10.0).utc),
+            "counts": {BLUE: {"requests": 150, "bad": 1}, GREEN: {"requests": 15, "bad": 2}},
+        }
     ]

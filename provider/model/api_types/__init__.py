@@ -4,7 +4,13 @@ The text below a class or a field is its description there. Every mapping by an 
 A client reads the members of an enum as plain texts, which are equal to them: it compares with `==`, never with `is`.
 """
 
-from provider.model.api_types.analysis import AnalysisCount, AnalysisQuery, AnalysisStatus, AnalysisTest
+from provider.model.api_types.analysis import (
+    AnalysisCount,
+    AnalysisInterval,
+    AnalysisQuery,
+    AnalysisStatus,
+    AnalysisTest,
+)
 from provider.model.api_types.daemon import Caller, Daemon, DockerSettings, File, Polls
 from provider.model.api_types.desired import DesiredApplied, DesiredChange, DesiredState
 from provider.model.api_types.history import Changed, Decision, History
@@ -35,6 +41,7 @@ from provider.model.api_types.times import Time
 __all__ = [
     "ACTOR_HEADER",
     "AnalysisCount",
+    "AnalysisInterval",
     "AnalysisQuery",
     "AnalysisStatus",
     "AnalysisTest",

@@ -41,6 +41,14 @@ class AnalysisQuery(TypedDict):
     """So many of them fail the step"""
 
 
+class AnalysisInterval(TypedDict):
+    """What all Traefiks counted together from one reading to the next."""
+
+    since: Time
+    counts: Mapping[Colour, AnalysisCount]
+    """Requests of each colour, and those that failed, of this interval alone"""
+
+
 class AnalysisStatus(TypedDict):
     """The analysis of the step that is on."""
 
@@ -53,5 +61,7 @@ class AnalysisStatus(TypedDict):
     """How many a step needs"""
     tests: Sequence[AnalysisTest]
     queries: Sequence[AnalysisQuery]
+    intervals: Sequence[AnalysisInterval]
+    """The last ones of this step, the oldest first, as far as this process counted them"""
     last: Time | None
     """When anything was counted last"""
