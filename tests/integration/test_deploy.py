@@ -195,6 +195,38 @@ async def test_deploys_go_through_one_after_the_other_and_lose_no_request(
     assert events.count("lease-taken") == events.count("lease-ended") == 2
 
 
+@pytest.mark.takes(40)
+async def test_a_deployment_in_steps_says_each_and_ends_as_the_watch_is_over(
+    start_daemon: StartDaemon, start_traefik: StartTraefik, engine: Engine, deploys: Deploys
+) -> None:
+    """Rule 20: its lease ends with the first step, and nothing is said of that; another deployment is refused."""
+    steps = "    canary: {steps: [{weight: 20, for: 1ms, approval: manual}, {weight: 50, for: 1ms}]}\n"
+    daemon = await start_daemon(DESIRED + steps, docker=engine.url)
+    traefik = await start_traefik(daemon.endpoint)
+    await deploys.first(daemon)
+    await until_routed(daemon, traefik.url("web"), "shop blue 1\n")
+    async with Load(traefik.url("web"), HOST) as load, deploys.begin(daemon, "2") as deploy:
+        await deploy.until_printed("waits for approval of step 1")
+        code, text = await deploys.run(daemon, "3")
+        assert (code, "is in step 1: the standby serves traffic" in text) == (3, True), text
+        release = (await daemon.status("shop"))["rollout"]["release"]
+        code, text = await deploys.bluegreen(daemon, "approve", "shop", "--release", release)
+        assert code == 0, text
+        assert await deploy.ends() == 0, deploy.text
+        await load.until_all("shop green 2\n")
+    assert load.failures == []
+    for words in (
+        "step 1 of 2: 20 % for the candidate",
+        "passed step 1, 20 %",
+        "step 2 of 2: 50 %",
+        "switched to green",
+    ):
+        assert f"shop r1: {words}" in deploy.text
+    assert " lease" not in deploy.text
+    events = [line["event"] for line in (await history(daemon))[::-1]]
+    assert events.count("lease-taken") == events.count("lease-ended") == 1
+
+
 SLOW = """\
 #!/bin/sh
 case "$*" in

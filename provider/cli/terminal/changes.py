@@ -8,6 +8,9 @@ from provider.cli.terminal import words
 from provider.cli.terminal.view import LiveStatus
 from provider.model import api_types as api
 
+_COUNTING = re.compile(r"\b\d\d:\d\d:\d\d\b|\b\d+(\.\d+)?(?= (s|ms|of|more|requests|%))|(?<= of )\d+")
+"""Seconds that are left, the end of a step, which is worked out anew each time, and what an analysis has counted."""
+
 
 class Changes:
     """Remembers what was printed; numbers that count in what blocks a service are no change."""
@@ -67,4 +70,4 @@ def _line(service: api.Service) -> str:
 
 
 def _kept(line: str) -> str:
-    return re.sub(r"\b\d+(\.\d+)? (s|ms)\b", "0 s", line)
+    return _COUNTING.sub("0", line)

@@ -5,7 +5,7 @@ from typing import Any
 from provider.cli.terminal.changes import Changes
 from provider.cli.terminal.view import LiveStatus
 from tests.support.answers import AWAY, REPLICAS, changed
-from tests.support.drawn import NOW
+from tests.support.drawn import NOW, in_step
 
 
 def printed(changes: Changes, answer: Any, trouble: str | None = None) -> list[str]:
@@ -53,3 +53,17 @@ def test_a_lost_daemon_is_reported_once_and_so_is_its_return() -> None:
     assert printed(changes, changed(), "no daemon answers at x") == ["LOST: no daemon answers at x"]
     assert printed(changes, changed(), "no daemon answers at x (2)") == []
     assert printed(changes, changed()) == ["the daemon answers again"]
+
+
+def test_what_an_analysis_counts_and_the_end_of_a_step_are_no_change_and_the_next_step_is_one() -> None:
+    changes = Changes()
+    step = in_step()
+    assert len(printed(changes, step)) == 1
+    for blocking in (
+        "step 2 of 3 (25 %) lasts until 00:04:11 UTC",
+        "gate analysis of shop: 137 of 200 requests; errors 0.2 % against 0.1 %, evidence 1.4 of 300",
+        "gate analysis of shop: 138 of 200 requests; errors 0.3 % against 0.1 %, evidence 12.9 of 300",
+    ):
+        last = printed(changes, step | {"blocking": blocking})
+    assert last == []
+    assert len(printed(changes, step | {"blocking": blocking, "weights": {"blue": 50, "green": 50}})) == 1
