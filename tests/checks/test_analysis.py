@@ -5,12 +5,14 @@ import itertools
 import json
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 from yarl import URL
 
 from provider.checks.analysis import fetching
 from provider.model.desired import Prometheus, Query
+from provider.rollout.counting import between
 from provider.runtime.timeslice import MAX_HELD_S
 from tests.support.analysing import analysing, following
 from tests.support.hostile import answering as serving
@@ -43,6 +45,8 @@ async def cause(*pieces: bytes, is_endless: bool = False) -> str | None:
         (STARTED + LINE.replace(b" 5", b" NaN"), "no number of requests"),
         (STARTED + LINE.replace(b" 5", b" -5"), "no number of requests"),
         (STARTED + HUGE, "longer than"),
+        (STARTED.replace(b"1.7e9", b"NaN") + LINE, "not a time"),
+        (STARTED.replace(b"1.7e9", b"1e999") + LINE, "not a time"),
         (STARTED + LINE[:-10], "middle of a line"),
         (b"<html>", "something else than Traefik"),
     ],
@@ -143,6 +147,10 @@ def result(*values: str, kind: str = "vector") -> bytes:
     return json.dumps({"status": "success", "data": {"resultType": kind, "result": found}}).encode()
 
 
+def at(time: str) -> bytes:
+    return result("1").replace(b"[1.0,", f"[{time},".encode()).replace(b"[1.0, ", f"[{time}, ".encode())
+
+
 @pytest.mark.parametrize(
     ("body", "says"),
     [
@@ -156,6 +164,9 @@ def result(*values: str, kind: str = "vector") -> bytes:
         (b"[" * 100_000, "something else than Prometheus"),
         (b"\xff", "something else than Prometheus"),
         (b'{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1]}]}}', "something else"),
+        (at("9" * 400), "something else"),
+        (at("NaN"), "something else"),
+        (at("-Infinity"), "something else"),
     ],
 )
 async def test_an_answer_without_one_value_is_no_evidence(body: bytes, says: str) -> None:
@@ -178,3 +189,16 @@ async def test_the_one_value_of_a_query_is_evidence() -> None:
     assert await answered(result("7.5")) == (7.5, None)
     scalar = b'{"status":"success","data":{"resultType":"scalar","result":[1.0,"3"]}}'
     assert await answered(scalar) == (3.0, None)
+
+
+async def test_a_scrape_of_prometheus_is_dated() -> None:
+    """Rule 23: a Traefik whose clock is set began at another time, and ran before; its counters are not new."""
+    metric = {"job": "traefik", "instance": "t1", "service": "shop-blue@http", "code": "200"}
+    found = {"resultType": "vector", "result": [{"metric": metric, "value": [1000.0, "990"]}]}
+    with serving(lambda _: [ok(json.dumps({"status": "success", "data": found}).encode())]) as url:
+        followed = following(prometheus=Prometheus(url))
+        async with analysing(followed) as (_, record):
+            await eventually(lambda: record.scrapes)
+            (before,) = record.scrapes[0].readings
+    assert before.dated_s == 990.0
+    assert between(replace(before, started_s=100.0), replace(before, started_s=101.0), followed) is None

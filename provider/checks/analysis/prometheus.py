@@ -13,7 +13,7 @@ import aiohttp
 from yarl import URL
 
 from provider.checks.analysis.fetching import FAULTS, NoAnswer, cause_of, fetch
-from provider.checks.analysis.text import CODE, NO_ANSWERS, REQUESTS, TIMED, WITHIN, count_of
+from provider.checks.analysis.text import CODE, NO_ANSWERS, REQUESTS, TIMED, WITHIN, count_of, seconds_of
 from provider.model import ByColour, Colour
 from provider.model.analysed import Answer, ChildCounts, Followed, Scrape, TraefikCounts
 from provider.model.desired import Prometheus
@@ -24,6 +24,8 @@ from provider.runtime.clock import CLOCK
 ANSWER_BYTES = 8 * 1024 * 1024
 """Some 50,000 series, five statuses of both colours of 1,000 services at five Traefiks."""
 SERIES_MOST = 200_000
+LATEST_S = 1e12
+"""No answer is from so late: JSON has numbers that no float holds, and NaN."""
 STARTED = "process_start_time_seconds"
 
 Series = tuple[Mapping[str, str], float, str]
@@ -76,15 +78,15 @@ class Asked:
         for bound_s in bounds:
             bucket = f'{chosen},le=~"{_quoted(_bound(bound_s))}"'
             within[bound_s] = await self._ask(f"{by} ({WITHIN.decode()}{{{bucket}}})", at_s)
-        ages = {_instance(labels): max(0.0, at_s - float(value)) for labels, _, value in aged}
-        starts = {_instance(labels): float(value) for labels, _, value in started}
+        scraped = {_instance(labels): seconds_of(value.encode()) for labels, _, value in aged}
+        starts = {_instance(labels): seconds_of(value.encode()) for labels, _, value in started}
         counted, timings = _by_child(requests), _by_child(timed)
         below = {bound_s: _by_child(each) for bound_s, each in within.items()}
         ended_mono_s = CLOCK.mono_s
         return tuple(
             TraefikCounts(
                 instance,
-                began_mono_s - ages.get(instance, 0.0),
+                began_mono_s - max(0.0, at_s - scraped.get(instance, at_s)),
                 ended_mono_s,
                 {
                     one.service: ByColour(
@@ -93,6 +95,7 @@ class Asked:
                     for one in followed
                 },
                 started_s=starts.get(instance),
+                dated_s=scraped.get(instance),
             )
             for instance in sorted({instance for instance, _ in counted})
         )
@@ -133,7 +136,7 @@ def _series(body: bytearray) -> list[Series]:
 
 def _one(found: object) -> Series:
     match found:
-        case {"metric": dict(labels), "value": [(int() | float()) as at_s, str(value)]}:
+        case {"metric": dict(labels), "value": [(int() | float()) as at_s, str(value)]} if abs(at_s) < LATEST_S:
             return {str(name): str(text) for name, text in labels.items()}, float(at_s), value
         case _:
             raise NoAnswer("it answers with something else than Prometheus does: is this its address?")

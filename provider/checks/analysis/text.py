@@ -97,7 +97,7 @@ class Scanner:
 
     def _take(self, line: bytes) -> None:
         if line.startswith(STARTED):
-            self.started_s = _number(line.removeprefix(STARTED).split(b" ")[-1])
+            self.started_s = seconds_of(line.removeprefix(STARTED).split(b" ")[-1])
             return
         self.is_traefik = True
         at = line.rfind(SERVICE)
@@ -138,6 +138,13 @@ def count_of(text: bytes) -> int:
     if not isfinite(value) or value < 0 or value > COUNT_MOST or value != int(value):
         raise NoMetrics(f"a counter is no number of requests: {text[:30]!r}")
     return int(value)
+
+
+def seconds_of(text: bytes) -> float:
+    """Return a time in Unix seconds; raise NoMetrics where it cannot be one: NaN would differ from itself."""
+    if not isfinite(value := _number(text)):
+        raise NoMetrics(f"not a time: {text[:30]!r}")
+    return value
 
 
 def _number(text: bytes) -> float:
