@@ -269,6 +269,12 @@ def _analysis(readings: tuple[ServiceReading, ...]) -> Iterator[Metric]:
         (((r.service, test), power) for r in readings for test, power in r.analysis.evidence.items()),
     )
     yield _family(
+        "analysis_limit",
+        "The evidence that fails a test, as a power of ten.",
+        ("service", "test"),
+        (((r.service, test), power) for r in readings for test, power in r.analysis.limits.items()),
+    )
+    yield _family(
         "analysis_requests",
         "Requests that an analysis counted since its rollout began.",
         ("service", "colour"),

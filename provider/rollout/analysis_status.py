@@ -60,11 +60,12 @@ def evidence(facts: ServiceFacts) -> AnalysisEvidence | None:
 
 @dataclass(frozen=True, slots=True)
 class AnalysisReading:
-    """The evidence of each test (log10), the requests of each colour and the bad ones, since the rollout began."""
+    """The evidence of each test, and what fails it (log10); requests of each colour since the rollout began."""
 
     evidence: Mapping[str, float] = field(default_factory=dict)
     requests: Mapping[Colour, int] = field(default_factory=dict)
     bad: Mapping[tuple[Colour, str], int] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)
 
 
 def readings_of(facts: ServiceFacts) -> AnalysisReading:
@@ -81,6 +82,7 @@ def readings_of(facts: ServiceFacts) -> AnalysisReading:
             for one in tested
             for each in Colour
         },
+        {one.test.name: one.limit_log10 for one in tested},
     )
 
 

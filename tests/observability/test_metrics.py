@@ -33,6 +33,7 @@ NAMES = {
     "last_switch_timestamp_seconds": {"service"},
     "gate_state": {"service", "gate", "state"},
     "analysis_evidence": {"service", "test"},
+    "analysis_limit": {"service", "test"},
     "analysis_requests": {"service", "colour"},
     "analysis_bad": {"service", "colour", "test"},
     "servers": {"service", "colour", "health"},
@@ -71,7 +72,7 @@ SHOP = ServiceReading(
     step_until_s=1767225650.0,
     gates={Gate.HEALTH: GateState.PASSED},
     analysis=AnalysisReading(
-        {"errors max": 1.5}, {Colour.BLUE: 100, Colour.GREEN: 5}, {(Colour.GREEN, "errors max"): 1}
+        {"errors max": 1.5}, {Colour.BLUE: 100, Colour.GREEN: 5}, {(Colour.GREEN, "errors max"): 1}, {"errors max": 2.3}
     ),
 )
 UNDECIDED = ServiceReading(
