@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from bench import docker, growth, machine, replicas, report, sizing, split, stalls, switch
+from bench import canary, docker, growth, machine, replicas, report, sizing, split, stalls, switch
 from bench.report import Section
 
 FILE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
@@ -18,6 +18,7 @@ PARTS: Mapping[str, Callable[[argparse.Namespace], Section]] = {
     "stalls": lambda _: stalls.main(),
     "split": lambda _: split.main(),
     "docker": lambda _: docker.main(),
+    "canary": lambda _: canary.main(),
     "replicas": lambda _: replicas.main(),
     "sizing": lambda _: sizing.main(),
 }

@@ -105,6 +105,20 @@ class Daemon:
         async with self._session.post(url, json={"colour": colour}) as answer:
             assert answer.status in {200, 202}, await answer.text()
 
+    async def promote(self, service: str) -> None:
+        """End the time of the step that is on."""
+        async with self._session.post(f"{self._admin}/api/v1/services/{service}/promote", json={}) as answer:
+            assert answer.status in {200, 202}, await answer.text()
+
+    async def until(self, service: str, holds: Callable[[JsonObject], bool], limit_s: float) -> None:
+        """Wait until something holds of the status of a service."""
+        async with asyncio.timeout(limit_s):
+            while True:
+                async with self._session.get(f"{self._admin}/api/v1/services/{service}") as answer:
+                    if answer.status == 200 and holds(orjson.loads(await answer.read())):
+                        return
+                await asyncio.sleep(0.05)
+
     async def switched_s(self, service: str) -> float:
         """Return when the last switch was decided, by its history, in seconds of CLOCK_MONOTONIC."""
         async with self._session.get(f"{self._admin}/api/v1/history?service={service}&limit=20") as answer:
