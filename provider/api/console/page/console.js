@@ -5,7 +5,6 @@ import { get, listen, Problem, token } from "./api.js";
 import { condition, drawDetail } from "./detail.js";
 import { byId, el, put } from "./dom.js";
 import { drawList, VIEWS } from "./list.js";
-import { sample } from "./steps.js";
 import { ago, left, sign } from "./words.js";
 
 const REFRESH_S = 5; // also without an event: pollers and conditions have none
@@ -45,7 +44,6 @@ async function refreshOnce() {
   const began = performance.now();
   const answer = await get("/api/v1/services");
   store.services = new Map(answer.services.map((service) => [service.service, service]));
-  answer.services.forEach(sample);
   Object.assign(store, { conditions: answer.conditions, pollers: answer.pollers, replicas: answer.replicas, docker: answer.docker, environment: answer.environment, revision: answer.revision, loaded: true });
   await refreshChosen();
   answered();
@@ -77,7 +75,6 @@ async function refreshSome(names) {
 
 function take(service) {
   const { explanation, ...rest } = service;
-  sample(rest);
   if (service.service === store.chosen) store.explanation = explanation;
   if (store.services.has(rest.service)) store.services.set(rest.service, rest);
   else refresh().catch(failed); // its place is given by the order of the file

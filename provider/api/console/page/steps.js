@@ -5,29 +5,9 @@ import { el, svg } from "./dom.js";
 import { chip, countdown } from "./list.js";
 import { COLOURS } from "./words.js";
 
-const SAMPLES_MOST = 500; // of a service; older ones are thinned out
 const WIDE = 300;
 const HIGH = 56;
 const POWER = 6;
-
-// Counts of the step that each service is in, seen while the page is open: the daemon keeps no course of them.
-const seen = new Map(); // service -> {step, points: [{at, blue, green}]}
-
-export function sample(service) {
-  const step = service.rollout?.step;
-  const counts = step?.analysis?.tests?.[0]?.counts;
-  const at = Date.parse(step?.analysis?.last ?? "");
-  if (!counts || Number.isNaN(at)) {
-    if (!step) seen.delete(service.service);
-    return;
-  }
-  const id = `${service.rollout.id} ${step.number}`;
-  let known = seen.get(service.service);
-  if (known?.step !== id) seen.set(service.service, known = { step: id, points: [] });
-  if (known.points.at(-1)?.at >= at) return;
-  known.points.push({ at, ...counts });
-  if (known.points.length > SAMPLES_MOST) known.points = known.points.filter((_, index) => index % 2 === 0 || index === known.points.length - 1);
-}
 
 export function steps(service) {
   const step = service.rollout.step;
@@ -41,7 +21,7 @@ export function steps(service) {
     })),
     el("p", { class: "clock" }, clock(step)),
     step.approval ? el("p", { class: "quiet words" }, `Approval of what follows: ${step.approval.state}`) : null,
-    analysis(service, step.analysis),
+    analysis(step.analysis),
   );
 }
 
@@ -55,7 +35,7 @@ function clock(step) {
   return [bar(Math.max(0, over / all)), " ", countdown(step.until)];
 }
 
-function analysis(service, found) {
+function analysis(found) {
   if (!found?.tests) return null;
   const enough = found.requests >= found.min_requests;
   return el("div", { class: "analysis" },
@@ -66,7 +46,7 @@ function analysis(service, found) {
         el("td", {}, meter(Math.max(0, test.evidence), test.limit, test.evidence >= test.limit ? "bad" : test.evidence * 2 >= test.limit ? "watch" : "good", test.name), ` ${power(test.evidence)} of ${power(test.limit)}`),
         COLOURS.map((colour) => el("td", { class: "number" }, `${test.counts[colour].bad} of ${test.counts[colour].requests}`))))))) : null,
     found.queries.map((query) => el("p", {}, meter(query.failures, query.failures_most, query.failures ? "watch" : "good", query.name), ` ${query.name}: ${query.value ?? "no value yet"}, ${query.failures} of ${query.failures_most} failed`)),
-    course(service),
+    course(found),
   );
 }
 
@@ -83,22 +63,20 @@ function power(log10) {
   return value >= 100 ? String(Math.round(value)) : value.toFixed(1);
 }
 
-// What was counted from one look to the next, of both colours.
-function course(service) {
-  const points = seen.get(service.service)?.points ?? [];
-  if (points.length < 3) return el("p", { class: "quiet" }, "A chart of requests and errors begins here while this page is open.");
-  const between = points.slice(1).map((point, index) => {
-    const before = points[index];
-    const seconds = (point.at - before.at) / 1000;
-    const of = (colour) => {
-      const requests = Math.max(0, point[colour].requests - before[colour].requests);
-      return { rate: requests / seconds, bad: requests ? (100 * Math.max(0, point[colour].bad - before[colour].bad)) / requests : 0 };
-    };
-    return { at: point.at, blue: of("blue"), green: of("green") };
+// What the daemon counted of both colours, interval by interval. An interval lasts until the next one, or the last reading.
+function course(found) {
+  const known = found.intervals;
+  if (known.length < 2) return el("p", { class: "quiet" }, "A chart of requests and errors begins with the second reading.");
+  const points = known.map((one, index) => {
+    const from = Date.parse(one.since);
+    const to = Date.parse(known[index + 1]?.since ?? found.last ?? one.since);
+    const seconds = Math.max(1, (to - from) / 1000);
+    const of = ({ requests, bad }) => ({ rate: requests / seconds, bad: requests ? (100 * bad) / requests : 0 });
+    return { at: from, blue: of(one.counts.blue), green: of(one.counts.green) };
   });
   return el("div", { class: "charts" },
-    chart("Requests a second", between, (one) => one.rate, ""),
-    chart("Bad answers", between, (one) => one.bad, " %"));
+    chart("Requests a second", points, (one) => one.rate, ""),
+    chart("Bad answers", points, (one) => one.bad, " %"));
 }
 
 function chart(title, points, value, unit) {
