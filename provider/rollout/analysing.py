@@ -15,6 +15,7 @@ from provider.model.analysed import (
     Followed,
     Processes,
     Sample,
+    Tally,
     Totals,
 )
 from provider.model.desired import Limits, Query
@@ -45,9 +46,9 @@ class Test:
         """Its name in the evidence, the status and the metrics."""
         return f"{self.kind} {'over-active' if self.most is None else 'max'}"
 
-    def gains(self, interval: Iterable[Counted]) -> tuple[float, ...]:
-        """Return what an interval adds to the logarithms of its evidence."""
-        return gains_over_active(interval) if self.most is None else gains_over_limit(interval, self.most)
+    def gains(self, interval: Iterable[Counted], active: Tally) -> tuple[float, ...]:
+        """Return what an interval adds to the logarithms of its evidence; `active` was counted in the step before."""
+        return gains_over_active(interval) if self.most is None else gains_over_limit(interval, self.most, active)
 
 
 def tests(analysis: Analysis) -> tuple[Test, ...]:
@@ -157,8 +158,18 @@ def _with(found: AnalysisEvidence, analysis: Analysis, candidate: Candidate, sam
     for test in tests(analysis):
         processes = known.get(test.name, Processes())
         interval = _of_kind(test.kind, errors, slow)
-        comparisons.append(Comparison(test.name, processes.grown(test.gains(interval)) if interval else processes))
+        if interval:
+            processes = processes.grown(test.gains(interval, _active(found, test.kind)))
+        comparisons.append(Comparison(test.name, processes))
     return replace(found, errors=found.errors.plus(errors), slow=found.slow.plus(slow), comparisons=tuple(comparisons))
+
+
+def _active(found: AnalysisEvidence, kind: Kind) -> Tally:
+    """Return what was counted of the active colour in the step; after the switch the old one is no measure."""
+    if not found.step:
+        return Tally()
+    totals = found.errors if kind is Kind.ERRORS else found.slow
+    return totals.since_step.active
 
 
 def _of_kind(kind: Kind, errors: list[Counted], slow: list[Counted]) -> list[Counted]:

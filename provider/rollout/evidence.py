@@ -76,12 +76,17 @@ def gains_over_active(interval: Iterable[Counted]) -> tuple[float, ...]:
     return tuple(gains)
 
 
-def gains_over_limit(interval: Iterable[Counted], most: float) -> tuple[float, ...]:
+def gains_over_limit(interval: Iterable[Counted], most: float, active: Tally) -> tuple[float, ...]:
     """Return what an interval says for each rate above `most`, a rate between 0 and 1 (both left out).
 
-    What a Traefik counted says nothing where its active colour exceeds the limit too.
+    What a Traefik counted says nothing where its active colour exceeds the limit too, and all of it says nothing where
+    that does so since the step began: `active` is what was counted of it before. Were it left to each interval alone, a
+    colour with few requests would be within the limit by chance in many, and the candidate be blamed in these.
     """
-    seen = [one.candidate for one in interval if one.active.bad <= most * one.active.requests]
+    all_ = list(interval)
+    active = sum((one.active for one in all_), start=active)
+    is_void = active.bad > most * active.requests
+    seen = [one.candidate for one in all_ if not is_void and one.active.bad <= most * one.active.requests]
     requests, bad = sum(one.requests for one in seen), sum(one.bad for one in seen)
     return tuple(_gain(rate, most, requests, bad) for rate in rates(most))
 
