@@ -8,7 +8,7 @@ from playwright.async_api import Browser, Locator, Page, Route, expect
 
 from provider.api.tokens import Scope, make_token
 from tests.support.answers import POLLERS, REPLICAS
-from tests.support.console import LIMIT_MS, chromium, console
+from tests.support.console import CONTRASTS, LIMIT_MS, chromium, console
 from tests.support.daemon import FAST_CHECKS, Daemon, StartDaemon
 from tests.support.traefik import Backend, StartBackend, StartTraefik
 from tests.support.waiting import eventually
@@ -333,31 +333,6 @@ async def test_a_name_is_text_and_never_markup(
         await expect(opened.page.locator("#detail .card.blue")).to_contain_text(evil)
         assert await opened.page.locator("img[src=x]").count() == 0
         assert opened.complaints == []
-
-
-CONTRASTS = """\
-() => {
-  const luminance = ([r, g, b]) => [r, g, b].map((c) => c / 255)
-    .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
-    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
-  const parts = (text) => text.match(/[\\d.]+/g).map(Number);
-  const ground = (element) => {
-    for (let at = element; at; at = at.parentElement) {
-      const found = parts(getComputedStyle(at).backgroundColor);
-      if (found.length === 3 || found[3] > 0) return found;
-    }
-    return [255, 255, 255];
-  };
-  const poor = [];
-  for (const element of document.querySelectorAll("body *")) {
-    const hasText = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
-    if (!hasText || !element.checkVisibility() || element.closest("noscript, :disabled")) continue;
-    const [a, b] = [luminance(parts(getComputedStyle(element).color)), luminance(ground(element))].sort((x, y) => y - x);
-    const ratio = (a + 0.05) / (b + 0.05);
-    if (ratio < 4.5) poor.push(`${element.className || element.tagName} ${element.textContent.trim().slice(0, 30)}: ${ratio.toFixed(2)}`);
-  }
-  return poor;
-}"""  # noqa: E501
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

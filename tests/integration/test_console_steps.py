@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
-from tests.support.console import LIMIT_MS, chromium, console
+from tests.support.console import CONTRASTS, LIMIT_MS, chromium, console
 from tests.support.daemon import FAST_CHECKS, Daemon, StartDaemon
 from tests.support.traefik import FileTraefik, StartBackend, StartTraefik
 from tests.support.waiting import eventually
@@ -110,6 +110,12 @@ async def test_steps_are_seen_promoted_approved_and_taken_back(
         await expect(detail.locator(".chart polyline.green").first).to_have_attribute(
             "points", re.compile(r"^0\.0,.* 300\.0,")
         )
+        for scheme in ("dark", "light"):
+            await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+            assert await page.evaluate(CONTRASTS) == []
+        await page.set_viewport_size({"width": 360, "height": 700})
+        assert await page.evaluate("document.documentElement.scrollWidth") == 360, "nothing is wider than the page"
+        await page.set_viewport_size({"width": 1440, "height": 900})
         await confirm(page, "promote", "The time of step 1 of 3 ends now.")
         await expect(detail.locator(".steps .now")).to_have_text("50 %")
         await expect(command(page, "approve")).to_have_text("Approve step 2")
