@@ -31,7 +31,8 @@ def restart_step(state: GroupState, limits: Limits, now: Instant) -> GroupState:
     if under_way is None or under_way.step is None:
         return state
     fresh = replace(under_way.step, begun_mono_s=now.mono_s, shown_mono_s=None, passed_mono_s=None)
-    return replace(state, rollout=_timed(under_way, fresh, limits, now))
+    undated = replace(under_way, approval_until_utc=None, asked=False, reminded=False)
+    return replace(state, rollout=_timed(undated, fresh, limits, now))
 
 
 def await_approval(state: GroupState, limits: Limits, now: Instant) -> GroupState:
@@ -124,7 +125,12 @@ def stepped(under_way: Rollout, event: Event, limits: Limits, now: Instant) -> R
 
 
 def _timed(under_way: Rollout, step: StepState, limits: Limits, now: Instant) -> Rollout:
-    """Give a step its deadline: what follows it has its time from the end of the step's own (rule 19d)."""
+    """Give a step its deadline: what follows it has its time from the end of the step's own (rule 19d).
+
+    The date of an approval that was asked for already stands.
+    """
+    if under_way.approval_until_utc is not None:
+        return replace(under_way, step=step)
     for_s = under_way.canary.steps[step.number - 1].for_s if under_way.canary else 0.0
     shown_mono_s = now.mono_s + limits[Phase.CONFIRMING] if step.shown_mono_s is None else step.shown_mono_s
     ends_mono_s = shown_mono_s if step.promoted or under_way.promoted else shown_mono_s + for_s
@@ -140,7 +146,8 @@ def _resumed(under_way: Rollout, step: StepState, limits: Limits, now: Instant) 
     resumed = _timed(replace(under_way, entered_mono_s=now.mono_s, still_mono_s=None), fresh, limits, now)
     if until_utc is None:
         return resumed
-    left_s = min((until_utc - now.utc).total_seconds(), limits[Phase.APPROVAL])
+    # Its date stands whatever the file says by now; from before the step began, the wall clock has gone back.
+    left_s = (until_utc - max(now.utc, step.begun_utc)).total_seconds()
     return replace(resumed, deadline_mono_s=now.mono_s + left_s)
 
 

@@ -7,10 +7,12 @@ import pytest
 
 from provider.model import (
     Applied,
+    Approval,
     Canary,
     Checks,
     Colour,
     Health,
+    Instant,
     Member,
     Outcome,
     Phase,
@@ -140,6 +142,16 @@ def test_the_time_of_a_step_begins_when_traefik_shows_it() -> None:
     shows = decided(late, 1010.0)
     assert stepping.ends_mono_s(shows.group.rollout) == 1310.0  # type: ignore[arg-type]
     assert (shows.decisions, shows.wake_mono_s) == ((), 1310.0)
+
+
+def test_a_step_whose_candidate_has_no_server_in_the_document_is_not_shown() -> None:
+    """Rule 19: after a restart its health is not known yet, so it is left out (19b), and Traefik shows no step."""
+    of = in_steps(1, shop(), shown=False)
+    one = only(of)
+    assert one.shown is not None
+    left_out = replace(one, shown=replace(one.shown, served=((BLUE, 100),)))
+    plan = decided(replace(of, members=(left_out,)), 1010.0)
+    assert stepping.ends_mono_s(plan.group.rollout) is None  # type: ignore[arg-type]
 
 
 def test_where_nobody_polls_the_time_of_a_step_begins_at_the_confirming_deadline() -> None:
@@ -358,6 +370,39 @@ def test_a_clock_that_stops_voids_the_date_of_an_approval_which_is_asked_for_aga
     assert events(back) == ["approval-wanted"]
     assert back.group.rollout is not None
     assert back.group.rollout.deadline_mono_s == 99_000.0 + 86400.0
+
+
+def test_an_approval_of_a_step_keeps_its_date_over_a_restart_whatever_the_file_says_by_then() -> None:
+    """Rules 12 and 14: who was asked until tomorrow has until tomorrow, also once Traefik shows the step again."""
+    asking = in_steps(1, shop(of=service(canary=ASKING)), canary=ASKING)
+    of = after(asking, decided(asking, 1300.0))
+    state = clocks.resume(of.state, {**LIMITS, Phase.APPROVAL: 60.0}, Instant(5.0, at(5000.0).utc))
+    assert state.rollout is not None
+    assert state.rollout.deadline_mono_s == 5.0 + 1300.0 + 86400.0 - 5000.0
+    shown = clocks.show_step(state, LIMITS, at(6.0))
+    assert shown.rollout is not None
+    assert shown.rollout.deadline_mono_s == state.rollout.deadline_mono_s
+
+
+def test_the_active_colour_replaced_in_place_lets_an_approval_be_asked_for_again() -> None:
+    """Rule 19c: the time of the step begins anew, and the date of its approval after it."""
+    asking = in_steps(1, shop(of=service(canary=ASKING)), canary=ASKING)
+    state = clocks.restart_step(decided(asking, 1300.0).group, LIMITS, at(2000.0))
+    assert state.rollout is not None
+    assert (state.rollout.approval_until_utc, state.rollout.asked) == (None, False)
+    assert state.rollout.deadline_mono_s == 2000.0 + 30.0 + 300.0 + 3600.0
+
+
+def test_the_approval_of_a_step_is_not_that_of_the_release_which_the_file_asks_for_meanwhile() -> None:
+    """P1, rule 12: `approval` acts at once."""
+    of = in_steps(1, shop(of=service(canary=ASKING, approval_is_manual=True)), canary=ASKING)
+    rollout = of.state.rollout
+    assert rollout is not None
+    assert rollout.step is not None
+    of_step = replace(rollout.step, approval=Approval(BOB, at(1100.0).utc))
+    of = replace(of, state=replace(of.state, rollout=replace(rollout, approval=None, step=of_step)))
+    assert events(decided(of, 1301.0)) == []
+    assert stepping.waits_for(of, at(1301.0)) == "release r2 waits for approval: bluegreen approve shop --release r2"
 
 
 # --- groups ---------------------------------------------------------------------------------------------------------

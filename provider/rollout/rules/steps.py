@@ -5,7 +5,7 @@ The weights of a step are decided here, in one transition; the last step is foll
 
 from dataclasses import replace
 
-from provider.model import Event, GateState, Instant, Phase, Rollout, Snapshot, Trigger
+from provider.model import Event, GateState, Instant, Member, Phase, Rollout, Snapshot, Trigger
 from provider.rollout import analysing, clocks, confirming, stepping, watching
 from provider.rollout.candidates import gates_of, limits, moved, shut
 from provider.rollout.gates import BEFORE_NEXT
@@ -106,9 +106,18 @@ def _unshown(snapshot: Snapshot) -> Rollout | None:
 def _unconfirmed(snapshot: Snapshot, under_way: Rollout) -> list[str | None]:
     before = under_way.errors_before
     return [
-        confirming.new_errors(each, under_way, before) or confirming.unconfirmed(each, under_way)
+        confirming.new_errors(each, under_way, before) or confirming.unconfirmed(each, under_way) or _left_out(each)
         for each in moved(snapshot)
     ]
+
+
+def _left_out(member: Member) -> str | None:
+    """Say that a candidate has none of its traffic yet, as of its servers nothing is known: Traefik shows no step."""
+    active = member.state.active
+    served = dict(member.shown.served) if member.shown is not None else {}
+    if active is None or active.other in served:
+        return None
+    return f"{active.other} of {member.service.name} has no server in the document yet"
 
 
 def _refused(snapshot: Snapshot, under_way: Rollout, now: Instant) -> str | None:
