@@ -12,7 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from provider.controller.state import Act
 from provider.model import (
+    Affinity,
     ByColour,
+    Canary,
     Colour,
     Deadlines,
     FixedServers,
@@ -24,6 +26,7 @@ from provider.model import (
     ServiceState,
     SmokeTest,
     Snapshot,
+    Step,
     Trigger,
     Verb,
     Wish,
@@ -65,8 +68,17 @@ deadlines = st.builds(
     testing_s=st.sampled_from((5.0, 60.0)),
     approval_s=st.sampled_from((60.0, 2 * DEADLINE_S)),
     confirming_s=st.sampled_from((5.0, 30.0)),
+    step_s=st.sampled_from((60.0, DEADLINE_S)),
 )
 watches = st.sampled_from((0.0, 30.0, DEADLINE_S))
+steps = st.builds(Step, st.sampled_from((1, 5, 25, 50, 75, 99)), st.sampled_from((0.0, 5.0, 30.0, 300.0)), rarely)
+canaries = st.builds(
+    lambda some, affinity: Canary(
+        tuple({one.weight: one for one in sorted(some, key=lambda one: one.weight)}.values()), affinity
+    ),
+    st.lists(steps, min_size=1, max_size=4),
+    st.sampled_from(Affinity),
+)
 edits = st.one_of(
     st.fixed_dictionaries({"hold": st.booleans()}),
     st.fixed_dictionaries({"group": groups}),
@@ -111,6 +123,24 @@ class Daemon(RuleBasedStateMachine):
         gates: tuple[bool, tuple[SmokeTest, ...], float],
         moves: list[tuple[str, ...]],
     ) -> None:
+        self.begin(grouped, initial, settle_s, mode, connected, running, amount, traefiks, has_apis, gates, moves)
+
+    def begin(
+        self,
+        grouped: bool,
+        initial: Colour | None,
+        settle_s: float,
+        mode: ProbeMode | None,
+        connected: bool,
+        running: bool,
+        amount: int,
+        traefiks: int,
+        has_apis: bool,
+        gates: tuple[bool, tuple[SmokeTest, ...], float],
+        moves: list[tuple[str, ...]],
+        canary: Canary | None = None,
+        sticky: bool = False,
+    ) -> None:
         self.world = World(docker_connected=connected, has_apis=has_apis)
         self.world.traefiks = {f"t{number}": Traefik() for number in range(traefiks)}
         self.witness = Witness(self.world)
@@ -132,6 +162,8 @@ class Daemon(RuleBasedStateMachine):
                 approval_is_manual=manual,
                 smoke_tests=smoke_tests,
                 watch_s=watch_s,
+                canary=canary,
+                sticky={"cookie": {"name": name}} if sticky else None,
             )
             for name in NAMES
         }
@@ -386,7 +418,8 @@ class Daemon(RuleBasedStateMachine):
             reason = "it must" if force else None
             done = leases.take(before, name, lease, lease, now, force=force, reason=reason)
             holder = held.id if held is not None and now.utc < held.until_utc else None
-            busy = before.state.rollout is not None and before.state.rollout.is_switched and not force
+            under_way = before.state.rollout
+            busy = under_way is not None and (under_way.is_switched or under_way.step is not None) and not force
             refused = holder is not None or busy or member.state.active is None
             assert isinstance(done, Refused) is (refused and holder != lease)
         if isinstance(done, Done) and done.decisions:
@@ -411,7 +444,8 @@ class Daemon(RuleBasedStateMachine):
     def decide_and_publish(self) -> None:
         begun = self.witness.begun
         killed = self.steps_left is not None
-        planned = {key: self.plan(key) for key in self.world.group_keys()}
+        # Who comes from another group takes along what is decided there first.
+        planned = {key: self.plan(key) for key in self.world.group_keys() if not self.world.snapshot(key).left}
         orders, self.world.orders = self.world.orders, []
         for taken in self.world.steps():
             self.witness.saw(taken)
@@ -474,20 +508,35 @@ class Daemon(RuleBasedStateMachine):
             for one in snapshot.members:
                 name, active = one.service.name, actives[one.service.name]
                 assert one.state.active is active
-                served = serving.serve(one)
+                served = serving.serve(one, snapshot.state.rollout)
                 if served is not None:
-                    assert dict(served.weights) == {active: 100}
+                    self.check_weights(name, dict(served.weights))
                     self.served.add(name)
                 assert plan.states[name].active is active or active is None or forced
+            self.check_restarted(snapshot, plan)
         self.determined = None
         self.world.come_back()
         self.go()
+
+    def check_restarted(self, before: Snapshot, plan: Plan) -> None:
+        """P5, rule 19d: the weights stay as committed."""
+        was, now_is = before.state.rollout, plan.group.rollout
+        if was is not None and now_is is not None and was.id == now_is.id and not was.forced:
+            assert (was.step and was.step.number) == (now_is.step and now_is.step.number)
+
+    def check_weights(self, name: str, weights: dict[Colour, int]) -> None:
+        """Rule 19: the weights of a service are those of its step; a colour without servers may be left out (19b)."""
+        decided = self.witness.weights(name)
+        assert weights == decided or (len(decided) > 1 and list(weights.values()) == [100])
 
     def check_document(self) -> None:
         """P6, P12: the same state gives the same bytes, and what determines nothing changes nothing."""
         document = self.world.document
         determined = self.what_determines_the_document()
         served = self.world.served
+        if document is not None:
+            groups = {name: group_key(written) for name, written in self.world.services.items()}
+            self.witness.steps.check_document(document.body, groups)
         self.world.publish()
         assert self.world.served == served
         assert self.world.document == document
@@ -504,9 +553,14 @@ class Daemon(RuleBasedStateMachine):
         found = {}
         for name, written in self.world.services.items():
             active = self.witness.active(name)
+            key = group_key(written)
+            one, steps = self.witness.steps.candidate(key, name), self.witness.steps.clocks.get(key)
             servers = self.world.servers(name, active) if active else ()
+            if active and one is not None:
+                servers = (*servers, *self.world.servers(name, one.colour))
             found[name] = (
                 active,
+                one and steps and (one.release, steps.rollout, steps.number),
                 active and self.world.seen[name, active].known,
                 written.routers,
                 [
@@ -533,6 +587,8 @@ class Daemon(RuleBasedStateMachine):
                 self.check_abort(before, given, done)
             case Verb.APPROVE:
                 self.check_approval(before, given, done)
+            case Verb.PROMOTE:
+                self.check_promotion(given, done)
             case Verb.SWITCH:
                 if isinstance(done, Refused) and done.code is Refusal.HELD:
                     assert is_held(before)
@@ -546,16 +602,22 @@ class Daemon(RuleBasedStateMachine):
     def check_rollback(self, before: Snapshot, given: Command, done: Done | Refused) -> None:
         """P7: one step when the rollback target is ready, nothing when what is left is not active, else why."""
         name, witness = given.service, self.witness
-        active = witness.active(name)
-        if given.leaving is not None and active is not None:
+        active, in_step = (
+            witness.active(name),
+            witness.steps.candidate(group_key(self.world.services[given.service]), given.service),
+        )
+        if given.leaving is not None and active is not None and (in_step is None or given.leaving != in_step.release):
             runs = witness.running(name, active) or witness.ran.get(name, frozenset())
             if runs and given.leaving not in runs:  # else nothing is known of what is left of the active colour
                 assert isinstance(done, Done)
                 assert done.already
                 assert done.snapshot == before
                 return
-        moving = witness.together(name, before) if name in witness.ways else [name]
         key = group_key(self.world.services[name])
+        if in_step is not None and given.leaving in {None, in_step.release}:
+            self.check_abort(before, given, done)  # rule 20: what is to be left is the candidate's release
+            return
+        moving = witness.together(name, before) if name in witness.ways else [name]
         refused = [why for one in moving if (why := witness.why_not_back(one, key, force=given.force))]
         if refused:
             assert isinstance(done, Refused), refused
@@ -597,7 +659,29 @@ class Daemon(RuleBasedStateMachine):
             assert isinstance(done, Refused)
             assert done.code is Refusal.STALE
         else:
+            clock = self.witness.steps.clocks.get(group_key(self.world.services[given.service]))
+            is_early = given.step is not None and given.step > (clock.number if clock else 0)
+            assert isinstance(done, Refused) is is_early
+            is_late = clock is not None and given.step is not None and given.step < clock.number
+            assert not is_late or (isinstance(done, Done) and done.already)
+
+    def check_promotion(self, given: Command, done: Done | Refused) -> None:
+        """Rule 20: it ends the time of the step that its actor saw; one that is over has no time left to end."""
+        key = group_key(self.world.services[given.service])
+        clock, one = self.witness.steps.clocks.get(key), self.witness.steps.candidate(key, given.service)
+        if clock is None or one is None:
+            assert isinstance(done, Refused) or done.already
+        elif given.release not in {None, one.release} or (given.step or 0) > clock.number:
+            assert isinstance(done, Refused)
+            assert done.code is Refusal.STALE
+        else:
             assert isinstance(done, Done)
+            assert done.already or given.step in {None, clock.number}
+            assert done.already is not bool(done.decisions)
+            now_is = done.snapshot.state.rollout
+            assert now_is is not None
+            assert now_is.step is not None
+            assert now_is.step.number == clock.number, "what follows waits for its gates"
 
     @invariant()
     def rollback_and_abort_are_always_answered(self) -> None:
@@ -633,7 +717,7 @@ class Daemon(RuleBasedStateMachine):
             if active is None or not (there or lingering):
                 continue
             chosen = set(served[name].servers[active])
-            assert dict(served[name].weights) == {active: 100}
+            self.check_weights(name, dict(served[name].weights))
             assert chosen
             assert chosen <= there | lingering
             healthy = {one for one in there if self.witness.is_proven(written, one)}
@@ -650,6 +734,9 @@ class Daemon(RuleBasedStateMachine):
             under_way = snapshot.state.rollout
             if under_way is None:
                 continue
+            if under_way.step is not None:
+                self.check_deadline_of_step(key, snapshot)
+                continue
             assert (under_way.deadline_mono_s is None) is self.witness.is_stopped(snapshot)
             if under_way.deadline_mono_s is not None:
                 ends_mono_s = self.witness.ends_mono_s(key)
@@ -660,6 +747,18 @@ class Daemon(RuleBasedStateMachine):
                 assert self.world.mono_s < ends_mono_s
                 assert wakes_mono_s is not None
                 assert wakes_mono_s <= ends_mono_s + EARLY_S
+
+    def check_deadline_of_step(self, key: str, snapshot: Snapshot) -> None:
+        """Rule 19d: a step has a deadline that stands still with its clock, and nothing else makes it wait for ever."""
+        under_way = snapshot.state.rollout
+        assert under_way is not None
+        assert under_way.deadline_mono_s is not None
+        if under_way.still_mono_s is not None or not self.witness.steps.are_active_able(key):
+            return
+        assert self.world.mono_s < under_way.deadline_mono_s
+        wakes_mono_s = reconcile(snapshot, self.world.now).wake_mono_s
+        assert wakes_mono_s is not None
+        assert wakes_mono_s <= under_way.deadline_mono_s + EARLY_S
 
     @invariant()
     def what_auto_waits_for_is_a_release_it_has_not_run(self) -> None:
@@ -701,7 +800,90 @@ class Daemon(RuleBasedStateMachine):
             snapshot = self.world.snapshot(key)
             rollout = snapshot.state.rollout
             stands_still = rollout is not None and rollout.still_mono_s is not None  # Docker is away (rule 14)
-            assert rollout is None or stands_still or self.witness.is_stopped(snapshot)
+            is_stuck = rollout is not None and rollout.step and not self.witness.steps.are_active_able(key)
+            assert rollout is None or stands_still or is_stuck or self.witness.is_stopped(snapshot)
+
+
+class DaemonInSteps(Daemon):
+    """The same, where every release comes in steps (rules 19 to 21)."""
+
+    @initialize(
+        canary=canaries,
+        sticky=rarely,
+        grouped=st.booleans(),
+        settle_s=st.sampled_from((0.0, 5.0)),
+        mode=st.sampled_from((None, ProbeMode.HTTP, ProbeMode.DOCKER)),
+        amount=st.integers(1, 3),
+        traefiks=st.integers(0, 2),
+        has_apis=st.booleans(),
+        gates=st.tuples(rarely, tests, watches),
+        moves=st.lists(some_names, min_size=1, max_size=2),
+    )
+    def start(
+        self,
+        canary: Canary,
+        sticky: bool,
+        grouped: bool,
+        settle_s: float,
+        mode: ProbeMode | None,
+        amount: int,
+        traefiks: int,
+        has_apis: bool,
+        gates: tuple[bool, tuple[SmokeTest, ...], float],
+        moves: list[tuple[str, ...]],
+    ) -> None:
+        self.begin(grouped, None, settle_s, mode, True, True, amount, traefiks, has_apis, gates, moves, canary, sticky)
+
+    @rule(name=names, canary=st.one_of(st.none(), canaries))
+    def edit_canary(self, name: str, canary: Canary | None) -> None:
+        """Members of a group agree on it."""
+        group = self.all_services[name].group
+        for each in NAMES if group else (name,):
+            if self.all_services[each].group == group:
+                self.all_services[each] = replace(self.all_services[each], canary=canary)
+                if each in self.world.services:
+                    self.world.write(self.all_services[each])
+        self.go()
+
+    @rule(
+        name=names,
+        full=rarely,
+        force=rarely,
+        step=st.sampled_from((None, None, 1, 2)),
+        release=st.sampled_from((None, None, "r2")),
+        at_once=mostly,
+    )
+    def promote(self, name: str, full: bool, force: bool, step: int | None, release: str | None, at_once: bool) -> None:
+        reason = "it must" if force else None
+        self.given(Verb.PROMOTE, name, full=full, force=force, step=step, release=release, reason=reason)
+        self.go_if(at_once)
+
+    @rule(name=names, step=st.sampled_from((None, 1, 2, 3)), at_once=mostly)
+    def approve_step(self, name: str, step: int | None, at_once: bool) -> None:
+        active = self.witness.active(name)
+        release = self.witness.release(name, active.other) if active else None
+        self.given(Verb.APPROVE, name, release=release, step=step)
+        self.go_if(at_once)
+
+    @rule(rounds=st.integers(1, 4), approved=mostly)
+    def steps_go_well(self, rounds: int, approved: bool) -> None:
+        """Docker, every server and Traefik answer, until as many steps may be over."""
+        for _ in range(rounds):
+            self.all_goes_well(True)
+            for clock in tuple(self.witness.steps.clocks.values()):
+                self.world.passes(clock.step.for_s)
+            self.go()
+            for key, clock in tuple(self.witness.steps.clocks.items()) if approved else ():
+                one = self.witness.steps.candidates[key][0]
+                self.given(Verb.APPROVE, one.service, release=one.release, step=clock.number)
+            self.go()
+
+    @rule(seconds=st.sampled_from(TIMES_S))
+    def be_frozen(self, seconds: float) -> None:
+        """Rule 14: the process, or its machine, stands still."""
+        self.world.freeze(seconds)
+        self.witness.checks.clear()
+        self.go()
 
 
 def obeyed(given: Command, snapshot: Snapshot, now: Instant) -> Done | Refused:
@@ -716,7 +898,8 @@ def _fixed(colour: Colour, version: str | None) -> ByColour[FixedServers | None]
 
 
 TestDaemon = pytest.mark.takes(20)(Daemon.TestCase)
-TestDaemon.settings = settings(
+TestDaemonInSteps = pytest.mark.takes(30)(DaemonInSteps.TestCase)
+TestDaemon.settings = TestDaemonInSteps.settings = settings(
     max_examples=EXAMPLES,
     stateful_step_count=40,
     deadline=None,

@@ -1,6 +1,7 @@
 """Whole stories, each interrupted after every step it takes: it must end as it does without."""
 
 import os
+from dataclasses import replace
 from functools import partial
 from operator import methodcaller
 from typing import Any
@@ -10,7 +11,18 @@ from hypothesis import HealthCheck as Check
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from provider.model import ByColour, Colour, Deadlines, FixedServers, SmokeTest, Verb, Wish
+from provider.model import (
+    Affinity,
+    ByColour,
+    Canary,
+    Colour,
+    Deadlines,
+    FixedServers,
+    SmokeTest,
+    Step,
+    Verb,
+    Wish,
+)
 from provider.model.desired import group_key
 from tests.support.worlds import BLUE, DEADLINE_S, GREEN, Input, Player, World, service
 
@@ -18,7 +30,10 @@ EXAMPLES = int(os.environ.get("BLUEGREEN_EXAMPLES", "150"))  # as in test_proper
 DERANDOMIZED = "BLUEGREEN_EXAMPLES" not in os.environ
 
 HOME, SEARCH = SmokeTest("home"), SmokeTest("search", path="/search")
-PATIENT = Deadlines(waiting_s=DEADLINE_S, testing_s=DEADLINE_S, approval_s=DEADLINE_S)
+PATIENT = Deadlines(waiting_s=DEADLINE_S, testing_s=DEADLINE_S, approval_s=DEADLINE_S, step_s=DEADLINE_S)
+STEPS = Canary((Step(5, 250.0), Step(25), Step(50, 250.0)))
+ASKED = Canary((Step(10, 50.0, approval_is_manual=True), Step(60, 250.0)))
+SESSIONS = {"cookie": {"name": "shop"}}
 
 
 def write(name: str = "shop", **fields: Any) -> Input:
@@ -76,6 +91,16 @@ WATCHED_GROUP = (
             write(name, group="storefront", watch_s=150.0),
             deploy("r1", BLUE, name),
         )
+    ),
+    World.connect,
+)
+
+IN_STEPS = (write(canary=STEPS, watch_s=150.0), deploy("r1", BLUE), World.connect)
+GROUP_IN_STEPS = (
+    *(
+        step
+        for name in ("pay", "shop")
+        for step in (write(name, group="storefront", canary=STEPS, watch_s=150.0), deploy("r1", BLUE, name))
     ),
     World.connect,
 )
@@ -318,6 +343,118 @@ STORIES: dict[str, tuple[Input, ...]] = {
         deploy("r9"),
         commands(Verb.ROLLBACK),
         commands(Verb.ROLLBACK),
+    ),
+    "in steps": (*IN_STEPS, deploy("r2", count=2), time_goes_by),
+    "in steps, confirmed by Traefik": (READ_BACK, *IN_STEPS, deploy("r2"), time_goes_by, time_goes_by),
+    "in steps there and back, clients kept by a cookie": (
+        *(write(canary=replace(STEPS, affinity=Affinity.COOKIE)), *IN_STEPS[1:]),
+        *(deploy("r2"), time_goes_by, time_goes_by, time_goes_by),
+        deploy("r3", BLUE),
+    ),
+    "in steps with sessions, rolled back, and again": (
+        *(write(canary=STEPS, sticky=SESSIONS), *IN_STEPS[1:]),
+        *(deploy("r2"), *(time_goes_by,) * 5),
+        commands(Verb.ROLLBACK, leaving="r2"),
+        deploy("r3"),
+    ),
+    "in steps that are approved": (
+        *(write(canary=ASKED), *IN_STEPS[1:]),
+        deploy("r2"),
+        commands(Verb.APPROVE, release="r2", step=1),
+        time_goes_by,
+    ),
+    "in steps, and approved too late": (
+        *(write(canary=ASKED), *IN_STEPS[1:]),
+        *(deploy("r2"), time_goes_by),
+        methodcaller("passes", 2 * DEADLINE_S),
+        commands(Verb.APPROVE, release="r2", step=1),
+    ),
+    "in steps, and paused while one waits for its approval": (
+        *(write(canary=ASKED), *IN_STEPS[1:]),
+        *(deploy("r2"), time_goes_by),
+        commands(Verb.PAUSE),
+        methodcaller("passes", 2 * DEADLINE_S),
+        commands(Verb.RESUME),
+        commands(Verb.APPROVE, release="r2", step=1),
+    ),
+    "in steps, and held for long": (
+        *(*IN_STEPS, deploy("r2"), edit(hold=True)),
+        methodcaller("passes", 3 * DEADLINE_S),
+        edit(hold=False),
+    ),
+    "in steps, aborted": (*IN_STEPS, deploy("r2"), time_goes_by, commands(Verb.ABORT), deploy("r3")),
+    "in steps, rolled back, then tried again": (
+        *(*IN_STEPS, deploy("r2")),
+        commands(Verb.ROLLBACK, leaving="r2"),
+        commands(Verb.RETRY),
+    ),
+    "in steps, one promoted": (*IN_STEPS, deploy("r2"), commands(Verb.PROMOTE, step=1), time_goes_by),
+    "in steps, all promoted": (*IN_STEPS, deploy("r2"), commands(Verb.PROMOTE, full=True)),
+    "in steps, promoted past what they ask for": (
+        *(write(canary=ASKED), *IN_STEPS[1:]),
+        *(deploy("r2"), commands(Verb.PROMOTE, full=True), time_goes_by),
+        commands(Verb.PROMOTE, full=True, force=True, reason="it must"),
+    ),
+    "in steps, the file names the active colour": (*IN_STEPS, deploy("r2"), time_goes_by, edit(active=Wish.BLUE)),
+    "in steps, switched by force": (
+        *(*IN_STEPS, deploy("r2")),
+        commands(Verb.SWITCH, colour=GREEN, force=True, reason="it must"),
+    ),
+    "in steps, superseded": (*IN_STEPS, deploy("r2"), time_goes_by, deploy("r3")),
+    "in steps that the file changes": (*IN_STEPS, deploy("r2"), edit(canary=None), time_goes_by, deploy("r3", BLUE)),
+    "in steps, the active colour replaced in place": (*IN_STEPS, deploy("r2"), time_goes_by, deploy("r5", BLUE)),
+    "in steps, fails under traffic": (*IN_STEPS, let(frail="r2"), deploy("r2"), deploy("r3")),
+    "in steps, fails late": (*IN_STEPS, deploy("r2"), time_goes_by, let(sick="r2"), time_goes_by),
+    "in steps, an outage that both colours share": (
+        *(*IN_STEPS, deploy("r2"), time_goes_by, let(sick="r1 r2")),
+        methodcaller("passes", 3 * DEADLINE_S),
+        let(),
+        let(sick=""),
+    ),
+    "in steps, the active colour fails": (*IN_STEPS, deploy("r2"), time_goes_by, let(sick="r1"), time_goes_by),
+    "in steps, loses its containers": (*IN_STEPS, deploy("r2"), time_goes_by, methodcaller("stop_all", "shop", GREEN)),
+    "in steps, the active colour loses its containers": (
+        *(*IN_STEPS, deploy("r2"), time_goes_by),
+        methodcaller("stop_all", "shop", BLUE),
+    ),
+    "in steps, Docker is away for long": (
+        *(*IN_STEPS, deploy("r2"), World.disconnect),
+        methodcaller("passes", 3 * DEADLINE_S),
+        World.connect,
+    ),
+    "in steps, Traefik refuses one": (
+        *(READ_BACK, *IN_STEPS),
+        *(traefik(dislikes=GREENS), deploy("r2"), time_goes_by),
+    ),
+    "in steps, nobody polls": (READ_BACK, *IN_STEPS, traefik(polls=False), deploy("r2"), time_goes_by),
+    "in steps, Traefik's API does not answer": (READ_BACK, *IN_STEPS, traefik(answers=False), deploy("r2")),
+    "in steps, removed and written again": (
+        *(*IN_STEPS, deploy("r2"), time_goes_by),
+        methodcaller("remove", "shop"),
+        *(write(canary=STEPS), deploy("r3")),
+    ),
+    "in steps, moved to another group": (*IN_STEPS, deploy("r2"), edit(group="storefront"), time_goes_by),
+    "a group in steps": (
+        *(*GROUP_IN_STEPS, edit(hold=True), deploy("r2"), deploy("r3", name="pay"), edit(hold=False)),
+        *(time_goes_by,) * 3,
+    ),
+    "a group in steps, one of its members fails": (
+        *(*GROUP_IN_STEPS, edit(hold=True), deploy("r2"), deploy("r3", name="pay"), edit(hold=False)),
+        let(sick="r3"),
+    ),
+    "in steps with smoke tests that change meanwhile": (
+        write(canary=STEPS, smoke_tests=(HOME,)),
+        *IN_STEPS[1:],
+        deploy("r2"),
+        edit(smoke_tests=(HOME, SEARCH)),
+        time_goes_by,
+    ),
+    "in steps of a release that must be approved": (
+        write(canary=STEPS, approval_is_manual=True),
+        *IN_STEPS[1:],
+        deploy("r2"),
+        commands(Verb.APPROVE, release="r2"),
+        time_goes_by,
     ),
     "rolled back without the health of the rollback target": (
         *BLUE_RUNS,

@@ -29,7 +29,8 @@ from provider.model import (
 )
 from provider.model.desired import group_key
 from provider.rollout.commands.types import Command
-from tests.support.worlds import Taken, World, all_on
+from tests.support.witness_steps import StepWitness
+from tests.support.worlds import Taken, World
 
 BEFORE_SWITCH = frozenset({Phase.WAITING, Phase.TESTING, Phase.APPROVAL, Phase.SHIFTING})
 EARLY_S = 1e-3
@@ -88,6 +89,7 @@ class Witness:
         self.home: dict[str, str] = {}
         self.paused: set[str] = set()
         self.begun = 0
+        self.steps = StepWitness(world, self)
 
     # --- what is told to it -----------------------------------------------------------------------------------------
 
@@ -114,6 +116,7 @@ class Witness:
                 clock = self.clocks[key]
                 clock.waiting_left_s = longest(snapshot, Phase.WAITING)
                 self._enter(key, under_way, snapshot)
+                self.steps.restarted(key, under_way)
 
     def rested(self) -> None:
         """See what runs now that everything is decided."""
@@ -121,6 +124,7 @@ class Witness:
             snapshot = self.world.snapshot(key)
             self._hold(key, snapshot)
             self._stays_paused(key, snapshot)
+            self._rested_in_step(key, snapshot)
         for name, written in self.world.services.items():
             active = self.active(name)
             assert active is None or self.named[name] is written.active
@@ -135,6 +139,7 @@ class Witness:
         if taken.rows and not taken.by:
             assert durable(taken.before) != durable(taken.after), "a row tells of a change"
         self._hold(taken.group, taken.before)
+        self.steps.look(taken.group, taken.before)
         self._read(taken)
         self._obeyed(taken)
         was, now_is = taken.before.state.rollout, taken.after.state.rollout
@@ -146,11 +151,15 @@ class Witness:
         elif now_is is not None and was is not None:
             self._went_on(taken, was, now_is)
         self._stand(taken.group, taken.after)
+        self.steps.look(taken.group, taken.after)
 
     def _stand(self, key: str, snapshot: Snapshot) -> None:
         """Rule 14: the clock of what waits for an engine that is away stands still, and goes on from there."""
         under_way, clock = snapshot.state.rollout, self.clocks.get(key)
         if under_way is None or clock is None:
+            return
+        if under_way.step is not None:
+            clock.still_mono_s = None
             return
         members = {one.service.name: one for one in snapshot.members}
         in_docker = any(
@@ -214,8 +223,15 @@ class Witness:
                 assert (taken.by.service, taken.by.release) in {
                     (one.service, one.release) for one in under_way.candidates
                 }
+                if self.approves_step(key, taken.by, under_way):
+                    number = self.steps.clocks[key].number
+                    assert taken.by.step in {None, number}
+                    self.steps.approved.add((key, under_way.id, number))
+                    return
                 self.approved[key] = (under_way.id, frozenset(under_way.candidates))
                 self.clocks[key].waiting_left_s = longest(taken.after, Phase.WAITING)
+            case Verb.PROMOTE:
+                self._promoted(taken.by, key, under_way)
             case Verb.PAUSE:
                 self._paused(key, taken.before)
             case Verb.RESUME if taken.rows[0].event == "resumed":
@@ -225,8 +241,31 @@ class Witness:
                 before = taken.before.state.rollout
                 if under_way is not None and (before is None or before.id != under_way.id):
                     self._chosen(taken.by, key, under_way)
+                elif any(row.event == "promoted" for row in taken.rows):
+                    self._promoted(replace(taken.by, full=True), key, under_way)
             case Verb.RETRY:
                 self._retried(key, taken.before)
+
+    def approves_step(self, key: str, given: Command, under_way: Rollout) -> bool:
+        """Rule 20: in a step what follows it is approved, unless the release itself is yet to be."""
+        if key not in self.steps.clocks:
+            return False
+        asked = any(self.world.services[one.service].approval_is_manual for one in under_way.candidates)
+        lacks = asked and self.approved.get(key) != (under_way.id, frozenset(under_way.candidates))
+        return given.step is not None or not lacks
+
+    def _promoted(self, given: Command, key: str, under_way: Rollout | None) -> None:
+        """Rule 20: the time of a step is over, or that of all steps; only force waives what they ask for."""
+        assert under_way is not None
+        number = self.steps.clocks[key].number
+        assert given.step in {None, number}
+        assert not given.force or given.reason
+        self.steps.promoted.add((key, under_way.id, number))
+        if given.full:
+            self.steps.promoted_all.add((key, under_way.id))
+        if given.force:
+            self.steps.forced.add((key, under_way.id, number))
+        assert (under_way.forced is not None) is (given.full and given.force)
 
     def _paused(self, key: str, before: Snapshot) -> None:
         self.paused |= {name for name, home in self.home.items() if home == key}  # also where the file has it no more
@@ -278,15 +317,19 @@ class Witness:
         left_s = longest(taken.before, Phase.WAITING)
         self.clocks[key] = Clock(under_way.id, Phase.WAITING, self.world.mono_s, left_s, left_s)
         self.approved.pop(key, None)
+        self.steps.began(key, under_way)
 
     def _ended(self, taken: Taken, was: Rollout) -> None:
         """Every rollout ends with one outcome, in its time, and with good reason."""
         [outcome] = {row.outcome for row in taken.rows if row.rollout == was.id and row.outcome is not None}
-        clock = self.clocks[taken.group]
+        clock, is_in_step = self.clocks[taken.group], taken.group in self.steps.clocks
+        assert is_in_step is (was.step is not None)
         over = self._clock_mono_s(taken.group) >= self.deadline_mono_s(taken.group) - EARLY_S
         match outcome:
             case Outcome.EXPIRED:
-                assert over
+                if is_in_step:
+                    self.steps.expired(taken.group)
+                assert over or is_in_step
                 assert was.phase in BEFORE_SWITCH
                 assert not clock.is_held
                 self.failed[taken.group].append(frozenset(was.candidates))
@@ -295,7 +338,9 @@ class Witness:
             case Outcome.ABORTED:
                 assert taken.by or not replaced(taken.before, was)
                 if {row.event for row in taken.rows} == {"gates-failed"}:
-                    assert any(self._told(one) in self.broken for one in was.candidates)
+                    assert is_in_step or was.phase is Phase.TESTING
+                    broken = any(self._told(one) in self.broken for one in was.candidates)
+                    assert broken or (is_in_step and self._fails_in_step(taken.group, was))
                 self.failed[taken.group].append(frozenset(was.candidates))
             case Outcome.SWITCHED:
                 assert over
@@ -304,11 +349,33 @@ class Witness:
                 assert was.is_switched
             case Outcome.SUPERSEDED:
                 pass
+        self.steps.ended(taken.group)
+
+    def _fails_in_step(self, key: str, was: Rollout) -> bool:
+        """Rule 19c: a refused document, or too few healthy servers while the active colour passes."""
+        assert self.steps.are_active_able(key), "nothing automatic sends traffic to a colour without healthy servers"
+        clock = self.steps.clocks[key]
+        is_late = clock.ran_s >= longest(self.world.snapshot(key), Phase.CONFIRMING) - EARLY_S
+        if clock.shown_s is None and any(self._is_refused(key, one, over=is_late) for one in was.candidates):
+            return True
+        return not self.steps.is_forced(key, was) and any(self._is_failing(one) for one in was.candidates)
+
+    def _rested_in_step(self, key: str, snapshot: Snapshot) -> None:
+        """Rule 19: what Traefik shows is noticed, and a clock stands still exactly while something stops it."""
+        under_way = snapshot.state.rollout
+        self.steps.look(key, snapshot)
+        if under_way is None or under_way.step is None:
+            return
+        assert (under_way.still_mono_s is not None) is self.steps.stands(key, snapshot)
+        if under_way.step.shown_mono_s is None and snapshot.members:
+            clean = not any(self._complains(key, one) for one in under_way.candidates)
+            assert not (clean and all(self.is_applied(one) for one in under_way.candidates))
 
     def _went_on(self, taken: Taken, was: Rollout, now_is: Rollout) -> None:
         """P1, P2: no phase is left without the evidence that it asks for."""
         events, key = {row.event for row in taken.rows}, taken.group
         clock = self.clocks[key]
+        self._stepped(taken, was, now_is)
         if was.phase is now_is.phase and "watch-restarted" not in events:
             return
         over = self._clock_mono_s(key) >= self.deadline_mono_s(key) - EARLY_S
@@ -320,12 +387,15 @@ class Witness:
                 for one in now_is.candidates:
                     self._is_approved(taken, now_is, one)
             case Phase.SHIFTING, Phase.CONFIRMING:
+                self.steps.finished(key, was)
+                self.steps.ended(key)
                 self.errors_before[key] = self._errors(now_is)
             case Phase.CONFIRMING, Phase.WATCHING:
                 proven = all(self.is_applied(one) and not self._complains(key, one) for one in now_is.candidates)
                 assert events == ({"confirmed"} if proven else {"unconfirmed"})
                 assert proven or over
             case _, Phase.WAITING:
+                assert was.step is None, "nothing goes back to waiting with traffic on it (rule 19c)"
                 assert events == {"gates-lost"}
             case Phase.WAITING, Phase.TESTING:
                 pass
@@ -336,6 +406,46 @@ class Witness:
         if clock.phase in {Phase.WAITING, Phase.SHIFTING} and not clock.is_held:
             clock.waiting_left_s = max(0.0, clock.limit_s - (self.world.mono_s - clock.since_mono_s))
         self._enter(key, now_is, taken.after)
+
+    def _stepped(self, taken: Taken, was: Rollout, now_is: Rollout) -> None:
+        """Rule 19: a step begins, is shown or is passed in transitions of their own."""
+        events, key = {row.event for row in taken.rows}, taken.group
+        if "step-begun" in events:
+            assert was.phase is now_is.phase is Phase.SHIFTING
+            assert {row.service for row in taken.rows if row.event == "step-begun"} == {
+                one.service for one in now_is.candidates
+            }
+            self._may_begin(taken, now_is)
+            self.steps.step_begun(key, now_is, taken.after)
+            self.errors_before[key] = self._errors(now_is)
+            return
+        assert (was.step and was.step.number) == (now_is.step and now_is.step.number) or now_is.is_switched
+        if was.step is None or now_is.step is None:
+            return
+        if "step-passed" in events:
+            self.steps.step_passed(key, now_is, taken.before)
+            if not self.steps.is_forced(key, now_is):
+                for one in now_is.candidates:
+                    self._has_passed_smoke(now_is, one)
+        elif was.step.shown_mono_s is None and now_is.step.shown_mono_s is not None:
+            clean = not any(self._complains(key, one) for one in now_is.candidates)
+            applied = clean and all(self.is_applied(one) for one in now_is.candidates)
+            confirming_s = longest(taken.before, Phase.CONFIRMING)
+            self.steps.step_shown(key, is_applied=applied, confirming_s=confirming_s)
+        if any(
+            row.event == "replaced" and row.service in {one.service for one in was.candidates} for row in taken.rows
+        ):
+            self.steps.replaced(key)
+
+    def _may_begin(self, taken: Taken, now_is: Rollout) -> None:
+        """P1, rules 2, 6, 11 and 19b: a step needs what a switch needs, and of the servers its share."""
+        assert not is_held(taken.before)
+        moving = {one.service for one in now_is.candidates}
+        for one in now_is.candidates:
+            self._is_proven(taken, now_is, one, weight=now_is.weight)
+        for member in taken.before.members:
+            if member.service.name not in moving and not self.steps.is_forced(taken.group, now_is):
+                self._is_not_on_the_way(member.service, member.state.active)
 
     # --- what has traffic -------------------------------------------------------------------------------------------
 
@@ -364,12 +474,12 @@ class Witness:
         for one in under_way.candidates:
             self._is_proven(taken, under_way, one)
         for member in taken.before.members:
-            if member.service.name not in moved and not under_way.forced:
+            if member.service.name not in moved and not self.steps.is_forced(taken.group, under_way):
                 self._is_not_on_the_way(member.service, member.state.active)
         for one in under_way.candidates:
             self._leave(one.service, one.colour, (taken.group, under_way.id))
 
-    def _is_proven(self, taken: Taken, under_way: Rollout, one: Candidate) -> None:
+    def _is_proven(self, taken: Taken, under_way: Rollout, one: Candidate, *, weight: int = 100) -> None:
         """P1, P2, rules 5, 6 and 9."""
         written, seen = self.world.services[one.service], self.world.seen[one.service, one.colour]
         servers = staying(seen.servers)
@@ -378,15 +488,18 @@ class Witness:
         if seen.from_docker:
             assert self.world.docker_connected
             assert seen.listed_mono_s is not None
-            assert seen.listed_mono_s >= self.clocks[taken.group].since_mono_s
-        if under_way.forced is not None:
-            assert under_way.actor
+            step = self.steps.clocks.get(taken.group)
+            since_mono_s = step.passed_mono_s if step else self.clocks[taken.group].since_mono_s
+            assert since_mono_s is not None or under_way.forced
+            assert seen.listed_mono_s >= (since_mono_s or 0.0)
+        if self.steps.is_forced(taken.group, under_way):
+            assert under_way.actor or not under_way.forced
             return
         assert servers == list(seen.servers)
         assert all(self.is_proven(written, server) for server in servers)
         if self.is_way(one):
             return
-        assert len(servers) >= self._servers_needed(written, one.colour.other)
+        assert len(servers) >= self.steps.needed(self._servers_needed(written, one.colour.other), weight)
         assert self.world.mono_s - seen.changed_mono_s >= written.settle_s
         self._has_passed_smoke(under_way, one)
         self._is_approved(taken, under_way, one)
@@ -397,7 +510,7 @@ class Witness:
 
     def _is_approved(self, taken: Taken, under_way: Rollout, one: Candidate) -> None:
         if self.world.services[one.service].approval_is_manual and not under_way.forced and not self.is_way(one):
-            assert self.approved[taken.group] == (under_way.id, frozenset(under_way.candidates))
+            assert self.approved.get(taken.group) == (under_way.id, frozenset(under_way.candidates))
 
     def _is_not_on_the_way(self, written: Service, active: Colour | None) -> None:
         """Rule 11: nobody switches while another member's standby is starting or mixed."""
@@ -422,7 +535,9 @@ class Witness:
             assert was.is_switched
             assert {row.trigger for row in told} == {Trigger.WATCH}
             assert moved == {one.service for one in was.candidates}
-            refused = was.phase is Phase.CONFIRMING and any(self._is_refused(key, one) for one in was.candidates)
+            over = self._clock_mono_s(key) >= self.deadline_mono_s(key) - EARLY_S
+            confirming = was.phase is Phase.CONFIRMING
+            refused = confirming and any(self._is_refused(key, one, over=over) for one in was.candidates)
             assert refused or (not was.forced and any(self._is_failing(one) for one in was.candidates))
         leaving = {name: self.ways[name].colour.other for name in moved}
         self.failed[key].append(frozenset(Candidate(name, at, self._left(name, at)) for name, at in leaving.items()))
@@ -527,9 +642,12 @@ class Witness:
 
     def is_applied(self, one: Candidate) -> bool:
         """Rule 7: tell whether Traefik, or every poller, surely has what was decided."""
-        document = self.world.document
-        if document is None or self.world.shown.get(one.service) != all_on(one.colour):
+        document, shown = self.world.document, self.world.shown.get(one.service)
+        if document is None or shown is None or dict(shown.decided) != self.decided(one):
             return False
+        if one.colour not in dict(shown.served):
+            return False  # without a server it has no traffic yet
+        served = {(f"{one.service}-{colour}", share) for colour, share in shown.served}
         if not self.world.has_apis or not self.world.traefiks:
             fetched = self.world.fetched.values()
             return bool(fetched) and set(fetched) == {self.world.revision}
@@ -538,9 +656,21 @@ class Witness:
             each is not None
             and each.answers
             and self.world.is_current(each)
-            and each.weights.get(one.service) == ((f"{one.service}-{one.colour}", 100),)
+            and set(each.weights.get(one.service, ())) == served
             for each in read
         )
+
+    def decided(self, one: Candidate) -> dict[Colour, int]:
+        """Rule 19: return the weights of a service while this candidate moves: a step's, or all of it."""
+        share = self.steps.share(group_key(self.world.services[one.service]))
+        return {one.colour: share, one.colour.other: 100 - share} if share else {one.colour: 100}
+
+    def weights(self, name: str) -> dict[Colour, int]:
+        """Return the weights of a service as they are decided."""
+        active, key = self.active(name), group_key(self.world.services[name])
+        assert active is not None
+        one = self.steps.candidate(key, name)
+        return {active: 100} if one is None else self.decided(one)
 
     def deadline_mono_s(self, key: str) -> float:
         """P10: return when the phase of a rollout that is not held is due."""
@@ -564,6 +694,7 @@ class Witness:
         """Return since when a candidate lacks servers: those that failed a check, or its colour as it is now."""
         servers = self.world.servers(one.service, one.colour)
         since = [self._failing_since_mono_s(one.service, server.key) for server in servers]
+        since += [self.world.docker_failed_mono_s.get((one.service, server.key)) for server in servers]
         changed_mono_s = self.world.seen[one.service, one.colour].changed_mono_s
         return max([changed_mono_s] + [each for each in since if each is not None])
 
@@ -586,17 +717,25 @@ class Witness:
             for name, each in answering.items()
         }
 
-    def _is_refused(self, key: str, one: Candidate) -> bool:
+    def _is_refused(self, key: str, one: Candidate, *, over: bool) -> bool:
         """Rule 7: an error that was not there before, or, at the deadline, old weights of one that fetched."""
         document = self.world.document
         assert document is not None
-        over = self._clock_mono_s(key) >= self.deadline_mono_s(key) - EARLY_S
         stale = [
-            each.marker != document.marker and self.world.fetched.get(name) == self.world.revision
+            each.marker != document.marker and self._may_have_fetched(name)
             for name, each in self.world.read.items()
             if each.answers and each.weights.get(one.service)
         ]
         return self._complains(key, one) or (over and any(stale))
+
+    def _may_have_fetched(self, name: str) -> bool:
+        """Rule 7: tell whether a Traefik counts as having the last document.
+
+        One that only polled an earlier process cannot be told from those that poll this one: both showed its marker.
+        """
+        fetched, revision = self.world.fetched, self.world.revision
+        is_of_before = self.world.has_restarted and name not in fetched
+        return fetched.get(name) == revision or (is_of_before and set(fetched.values()) == {revision})
 
     def _complains(self, key: str, one: Candidate) -> bool:
         """Tell whether a Traefik that answered before the switch has new words about what is decided."""
@@ -672,7 +811,7 @@ class Witness:
     def _hold(self, key: str, snapshot: Snapshot) -> None:
         """Rule 2: a held rollout has no deadline, nor has its approval; let go, both have their whole time again."""
         under_way, clock = snapshot.state.rollout, self.clocks.get(key)
-        if under_way is None or clock is None or under_way.phase not in BEFORE_SWITCH:
+        if under_way is None or clock is None or under_way.phase not in BEFORE_SWITCH or under_way.step is not None:
             return
         held = self.is_stopped(snapshot)
         if held and not clock.is_held:
@@ -737,7 +876,11 @@ def replaced(snapshot: Snapshot, was: Rollout) -> bool:
 def durable(snapshot: Snapshot) -> object:
     """Return what is committed, without the times that belong to one process."""
     rollout = snapshot.state.rollout
+    step = rollout.step if rollout else None
+    if step:
+        has_passed = None if step.passed_mono_s is None else 0.0
+        step = replace(step, begun_mono_s=0.0, shown_mono_s=None, passed_mono_s=has_passed)
     timeless = rollout and replace(
-        rollout, entered_mono_s=0.0, deadline_mono_s=None, waiting_left_s=0.0, still_mono_s=None
+        rollout, entered_mono_s=0.0, deadline_mono_s=None, waiting_left_s=0.0, still_mono_s=None, step=step
     )
     return replace(snapshot.state, rollout=timeless), [one.state for one in snapshot.members]

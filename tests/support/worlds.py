@@ -251,6 +251,7 @@ class World:
     returned: dict[str | None, float | None] = field(default_factory=dict)
     seen: dict[tuple[str, Colour], Observed] = field(default_factory=dict)
     remembered: dict[str, StoredServers] = field(default_factory=dict)
+    docker_failed_mono_s: dict[tuple[str, ServerKey], float] = field(default_factory=dict)
     health: dict[str, dict[ServerKey, ServerHealth]] = field(default_factory=dict)
     smoke: dict[str, Smoke] = field(default_factory=dict)
     fetched: dict[str, int] = field(default_factory=dict)
@@ -268,6 +269,7 @@ class World:
     relists: set[str] = field(default_factory=set)
     lines: dict[str, Line] = field(default_factory=dict)
     is_woken: bool = False
+    has_restarted: bool = False
 
     def __post_init__(self) -> None:
         self._start()
@@ -475,12 +477,25 @@ class World:
         same = same and {each.key for each in before.staying} == {each.key for each in observed.staying}
         changed_mono_s = before.changed_mono_s if same else self.mono_s
         self.seen[name, colour] = replace(observed, changed_mono_s=changed_mono_s)
+        failed = {each.key for each in before.servers if each.docker_health is Health.UNHEALTHY}
+        for each in observed.servers:
+            if each.docker_health is Health.UNHEALTHY and each.key not in failed:
+                self.docker_failed_mono_s[name, each.key] = self.mono_s
         verdicts = self.health.get(name, {})
         for key, _ in _identities(before) - _identities(observed):
             verdicts.pop(key, None)
 
     def _observed(self, name: str, colour: Colour) -> Observed:
         return self.seen.get((name, colour), Observed())
+
+    def freeze(self, seconds: float) -> None:
+        """Stop the whole process for a while (rule 14): what it saw is void, and its own clock has not gone on."""
+        self.utc += timedelta(seconds=seconds)
+        self.docker_connected = False
+        self.health.clear()
+        self.smoke.clear()
+        self.read.clear()
+        self.put(self.state.void())
 
     # --- probes -----------------------------------------------------------------------------------------------------
 
@@ -503,7 +518,7 @@ class World:
         for name in self.services:
             for colour in Colour:
                 shown = self.shown.get(name)
-                has_traffic = shown is not None and any(each is colour for each, _ in shown.served)
+                has_traffic = shown is not None and any(each is colour for each, _ in shown.decided)
                 failing = self.sick | (self.frail if has_traffic else frozenset())
                 for each in self.servers(name, colour):
                     self.check(name, each.key, Health.UNHEALTHY if each.release in failing else Health.HEALTHY)
@@ -586,10 +601,10 @@ class World:
         """Show one group as the daemon knows it."""
         return self.state.snapshot(key)
 
-    def is_switched(self, key: str) -> bool:
-        """Tell whether a group has a rollout that is confirming or watching."""
+    def has_new_traffic(self, key: str) -> bool:
+        """Tell whether a group has a rollout that is in steps, confirming or watching."""
         under_way = self.groups.get(key, GroupState()).rollout
-        return under_way is not None and under_way.is_switched
+        return under_way is not None and (under_way.is_switched or under_way.step is not None)
 
     def command(self, verb: Verb, name: str, **fields: object) -> None:
         """Give a command, which is obeyed with the next steps."""
@@ -710,12 +725,13 @@ class World:
 
         Docker has not answered yet.
         """
-        self.mono_s = mono_s
+        self.mono_s, self.has_restarted = mono_s, True
         self.health.clear()
         self.smoke.clear()
         self.fetched.clear()
         self.read.clear()
         self.returned.clear()
+        self.docker_failed_mono_s.clear()
         for noted in (self.undecided, self.unpublished, self.relists):
             noted.clear()
         for mapped in (self.decides_at, self.publishes_at, self.probes, self.runs, self.lines):
@@ -799,7 +815,7 @@ class Player:
                 for key in world.group_keys()
                 if (plan := reconcile.reconcile(world.snapshot(key), world.now)).wake_mono_s is not None
             ]
-            wakes += [PROBED_EVERY_S for key in world.group_keys() if world.is_switched(key)]
+            wakes += [PROBED_EVERY_S for key in world.group_keys() if world.has_new_traffic(key)]
             if min(wakes, default=left_s) >= left_s:
                 break
             world.passes(min(wakes))
@@ -826,6 +842,7 @@ class Player:
                 state.settled,
                 state.rollback_target and (state.rollback_target.colour, state.rollback_target.release),
                 bool(state.replaced),
+                bool(state.alias),
                 state.override and (state.override.colour, state.override.rejected),
             )
             for name, state in self.world.states.items()
