@@ -169,6 +169,8 @@ def entered(rollout: Rollout, to: Phase, limits: Limits, now: Instant) -> Rollou
         step=None,
         entered_mono_s=now.mono_s,
         deadline_mono_s=now.mono_s + limit_s,
+        asked=rollout.asked and to is not Phase.SHIFTING,
+        reminded=rollout.reminded and to is not Phase.SHIFTING,
         approval_until_utc=until_utc,
         still_mono_s=None,
     )
