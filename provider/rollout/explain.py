@@ -1,7 +1,7 @@
 """Explains a service in sentences: what serves traffic, what blocks it, since when, what happens next and when."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from provider.model import Colour, Condition, Gate, Instant, Phase, Rollout
 from provider.model.durations import spoken
@@ -33,6 +33,8 @@ def explain(facts: ServiceFacts, conditions: Iterable[Condition] = ()) -> list[s
     lines = [_traffic(facts)]
     if facts.rollout is not None:
         lines += _rollout(facts, facts.rollout)
+    elif facts.group.rollout is not None:
+        lines.append(_of_others(facts, facts.group.rollout))
     if facts.blocking is not None:
         lines.append(f"It waits: {facts.blocking}.")
     elif facts.group.rollout is None:
@@ -45,6 +47,14 @@ def explain(facts: ServiceFacts, conditions: Iterable[Condition] = ()) -> list[s
         lines.append(f"{facts.lease.holder} deploys it, until {_clock(facts.lease.until_utc)} at most.")
     lines += [f"{condition.severity}: {condition.message}" for condition in conditions]
     return lines
+
+
+def _of_others(facts: ServiceFacts, under_way: Rollout) -> str:
+    names = [one.service for one in under_way.candidates]
+    return (
+        f"Rollout {under_way.id} of its group moves {' and '.join(names)}, not {facts.name}, and is {under_way.phase}: "
+        f"bluegreen explain {names[0]}."
+    )
 
 
 def _traffic(facts: ServiceFacts) -> str:
@@ -85,14 +95,15 @@ def _rollout(facts: ServiceFacts, rollout: Rollout) -> list[str]:
         if facts.member.service.preview_url is not None:
             lines.append(f"Preview it before it gets the traffic: {facts.member.service.preview_url}")
     upcoming = f"Next: {_next(rollout)}"
-    if facts.left_s is None or facts.deadline_utc is None:
+    if facts.left_s is None:
         lines.append(f"{upcoming}; {_endless(facts, rollout)}.")
         return lines
     left = spoken(max(0.0, facts.left_s))
     if rollout.still_mono_s is not None:
-        lines.append(f"{upcoming}; its deadline does not run until Docker answers, with {left} left.")
+        until = "while its clock stands still" if rollout.step is not None else "until Docker answers"
+        lines.append(f"{upcoming}; its deadline does not run {until}, with {left} left.")
     else:
-        until = _clock(max(now.utc, facts.deadline_utc))
+        until = _clock(now.utc + timedelta(seconds=max(0.0, facts.left_s)))
         then = FORCED if rollout.is_switched and rollout.forced else AT_DEADLINE[rollout.phase]
         then = IN_STEP if rollout.step is not None and not rollout.is_switched else then
         lines.append(f"{upcoming}. It has until {until} ({left}); {then}.")

@@ -130,8 +130,10 @@ class ServiceFacts:
 
     @property
     def deadline_utc(self) -> datetime | None:
-        """When its phase times out, by the wall clock; None while it does not."""
-        return self.now.utc + timedelta(seconds=self.left_s) if self.left_s is not None else None
+        """When its phase times out, by the wall clock; None while it does not, or its clock stands still."""
+        if self.rollout is None or self.left_s is None or self.rollout.still_mono_s is not None:
+            return None
+        return self.now.utc + timedelta(seconds=self.left_s)
 
     @property
     def step_until_utc(self) -> datetime | None:

@@ -96,6 +96,27 @@ def test_a_held_rollout_has_no_deadline() -> None:
     assert said(held, "Next: ").endswith("; its deadline does not run while it is held.")
 
 
+def test_a_step_whose_clock_stands_still_has_no_deadline_whatever_stops_it() -> None:
+    """Rule 19d: a pause is not Docker's absence, and a date that moves along with the clock is none."""
+    canary = Canary((Step(5, 300.0), Step(25, 600.0)))
+    of = stepping(1, old(service(canary=canary)), canary=canary)
+    paused = replace(
+        of, state=clocks.stand_still(replace(of.state, paused=Pause("ann", "x", EPOCH)), still=True, now=at(1010.0))
+    )
+    assert said(paused, "Next: ", mono_s=1100.0).endswith(
+        "; its deadline does not run while its clock stands still, with 1h 4m left."
+    )
+    assert facts(paused, at(1100.0)).deadline_utc is None
+
+
+def test_a_member_that_its_groups_rollout_does_not_move_says_which_one_moves() -> None:
+    """Rule 10: its commands are refused because of that rollout, and explain is where they lead."""
+    other = member(service("api"), blue=runs(server(1, "r1")))
+    of = stepping(1)
+    lines = explain(facts(replace(of, members=(*of.members, other)), at(1010.0), other))
+    assert "Rollout r1 of its group moves shop, not api, and is shifting: bluegreen explain shop." in lines
+
+
 def test_a_pause_and_an_override_say_who_and_how_to_go_on() -> None:
     of = group(Phase.STEADY, old())
     paused = replace(of, state=replace(of.state, paused=Pause("ann", "lunch", EPOCH)))

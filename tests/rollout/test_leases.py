@@ -11,8 +11,8 @@ from provider.rollout import leases
 from provider.rollout.commands import command
 from provider.rollout.commands.types import Command, Done, Refusal, Refused
 from provider.store.records import SERVICES
-from tests.support.phases import AFTER_SWITCH, ANN, BEFORE_SWITCH, NEW, OLD, group, moved, only, with_state
-from tests.support.worlds import GREEN, at, member, runs, snapshot
+from tests.support.phases import AFTER_SWITCH, ANN, BEFORE_SWITCH, NEW, OLD, group, moved, only, stepping, with_state
+from tests.support.worlds import GREEN, at, member, runs, service, snapshot
 
 NOW = at(1010.0)
 
@@ -83,6 +83,16 @@ def test_a_lease_is_refused_while_a_release_is_confirming_or_watching_unless_for
     assert f"rollout r1 is {phase}" in answer.detail
     assert "bluegreen wait shop --until steady" in answer.detail
     assert isinstance(lease(of, force=True), Done)
+
+
+@pytest.mark.parametrize("of", [stepping(1), group(Phase.WATCHING)])
+def test_a_lease_that_is_refused_names_the_member_that_moves_in_its_way_out(of: Snapshot) -> None:
+    """Rule 17: to wait for a member that its group's rollout does not move is over at once."""
+    both = replace(of, members=(*of.members, member(service("api"), blue=runs(OLD))))
+    refused = leases.take(both, "api", "ci", "l1", NOW)
+    assert isinstance(refused, Refused)
+    assert "bluegreen wait shop --until steady" in refused.detail
+    assert "(bluegreen abort shop)" in refused.detail or "(bluegreen rollback shop)" in refused.detail
 
 
 def test_a_lease_on_an_undecided_service_is_refused() -> None:

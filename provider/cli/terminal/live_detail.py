@@ -126,7 +126,7 @@ def _phases(view: View, phase: str) -> Text:
 
 def _countdown(view: View, service: api.Service, deadline: str | None) -> Iterator[Text]:
     if deadline is None:
-        yield Text(f"  {service['phase']}: held, so its deadline does not run", style="yellow")
+        yield Text(f"  {service['phase']}: its deadline {words.no_deadline(service)}", style="yellow")
         return
     text = f"  {service['phase']}: {words.left(service, view.now)} left, until {words.clock(deadline)}"
     yield Text(text, style="yellow")

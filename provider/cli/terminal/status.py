@@ -178,8 +178,8 @@ def _facts(service: api.Service) -> Iterator[tuple[str, RenderableType]]:
             yield "approved", f"by {rollout['approval']['actor']}, {words.clock(rollout['approval']['at'])}"
         if rollout["deadline"]:
             yield "deadline", f"{words.left(service)} left, until {words.clock(rollout['deadline'])}"
-        elif step_of(service) is None or service["paused"]:
-            yield "deadline", "does not run while the rollout is held"
+        elif service["paused"] or step_of(service) is None:
+            yield "deadline", words.no_deadline(service)
     for label, url in (("service", service["url"]), ("preview", service["preview_url"])):
         if url is not None:
             yield label, url

@@ -133,6 +133,11 @@ def left(service: api.Service, now: datetime | None = None) -> str:
     return spoken((datetime.fromisoformat(rollout["deadline"]) - (now or utc_now())).total_seconds())
 
 
+def no_deadline(service: api.Service) -> str:
+    """Return why a phase other than a step has no deadline: what stops its clock."""
+    return "does not run while the rollout is held" if service["paused"] else "does not run until Docker answers"
+
+
 def age(since: str | None, now: datetime | None = None) -> str:
     """Return how long ago something was, in the largest unit that fits."""
     if since is None:

@@ -161,7 +161,7 @@ class Rollout(TypedDict):
     """Who set it off"""
     since: Time
     deadline: Time | None
-    """When the present phase times out; `null` while the rollout is held, and while a step only lacks requests"""
+    """When the present phase times out; `null` while its clock stands still, and while a step only lacks requests"""
     gates: Mapping[Gate, GateStatus]
     forced: str | None
     """The reason for which its gates are waived"""

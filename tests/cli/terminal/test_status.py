@@ -85,6 +85,8 @@ def test_a_rollout_is_reported_with_its_gates_and_the_time_it_has(capsys: pytest
     held = shown({**one, "paused": True, "rollout": {**ROLLOUT, "deadline": None}}, capsys)
     assert "deadline does not run while the rollout is held" in held
     assert "paused rollouts are paused or held" in held
+    still = shown({**one, "rollout": {**ROLLOUT, "deadline": None}}, capsys)
+    assert "deadline does not run until Docker answers" in still
 
 
 def test_an_override_is_reported_with_who_and_why(capsys: pytest.CaptureFixture[str]) -> None:
