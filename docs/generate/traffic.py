@@ -69,7 +69,7 @@ class Judge:
         if not counted.active.bad and not counted.candidate.bad:
             return False
         self._processes = self._processes.grown(gains_over_active([counted]))
-        return self._processes.log10 >= LIMIT_LOG10
+        return self._processes.log10(len(STEPS)) >= LIMIT_LOG10
 
 
 def some(random: Random, mean: float) -> int:

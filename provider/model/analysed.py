@@ -68,10 +68,9 @@ class Processes:
     since_rollout: Evidence = Evidence()
     since_step: Evidence = Evidence()
 
-    @property
-    def log10(self) -> float:
-        """The stronger one."""
-        return max(self.since_rollout.log10, self.since_step.log10)
+    def log10(self, begins: int) -> float:
+        """Return the stronger one. The second begins anew so many times, and each of these is a chance to err."""
+        return max(self.since_rollout.log10, self.since_step.log10 - log(begins, 10))
 
     def grown(self, gains: Sequence[float]) -> "Processes":
         """Return both after one more interval."""
@@ -238,7 +237,8 @@ class AnalysisEvidence:
     """The evidence of one candidate; it counts for this release, definition and rollout only (P1).
 
     `against` is what the active colour ran meanwhile, and `step` the number of the step, 0 in the watch. `tests` is how
-    many tests of all members share the limit. All up to the interval or answer of the number `upto` is counted.
+    many tests of all members share the limit, and `begins` how often one process of each begins anew. All up to the
+    interval or answer of the number `upto` is counted.
     """
 
     service: str
@@ -248,6 +248,7 @@ class AnalysisEvidence:
     against: str | None = None
     step: int = 0
     tests: int = 1
+    begins: int = 1
     errors: Totals = Totals()
     slow: Totals = Totals()
     comparisons: tuple[Comparison, ...] = ()

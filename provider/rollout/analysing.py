@@ -113,13 +113,16 @@ def evidence_of(member: Member, candidate: Candidate, under_way: Rollout) -> Ana
     """
     definition = member.service.analysis.definition if member.service.analysis else ""
     key = (candidate.service, candidate.release, definition, under_way.id)
-    new = AnalysisEvidence(*key, against=_against(member, candidate), step=step_number(under_way))
+    # In step 1 both processes are one; the second begins anew with each later step, and with the watch.
+    begins = len(under_way.canary.steps) if under_way.canary is not None else 1
+    new = AnalysisEvidence(*key, against=_against(member, candidate), step=step_number(under_way), begins=begins)
     for kept in under_way.analysis:
         if (kept.service, kept.release, kept.definition, kept.rollout) != key:
             continue
         if new.against is not None and kept.against is not None and new.against != kept.against:
             return replace(new, upto=kept.upto)
-        return replace(kept.in_step(new.step), against=kept.against if new.against is None else new.against)
+        against = kept.against if new.against is None else new.against
+        return replace(kept.in_step(new.step), against=against, begins=begins)
     return new
 
 
@@ -236,7 +239,7 @@ def tested(analysis: Analysis, found: AnalysisEvidence) -> tuple[Tested, ...]:
     return tuple(
         Tested(
             test,
-            known.get(test.name, Processes()).log10,
+            known.get(test.name, Processes()).log10(found.begins),
             limit_log10(test.confidence, of_all),
             found.errors if test.kind is Kind.ERRORS else found.slow,
         )
