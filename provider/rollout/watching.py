@@ -84,6 +84,12 @@ def failing(member: Member, colour: Colour | None, deaths_before: Mapping[str, i
     return Failing(max(since), reason, is_recovering=recovering, still_mono_s=still)
 
 
+def has_failed(member: Member, colour: Colour) -> bool:
+    """Return whether a server of a colour has failed a check since all of them were healthy."""
+    checks = (member.checks.get(server.key) for server in member.observed[colour].staying)
+    return any(found is not None and found.failed_mono_s is not None for found in checks)
+
+
 def target_passes(member: Member, found: Failing, now: Instant) -> tuple[bool, float | None]:
     """Return whether every server of the rollback target passed since, and when time alone may change that."""
     back = member.state.rollback_target

@@ -252,6 +252,18 @@ def test_too_few_healthy_servers_take_the_traffic_away_while_the_active_passes()
     assert plan.states["shop"].active is BLUE
 
 
+@pytest.mark.parametrize(("shared", "fails"), [(False, True), (True, False)])
+def test_a_candidate_that_recovers_without_traffic_is_taken_back_unless_the_active_failed_too(
+    shared: bool, fails: bool
+) -> None:
+    """Rules 8 and 19b: left out, it passes again, and would fail again with its share."""
+    one = sick(1010.0, (1011.0, 1012.0, 1013.0))
+    recovering = Checks(1010.0, (1033.0,), 1030.0)
+    active = Checks(1009.0 if shared else None, (1011.0, 1012.0, 1013.0))
+    of = in_steps(1, replace(one, checks={NEW.key: recovering, OLD.key: active}))
+    assert events(decided(of, 1040.0)) == (["gates-failed"] if fails else [])
+
+
 def test_the_second_death_of_a_container_fails_a_step_though_it_looks_well_now() -> None:
     """Rule 5."""
     dead = replace(NEW, deaths=2, died_mono_s=(1010.0, 1022.0))

@@ -134,14 +134,18 @@ def _refused(snapshot: Snapshot, under_way: Rollout, now: Instant) -> str | None
 
 
 def _unhealthy(snapshot: Snapshot, under_way: Rollout, now: Instant) -> str | None:
-    """Rule 8, for a step: too few servers of the candidate, while the active colour passes."""
+    """Rule 8, for a step: too few servers of the candidate, while the active colour passes.
+
+    One that recovers as it has no traffic meanwhile (rule 19b) would fail again with it: only an outage that the active
+    colour shared is a reason to wait.
+    """
     if under_way.forced is not None or (under_way.step and under_way.step.forced is not None):
         return None
     for member in moved(snapshot):
         active = member.state.active
         found = watching.failing(member, active.other, under_way.deaths_before) if active else None
-        if active is None or found is None or found.is_recovering:
-            continue
+        if active is None or found is None or (found.is_recovering and watching.has_failed(member, active)):
+            continue  # the end of an outage that both shared
         if not snapshot.docker_connected and watching.rests_on_docker(member):
             continue  # what it said before it was away may be long past
         if watching.passes(member, active, found, now)[0]:
