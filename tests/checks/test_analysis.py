@@ -3,14 +3,17 @@
 import asyncio
 import itertools
 import json
+import threading
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from yarl import URL
 
-from provider.checks.analysis import fetching
+from provider.checks.analysis import fetching, prometheus
+from provider.model.analysed import TraefikCounts
 from provider.model.desired import Prometheus, Query
 from provider.rollout.counting import between
 from provider.runtime.timeslice import MAX_HELD_S
@@ -202,3 +205,30 @@ async def test_a_scrape_of_prometheus_is_dated() -> None:
             (before,) = record.scrapes[0].readings
     assert before.dated_s == 990.0
     assert between(replace(before, started_s=100.0), replace(before, started_s=101.0), followed) is None
+
+
+async def test_of_many_instances_some_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """P4: 40,000 of them held the event loop for 1.5 s, as none of that was done in a thread."""
+    monkeypatch.setattr(prometheus, "INSTANCES_MOST", 3)
+    loops = threading.get_ident()
+    made_by = set[int]()
+
+    def counted(*arguments: Any, **fields: Any) -> TraefikCounts:
+        made_by.add(threading.get_ident())
+        return TraefikCounts(*arguments, **fields)
+
+    monkeypatch.setattr(prometheus, "TraefikCounts", counted)
+    vector = [
+        {
+            "metric": {"job": "traefik", "instance": f"t{number}", "service": "shop-blue@http", "code": "200"},
+            "value": [1000.0, "990"],
+        }
+        for number in range(5)
+    ]
+    found = {"resultType": "vector", "result": vector}
+    with serving(lambda _: [ok(json.dumps({"status": "success", "data": found}).encode())]) as url:
+        async with analysing(following(prometheus=Prometheus(url))) as (_, record):
+            await eventually(lambda: record.scrapes)
+            assert [one.traefik for one in record.scrapes[0].readings] == ["traefik t0", "traefik t1", "traefik t2"]
+    assert made_by
+    assert loops not in made_by

@@ -4,12 +4,12 @@ The API: https://prometheus.io/docs/prometheus/latest/querying/api/#instant-quer
 """
 
 import asyncio
-import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import aiohttp
+import orjson
 from yarl import URL
 
 from provider.checks.analysis.fetching import FAULTS, NoAnswer, cause_of, fetch
@@ -20,10 +20,13 @@ from provider.model.desired import Prometheus
 from provider.model.text import NAME_MOST, clean, one_line
 from provider.runtime.bounded import has_too_many_values
 from provider.runtime.clock import CLOCK
+from provider.runtime.timeslice import uncollected
 
 ANSWER_BYTES = 8 * 1024 * 1024
 """Some 50,000 series, five statuses of both colours of 1,000 services at five Traefiks."""
 SERIES_MOST = 200_000
+INSTANCES_MOST = 1024
+"""Maximum number of Traefiks that are taken from an answer."""
 LATEST_S = 1e12
 """No answer is from so late: JSON has numbers that no float holds, and NaN."""
 STARTED = "process_start_time_seconds"
@@ -78,27 +81,14 @@ class Asked:
         for bound_s in bounds:
             bucket = f'{chosen},le=~"{_quoted(_bound(bound_s))}"'
             within[bound_s] = await self._ask(f"{by} ({WITHIN.decode()}{{{bucket}}})", at_s)
-        scraped = {_instance(labels): seconds_of(value.encode()) for labels, _, value in aged}
-        starts = {_instance(labels): seconds_of(value.encode()) for labels, _, value in started}
-        counted, timings = _by_child(requests), _by_child(timed)
-        below = {bound_s: _by_child(each) for bound_s, each in within.items()}
         ended_mono_s = CLOCK.mono_s
-        return tuple(
-            TraefikCounts(
-                instance,
-                began_mono_s - max(0.0, at_s - scraped.get(instance, at_s)),
-                ended_mono_s,
-                {
-                    one.service: ByColour(
-                        *(_child(counted, timings, below, instance, one, colour) for colour in Colour)
-                    )
-                    for one in followed
-                },
-                started_s=starts.get(instance),
-                dated_s=scraped.get(instance),
-            )
-            for instance in sorted({instance for instance, _ in counted})
-        )
+
+        def made() -> tuple[TraefikCounts, ...]:
+            read_mono_s = (began_mono_s, ended_mono_s)
+            with uncollected():
+                return tuple(_readings(followed, read_mono_s, at_s, aged, requests, started, timed, within))
+
+        return await asyncio.to_thread(made)
 
     async def _ask(self, query: str, at_s: float | None = None) -> list[Series]:
         body = bytearray()
@@ -111,15 +101,20 @@ class Asked:
             tls=not self._prometheus.insecure_skip_verify,
             most=ANSWER_BYTES,
         )
-        return await asyncio.to_thread(_series, body)
+
+        def parsed() -> list[Series]:
+            with uncollected():
+                return _series(body)
+
+        return await asyncio.to_thread(parsed)
 
 
 def _series(body: bytearray) -> list[Series]:
     if has_too_many_values(body):
         raise NoAnswer("it answers with more values than a thousand services have")
     try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
+        answer = orjson.loads(body)
+    except ValueError:
         raise NoAnswer("it answers with something else than Prometheus does: is this its address?") from None
     match answer:
         case {"status": "success", "data": {"resultType": "vector", "result": [*found]}}:
@@ -152,6 +147,36 @@ def _only(found: list[Series]) -> float:
     if not math.isfinite(value):
         raise NoAnswer(f"it comes to {value}")
     return value
+
+
+def _readings(
+    followed: tuple[Followed, ...],
+    read_mono_s: tuple[float, float],
+    at_s: float,
+    aged: list[Series],
+    requests: list[Series],
+    started: list[Series],
+    timed: list[Series],
+    within: Mapping[float, list[Series]],
+) -> Iterator[TraefikCounts]:
+    """Yield what each instance has counted."""
+    began_mono_s, ended_mono_s = read_mono_s
+    scraped = {_instance(labels): seconds_of(value.encode()) for labels, _, value in aged}
+    starts = {_instance(labels): seconds_of(value.encode()) for labels, _, value in started}
+    counted, timings = _by_child(requests), _by_child(timed)
+    below = {bound_s: _by_child(each) for bound_s, each in within.items()}
+    for instance in sorted({instance for instance, _ in counted})[:INSTANCES_MOST]:
+        yield TraefikCounts(
+            instance,
+            began_mono_s - max(0.0, at_s - scraped.get(instance, at_s)),
+            ended_mono_s,
+            {
+                one.service: ByColour(*(_child(counted, timings, below, instance, one, colour) for colour in Colour))
+                for one in followed
+            },
+            started_s=starts.get(instance),
+            dated_s=scraped.get(instance),
+        )
 
 
 def _by_child(found: list[Series]) -> dict[tuple[str, str], dict[int, int]]:
