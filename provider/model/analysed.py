@@ -10,6 +10,8 @@ from provider.model.vocabulary import ByColour, Colour
 
 FACTOR_MOST = 10.0
 """What one interval multiplies the evidence by at most."""
+COUNTED_MOST = 2**53
+"""Where sums stop: JSON has no larger ones, and a peer may say that it counted anything."""
 IMPOSSIBLE = -1e300
 """The logarithm of a likelihood ratio of 0: JSON has no infinity, and `exp` makes it 0 all the same."""
 
@@ -25,7 +27,7 @@ class Tally:
     bad: int = 0
 
     def __add__(self, other: "Tally") -> "Tally":
-        return Tally(self.requests + other.requests, self.bad + other.bad)
+        return Tally(min(self.requests + other.requests, COUNTED_MOST), min(self.bad + other.bad, COUNTED_MOST))
 
 
 @dataclass(frozen=True, slots=True)

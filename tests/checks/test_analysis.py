@@ -50,6 +50,7 @@ async def cause(*pieces: bytes, is_endless: bool = False) -> str | None:
         (STARTED + HUGE, "longer than"),
         (STARTED.replace(b"1.7e9", b"NaN") + LINE, "not a time"),
         (STARTED.replace(b"1.7e9", b"1e999") + LINE, "not a time"),
+        (STARTED + 1_100 * LINE.replace(b" 5", b" 9e15"), "come to 9.9e+18 requests"),
         (STARTED + LINE[:-10], "middle of a line"),
         (b"<html>", "something else than Traefik"),
     ],

@@ -154,6 +154,13 @@ def test_no_interval_is_counted_twice_and_none_that_waits_is_lost(story: list[st
     assert (counted[0].errors.since_rollout.candidate.requests if counted else 0) == expected
 
 
+def test_sums_stop_where_json_has_no_larger_numbers() -> None:
+    """P4: a peer that says it began anew may count anything again."""
+    most = (2**53, 2**53)
+    intervals = [interval(number, sample(most, most)) for number in range(1, 4)]
+    assert totals(kept(stepping(seen(*intervals)))) == (Tally(*most), Tally(*most))
+
+
 def test_a_step_counts_from_its_warm_up_on() -> None:
     """Rule 19: `warmup` of each step."""
     of = stepping(seen(interval(1, sample((9, 9), (9, 9), COUNTS_S - 0.1), sample((100, 1), (5, 0), traefik="t2"))))

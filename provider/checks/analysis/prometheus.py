@@ -13,7 +13,7 @@ import orjson
 from yarl import URL
 
 from provider.checks.analysis.fetching import FAULTS, NoAnswer, cause_of, fetch
-from provider.checks.analysis.text import CODE, NO_ANSWERS, REQUESTS, TIMED, WITHIN, count_of, seconds_of
+from provider.checks.analysis.text import CODE, NO_ANSWERS, REQUESTS, TIMED, WITHIN, check, count_of, seconds_of
 from provider.model import ByColour, Colour
 from provider.model.analysed import Answer, ChildCounts, Followed, Scrape, TraefikCounts
 from provider.model.desired import Prometheus
@@ -201,12 +201,14 @@ def _child(
     colour: Colour,
 ) -> ChildCounts:
     place = (instance, f"{one.children[colour]}@http")
-    timed = sum(timings.get(place, {}).values())
+    codes, timed = counted.get(place, {}), sum(timings.get(place, {}).values())
+    check(sum(codes.values()), timed)
     if one.analysis.slow is None:
-        return ChildCounts(counted.get(place, {}), timed, 0)
+        return ChildCounts(codes, timed, 0)
     within = below[one.analysis.slow.over_s].get(place)
     known = sum(within.values()) if within is not None else None if timed else 0
-    return ChildCounts(counted.get(place, {}), timed, known)
+    check(known or 0)
+    return ChildCounts(codes, timed, known)
 
 
 def _instance(labels: Mapping[str, str]) -> str:

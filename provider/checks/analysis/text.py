@@ -47,6 +47,7 @@ class _Child:
         self.bounds: set[float] = set()
 
     def counts(self) -> ChildCounts:
+        check(sum(self.codes.values()), self.timed, self.within)
         has_bucket = self.over_s is None or not self.timed or self.over_s in self.bounds
         return ChildCounts(self.codes, self.timed, self.within if has_bucket else None)
 
@@ -130,6 +131,12 @@ def _add(child: _Child, family: bytes, code: int, labels: Mapping[bytes, bytes],
         child.bounds.add(bound_s)
         if bound_s == child.over_s:
             child.within += count
+
+
+def check(*sums: int) -> None:
+    """Raise NoMetrics where counters come to more than one could count."""
+    if max(sums) > COUNT_MOST:
+        raise NoMetrics(f"counters come to {max(sums):.3g} requests")
 
 
 def count_of(text: bytes) -> int:
