@@ -104,6 +104,11 @@ async def test_a_long_answer_leaves_the_loop_to_others_between_its_parts() -> No
     assert len(set(seen)) == len(seen) > 60
 
 
+async def test_an_answer_that_may_be_cut_off_is_no_evidence() -> None:
+    """Rule 23: the counters that it lacks would be counted again with the next one."""
+    assert "cut off" in str(await cause(HEAD, STARTED + LINE))
+
+
 async def test_other_answers_of_http_are_causes() -> None:
     for answer, says in (
         (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "404 for /metrics"),

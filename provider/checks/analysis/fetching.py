@@ -7,6 +7,7 @@ from os import strerror
 from ssl import SSLContext
 
 import aiohttp
+from aiohttp import hdrs
 from yarl import URL
 
 from provider.model.text import one_line, without_userinfo
@@ -85,6 +86,9 @@ async def fetch(
                 await slices.give_way()
     if answer.status != 200:
         raise NoAnswer(f"{answer.status} for {url.path}: {one_line(text, 200)}".removesuffix(": "))
+    if hdrs.CONTENT_LENGTH not in answer.headers and hdrs.TRANSFER_ENCODING not in answer.headers:
+        # Half of the counters would look like a process that began anew, and the next answer like their requests.
+        raise NoAnswer("the answer ends with its connection (HTTP/1.0?), so it may be cut off")
     return _dated_s(answer.headers.get("Date"))
 
 
