@@ -174,9 +174,7 @@ class Counting:
                 one.causes[reading.traefik] = cause
             if sample is not None:
                 samples.append(sample)
-        named = {reading.traefik for reading in scrape.readings}
-        if len(one.last) > TRAEFIKS_MOST:
-            one.last = {name: last for name, last in one.last.items() if name in named}
+        one.last = _of_other_processes(one.last, scrape.readings)
         if is_nothing(samples):
             return False
         self._number += 1
@@ -206,3 +204,16 @@ class Counting:
         tracked, one = services.get(service), self._following.get(service)
         if tracked is not None:
             tracked.analysed = one.analysed if one is not None else NOTHING_ANALYSED
+
+
+def _of_other_processes(
+    last: Mapping[str, TraefikCounts], readings: Iterable[TraefikCounts]
+) -> dict[str, TraefikCounts]:
+    """Leave out what was read, at an address that does not answer now, of a process that answered at another one.
+
+    It goes on from there: once read at its first address again, all in between would count a second time.
+    """
+    read = {reading.traefik: reading.started_s for reading in readings if reading.cause is None}
+    began = set(read.values()) - {None}
+    found = {name: one for name, one in last.items() if name in read or one.started_s not in began}
+    return found if len(found) <= TRAEFIKS_MOST else {name: one for name, one in found.items() if name in read}

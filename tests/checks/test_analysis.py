@@ -227,7 +227,7 @@ async def test_of_many_instances_some_are_read(monkeypatch: pytest.MonkeyPatch) 
     vector = [
         {
             "metric": {"job": "traefik", "instance": f"t{number}", "service": "shop-blue@http", "code": "200"},
-            "value": [1000.0, "990"],
+            "value": [1000.0, str(990 - number)],
         }
         for number in range(5)
     ]
@@ -238,3 +238,19 @@ async def test_of_many_instances_some_are_read(monkeypatch: pytest.MonkeyPatch) 
             assert [one.traefik for one in record.scrapes[0].readings] == ["traefik t0", "traefik t1", "traefik t2"]
     assert made_by
     assert loops not in made_by
+
+
+async def test_a_traefik_that_two_jobs_scrape_counts_once() -> None:
+    """Rule 23."""
+    vector = [
+        {
+            "metric": {"job": job, "instance": "t1", "service": "shop-blue@http", "code": "200"},
+            "value": [1000.0, "990"],
+        }
+        for job in ("all", "traefik")
+    ]
+    found = {"resultType": "vector", "result": vector}
+    with serving(lambda _: [ok(json.dumps({"status": "success", "data": found}).encode())]) as url:
+        async with analysing(following(prometheus=Prometheus(url))) as (_, record):
+            await eventually(lambda: record.scrapes)
+            assert [one.traefik for one in record.scrapes[0].readings] == ["all t1"]

@@ -68,6 +68,19 @@ def test_two_readings_make_an_interval_and_a_gap_makes_a_longer_one() -> None:
     assert shop.tracked.analysed.causes == {}
 
 
+def test_a_traefik_of_two_addresses_counts_once_however_they_take_turns() -> None:
+    """Rule 23: as where `localhost` is 127.0.0.1 and ::1, and one of them does not answer now and then."""
+    shop, total = Shop(), 0
+    addresses = ("http://1", "http://2")  # of one process: Shop makes its start of the length
+    for address in addresses:
+        shop.shows(1000.0, address)
+    for number, turn in enumerate((0, 1, 0, 1, 1, 0, 0, 1, 1, 1)):
+        total += 10
+        shop.requests = {address: dict.fromkeys(Colour, total) for address in addresses}
+        shop.scrape(1010.0 + 10 * number, addresses[turn], more=0)
+    assert shop.counted == [("http://2", 10), ("http://1", 10), ("http://2", 10), ("http://2", 10)]
+
+
 def test_an_interval_in_which_the_weights_changed_is_dropped() -> None:
     """From when they were rendered until this Traefik was read to show the document that has them."""
     shop = Shop()

@@ -159,13 +159,17 @@ def _readings(
     timed: list[Series],
     within: Mapping[float, list[Series]],
 ) -> Iterator[TraefikCounts]:
-    """Yield what each instance has counted."""
+    """Yield what each instance has counted; a Traefik names its start to 10 ms."""
     began_mono_s, ended_mono_s = read_mono_s
     scraped = {_instance(labels): seconds_of(value.encode()) for labels, _, value in aged}
     starts = {_instance(labels): seconds_of(value.encode()) for labels, _, value in started}
     counted, timings = _by_child(requests), _by_child(timed)
     below = {bound_s: _by_child(each) for bound_s, each in within.items()}
+    known = set[float]()
     for instance in sorted({instance for instance, _ in counted})[:INSTANCES_MOST]:
+        if (started_s := starts.get(instance)) is not None and started_s in known:
+            continue  # two jobs scrape one process: it counts once
+        known |= {started_s} if started_s is not None else set()
         yield TraefikCounts(
             instance,
             began_mono_s - max(0.0, at_s - scraped.get(instance, at_s)),
@@ -174,7 +178,7 @@ def _readings(
                 one.service: ByColour(*(_child(counted, timings, below, instance, one, colour) for colour in Colour))
                 for one in followed
             },
-            started_s=starts.get(instance),
+            started_s=started_s,
             dated_s=scraped.get(instance),
         )
 
