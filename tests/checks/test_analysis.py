@@ -200,11 +200,16 @@ async def test_the_one_value_of_a_query_is_evidence() -> None:
     assert await answered(scalar) == (3.0, None)
 
 
+def closing(data: object) -> bytes:
+    """Answer each of several queries, on a connection of its own."""
+    return ok(json.dumps({"status": "success", "data": data}).encode(), more="Connection: close\r\n")
+
+
 async def test_a_scrape_of_prometheus_is_dated() -> None:
     """Rule 23: a Traefik whose clock is set began at another time, and ran before; its counters are not new."""
     metric = {"job": "traefik", "instance": "t1", "service": "shop-blue@http", "code": "200"}
     found = {"resultType": "vector", "result": [{"metric": metric, "value": [1000.0, "990"]}]}
-    with serving(lambda _: [ok(json.dumps({"status": "success", "data": found}).encode())]) as url:
+    with serving(lambda _: [closing(found)]) as url:
         followed = following(prometheus=Prometheus(url))
         async with analysing(followed) as (_, record):
             await eventually(lambda: record.scrapes)
@@ -232,7 +237,7 @@ async def test_of_many_instances_some_are_read(monkeypatch: pytest.MonkeyPatch) 
         for number in range(5)
     ]
     found = {"resultType": "vector", "result": vector}
-    with serving(lambda _: [ok(json.dumps({"status": "success", "data": found}).encode())]) as url:
+    with serving(lambda _: [closing(found)]) as url:
         async with analysing(following(prometheus=Prometheus(url))) as (_, record):
             await eventually(lambda: record.scrapes)
             assert [one.traefik for one in record.scrapes[0].readings] == ["traefik t0", "traefik t1", "traefik t2"]
@@ -250,7 +255,24 @@ async def test_a_traefik_that_two_jobs_scrape_counts_once() -> None:
         for job in ("all", "traefik")
     ]
     found = {"resultType": "vector", "result": vector}
-    with serving(lambda _: [ok(json.dumps({"status": "success", "data": found}).encode())]) as url:
+    with serving(lambda _: [closing(found)]) as url:
         async with analysing(following(prometheus=Prometheus(url))) as (_, record):
             await eventually(lambda: record.scrapes)
             assert [one.traefik for one in record.scrapes[0].readings] == ["all t1"]
+
+
+async def test_processes_that_share_job_and_instance_are_no_evidence() -> None:
+    """Rule 23: of two clusters behind one Thanos, or of a pair of Prometheus that both scrape."""
+    vector = [
+        {
+            "metric": {"job": "a", "instance": "t1", "service": "shop-blue@http", "code": "200", "cluster": each},
+            "value": [1000.0, "990"],
+        }
+        for each in ("east", "west")
+    ]
+    found = {"resultType": "vector", "result": vector}
+    with serving(lambda _: [closing(found)]) as url:
+        async with analysing(following(prometheus=Prometheus(url))) as (_, record):
+            await eventually(lambda: record.scrapes)
+            (reading,) = record.scrapes[0].readings
+    assert "several processes have this job and instance" in str(reading.cause)

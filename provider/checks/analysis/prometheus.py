@@ -31,6 +31,12 @@ LATEST_S = 1e12
 """No answer is from so late: JSON has numbers that no float holds, and NaN."""
 STARTED = "process_start_time_seconds"
 
+SHARED = (
+    "several processes have this job and instance, as where a Thanos joins clusters or a pair of Prometheus: ask the "
+    "one that scrapes these Traefiks"
+)
+"""Their sums say nothing where one of them begins anew, and a pair counts all twice."""
+
 Series = tuple[Mapping[str, str], float, str]
 """The labels of a series, when it was evaluated (Unix seconds), and its value."""
 
@@ -73,7 +79,7 @@ class Asked:
         at_s = aged[0][1]  # one moment for all: a scrape in between would make them disagree
         requests = await self._ask(f"{by} ({requests_total}{{{chosen}}})", at_s)
         ours = f"{STARTED} and on (job, instance) {requests_total}{{{chosen}}}"
-        started = await self._ask(f"max by (job, instance) ({ours})", at_s)
+        started = await self._ask(ours, at_s)
         timed, within = list[Series](), dict[float, list[Series]]()
         bounds = sorted({one.analysis.slow.over_s for one in followed if one.analysis.slow})
         if bounds:
@@ -162,7 +168,11 @@ def _readings(
     """Yield what each instance has counted; a Traefik names its start to 10 ms."""
     began_mono_s, ended_mono_s = read_mono_s
     scraped = {_instance(labels): seconds_of(value.encode()) for labels, _, value in aged}
-    starts = {_instance(labels): seconds_of(value.encode()) for labels, _, value in started}
+    starts, shared = dict[str, float](), set[str]()
+    for labels, _, value in started:
+        if (name := _instance(labels)) in starts:
+            shared.add(name)
+        starts[name] = seconds_of(value.encode())
     counted, timings = _by_child(requests), _by_child(timed)
     below = {bound_s: _by_child(each) for bound_s, each in within.items()}
     known = set[float]()
@@ -170,6 +180,9 @@ def _readings(
         if (started_s := starts.get(instance)) is not None and started_s in known:
             continue  # two jobs scrape one process: it counts once
         known |= {started_s} if started_s is not None else set()
+        if instance in shared:
+            yield TraefikCounts(instance, began_mono_s, ended_mono_s, cause=SHARED)
+            continue
         yield TraefikCounts(
             instance,
             began_mono_s - max(0.0, at_s - scraped.get(instance, at_s)),
