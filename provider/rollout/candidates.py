@@ -201,6 +201,12 @@ def candidate_of(snapshot: Snapshot, service: str) -> Candidate | None:
     return next((one for one in (under_way.candidates if under_way else ()) if one.service == service), None)
 
 
+def moved_by(under_way: Rollout | None, service: str) -> str:
+    """Return which member of the group a command must name to mean the rollout: it may move others only."""
+    names = [one.service for one in under_way.candidates] if under_way is not None else []
+    return service if service in names or not names else names[0]
+
+
 def member_of(snapshot: Snapshot, service: str) -> Member:
     """Return the member with this name."""
     return next(member for member in snapshot.members if member.service.name == service)

@@ -51,8 +51,9 @@ def explain(facts: ServiceFacts, conditions: Iterable[Condition] = ()) -> list[s
 
 def _of_others(facts: ServiceFacts, under_way: Rollout) -> str:
     names = [one.service for one in under_way.candidates]
+    moved = " and ".join(names)
     return (
-        f"Rollout {under_way.id} of its group moves {' and '.join(names)}, not {facts.name}, and is {under_way.phase}: "
+        f"Rollout {under_way.id} of its group moves {moved}, not {facts.name}, and is in phase {under_way.phase}: "
         f"bluegreen explain {names[0]}."
     )
 

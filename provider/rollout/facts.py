@@ -161,7 +161,7 @@ class ServiceFacts:
         release = f"release {self.wanted.release}" if self.wanted.release else "a release"
         wanted, under_way = f"{release} in {self.wanted.colour}", self.group.rollout
         if under_way is not None:
-            return f"{wanted} waits for the end of rollout {under_way.id}, which is {under_way.phase}"
+            return f"{wanted} waits for the end of rollout {under_way.id}, which is in phase {under_way.phase}"
         held = candidates.held_by(self.snapshot)
         if held:
             return f"{wanted} waits: {held}"

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from provider.model import Decision, Event, Instant, Lease, Member, Rollout, Snapshot, Trigger
-from provider.rollout.candidates import member_of
+from provider.model import Decision, Event, Instant, Lease, Member, Snapshot, Trigger
+from provider.rollout.candidates import member_of, moved_by
 from provider.rollout.commands.types import REASON_WANTED, Done, Refusal, Refused
 from provider.rollout.transitions import Taken, with_state
 
@@ -66,7 +66,7 @@ def _refusal(
         return Refused(
             Refusal.LEASED, f"{lease.holder} deploys {service} and holds its lease until {until}; wait for that"
         )
-    moves = _moved_by(under_way, service)
+    moves = moved_by(under_way, service)
     if under_way is not None and under_way.step is not None and not force:
         return Refused(
             Refusal.BUSY,
@@ -77,21 +77,15 @@ def _refusal(
     if under_way is not None and under_way.is_switched and not force:
         return Refused(
             Refusal.BUSY,
-            f"rollout {under_way.id} is {under_way.phase}: its rollback target must stay as it is. Wait until it is "
-            f"over (bluegreen wait {moves} --until steady), roll back (bluegreen rollback {moves}), or force it with a "
-            "reason",
+            f"rollout {under_way.id} is in phase {under_way.phase}: its rollback target must stay as it is. Wait until "
+            f"it is over (bluegreen wait {moves} --until steady), roll back (bluegreen rollback {moves}), or force it "
+            "with a reason",
         )
     if member.state.active is None:
         return Refused(
             Refusal.NOT_READY, f"{service} has no active colour yet, and so no standby: bluegreen explain {service}"
         )
     return None
-
-
-def _moved_by(under_way: Rollout | None, service: str) -> str:
-    """Return which member of the group a command must name to mean the rollout: it may move others only."""
-    names = [one.service for one in under_way.candidates] if under_way is not None else []
-    return service if service in names or not names else names[0]
 
 
 def end_at_step(snapshot: Snapshot, now: Instant) -> Taken:

@@ -668,7 +668,11 @@ def test_what_was_rolled_back_passes_every_gate_when_it_is_tried_again() -> None
 @pytest.mark.parametrize("phase", UNDER_WAY)
 def test_retry_waits_for_the_end_of_what_is_under_way(phase: Phase) -> None:
     answer = refused(group(phase), Verb.RETRY)
-    assert answer == Refused(Refusal.BUSY, f"rollout r1 is {phase}; it must end first")
+    assert answer == Refused(
+        Refusal.BUSY,
+        f"rollout r1 is in phase {phase}. Wait until it is over (bluegreen wait shop --until steady), or abort it "
+        "(bluegreen abort shop)",
+    )
 
 
 def test_retry_without_a_failure_is_done_already() -> None:

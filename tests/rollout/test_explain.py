@@ -114,7 +114,7 @@ def test_a_member_that_its_groups_rollout_does_not_move_says_which_one_moves() -
     other = member(service("api"), blue=runs(server(1, "r1")))
     of = stepping(1)
     lines = explain(facts(replace(of, members=(*of.members, other)), at(1010.0), other))
-    assert "Rollout r1 of its group moves shop, not api, and is shifting: bluegreen explain shop." in lines
+    assert "Rollout r1 of its group moves shop, not api, and is in phase shifting: bluegreen explain shop." in lines
 
 
 def test_a_pause_and_an_override_say_who_and_how_to_go_on() -> None:

@@ -80,7 +80,7 @@ def test_a_lease_is_refused_while_a_release_is_confirming_or_watching_unless_for
     of = group(phase)
     answer = lease(of)
     assert answer.code is Refusal.BUSY
-    assert f"rollout r1 is {phase}" in answer.detail
+    assert f"rollout r1 is in phase {phase}" in answer.detail
     assert "bluegreen wait shop --until steady" in answer.detail
     assert isinstance(lease(of, force=True), Done)
 

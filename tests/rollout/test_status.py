@@ -354,7 +354,10 @@ def test_what_waits_for_the_end_of_another_rollout_says_so() -> None:
     pay = old(service("pay"))
     of = group(Phase.WATCHING, moved())
     of = replace(of, members=(pay, *of.members))
-    assert facts(of, NOW, pay).blocking == "release r2 in green waits for the end of rollout r1, which is watching"
+    assert (
+        facts(of, NOW, pay).blocking
+        == "release r2 in green waits for the end of rollout r1, which is in phase watching"
+    )
 
 
 # --- what stands against the file -----------------------------------------------------------------------------------

@@ -90,7 +90,7 @@ class _Signalled(KeyboardInterrupt):
 @click.option(
     "--force",
     is_flag=True,
-    help="Deploy even during the watch of the release before, and despite critical findings of doctor. "
+    help="Deploy even during the steps and the watch of the release before, and despite critical findings of doctor. "
     "Requires --reason.",
 )
 @click.option("--reason", metavar="WORDS", help="Reason, recorded in the history.")

@@ -31,7 +31,9 @@ def approve(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refused:
     if under_way.step is not None and (given.step is not None or not _lacks_release(snapshot, under_way)):
         return _of_step(snapshot, under_way, under_way.step, given, now)
     if given.step is not None:
-        return Refused(Refusal.STALE, f"step {given.step} has not begun: rollout {under_way.id} is {under_way.phase}")
+        return Refused(
+            Refusal.STALE, f"step {given.step} has not begun: rollout {under_way.id} is in phase {under_way.phase}"
+        )
     if under_way.approval is not None:
         return Done(snapshot, (), f"release {given.release} was approved by {under_way.approval.actor}", already=True)
     if not _asks_for_release(snapshot, under_way):

@@ -30,8 +30,8 @@ def promote(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refused:
     if found is None:
         return Refused(
             Refusal.NO_ROLLOUT,
-            f"rollout {under_way.id} of {given.service} is {under_way.phase}, and no step of it has begun: bluegreen "
-            f"explain {given.service}",
+            f"rollout {under_way.id} of {given.service} is in phase {under_way.phase}, and no step of it has begun: "
+            f"bluegreen explain {given.service}",
         )
     step, _ = found
     if given.step is not None and given.step < step.number:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from provider.model import Candidate, Event, Instant, Snapshot, Trigger
 from provider.model.releases import is_part
 from provider.rollout import quarantine_list
-from provider.rollout.candidates import candidates, is_held, member_of
+from provider.rollout.candidates import candidates, is_held, member_of, moved_by
 from provider.rollout.commands.switch import cleared
 from provider.rollout.commands.types import Command, Done, Refusal, Refused, record
 from provider.rollout.gates import is_rollback_target
@@ -14,9 +14,13 @@ from provider.rollout.transitions import begin, with_state
 
 def retry(snapshot: Snapshot, given: Command, now: Instant) -> Done | Refused:
     """Try again what failed: lift the override and the quarantine of the standby, and what was settled of it."""
-    if snapshot.state.rollout is not None:
+    under_way = snapshot.state.rollout
+    if under_way is not None:
+        moves = moved_by(under_way, given.service)
         return Refused(
-            Refusal.BUSY, f"rollout {snapshot.state.rollout.id} is {snapshot.state.rollout.phase}; it must end first"
+            Refusal.BUSY,
+            f"rollout {under_way.id} is in phase {under_way.phase}. Wait until it is over (bluegreen wait {moves} "
+            f"--until steady), or abort it (bluegreen abort {moves})",
         )
     before, failed = snapshot.state, list[str]()
     for member in snapshot.members:
