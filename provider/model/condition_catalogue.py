@@ -227,9 +227,9 @@ OF_SERVICE: Mapping[ConditionCode, Entry] = MappingProxyType(
         ),
         ConditionCode.TOO_FEW_REQUESTS: Entry(
             Severity.WARNING,
-            "the time of step {number} is over, and {colour} has had fewer than {most} requests in it (minRequests): "
-            "the step goes on until it has",
-            fix="to go on without them: bluegreen promote {service} --force --reason WHY",
+            "the time of step {number} is over, and {colour} has answered fewer than {most} requests in it "
+            "(minRequests): the step goes on until it has; what clients gave up waiting for (499) does not count",
+            fix="see that it answers; to go on without them: bluegreen promote {service} --force --reason WHY",
             title="a step goes on, as its candidate has too few requests",
         ),
         ConditionCode.OVERRIDE: Entry(

@@ -105,8 +105,9 @@ def test_a_step_that_has_too_few_requests_when_its_time_is_over_is_told_of() -> 
     of = replace(of, members=(replace(of.members[0], analysed=Analysed(is_read=True)),))
     assert "too-few-requests" not in codes_of(of, 1299.0)
     assert codes_of(of, 1300.0)["too-few-requests"] == (
-        "warning: the time of step 1 is over, and green has had fewer than 200 requests in it (minRequests): the step "
-        "goes on until it has; to go on without them: bluegreen promote shop --force --reason WHY"
+        "warning: the time of step 1 is over, and green has answered fewer than 200 requests in it (minRequests): the "
+        "step goes on until it has; what clients gave up waiting for (499) does not count; see that it answers; to go "
+        "on without them: bluegreen promote shop --force --reason WHY"
     )
     assert codes_of(of, 9000.0) == codes_of(of, 1300.0)
     assert "too-few-requests" not in codes_of(stepping(1, canary=canary), 1300.0), "nothing is analysed"
