@@ -315,7 +315,9 @@ def summary(analysis: Analysis, found: AnalysisEvidence) -> str:
         return text
     one = max(all_, key=lambda each: each.evidence_log10 - each.limit_log10)
     step = one.totals.since_step
-    against = rate(step.active.bad, step.active.requests) if one.test.most is None else f"at most {one.test.most:.2g}"
+    against = (
+        rate(step.active.bad, step.active.requests) if one.test.most is None else f"at most {100 * one.test.most:.2g} %"
+    )
     return (
         f"{text}; {one.test.kind} {rate(step.candidate.bad, step.candidate.requests)} against {against}, evidence "
         f"{ratio(one.evidence_log10)} of {ratio(one.limit_log10)}"

@@ -231,6 +231,13 @@ def test_without_its_requests_a_step_waits_and_says_so() -> None:
     assert late.reason.endswith("50 more requests of the candidate (minRequests)")
 
 
+def test_a_limit_is_told_in_per_cent_like_the_rate_that_is_compared_with_it() -> None:
+    """Rule 23d: `max: 5%` is how the file has it."""
+    analysis = Analysis(errors=Errors(limits=Limits(most=0.05)))
+    of = kept(stepping(seen(interval(1, sample((90, 0), (10, 1))), analysis=analysis)))
+    assert "errors 10 % against at most 5 %, evidence " in str(judged(of).reason)
+
+
 def test_with_its_requests_and_no_failure_it_passes_when_the_time_is_over() -> None:
     of = kept(stepping(seen(interval(1, sample((1900, 1), (100, 0))), answers=(answer(2, 7.0),))))
     assert judged(of, 1599.0).state is GateState.RUNNING
