@@ -289,7 +289,9 @@ def query_line(query: Query, known: Answered | None) -> str:
 def lines(analysis: Analysis, found: AnalysisEvidence) -> tuple[str, ...]:
     """Return what the analysis saw, a line for each test and query: evidence for a row of the history."""
     known = {one.name: one for one in found.queries}
+    passes = analysis.no_data_passes and has_no_data(found)
     return (
+        *((f"{found.service}: nothing was counted in this step (noData: pass)",) if passes else ()),
         *(f"{found.service} {one.line}" for one in tested(analysis, found)),
         *(f"{found.service} {query_line(query, known.get(query.name))}" for query in analysis.queries),
     )

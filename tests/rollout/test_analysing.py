@@ -275,6 +275,16 @@ def test_without_any_data_it_neither_passes_nor_fails_unless_the_file_says_so() 
     assert "noData: pass" in (lenient.reason or "")
 
 
+def test_a_step_that_passes_without_any_data_says_so_in_the_history() -> None:
+    """Rule 23: `noData: pass` is written down as such."""
+    said = "shop: nothing was counted in this step (noData: pass)"
+    lenient = replace(ANALYSIS, no_data_passes=True)
+    for of, told in ((seen(analysis=lenient), True), (seen(analysis=ANALYSIS), False)):
+        assert (said in analysing.history_lines(stepping(of))) is told
+    counted = kept(stepping(seen(interval(1, sample((95, 0), (5, 0))), analysis=lenient)))
+    assert said not in analysing.history_lines(counted)
+
+
 def test_a_query_fails_when_it_leaves_its_range_so_often_in_a_row() -> None:
     """Rule 23d."""
     outside = [answer(number, 101.0) for number in range(1, 4)]
