@@ -40,7 +40,7 @@ def test_each_is_told_once_where_it_is_written_and_quotes_no_value_of_a_test_rou
 def test_queries_that_ask_nobody_are_told_and_a_prometheus_beside_them_answers() -> None:
     """Rule 23: requests are counted at Traefik meanwhile; without an answer no step passes (P2)."""
     asking = "queries: [{name: queue, query: up, max: 100}]"
-    analysis = "analysis: {errors: {max: 5%}, " + asking + "%s}"
+    analysis = "analysis: {errors: {max: 5%%}, " + asking + "%s}"
     text = "environment: a\ntraefik: {api: [http://t]}\nservices: {shop: {router: {rule: a}, " + analysis + "}}"
     (told,) = warnings(load(text % "", FILE), text % "", FILE)
     assert (told.path, "no Prometheus is named" in told.message) == ("services.shop.analysis.queries", True)

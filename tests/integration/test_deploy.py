@@ -91,10 +91,9 @@ class Deploys:
 
         async def look() -> bool:
             found = await daemon.status("shop")
-            servers = [
-                server["health"] for server in found.get("colours", {"blue": {"servers": []}})["blue"]["servers"]
-            ]
-            return (found.get("active"), servers) == ("blue", ["healthy"])
+            blue = found.get("colours", {"blue": {"servers": []}})["blue"]["servers"]
+            servers = [(server["health"], server["published"]) for server in blue]
+            return (found.get("active"), servers) == ("blue", [("healthy", True)])
 
         await eventually(look)
 

@@ -46,7 +46,7 @@ async def test_a_release_of_containers_goes_the_whole_way_through_every_gate_and
         release = waiting["rollout"]["release"]
         assert waiting["blocking"].endswith(f"bluegreen approve shop --release {release}")
         gates = {gate: found["state"] for gate, found in waiting["rollout"]["gates"].items()}
-        assert gates == {"health": "passed", "smoke": "passed", "approval": "pending"}
+        assert gates == {"health": "passed", "smoke": "passed", "approval": "pending", "analysis": "skipped"}
         await until_routed(daemon, traefik.url("web"), "shop green 2\n", host=PREVIEW_HOST)
         assert set(load.answers) == {"shop blue 1\n"}
         code, answer = await daemon.command("shop", "approve", release=release)

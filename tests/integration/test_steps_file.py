@@ -74,7 +74,7 @@ async def test_the_steps_of_a_file_give_a_release_its_traffic_bit_by_bit(
         assert status["weights"] == {"blue": 80, "green": 20}
         release = status["rollout"]["release"]
         code, answer = await daemon.command("shop", "approve", release=release, step=1)
-        assert code == 202, answer
+        assert code in {200, 202}, answer  # 202 while Traefik has yet to show the step
         await load.until_all("two")
     assert load.failures == []
     assert (await daemon.status("shop"))["active"] == "green"
