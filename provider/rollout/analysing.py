@@ -354,6 +354,8 @@ def missing(analysis: Analysis, found: AnalysisEvidence) -> str | None:
             if analysis.asks is None:
                 return f"query {query.name} asks nobody: write prometheus: {{url: ...}} beside queries"
             return f"query {query.name} has had no answer in this step"
+        if failures := known[query.name].failures:
+            return f"query {query.name} is out of its range, {failures} of {query.failures} times in a row"
     return None
 
 

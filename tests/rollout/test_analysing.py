@@ -380,6 +380,17 @@ def test_the_lines_for_the_history_name_every_test_and_query() -> None:
     ]
 
 
+def test_a_step_does_not_pass_while_the_last_answer_of_a_query_is_out_of_its_range() -> None:
+    """Rule 23d: what would fail it in the next, larger step is waited for in this one."""
+    enough = interval(1, sample((1900, 1), (100, 0)))
+    of = kept(stepping(seen(enough, answers=(answer(2, 7.0), answer(3, 101.0)))))
+    verdict = judged(of, SHOWN_S + 600.0)
+    assert verdict.state is GateState.RUNNING
+    assert "query queue is out of its range, 1 of 3 times in a row" in str(verdict.reason)
+    again = kept(stepping(seen(enough, answers=(answer(2, 7.0), answer(3, 101.0), answer(4, 8.0)))))
+    assert judged(again, SHOWN_S + 600.0).state is GateState.PASSED
+
+
 def test_the_status_has_what_was_counted_of_the_step_interval_by_interval() -> None:
     """Section 4: the sum over all Traefiks, without what was counted before Traefik showed the step."""
     before = interval(1, sample((50, 1), (5, 0), since_s=SHOWN_S - 10.0))
