@@ -367,6 +367,30 @@ async def test_a_file_with_both_colours_is_refused_before_anything_is_started(
     assert (status["colours"]["blue"]["servers"], status["colours"]["green"]["servers"]) == (before, [])
 
 
+async def test_the_containers_of_another_environment_are_not_replaced(
+    start_daemon: StartDaemon, engine: Engine, deploys: Deploys
+) -> None:
+    """Rules 17 and 18: both have the same project on one engine, and each daemon sees its own containers only."""
+    labelled = COMPOSE + "      bluegreen.environment: %s\n"
+    deploys.file.write_text(labelled % "production")
+    production = await start_daemon(UNWATCHED, docker=engine.url)
+    await deploys.first(production)
+    before = (await production.status("shop"))["colours"]["blue"]["servers"]
+    deploys.file.write_text(labelled % "staging")
+    initial = "    deadlines: {confirming: 200ms}\n    initial: green\n"
+    staging = await start_daemon(DESIRED.replace("production", "staging") + initial, docker=engine.url)
+    await staging.until("shop", active="green")
+    code, text = await deploys.run(staging, "2")
+    assert code == 3, text
+    container = before[0]["container"]
+    assert f"container {container} is a server of shop in blue of environment production" in text
+    assert "choose another --project-prefix" in text
+    assert (await production.status("shop"))["colours"]["blue"]["servers"] == before
+    code, text = await deploys.run(staging, "2", "--project-prefix", "staging-shop")
+    assert code == 0, text
+    assert (await production.status("shop"))["colours"]["blue"]["servers"] == before
+
+
 async def test_containers_that_were_started_by_hand_in_the_standby_are_named_with_how_to_remove_them(
     start_daemon: StartDaemon, engine: Engine, deploys: Deploys
 ) -> None:
