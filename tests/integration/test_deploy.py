@@ -125,7 +125,7 @@ class Deploys:
             return await deploy.ends(), deploy.text
 
     def remove(self) -> None:
-        for project in ("shop-blue", "shop-green", "shop-hand"):
+        for project in ("shop-blue", "shop-green", "shop-hand", "staging-shop-blue", "staging-shop-green"):
             label = {"label": f"com.docker.compose.project={project}"}
             self.engine.remove(*(found["Id"] for found in self.engine.api.containers(all=True, filters=label)))
 
