@@ -71,7 +71,7 @@ class Processes:
     since_step: Evidence = Evidence()
 
     def log10(self, begins: int) -> float:
-        """Return the stronger one. The second begins anew so many times, and each of these is a chance to err."""
+        """Return the stronger one. The second starts over so many times, and each of these is a chance to err."""
         return max(self.since_rollout.log10, self.since_step.log10 - log(begins, 10))
 
     def grown(self, gains: Sequence[float]) -> "Processes":
@@ -239,7 +239,7 @@ class AnalysisEvidence:
     """The evidence of one candidate; it counts for this release, definition and rollout only (P1).
 
     `against` is what the active colour ran meanwhile, and `step` the number of the step, 0 in the watch. `tests` is how
-    many tests of all members share the limit, and `begins` how often one process of each begins anew. All up to the
+    many tests of all members share the limit, and `begins` how often one process of each starts over. All up to the
     interval or answer of the number `upto` is counted.
     """
 

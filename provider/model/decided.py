@@ -104,6 +104,10 @@ class Rollout:
         """Return the time of the rollout's own clock, which decides its deadline (rule 14)."""
         return now.mono_s if self.still_mono_s is None else self.still_mono_s
 
+    def candidate_of(self, service: str) -> Candidate | None:
+        """Return the candidate that it has for this service."""
+        return next((one for one in self.candidates if one.service == service), None)
+
     @property
     def is_switched(self) -> bool:
         """Whether the candidates are active already."""

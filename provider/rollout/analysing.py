@@ -113,7 +113,7 @@ def evidence_of(member: Member, candidate: Candidate, under_way: Rollout) -> Ana
     """
     definition = member.service.analysis.definition if member.service.analysis else ""
     key = (candidate.service, candidate.release, definition, under_way.id)
-    # In step 1 both processes are one; the second begins anew with each later step, and with the watch.
+    # In step 1 both processes are one; the second starts over with each later step, and with the watch.
     begins = len(under_way.canary.steps) if under_way.canary is not None else 1
     new = AnalysisEvidence(*key, against=_against(member, candidate), step=step_number(under_way), begins=begins)
     for kept in under_way.analysis:

@@ -198,7 +198,7 @@ def _candidate(under_way: Rollout | None, member: Member) -> Candidate | None:
 def candidate_of(snapshot: Snapshot, service: str) -> Candidate | None:
     """Return the candidate that the rollout under way has for this service."""
     under_way = snapshot.state.rollout
-    return next((one for one in (under_way.candidates if under_way else ()) if one.service == service), None)
+    return under_way.candidate_of(service) if under_way is not None else None
 
 
 def moved_by(under_way: Rollout | None, service: str) -> str:

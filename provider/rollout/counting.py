@@ -1,7 +1,7 @@
 """What was counted between two readings of a Traefik (rule 23).
 
 A counter of Traefik's begins at 0 when its process does, and again when a configuration brings the service back that
-an earlier one left out. So what a series shows after it fell, or after the process began anew, has all been counted
+an earlier one left out. So what a series shows after it fell, or after the process started over, has all been counted
 since the last reading: never more is counted than there was. A reading that is missing makes the interval longer.
 """
 

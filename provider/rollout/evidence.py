@@ -18,11 +18,11 @@ inequality (1939) it ever reaches `L` with probability `1/L` at most: it may be 
 
 **Alternatives.** `r` is not known, so the ratios are kept for a grid of risks, and their mean is the evidence (a
 mixture, as in Robbins 1970): a mean of supermartingales is one. It is taken last. A product of per-interval means would
-mix the risks anew in each interval, and so never learn which one holds.
+mix the risks again in each interval, and so never learn which one holds.
 
 **Bounds.** What one interval adds is cut at a factor of 10: one burst of errors decides nothing, and a smaller ratio
 keeps the inequality. `k` tests at a confidence of `0.99` share the limit `k / (1 - 0.99)` (Bonferroni). A process that
-begins anew with each step shares it between these, or 48 steps would fail 3 % of good releases (simulated).
+starts over with each step shares it between these, or 48 steps would fail 3 % of good releases (simulated).
 
 What is assumed: requests that fail independently of each other. One client in a loop breaks that.
 """

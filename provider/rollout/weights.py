@@ -19,9 +19,7 @@ ALL = 100
 
 def candidate_of(member: Member, under_way: Rollout | None) -> Candidate | None:
     """Return the candidate that a rollout has for this service."""
-    return next(
-        (one for one in (under_way.candidates if under_way else ()) if one.service == member.service.name), None
-    )
+    return under_way.candidate_of(member.service.name) if under_way is not None else None
 
 
 def weights(member: Member, under_way: Rollout | None) -> Weights:

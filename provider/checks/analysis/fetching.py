@@ -87,7 +87,7 @@ async def fetch(
     if answer.status != 200:
         raise NoAnswer(f"{answer.status} for {url.path}: {one_line(text, 200)}".removesuffix(": "))
     if hdrs.CONTENT_LENGTH not in answer.headers and hdrs.TRANSFER_ENCODING not in answer.headers:
-        # Half of the counters would look like a process that began anew, and the next answer like their requests.
+        # Half of the counters would look like a process that started over, and the next answer like their requests.
         raise NoAnswer("the answer ends with its connection (HTTP/1.0?), so it may be cut off")
     return _dated_s(answer.headers.get("Date"))
 

@@ -35,7 +35,7 @@ SHARED = (
     "several processes have this job and instance, as where a Thanos joins clusters or a pair of Prometheus: ask the "
     "one that scrapes these Traefiks"
 )
-"""Their sums say nothing where one of them begins anew, and a pair counts all twice."""
+"""Their sums say nothing where one of them starts over, and a pair counts all twice."""
 
 Series = tuple[Mapping[str, str], float, str]
 """The labels of a series, when it was evaluated (Unix seconds), and its value."""

@@ -118,7 +118,7 @@ class ReplicatedStage(Stage):
         """Run the replicas and their Traefiks.
 
         Before a replica starts, its Traefik names its port, and the file names the API of every Traefik: where somebody
-        takes one of these ports in between, all begin anew, with another prefix in etcd.
+        takes one of these ports in between, all start over, with another prefix in etcd.
         """
         async with AsyncExitStack() as stack:
             self.replicas = {}

@@ -9,7 +9,7 @@ from provider.cli.terminal.view import LiveStatus
 from provider.model import api_types as api
 
 _COUNTING = re.compile(r"\b\d\d:\d\d:\d\d\b|\b\d+(\.\d+)?(?= (s|ms|of|more|requests|%))|(?<= of )\d+")
-"""Seconds that are left, the end of a step, which is worked out anew each time, and what an analysis has counted."""
+"""Seconds that are left, the end of a step, which is worked out again each time, and what an analysis has counted."""
 
 
 class Changes:

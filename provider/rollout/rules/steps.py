@@ -18,8 +18,7 @@ def show(snapshot: Snapshot, now: Instant) -> Taken | None:
     under_way = _unshown(snapshot)
     if under_way is None or under_way.step is None:
         return None
-    is_late = under_way.clock_mono_s(now) >= shown_due_mono_s(snapshot, under_way)
-    if not is_late and any(_unconfirmed(snapshot, under_way)):
+    if not _is_late(snapshot, under_way, now) and any(_unconfirmed(snapshot, under_way)):
         return None
     return replace(snapshot, state=clocks.show_step(snapshot.state, limits(snapshot), now)), ()
 
@@ -97,6 +96,10 @@ def wakes_mono_s(snapshot: Snapshot, now: Instant) -> list[float]:
     return times
 
 
+def _is_late(snapshot: Snapshot, under_way: Rollout, now: Instant) -> bool:
+    return under_way.clock_mono_s(now) >= shown_due_mono_s(snapshot, under_way)
+
+
 def _unshown(snapshot: Snapshot) -> Rollout | None:
     under_way = snapshot.state.rollout
     found = stepping.current(under_way)
@@ -123,7 +126,7 @@ def _left_out(member: Member) -> str | None:
 def _refused(snapshot: Snapshot, under_way: Rollout, now: Instant) -> str | None:
     """Rule 7, for a step: new errors of Traefik, or old weights still shown at the deadline and after it."""
     is_unshown = _unshown(snapshot) is not None
-    is_late = under_way.clock_mono_s(now) >= shown_due_mono_s(snapshot, under_way)
+    is_late = _is_late(snapshot, under_way, now)
     for member in moved(snapshot):
         reason = confirming.new_errors(member, under_way, under_way.errors_before) if is_unshown else None
         if reason is None and is_late:

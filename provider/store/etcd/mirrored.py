@@ -122,7 +122,7 @@ class Mirrored:
         self._take(key, revision, None)
 
     def forget(self) -> None:
-        """Take whatever is read next: the revisions of the store have begun anew."""
+        """Take whatever is read next: the revisions of the store have started over."""
         self._known.clear()
 
     def serve(self, document: Numbered) -> bool:
