@@ -7,8 +7,9 @@ file has the same project in every environment on one engine unless a prefix tel
 import asyncio
 from collections.abc import Iterator, Mapping
 
+from provider.cli.doctor.facts.docker import address
 from provider.docker.container import SHORT_ID
-from provider.docker.engine import DEFAULT_URL, Engine
+from provider.docker.engine import Engine
 from provider.docker.labels import COLOUR, ENVIRONMENT, SERVICE
 from provider.model.errors import DockerUnavailable
 from provider.model.text import clean
@@ -16,14 +17,14 @@ from provider.model.text import clean
 TIMEOUT_S = 10.0
 
 
-def of_others(containers: frozenset[str], environment: str, url: str | None) -> Iterator[str]:
+def of_others(containers: frozenset[str], environment: str) -> Iterator[str]:
     """Yield the containers, by their short ids, that are labelled for another environment than the daemon's.
 
-    `url` is that of the engine, None for the default. Nothing is known, and nothing refused, where it does not answer.
+    Nothing is known, and nothing refused, where the engine does not answer.
     """
     if not containers:
         return
-    for container, labels in sorted(asyncio.run(_labels(url or DEFAULT_URL)).items()):
+    for container, labels in sorted(asyncio.run(_labels(address(None))).items()):
         found = labels.get(ENVIRONMENT)
         if container in containers and SERVICE in labels and found is not None and found != environment:
             of = f"{clean(labels[SERVICE])} in {clean(labels.get(COLOUR, 'no colour'))}"

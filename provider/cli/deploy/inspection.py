@@ -1,6 +1,5 @@
 """Asks Compose and the daemon what a deployment would start and replace, and refuses what it must not (rule 17)."""
 
-import os
 import shlex
 import time
 from collections.abc import Collection, Iterable, Mapping
@@ -99,7 +98,7 @@ class Inspection:
         project, target = self.projects[colour], self._target(colour)
         ours = self.containers(colour)
         wrong = tuple(replaced(ours, target))
-        wrong += tuple(environments.of_others(ours, target.environment, os.environ.get("DOCKER_HOST")))
+        wrong += tuple(environments.of_others(ours, target.environment))
         if wrong:
             first = f"not started; the project {project.name} has containers that must not be replaced"
             raise DeployRefused(_lines(self.service, first, (*wrong, "choose another --project-prefix")))
