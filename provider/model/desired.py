@@ -61,7 +61,9 @@ class FixedServers:
 class HealthCheck:
     """How to probe each server of a service. Without a `mode`: Docker's HEALTHCHECK where present, else TCP.
 
-    `status` None accepts 200 to 399; `hostname` None sends the first host of the router's rule.
+    `status` None accepts 200 to 399; `hostname` None sends the first host of the router's rule. Modes tcp and udp send
+    `send` and wait for `expect`, both as `model.payload` reads them. `service` is the one that grpc asks for; without
+    a name it is the whole server.
     """
 
     mode: ProbeMode | None = None
@@ -78,6 +80,9 @@ class HealthCheck:
     headers: tuple[tuple[str, str], ...] = ()
     follow_redirects: bool = False
     insecure_skip_verify: bool = False
+    send: str | None = None
+    expect: str | None = None
+    service: str = ""
 
     @property
     def passes_noted(self) -> int:

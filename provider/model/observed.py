@@ -143,13 +143,18 @@ class ServerHealth:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One server to be checked over the network; `check.mode` is http or tcp, `host` the Host header."""
+    """One server to be checked over the network.
+
+    `check.mode` is any but docker; udp needs `check.send`. `host` is the Host header, and the name that TLS asks for.
+    `speaks_tls` says that what the endpoint's clients send is TLS, which Traefik passes through (rule 32).
+    """
 
     service: str
     colour: Colour
     key: ServerKey
     check: HealthCheck
     host: str | None
+    speaks_tls: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,11 +138,21 @@ class Trigger(StrEnum):
     WATCH = "watch"
 
 
-class ProbeMode(StrEnum):
-    """How a server is checked."""
+class Protocol(StrEnum):
+    """What an endpoint speaks, and the section of Traefik's document that it is in."""
 
     HTTP = "http"
     TCP = "tcp"
+    UDP = "udp"
+
+
+class ProbeMode(StrEnum):
+    """How a server is checked. `udp` is not written in a file: it follows from the endpoint (rule 33)."""
+
+    HTTP = "http"
+    GRPC = "grpc"
+    TCP = "tcp"
+    UDP = "udp"
     DOCKER = "docker"
 
 

@@ -595,7 +595,9 @@ class Witness:
     def is_unhealthy(self, written: Service, server: Server) -> bool:
         """Rule 5: tell whether a server is known to be unhealthy."""
         mode = written.health_check.mode
-        probes_count = mode in {ProbeMode.HTTP, ProbeMode.TCP} or (mode is None and server.docker_health is None)
+        probes_count = mode in {ProbeMode.HTTP, ProbeMode.GRPC, ProbeMode.TCP} or (
+            mode is None and server.docker_health is None
+        )
         by_probe = probes_count and self.verdict(written.name, server.key) is Health.UNHEALTHY
         if mode is ProbeMode.DOCKER and server.docker_health is None:
             return False

@@ -108,7 +108,7 @@ def collisions(containers: Iterable[ServiceContainer]) -> Iterator[Finding]:
 def needs_healthcheck(container: ServiceContainer, desired: Desired | None) -> bool | None:
     """Return whether a container lacks the HEALTHCHECK that its service relies on; None if not known."""
     service = desired.services.get(container.service) if desired is not None else None
-    if service is not None and service.health_check.mode in {ProbeMode.HTTP, ProbeMode.TCP}:
+    if service is not None and service.health_check.mode in {ProbeMode.HTTP, ProbeMode.GRPC, ProbeMode.TCP}:
         return False
     return None if container.has_healthcheck is None else not container.has_healthcheck
 
