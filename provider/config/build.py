@@ -15,6 +15,7 @@ from provider.model import (
     Colour,
     Deadlines,
     Desired,
+    Endpoint,
     FixedServers,
     HealthCheck,
     ProbeMode,
@@ -83,7 +84,9 @@ def _service(
         )
     routers = keys["routers"] if "routers" in keys else {name: keys["router"]}
     own["routers"] = tuple(_router(router, common, body) for router, body in routers.items())
-    return Service(name=name, **{**fields, **own})
+    values = {**fields, **own}
+    endpoint = Endpoint(**{key: values.pop(key) for key in ("load_balancer", "health_check") if key in values})
+    return Service(name=name, **values, endpoints=(endpoint,))
 
 
 def _router(name: str, common: Mapping[str, object], body: RouterObject) -> Router:

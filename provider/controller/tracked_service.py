@@ -1,9 +1,8 @@
 """One service of the file, with everything known of it."""
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import lru_cache
 from math import inf
 from typing import NamedTuple, assert_never
 
@@ -15,13 +14,11 @@ from provider.model import (
     Colour,
     Condition,
     Health,
-    HealthCheck,
     Instant,
     Laggard,
     Member,
     Observed,
     Probe,
-    ProbeMode,
     Server,
     ServerHealth,
     ServerKey,
@@ -31,8 +28,8 @@ from provider.model import (
     Smoke,
 )
 from provider.model.analysed import NOTHING_ANALYSED, Analysed
-from provider.model.observed import Result
-from provider.rollout.health import assess
+from provider.model.observed import Result, ServerPlace
+from provider.rollout.health import assess, endpoint_of, network_check
 from provider.rollout.serving import Rendered
 from provider.traefik.document.render import Fragment
 
@@ -85,7 +82,7 @@ class TrackedService:
     analysed: Analysed = NOTHING_ANALYSED
     reported: Set[str] = frozenset()
     stayed: dict[str | None, float] = field(default_factory=dict)
-    known: dict[str | None, Server] = field(default_factory=dict)
+    known: dict[ServerPlace, Server] = field(default_factory=dict)
     is_stale: bool = True
 
     def member(
@@ -115,13 +112,7 @@ class TrackedService:
 
     def adopt_probes(self) -> bool:
         """Work out which servers to probe; evidence of a probe that is no more is void. Return whether they changed."""
-        service, host = self.service, self.service.host
-        probes = frozenset(
-            Probe(service.name, colour, server.key, check, host)
-            for colour, observed in self.observed.items()
-            for server in observed.servers
-            if (check := _network_check(service, server)) is not None
-        )
+        probes = frozenset(self._probes())
         if probes == self.probes:
             return False
         for gone in self.probes - probes:
@@ -129,6 +120,20 @@ class TrackedService:
         self.voided |= self.probes - probes
         self.probes = probes
         return True
+
+    def _probes(self) -> Iterator[Probe]:
+        member, service = self.member(), self.service
+        known: dict[str, tuple[str | None, bool]] = {}
+        for colour, observed in self.observed.items():
+            for server in observed.servers:
+                endpoint = endpoint_of(member, server)
+                check = network_check(endpoint, server)
+                if check is None:
+                    continue
+                if endpoint.name not in known:
+                    known[endpoint.name] = service.host(endpoint), service.passes_tls_on(endpoint)
+                host, speaks_tls = known[endpoint.name]
+                yield Probe(service.name, colour, server.key, check, host, speaks_tls)
 
     def ask_probes(self) -> tuple[frozenset[Probe], ...]:
         """Return the probes to ask the health checks for, set after set; none where they have been asked for."""
@@ -171,25 +176,26 @@ class TrackedService:
         """
         recognised = ByColour(*(tuple(map(self._recognised, some)) for _, some in servers.items()))
         there = [server for _, some in recognised.items() for server in some]
-        renamed = {ServerKey(each.url, each.container, old): each.key for each in there for old in each.former}
+        renamed = {each.key._replace(release=old): each.key for each in there for old in each.former}
         if not renamed.keys().isdisjoint(self.published | self.served):
             self.published = frozenset(renamed.get(key, key) for key in self.published)
             self.served = frozenset(renamed.get(key, key) for key in self.served)
         return recognised
 
     def _recognised(self, server: Server) -> Server:
-        before = self.known.get(server.container)
+        before = self.known.get(server.place)
         if before is None or (before.release == server.release and before.former == server.former):
             return server
         former = {*server.former, *before.former, before.release} - {server.release}
         return replace(server, former=tuple(sorted(former)))
 
-    def where_served(self) -> dict[str | None, Served]:
+    def where_served(self) -> dict[ServerPlace, Served]:
         """Return where each container has been served, by the last document and by what was known before."""
-        served = {each.container: Served(each.url, each.network) for each in self.known.values() if each.was_served}
+        served = {each.place: Served(each.url, each.network) for each in self.known.values() if each.was_served}
         for key in self.published:
-            before = self.known.get(key.container)
-            served[key.container] = Served(key.url, before.network if before and before.url == key.url else None)
+            place = ServerPlace(key.container, key.endpoint)
+            before = self.known.get(place)
+            served[place] = Served(key.url, before.network if before and before.url == key.url else None)
         return served
 
     def know(self, servers: ByColour[tuple[Server, ...]]) -> None:
@@ -197,7 +203,7 @@ class TrackedService:
         containers = [each for each in (*servers.blue, *servers.green) if each.container]
         if not containers and not self.known:
             return
-        there: dict[str | None, Server] = {each.container: each for each in containers}
+        there = {each.place: each for each in containers}
         gone = [each for each in self.known.items() if each[0] not in there]
         self.known = dict(gone[-GONE_KNOWN:]) | there
 
@@ -279,16 +285,3 @@ def _identity(observed: Observed) -> frozenset[tuple[ServerKey, str, bool]]:
 def _died(before: Observed, seen: Observed) -> frozenset[ServerKey]:
     known = {server.key: server.deaths for server in before.servers if server.deaths is not None}
     return frozenset(server.key for server in seen.servers if (server.deaths or 0) > known.get(server.key, inf))
-
-
-def _network_check(service: Service, server: Server) -> HealthCheck | None:
-    """Rule 5: without a mode, Docker's HEALTHCHECK where present, else a TCP connection."""
-    check = service.health_check
-    if check.mode is None:
-        return _by_tcp(check) if server.docker_health is None else None
-    return check if check.mode is not ProbeMode.DOCKER else None
-
-
-@lru_cache
-def _by_tcp(check: HealthCheck) -> HealthCheck:
-    return replace(check, mode=ProbeMode.TCP)

@@ -135,7 +135,7 @@ class TrackedServices:
             self.desired.docker_network if self.desired else None, self._docker.own_networks
         )
         servers = networks.choose(servers, traefik_network, tracked.state.active, tracked.where_served())
-        servers = networks.part(servers, tracked.service.health_check)
+        servers = networks.part(servers, tracked.service.endpoints)
         if any(seen.values()):
             tracked.know(servers)
         is_new = False

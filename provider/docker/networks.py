@@ -7,12 +7,15 @@ address answer for each other, which is evidence for neither (rule 39).
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from provider.docker.labels import NETWORK, another_network
-from provider.model import ByColour, Colour, HealthCheck, Server
+from provider.model import ByColour, Colour, Endpoint, Server
 from provider.model.addresses import Place, place_of
+from provider.model.observed import ServerPlace
 
+CheckedPorts: TypeAlias = Mapping[str, int | None]
+"""The port that the checks of each endpoint ask, where that is not the one of its servers."""
 TO_FIX_IT = ". To fix it, "
 
 
@@ -35,7 +38,7 @@ def choose(
     servers: ByColour[tuple[Server, ...]],
     known: TraefikNetwork,
     active: Colour | None,
-    served: Mapping[str | None, Served],
+    served: Mapping[ServerPlace, Served],
 ) -> ByColour[tuple[Server, ...]]:
     """Give each server the address that Traefik reaches, or mark it as a guess.
 
@@ -54,11 +57,11 @@ def _chosen(
     servers: tuple[Server, ...],
     known: TraefikNetwork,
     shared: frozenset[str],
-    served: Mapping[str | None, Served],
+    served: Mapping[ServerPlace, Served],
     *,
     is_active: bool,
 ) -> tuple[Server, ...]:
-    pairs = [(server, served.get(server.container)) for server in servers]
+    pairs = [(server, served.get(server.place)) for server in servers]
     nearby = {was for server, by in pairs if is_active and by and (was := _network(server, by))}
     return tuple(_placed(server, known, shared, by, nearby) for server, by in pairs)
 
@@ -111,39 +114,41 @@ def _shared(servers: ByColour[tuple[Server, ...]]) -> frozenset[str]:
     return frozenset.intersection(*networks)
 
 
-def part(servers: ByColour[tuple[Server, ...]], check: HealthCheck) -> ByColour[tuple[Server, ...]]:
+def part(servers: ByColour[tuple[Server, ...]], endpoints: Iterable[Endpoint]) -> ByColour[tuple[Server, ...]]:
     """Mark the servers whose address, or what is checked of it, is that of a server of the other colour as well."""
     if not (servers.blue and servers.green):
         return servers
-    blue, green = ({key: each for each in some for key in _keys(each, check)} for _, some in servers.items())
+    ports = {one.name: one.health_check.port for one in endpoints}
+    blue, green = ({key: each for each in some for key in _keys(each, ports)} for _, some in servers.items())
     if blue.keys().isdisjoint(green):
         return servers
-    return ByColour(_marked(servers.blue, check, green, Colour.GREEN), _marked(servers.green, check, blue, Colour.BLUE))
+    return ByColour(_marked(servers.blue, ports, green, Colour.GREEN), _marked(servers.green, ports, blue, Colour.BLUE))
 
 
 def _marked(
-    servers: Iterable[Server], check: HealthCheck, others: Mapping[Place, Server], colour: Colour
+    servers: Iterable[Server], ports: CheckedPorts, others: Mapping[Place, Server], colour: Colour
 ) -> tuple[Server, ...]:
     marked = []
     for server in servers:
-        twin = next((others[key] for key in _keys(server, check) if key in others), None)
-        marked.append(server if twin is None else replace(server, twin=_twin(server, twin, check, colour)))
+        twin = next((others[key] for key in _keys(server, ports) if key in others), None)
+        marked.append(server if twin is None else replace(server, twin=_twin(server, twin, ports, colour)))
     return tuple(marked)
 
 
-def _twin(server: Server, twin: Server, check: HealthCheck, colour: Colour) -> str:
+def _twin(server: Server, twin: Server, ports: CheckedPorts, colour: Colour) -> str:
     whose = f"container {twin.container}" if twin.container else twin.url
     if place_of(server.url) != place_of(twin.url):
-        return f"its check asks port {check.port}, where a server of {colour} ({whose}) answers as well"
+        port = ports.get(server.endpoint)
+        return f"its check asks port {port}, where a server of {colour} ({whose}) answers as well"
     return f"a server of {colour} ({whose}) has the same address: what answers there is evidence for neither"
 
 
-def _keys(server: Server, check: HealthCheck) -> tuple[Place, ...]:
+def _keys(server: Server, ports: CheckedPorts) -> tuple[Place, ...]:
     """Return where a server is reached and where it is checked."""
-    place = place_of(server.url)
+    place, port = place_of(server.url), ports.get(server.endpoint)
     if place is None:
         return ()
-    return (place,) if check.port in {None, place.port} else (place, place._replace(port=check.port))
+    return (place,) if port in {None, place.port} else (place, place._replace(port=port))
 
 
 def _only(names: Iterable[str]) -> str | None:

@@ -13,6 +13,7 @@ class Place(NamedTuple):
 
     host: str
     port: int
+    is_udp: bool = False
 
 
 def place_of(url: str) -> Place | None:
@@ -28,7 +29,8 @@ def place_of(url: str) -> Place | None:
         return None
     if not host:
         return None
-    return Place(_host(host), port or (443 if parts.scheme.lower() == "https" else 80))
+    scheme = parts.scheme.lower()
+    return Place(_host(host), port or (443 if scheme == "https" else 80), scheme == "udp")
 
 
 def _host(written: str) -> str:

@@ -88,16 +88,20 @@ class Processes:
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """A service whose candidate, of this colour, is analysed now."""
+    """A service whose candidate, of this colour, is analysed now.
+
+    `weighted` is Traefik's name for the endpoint whose requests count, where that is not the name of the service.
+    """
 
     service: str
     colour: Colour
     analysis: Analysis
+    weighted: str = ""
 
     @property
     def children(self) -> Mapping[Colour, str]:
         """Traefik's names for the services whose requests count; previews and tests have others."""
-        return {colour: f"{self.service}-{colour}" for colour in Colour}
+        return {colour: f"{self.weighted or self.service}-{colour}" for colour in Colour}
 
 
 @dataclass(frozen=True, slots=True)

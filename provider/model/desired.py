@@ -7,10 +7,12 @@ from math import ceil
 
 from provider.model.traefik_rule import first_host, first_path
 from provider.model.traefik_schema import Later
-from provider.model.vocabulary import Affinity, ByColour, Colour, JsonObject, ProbeMode, Wish
+from provider.model.vocabulary import Affinity, ByColour, Colour, JsonObject, ProbeMode, Protocol, Wish
 
 PRIORITY_MOST = 2**63 - 1001
 """Traefik keeps the priorities above it for itself (pkg/server/router/router.go, maxUserPriority)."""
+DEFAULT_ENDPOINT = "default"
+"""The endpoint with the short names in Traefik: the only one of a service without `endpoints` (rule 31)."""
 PREVIEW_ABOVE = 100
 TEST_ABOVE = 2
 """How far a preview is above the routers of its service, and a test route above its router (rules 15 and 24)."""
@@ -18,11 +20,15 @@ TEST_ABOVE = 2
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """One Traefik router of a service: `body` is Traefik's own object without `service`."""
+    """One Traefik router of a service: `body` is Traefik's own object without `service`.
+
+    It is in the section of its endpoint's protocol. One of UDP has no rule, which is empty then.
+    """
 
     name: str
     rule: str
     body: JsonObject
+    endpoint: str = DEFAULT_ENDPOINT
 
     @property
     def test_name(self) -> str:
@@ -50,11 +56,15 @@ class Router:
 
 @dataclass(frozen=True, slots=True)
 class FixedServers:
-    """The servers of a colour as written in the file; `release` is the hash over the URLs and the version."""
+    """The servers of a colour as written in the file; `release` is the hash over the URLs and the version.
+
+    `urls` are those of the endpoint `default`, `others` those of each other one: `tcp://HOST:PORT`, `udp://HOST:PORT`.
+    """
 
     urls: tuple[str, ...]
     version: str | None
     release: str
+    others: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +114,22 @@ class SmokeTest:
     timeout_s: float = 5.0
     retries: int = 0
     insecure_skip_verify: bool = False
+    endpoint: str = DEFAULT_ENDPOINT
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One port and protocol of a service; all of them switch together (rule 31).
+
+    `port` and `scheme` are those of containers whose labels name none: the lowest that is exposed, and http.
+    """
+
+    name: str = DEFAULT_ENDPOINT
+    protocol: Protocol = Protocol.HTTP
+    port: int | None = None
+    scheme: str | None = None
+    load_balancer: JsonObject = field(default_factory=dict)
+    health_check: HealthCheck = HealthCheck()
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +252,10 @@ class Deadlines:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One application under blue-green, as in the file."""
+    """One application under blue-green, as in the file.
+
+    Its `endpoints` have names of their own, and there is one at least.
+    """
 
     name: str
     routers: tuple[Router, ...]
@@ -235,12 +264,11 @@ class Service:
     group: str | None = None
     hold: bool = False
     preview: Router | None = None
-    load_balancer: JsonObject = field(default_factory=dict)
+    endpoints: tuple[Endpoint, ...] = (Endpoint(),)
     sticky: JsonObject | None = None
     servers: ByColour[FixedServers | None] = ByColour(None, None)
     min_servers: int | None = None
     settle_s: float = 5.0
-    health_check: HealthCheck = HealthCheck()
     smoke_tests: tuple[SmokeTest, ...] = ()
     approval_is_manual: bool = False
     deadlines: Deadlines = Deadlines()
@@ -259,23 +287,56 @@ class Service:
         """The URL of the standby colour, None without a preview."""
         return self.preview.url if self.preview is not None else None
 
+    def endpoint(self, name: str) -> Endpoint | None:
+        """Return the endpoint of this name; None where the service has it no more."""
+        return next((one for one in self.endpoints if one.name == name), None)
+
     @property
-    def host(self) -> str | None:
-        """The Host header of health checks: the one in the file, else the first host of a router's rule."""
-        hosts = (first_host(router.rule) for router in self.routers)
-        return self.health_check.hostname or next(filter(None, hosts), None)
+    def http_endpoint(self) -> Endpoint | None:
+        """The endpoint whose requests are counted and kept at their colour: `default`, else the first of HTTP."""
+        http = [one for one in self.endpoints if one.protocol is Protocol.HTTP]
+        return next((one for one in http if one.name == DEFAULT_ENDPOINT), http[0] if http else None)
 
-    def in_traefik(self, colour: Colour) -> str:
+    def routers_of(self, protocol: Protocol) -> tuple[Router, ...]:
+        """Return the routers that are in Traefik's section of a protocol."""
+        if len(self.endpoints) == 1:
+            return self.routers if self.endpoints[0].protocol is protocol else ()
+        names = {one.name for one in self.endpoints if one.protocol is protocol}
+        return tuple(router for router in self.routers if router.endpoint in names)
+
+    def passes_tls_on(self, endpoint: Endpoint) -> bool:
+        """Return whether its servers speak TLS with its clients: Traefik only passes it on (rule 32)."""
+        routers = (router.body.get("tls") for router in self.routers if router.endpoint == endpoint.name)
+        is_tcp = endpoint.protocol is Protocol.TCP
+        return is_tcp and any(isinstance(tls, Mapping) and tls.get("passthrough") is True for tls in routers)
+
+    def host(self, endpoint: Endpoint) -> str | None:
+        """Return the Host header of health checks: the one in the file, else the first host of a router's rule."""
+        of_endpoint = [router for router in self.routers if router.endpoint == endpoint.name]
+        hosts = (first_host(router.rule) for router in (*of_endpoint, *self.routers))
+        return endpoint.health_check.hostname or next(filter(None, hosts), None)
+
+    @property
+    def smoke_host(self) -> str | None:
+        """The Host header of smoke tests, which are of HTTP."""
+        return self.host(self.http_endpoint or self.endpoints[0])
+
+    def weighted_in_traefik(self, endpoint: str = DEFAULT_ENDPOINT) -> str:
+        """Return Traefik's name for the weighted service of an endpoint (rule 31)."""
+        return self.name if endpoint == DEFAULT_ENDPOINT else f"{self.name}-{endpoint}"
+
+    def in_traefik(self, colour: Colour, endpoint: str = DEFAULT_ENDPOINT) -> str:
         """Return Traefik's name for the servers of a colour."""
-        return f"{self.name}-{colour}"
+        return f"{self.weighted_in_traefik(endpoint)}-{colour}"
 
-    def preview_in_traefik(self, colour: Colour) -> str:
+    def preview_in_traefik(self, colour: Colour, endpoint: str = DEFAULT_ENDPOINT) -> str:
         """Return Traefik's name for the servers of a colour where the preview leads to them."""
-        return f"{self.in_traefik(colour)}-preview" if self.is_counted else self.in_traefik(colour)
+        name = self.in_traefik(colour, endpoint)
+        return f"{name}-preview" if self.is_counted else name
 
-    def test_in_traefik(self, colour: Colour) -> str:
+    def test_in_traefik(self, colour: Colour, endpoint: str = DEFAULT_ENDPOINT) -> str:
         """Return Traefik's name for the servers of a colour where the test route leads to them."""
-        return f"{self.in_traefik(colour)}-test"
+        return f"{self.in_traefik(colour, endpoint)}-test"
 
     @property
     def is_counted(self) -> bool:
@@ -285,7 +346,8 @@ class Service:
     @property
     def routers_in_traefik(self) -> tuple[str, ...]:
         """Return Traefik's names for its routers, those of the test route and the preview included."""
-        test = () if self.test_route is None else tuple(router.test_name for router in self.routers)
+        tested = () if self.test_route is None else self.routers_of(Protocol.HTTP)
+        test = tuple(router.test_name for router in tested)
         preview = () if self.preview is None else (self.preview.name,)
         return (*(router.name for router in self.routers), *test, *preview)
 
@@ -295,9 +357,14 @@ class Service:
 
         A rollout may add others, which only what is shown can tell.
         """
-        test = () if self.test_route is None else tuple(map(self.test_in_traefik, Colour))
-        preview = tuple(map(self.preview_in_traefik, Colour)) if self.preview is not None and self.is_counted else ()
-        return (self.name, *map(self.in_traefik, Colour), *test, *preview)
+        names: list[str] = []
+        for one in self.endpoints:
+            names += [self.weighted_in_traefik(one.name), *(self.in_traefik(colour, one.name) for colour in Colour)]
+            if self.test_route is not None and one.protocol is Protocol.HTTP:
+                names += [self.test_in_traefik(colour, one.name) for colour in Colour]
+        if self.preview is not None and self.is_counted:
+            names += [self.preview_in_traefik(colour, self.preview.endpoint) for colour in Colour]
+        return tuple(names)
 
     @property
     def smoke_definition(self) -> str:

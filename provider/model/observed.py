@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from provider.model.desired import FixedServers, HealthCheck, SmokeTest
+from provider.model.desired import DEFAULT_ENDPOINT, FixedServers, HealthCheck, SmokeTest
 from provider.model.releases import named
 from provider.model.vocabulary import Colour, Health, sole
 
@@ -20,6 +20,14 @@ class ServerKey(NamedTuple):
     url: str
     container: str | None
     release: str
+    endpoint: str = DEFAULT_ENDPOINT
+
+
+class ServerPlace(NamedTuple):
+    """One endpoint of one container; the container is None for fixed servers."""
+
+    container: str | None
+    endpoint: str = DEFAULT_ENDPOINT
 
 
 class Route(NamedTuple):
@@ -41,7 +49,7 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One backend of a colour. `docker_health` is None where the container has no HEALTHCHECK.
+    """One backend of a colour, at one endpoint. `docker_health` is None where the container has no HEALTHCHECK.
 
     `leaving_mono_s` is when the container was asked to stop, None while it is not stopping; `leaving_limit_s` is how
     long it may take. One that still runs and passes its checks then was not stopped (rule 4). `deaths` is how often the
@@ -79,6 +87,7 @@ class Server:
     was_served: bool = False
     twin: str | None = None
     slot: str | None = None
+    endpoint: str = DEFAULT_ENDPOINT
 
     @property
     def returns_mono_s(self) -> float | None:
@@ -88,7 +97,12 @@ class Server:
     @property
     def key(self) -> ServerKey:
         """The key of its health results."""
-        return ServerKey(self.url, self.container, self.release)
+        return ServerKey(self.url, self.container, self.release, self.endpoint)
+
+    @property
+    def place(self) -> "ServerPlace":
+        """What it is, whatever its address and its release may be."""
+        return ServerPlace(self.container, self.endpoint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +188,8 @@ class Checks:
 class SmokeRun:
     """All smoke tests of one candidate, each to be made against every server; `host` is the Host header.
 
-    `definition` names the tests: by `==`, one for the JSON `true` would be the same as one for 1.
+    `definition` names the tests: by `==`, one for the JSON `true` would be the same as one for 1. `elsewhere` has the
+    endpoint of each server that is not one of `default`.
     """
 
     service: str
@@ -184,6 +199,17 @@ class SmokeRun:
     host: str | None
     tests: tuple[SmokeTest, ...]
     definition: str = ""
+    elsewhere: tuple[tuple[str, str], ...] = ()
+
+    def tests_of(self, server: str) -> tuple[SmokeTest, ...]:
+        """Return the tests to be made of a server, those of its endpoint."""
+        endpoint = dict(self.elsewhere).get(server, DEFAULT_ENDPOINT)
+        return tuple(test for test in self.tests if test.endpoint == endpoint)
+
+    @property
+    def all_tests(self) -> frozenset[tuple[str, str]]:
+        """The name of each test with each server that it is made of."""
+        return frozenset((test.name, url) for url in self.servers for test in self.tests_of(url))
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,4 +264,9 @@ class Result(StrEnum):
 
 def fixed_servers(written: FixedServers | None) -> tuple[Server, ...]:
     """Return the servers that the file has for a colour; none where it has none."""
-    return tuple(Server(url, written.release, written.version) for url in written.urls) if written else ()
+    if written is None:
+        return ()
+    pairs = [(DEFAULT_ENDPOINT, written.urls), *written.others]
+    return tuple(
+        Server(url, written.release, written.version, endpoint=endpoint) for endpoint, urls in pairs for url in urls
+    )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from provider.model.analysed import NOTHING_ANALYSED, Analysed, Followed
 from provider.model.decided import Decision, GroupState, ServiceState
-from provider.model.desired import Service
+from provider.model.desired import DEFAULT_ENDPOINT, Service
 from provider.model.observed import Applied, Checks, Observed, Server, ServerHealth, ServerKey, Smoke, SmokeRun
 from provider.model.vocabulary import Affinity, ByColour, Colour, Weights
 
@@ -21,10 +21,18 @@ class Laggard:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The weights of a service in a document: as decided, and without a colour that had no server to serve."""
+    """The weights of a service in a document: as decided, and without a colour that had no server to serve.
+
+    `apart` are the served ones of each endpoint where they are others than at the first one.
+    """
 
     decided: Weights
     served: Weights
+    apart: tuple[tuple[str, Weights], ...] = ()
+
+    def at(self, endpoint: str) -> Weights:
+        """Return the served weights of an endpoint."""
+        return dict(self.apart).get(endpoint, self.served)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +100,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """An entry of a weighted service in Traefik: its name there, its weight, and the colour that it leads to.
+    """An entry of an endpoint's weighted service in Traefik: its name, its weight, and the colour that it leads to.
 
     One whose name is not that of the colour's servers is an alias: a weighted service of that one entry.
     """
@@ -100,15 +108,17 @@ class Child:
     name: str
     weight: int
     colour: Colour
+    endpoint: str = DEFAULT_ENDPOINT
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
     """One service in the document.
 
-    `weights` are those of the colours, and `children` how Traefik is to keep them: by `affinity`, for a cookie by the
-    name of `cookie`. A colour is in `servers` only while it has traffic, or while the `preview` routes to it. `test`
-    are the servers of `test_colour` that the test route leads to; without any there is none.
+    `weights` are those of the colours at the first endpoint, and `children` how Traefik is to keep them at each: by
+    `affinity`, for a cookie by the name of `cookie`. A colour is in `servers`, which are those of all endpoints, only
+    while it has traffic, or while the `preview` routes to it. `test` are the servers of `test_colour` that the test
+    route leads to; without any there is none.
     """
 
     service: Service
@@ -120,3 +130,14 @@ class Served:
     cookie: str | None = None
     test: tuple[Server, ...] = ()
     test_colour: Colour | None = None
+
+    def children_at(self, endpoint: str) -> tuple[Child, ...]:
+        """Return the entries of an endpoint's weighted service; where none are given, one for each colour."""
+        return tuple(child for child in self.children if child.endpoint == endpoint) or tuple(
+            Child(self.service.in_traefik(colour, endpoint), weight, colour, endpoint)
+            for colour, weight in self.weights
+        )
+
+    def servers_at(self, endpoint: str, colour: Colour) -> tuple[Server, ...]:
+        """Return the servers of a colour at an endpoint."""
+        return tuple(server for server in self.servers.get(colour, ()) if server.endpoint == endpoint)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import assert_never
 
-from provider.model import Analysis, Candidate, Instant, Member, Phase, Rollout, Snapshot
+from provider.model import Analysis, Candidate, Instant, Member, Phase, Rollout, Service, Snapshot
 from provider.model.analysed import (
     AnalysisEvidence,
     Answer,
@@ -97,10 +97,17 @@ def to_follow(snapshot: Snapshot) -> tuple[Followed, ...]:
         return ()
     members = {member.service.name: member.service for member in snapshot.members}
     return tuple(
-        Followed(one.service, one.colour, analysis)
+        Followed(one.service, one.colour, analysis, weighted if weighted != one.service else "")
         for one in under_way.candidates
         if one.service in members and (analysis := members[one.service].analysis) is not None
+        if (weighted := _counted_in(members[one.service])) is not None
     )
+
+
+def _counted_in(service: Service) -> str | None:
+    """Rule 31: an analysis concerns HTTP only; return Traefik's name of the endpoint that counts."""
+    endpoint = service.http_endpoint
+    return service.weighted_in_traefik(endpoint.name) if endpoint is not None else None
 
 
 # --- its evidence ---------------------------------------------------------------------------------------------------

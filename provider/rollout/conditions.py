@@ -152,18 +152,23 @@ def _unserved(
 ) -> Iterator[Condition]:
     """Yield that nobody answers for the active colour, with the command to go back, where it works now (rule 8)."""
     servers = member.observed[active].servers
-    known = [health[server.key] for server in servers if server.key in health]
     if not servers:
         yield condition(ConditionCode.NO_SERVERS, None, colour=active, fix=_go_back(member, group))
-    elif known and all(found.health is Health.UNHEALTHY for found in known):
-        yield condition(
-            ConditionCode.NONE_HEALTHY,
-            max(found.since_utc for found in known),
-            colour=active,
-            servers=len(servers),
-            cause=known[0].cause,
-            fix=_go_back(member, group),
-        )
+        return
+    for endpoint in member.service.endpoints:
+        there = [server for server in servers if server.endpoint == endpoint.name]
+        known = [health[server.key] for server in there if server.key in health]
+        if known and all(found.health is Health.UNHEALTHY for found in known):
+            where = "" if len(member.service.endpoints) == 1 else f" (endpoint {endpoint.name})"
+            yield condition(
+                ConditionCode.NONE_HEALTHY,
+                max(found.since_utc for found in known),
+                colour=active,
+                servers=len(there),
+                cause=f"{known[0].cause}{where}",
+                fix=_go_back(member, group),
+            )
+            return
 
 
 def _go_back(member: Member, group: GroupState) -> str:

@@ -149,8 +149,14 @@ def _is_out(member: Member, under_way: Rollout | None) -> bool:
 
 
 def _expected(member: Member) -> tuple[tuple[str, int], ...]:
-    served = member.shown.served if member.shown else ()
-    return tuple(sorted((member.service.in_traefik(colour), share) for colour, share in served))
+    shown = member.shown
+    return tuple(
+        sorted(
+            (member.service.in_traefik(colour, endpoint.name), share)
+            for endpoint in member.service.endpoints
+            for colour, share in (shown.at(endpoint.name) if shown else ())
+        )
+    )
 
 
 def _weights(one: Applied) -> str:

@@ -1,11 +1,14 @@
 """What is known of the health of a server and of a colour (rule 5)."""
 
 from collections.abc import Iterable
+from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
-from provider.model import Colour, ColourState, Health, Member, ProbeMode, Server
+from provider.model import Colour, ColourState, Endpoint, Health, HealthCheck, Member, ProbeMode, Protocol, Server
 
 NAMED_MOST = 5
+_BEST_FIRST = (Health.HEALTHY, Health.UNKNOWN, Health.UNHEALTHY)
 
 
 class Assessment(NamedTuple):
@@ -19,20 +22,62 @@ def assess(member: Member, server: Server) -> Assessment:
     """Join what Docker and the probes say of a server (rule 5): a container with a HEALTHCHECK must pass it too."""
     if (doubt := doubt_of(member, server)) is not None:
         return Assessment(Health.UNKNOWN, doubt)
-    check = member.service.health_check
-    by_docker = server.docker_health
+    endpoint = endpoint_of(member, server)
+    check, by_docker = endpoint.health_check, server.docker_health
     if check.mode is ProbeMode.DOCKER and by_docker is None:
         return Assessment(Health.UNKNOWN, "mode is docker, and the server has no HEALTHCHECK")
     if by_docker is Health.UNHEALTHY:
         return Assessment(Health.UNHEALTHY, "Docker's HEALTHCHECK fails")
     if by_docker is not None and (check.mode is None or check.mode is ProbeMode.DOCKER):
         return Assessment(by_docker, None if by_docker is Health.HEALTHY else "Docker's HEALTHCHECK is starting")
+    if endpoint.protocol is Protocol.UDP and network_check(endpoint, server) is None:
+        return _by_siblings(member, server)
     probed = member.health.get(server.key)
     if probed is None:
         return Assessment(Health.UNKNOWN, "not checked yet")
     if by_docker is Health.UNKNOWN and probed.health is Health.HEALTHY:
         return Assessment(Health.UNKNOWN, "Docker's HEALTHCHECK is starting")
     return Assessment(probed.health, probed.cause)
+
+
+def endpoint_of(member: Member, server: Server) -> Endpoint:
+    """Return the endpoint of a server; one that the service has no more is checked as any."""
+    return member.service.endpoint(server.endpoint) or Endpoint(server.endpoint)
+
+
+def network_check(endpoint: Endpoint, server: Server) -> HealthCheck | None:
+    """Return how a server is checked over the network; None where that is left to others (rules 5 and 33).
+
+    Without a mode, Docker's HEALTHCHECK counts where present, else a connection. UDP has none: what answers must be
+    asked with a text to `send`.
+    """
+    check = endpoint.health_check
+    if check.mode is ProbeMode.DOCKER or (check.mode is None and server.docker_health is not None):
+        return None
+    if endpoint.protocol is Protocol.UDP:
+        return _by(check, ProbeMode.UDP) if check.send is not None else None
+    return _by(check, ProbeMode.TCP) if check.mode is None else check
+
+
+@lru_cache
+def _by(check: HealthCheck, mode: ProbeMode) -> HealthCheck:
+    return replace(check, mode=mode)
+
+
+def _by_siblings(member: Member, server: Server) -> Assessment:
+    """Rule 33: where nothing can be asked by UDP, the health of the other endpoints counts.
+
+    It is the best of theirs: a dead port takes no server out of another endpoint (rule 31).
+    """
+    there = [one for _, seen in member.observed.items() if server in seen.servers for one in seen.servers]
+    others = [
+        assess(member, one)
+        for one in there
+        if one.container == server.container and endpoint_of(member, one).protocol is not Protocol.UDP
+    ]
+    if not others:
+        return Assessment(Health.UNKNOWN, "nothing can be asked by UDP without healthCheck.send, or a HEALTHCHECK")
+    return min(others, key=lambda one: _BEST_FIRST.index(one.health))
 
 
 def doubt_of(member: Member, server: Server) -> str | None:

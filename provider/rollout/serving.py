@@ -9,6 +9,7 @@ from provider.model import (
     Child,
     Colour,
     ColourState,
+    Endpoint,
     Health,
     Instant,
     Member,
@@ -43,26 +44,40 @@ def serve(member: Member, under_way: Rollout | None = None, service: Service | N
     decided, servers = weights(member, under_way), {active: serving(member, active)}
     if len(decided) > 1:
         servers[active.other] = _of_candidate(member, under_way)
-    left_out = _left_out(member, active, servers)
-    children = _children(member, service, under_way, left_out)
-    is_shared = len({child.colour for child in children}) > 1 or len(children) > len(decided)
-    if left_out is not None:
-        del servers[left_out]
+    children: list[Child] = []
+    for endpoint in service.endpoints:
+        left_out = _left_out(member, endpoint, active, servers)
+        children += _children(member, service, endpoint, under_way, left_out)
+        if left_out is not None:
+            servers[left_out] = tuple(one for one in servers[left_out] if one.endpoint != endpoint.name)
+    with_traffic = {child.colour for child in children}
+    servers = {colour: some for colour, some in servers.items() if colour in with_traffic}
     preview = active.other if service.preview is not None and _previews(member, active.other) else None
     if preview is not None:
         servers.setdefault(preview, serving(member, preview))
-    spread = affinity(service, under_way) if is_shared else Affinity.NONE
+    spread = _affinity(service, under_way, children, len(decided))
     return Served(
         service=service,
-        weights=_summed(children),
+        weights=_summed(child for child in children if child.endpoint == service.endpoints[0].name),
         servers=servers,
         preview=preview,
-        children=children,
+        children=tuple(children),
         affinity=spread,
         cookie=cookie(service, under_way) if spread is Affinity.COOKIE and under_way else None,
         test=_test(member, under_way) if service.test_route is not None else (),
         test_colour=active.other if service.test_route is not None else None,
     )
+
+
+def _affinity(service: Service, under_way: Rollout | None, children: Iterable[Child], decided: int) -> Affinity:
+    """Return what keeps clients at their colour now: nothing where they share no endpoint of HTTP."""
+    for endpoint in service.endpoints:
+        there = [child for child in children if child.endpoint == endpoint.name]
+        spread = affinity(service, endpoint, under_way)
+        is_shared = len({child.colour for child in there}) > 1 or len(there) > decided
+        if is_shared and spread is not Affinity.NONE:
+            return spread
+    return Affinity.NONE
 
 
 class Rendered(NamedTuple):
@@ -84,11 +99,14 @@ def may_wait(member: Member, before: Rendered, after: Rendered) -> bool:
         return False
     if not _keys(was.test) <= _keys(now.test):
         return False
-    with_traffic = {colour for colour, _ in was.weights}
+    with_traffic = {(child.endpoint, child.colour) for child in was.children}
     for colour in was.servers.keys() | now.servers.keys():
         gone = _keys(was.servers.get(colour, ())) - _keys(now.servers.get(colour, ()))
-        if colour in with_traffic and (gone or not was.servers.get(colour)):
-            return False
+        lost = {key.endpoint for key in gone}
+        for endpoint in was.service.endpoints:
+            is_empty = not was.servers_at(endpoint.name, colour)
+            if (endpoint.name, colour) in with_traffic and (endpoint.name in lost or is_empty):
+                return False
         if not gone <= _keys(member.observed[colour].staying):
             return False
     return True
@@ -100,17 +118,20 @@ def _keys(servers: Iterable[Server]) -> set[ServerKey]:
 
 def shown(member: Member, under_way: Rollout | None, served: Served) -> Shown:
     """Return the weights of a service in a document, as decided and as they are served."""
-    return Shown(weights(member, under_way), served.weights)
+    names = [endpoint.name for endpoint in served.service.endpoints[1:]]
+    each = ((name, _summed(child for child in served.children if child.endpoint == name)) for name in names)
+    apart = tuple((name, found) for name, found in each if found != served.weights)
+    return Shown(weights(member, under_way), served.weights, apart)
 
 
 def _children(
-    member: Member, service: Service, under_way: Rollout | None, left_out: Colour | None
+    member: Member, service: Service, endpoint: Endpoint, under_way: Rollout | None, left_out: Colour | None
 ) -> tuple[Child, ...]:
     """Rule 19b: an entry without a server goes at once; one that a cookie names leads to the other colour."""
-    found = children(member, service, under_way)
+    found = children(member, service, endpoint, under_way)
     if left_out is None:
         return found
-    if affinity(service, under_way) is Affinity.COOKIE:
+    if affinity(service, endpoint, under_way) is Affinity.COOKIE:
         return tuple(replace(child, colour=left_out.other) for child in found)
     return tuple(replace(child, weight=ALL) for child in found if child.colour is not left_out)
 
@@ -122,17 +143,20 @@ def _summed(children: Iterable[Child]) -> Weights:
     return tuple(sorted(found.items(), key=lambda one: -one[1]))
 
 
-def _left_out(member: Member, active: Colour, servers: Mapping[Colour, tuple[Server, ...]]) -> Colour | None:
-    """Name the colour that has no server to serve while the other one can take its share.
+def _left_out(
+    member: Member, endpoint: Endpoint, active: Colour, servers: Mapping[Colour, tuple[Server, ...]]
+) -> Colour | None:
+    """Name the colour that has no server to serve at an endpoint while the other one can take its share.
 
     For that the active colour needs any server, and the candidate a healthy one.
     """
     if len(servers) < len(Colour):
         return None
+    there = {colour: [one for one in some if one.endpoint == endpoint.name] for colour, some in servers.items()}
     for colour in (active.other, active):
-        others = servers[colour.other]
+        others = there[colour.other]
         can_take = any(colour is not active or assess(member, one).health is Health.HEALTHY for one in others)
-        if not servers[colour] and can_take:
+        if not there[colour] and can_take:
             return colour
     return None
 
@@ -148,7 +172,13 @@ def _of_candidate(member: Member, under_way: Rollout | None) -> tuple[Server, ..
         for server in member.observed[candidate.colour].staying
         if server.release in ids and _able(member, server)
     ]
-    return tuple(sorted({server.url: server for server in found}.values(), key=lambda server: server.url))
+    return _ordered(found)
+
+
+def _ordered(servers: Iterable[Server]) -> tuple[Server, ...]:
+    """Return the servers by endpoint and URL, one for each address."""
+    by_address = {(server.endpoint, server.url): server for server in servers}
+    return tuple(by_address[address] for address in sorted(by_address))
 
 
 def _test(member: Member, under_way: Rollout | None) -> tuple[Server, ...]:
@@ -159,20 +189,23 @@ def _test(member: Member, under_way: Rollout | None) -> tuple[Server, ...]:
 
 
 def serving(member: Member, colour: Colour) -> tuple[Server, ...]:
-    """Choose the servers that take a colour's traffic, ordered by URL.
+    """Choose the servers that take a colour's traffic, at each endpoint by itself, ordered by endpoint and URL.
 
     Rule 3: the healthy ones, and all when none is healthy. One that is published stays until proven unhealthy, and one
     not judged yet joins only where there is nothing else: what is chosen must not change by being published.
     Rule 4: one that was asked to stop leaves at once, but the last that can serve stays while its container runs, and
     those that left before it do not come back.
     """
-    for choice in _choices(member, member.observed[colour].servers):
-        if choice:
-            return tuple(sorted({server.url: server for server in choice}.values(), key=lambda server: server.url))
-    return ()
+    by_endpoint: dict[str, list[Server]] = {}
+    for server in member.observed[colour].servers:
+        by_endpoint.setdefault(server.endpoint, []).append(server)
+    chosen: list[Server] = []
+    for servers in by_endpoint.values():
+        chosen += next(filter(None, _choices(member, servers)), [])
+    return _ordered(chosen)
 
 
-def _choices(member: Member, observed: tuple[Server, ...]) -> Iterator[list[Server]]:
+def _choices(member: Member, observed: Iterable[Server]) -> Iterator[list[Server]]:
     staying = [server for server in observed if server.leaving_mono_s is None]
     yield [server for server in staying if _able(member, server)]
     lingering = [server for server in observed if server.leaving_mono_s is not None]

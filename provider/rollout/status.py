@@ -144,6 +144,7 @@ def _server(facts: ServiceFacts, server: Server) -> api.Server:
     found, known = facts.health(server), facts.known_health.get(server.key)
     return {
         "url": server.url,
+        "endpoint": server.endpoint,
         "health": found.health,
         "cause": found.cause,
         "since": time_status(known.since_utc if known else None),

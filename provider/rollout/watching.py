@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from provider.model import Colour, Health, Instant, Member, Observed, Server
-from provider.rollout.health import assess
+from provider.model import Colour, Endpoint, Health, Instant, Member, Observed, Server
+from provider.rollout.health import assess, endpoint_of
 
 DOCKER_PATIENCE_S = 90.0
 """Docker takes so long to call a container unhealthy by default: 3 checks, 30 s apart. It does not report passes."""
@@ -53,20 +53,25 @@ def failing(member: Member, colour: Colour | None, deaths_before: Mapping[str, i
     """
     if colour is None or not member.observed[colour].known:
         return None
+    each = (_failing_at(member, endpoint, colour, deaths_before) for endpoint in member.service.endpoints)
+    return next((found for found in each if found is not None), None)
+
+
+def _failing_at(member: Member, endpoint: Endpoint, colour: Colour, deaths_before: Mapping[str, int]) -> Failing | None:
+    """Say the same of one endpoint: each needs `minServers` (rule 31)."""
     needed = member.service.min_servers or 1
     observed = member.observed[colour]
-    died = {server: times for server in observed.staying if (times := _died_again(server, deaths_before)) is not None}
+    staying = [server for server in observed.staying if server.endpoint == endpoint.name]
+    died = {server: times for server in staying if (times := _died_again(server, deaths_before)) is not None}
     unhealthy = [
-        server
-        for server in observed.staying
-        if server not in died and assess(member, server).health is Health.UNHEALTHY
+        server for server in staying if server not in died and assess(member, server).health is Health.UNHEALTHY
     ]
-    able = len(observed.staying) - len(unhealthy) - len(died)
+    able = len(staying) - len(unhealthy) - len(died)
     if able >= needed:
         return None
     since = [_failed_mono_s(member, colour, server) for server in unhealthy]
     since += [times[0] if times else observed.changed_mono_s for times in died.values()]
-    if len(observed.staying) < needed:
+    if len(staying) < needed:
         since.append(observed.changed_mono_s)
     causes = [f"{server.url}: {assess(member, server).cause}" for server in unhealthy]
     causes += [
@@ -74,13 +79,14 @@ def failing(member: Member, colour: Colour | None, deaths_before: Mapping[str, i
         f"({_logs(server)} says why)"
         for server in died
     ]
-    why = "; ".join(causes) or f"{len(observed.staying)} servers left"
+    why = "; ".join(causes) or f"{len(staying)} servers left"
     checks = [found for server in unhealthy if (found := member.checks.get(server.key))]
     recovering = any(each.passed_mono_s for each in checks)
     failed_last = [each.failed_last_mono_s for each in checks if each.failed_last_mono_s is not None]
     failed_last += [times[-1] if times else observed.changed_mono_s for times in died.values()]
     still = min(failed_last, default=None)
-    reason = f"{colour} has {able} of at least {needed} servers (minServers): {why}"
+    where = "" if len(member.service.endpoints) == 1 else f" at endpoint {endpoint.name}"
+    reason = f"{colour} has {able} of at least {needed} servers (minServers){where}: {why}"
     return Failing(max(since), reason, is_recovering=recovering, still_mono_s=still)
 
 
@@ -109,7 +115,7 @@ def passes(member: Member, colour: Colour, found: Failing, now: Instant) -> tupl
         checks = member.checks.get(server.key)
         passes = [at for at in checks.passed_mono_s if at > found.since_mono_s] if checks else []
         if server.key in member.health:
-            if len(passes) < member.service.health_check.healthy_after:
+            if len(passes) < endpoint_of(member, server).health_check.healthy_after:
                 return False, None
             if found.still_mono_s is not None and found.still_mono_s <= passes[0]:
                 return False, None

@@ -1,7 +1,7 @@
 """The shares of traffic that each colour takes, and the entries by which Traefik keeps them (rules 19 and 21).
 
-A weight belongs to the rollout: without one the active colour has all of the traffic. How clients stay with a colour
-while both have some depends on the service:
+A weight belongs to the rollout, and is the same at every endpoint: without one the active colour has all of the
+traffic. How clients stay with a colour while both have some depends on the service:
 
 - Without affinity, and with `client`, there is one entry for each colour.
 - With `cookie` there is one entry for each step, which weighs what the step adds, and one for the rest. A step turns
@@ -12,7 +12,7 @@ while both have some depends on the service:
 
 from itertools import pairwise
 
-from provider.model import Affinity, Candidate, Child, Colour, Member, Rollout, Service, Weights
+from provider.model import Affinity, Candidate, Child, Colour, Endpoint, Member, Protocol, Rollout, Service, Weights
 
 ALL = 100
 
@@ -31,8 +31,13 @@ def weights(member: Member, under_way: Rollout | None) -> Weights:
     return ((active, ALL - share), (active.other, share)) if share else ((active, ALL),)
 
 
-def affinity(service: Service, under_way: Rollout | None) -> Affinity:
-    """Return what keeps the clients of a service in steps with their colour, besides sessions of its own."""
+def affinity(service: Service, endpoint: Endpoint, under_way: Rollout | None) -> Affinity:
+    """Return what keeps the clients of a service in steps with their colour, besides sessions of its own.
+
+    It concerns HTTP only (rule 31).
+    """
+    if endpoint.protocol is not Protocol.HTTP:
+        return Affinity.NONE
     if service.sticky is not None or under_way is None or under_way.canary is None:
         return Affinity.NONE
     return under_way.canary.affinity
@@ -48,26 +53,34 @@ def alias(service: Service, colour: Colour, under_way: Rollout) -> str | None:
     return f"{service.in_traefik(colour)}-{under_way.id}" if service.sticky is not None and under_way.canary else None
 
 
-def children(member: Member, service: Service, under_way: Rollout | None) -> tuple[Child, ...]:
-    """Return the entries of the service in Traefik; `service` describes it there."""
+def _alias_at(service: Service, endpoint: Endpoint, alias: str | None) -> str | None:
+    """Return the same name at an endpoint; there is none where it keeps no sessions, as with TCP."""
+    if alias is None or service.sticky is None or endpoint.protocol is not Protocol.HTTP:
+        return None
+    return f"{service.weighted_in_traefik(endpoint.name)}{alias.removeprefix(service.name)}"
+
+
+def children(member: Member, service: Service, endpoint: Endpoint, under_way: Rollout | None) -> tuple[Child, ...]:
+    """Return the entries of an endpoint of the service in Traefik; `service` describes it there."""
     active = member.state.active
     if active is None:
         return ()
-    name = service.in_traefik(active)
-    if service.sticky is not None and member.state.alias is not None:
-        name = member.state.alias
+    where = endpoint.name
+    name = _alias_at(service, endpoint, member.state.alias) or service.in_traefik(active, where)
     share = _share(member, under_way)
     if not share or under_way is None or under_way.canary is None or under_way.step is None:
-        return (Child(name, ALL, active),)
-    if affinity(service, under_way) is not Affinity.COOKIE:
-        other = alias(service, active.other, under_way) or service.in_traefik(active.other)
-        return (Child(name, ALL - share, active), Child(other, share, active.other))
+        return (Child(name, ALL, active, where),)
+    if affinity(service, endpoint, under_way) is not Affinity.COOKIE:
+        other = _alias_at(service, endpoint, alias(service, active.other, under_way))
+        other = other or service.in_traefik(active.other, where)
+        return (Child(name, ALL - share, active, where), Child(other, share, active.other, where))
     bounds = (0, *(step.weight for step in under_way.canary.steps), ALL)
     return tuple(
         Child(
-            f"{service.name}-{under_way.id}-{number}",
+            f"{service.weighted_in_traefik(where)}-{under_way.id}-{number}",
             upper - lower,
             active.other if number <= under_way.step.number else active,
+            where,
         )
         for number, (lower, upper) in enumerate(pairwise(bounds), 1)
     )

@@ -17,6 +17,7 @@ from provider.model import (
     Colour,
     Deadlines,
     Desired,
+    Endpoint,
     FixedServers,
     HealthCheck,
     JsonObject,
@@ -146,14 +147,34 @@ class TestLoaded:
             preview=Router(
                 "shop-preview", "Host(`preview.shop.example.com`)", {"rule": "Host(`preview.shop.example.com`)"}
             ),
-            load_balancer={
-                "passHostHeader": False,
-                "strategy": "p2c",
-                "serversTransport": "internal@file",
-                "responseForwarding": {"flushInterval": "-1ms"},
-                "passiveHealthCheck": {"failureWindow": "10s", "maxFailedAttempts": 3},
-                "sticky": {"cookie": {}},
-            },
+            endpoints=(
+                Endpoint(
+                    load_balancer={
+                        "passHostHeader": False,
+                        "strategy": "p2c",
+                        "serversTransport": "internal@file",
+                        "responseForwarding": {"flushInterval": "-1ms"},
+                        "passiveHealthCheck": {"failureWindow": "10s", "maxFailedAttempts": 3},
+                        "sticky": {"cookie": {}},
+                    },
+                    health_check=HealthCheck(
+                        mode=ProbeMode.HTTP,
+                        path="/healthz?deep=1",
+                        interval_s=90.0,
+                        timeout_s=0.25,
+                        healthy_after=2,
+                        unhealthy_after=4,
+                        scheme="https",
+                        port=9000,
+                        hostname="shop.internal:80",
+                        method="HEAD",
+                        status=204,
+                        headers=(("X-Probe", "1"),),
+                        follow_redirects=True,
+                        insecure_skip_verify=True,
+                    ),
+                ),
+            ),
             sticky={"cookie": cookie},
             servers=ByColour(
                 blue=FixedServers(blue, "1.4.1", fixed_release(blue, "1.4.1")),
@@ -161,22 +182,6 @@ class TestLoaded:
             ),
             min_servers=2,
             settle_s=0.0,
-            health_check=HealthCheck(
-                mode=ProbeMode.HTTP,
-                path="/healthz?deep=1",
-                interval_s=90.0,
-                timeout_s=0.25,
-                healthy_after=2,
-                unhealthy_after=4,
-                scheme="https",
-                port=9000,
-                hostname="shop.internal:80",
-                method="HEAD",
-                status=204,
-                headers=(("X-Probe", "1"),),
-                follow_redirects=True,
-                insecure_skip_verify=True,
-            ),
             smoke_tests=(
                 SmokeTest(
                     name="home",
@@ -219,10 +224,12 @@ class TestLoaded:
 
     @pytest.mark.parametrize("key", ["path: /", "status: 200", "headers: {A: b}", "scheme: https"])
     def test_a_key_of_an_http_request_makes_the_check_http(self, key: str) -> None:
-        assert shop(f"healthCheck: {{{key}}}").health_check.mode is ProbeMode.HTTP
+        assert shop(f"healthCheck: {{{key}}}").endpoints[0].health_check.mode is ProbeMode.HTTP
 
     def test_a_check_without_such_a_key_is_left_to_docker_or_tcp(self) -> None:
-        assert shop("healthCheck: {interval: 3s, port: 81}").health_check == HealthCheck(interval_s=3.0, port=81)
+        assert shop("healthCheck: {interval: 3s, port: 81}").endpoints[0].health_check == HealthCheck(
+            interval_s=3.0, port=81
+        )
 
     @pytest.mark.parametrize(
         ("written", "version"),
@@ -306,16 +313,20 @@ class TestDefaults:
             hold=True,
             settle_s=9.0,
             sticky={"cookie": {"name": "common", "secure": True}},
-            load_balancer={"passHostHeader": False, "strategy": "p2c"},
-            health_check=HealthCheck(mode=ProbeMode.HTTP, path="/common", interval_s=9.0),
+            endpoints=(
+                Endpoint(
+                    load_balancer={"passHostHeader": False, "strategy": "p2c"},
+                    health_check=HealthCheck(mode=ProbeMode.HTTP, path="/common", interval_s=9.0),
+                ),
+            ),
             deadlines=Deadlines(waiting_s=540.0, approval_s=32400.0),
         )
 
     def test_a_services_own_key_wins_and_three_objects_merge_key_by_key(self) -> None:
         own = load(dedent(self.TEXT), FILE).services["own"]
         assert (own.hold, own.settle_s, own.sticky) == (False, 1.0, {"cookie": {"name": "own"}})
-        assert own.load_balancer == {"passHostHeader": False, "strategy": "wrr"}
-        assert own.health_check == HealthCheck(mode=ProbeMode.HTTP, path="/common", interval_s=1.0)
+        assert own.endpoints[0].load_balancer == {"passHostHeader": False, "strategy": "wrr"}
+        assert own.endpoints[0].health_check == HealthCheck(mode=ProbeMode.HTTP, path="/common", interval_s=1.0)
         assert own.deadlines == Deadlines(waiting_s=60.0, approval_s=32400.0)
 
     def test_router_keys_go_to_every_router_and_preview_that_does_not_have_them(self) -> None:
@@ -431,7 +442,7 @@ class TestRealTraefik:
         body |= {"ruleSyntax": "v3"}
         del body["middlewares"]  # of another provider
         body |= {"rule": RULE, "tls": {"options": "modern"}}
-        load_balancer = {**service.load_balancer, "serversTransport": "internal"}
+        load_balancer = {**service.endpoints[0].load_balancer, "serversTransport": "internal"}
         assert not await self.validate(body, load_balancer, service.sticky)
 
     @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ class TestAsTraefikReads:
         assert "tls" not in shop("router: {rule: x, tls: false}", "{router: {tls: {}}}").routers[0].body
 
     def test_a_string_is_taken_for_a_boolean_in_a_load_balancer(self) -> None:
-        assert shop("router: {rule: x}, loadBalancer: {passHostHeader: 'false'}").load_balancer == {
+        assert shop("router: {rule: x}, loadBalancer: {passHostHeader: 'false'}").endpoints[0].load_balancer == {
             "passHostHeader": False
         }
 

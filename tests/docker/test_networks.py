@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from provider.docker.networks import Served, TraefikNetwork, choose, part
-from provider.model import ByColour, HealthCheck, Route, Server
+from provider.model import ByColour, Endpoint, HealthCheck, Route, Server
+from provider.model.observed import ServerPlace
 from tests.support.worlds import BLUE
 
 NOBODY = TraefikNetwork()
@@ -22,7 +23,7 @@ def chosen(
     blue: Server | None = None,
     green: Server | None = None,
     word: TraefikNetwork = NOBODY,
-    served: dict[str | None, Served] | None = None,
+    served: dict[ServerPlace, Served] | None = None,
 ) -> ByColour[tuple[Server, ...]]:
     some: list[tuple[Server, ...]] = [(each,) if each else () for each in (blue, green)]
     return choose(ByColour(*some), word, BLUE, served or {})
@@ -45,7 +46,7 @@ def test_a_network_is_chosen_by_the_order_of_who_says_so(
     green: Server, word: TraefikNetwork, served: str | None, network: str
 ) -> None:
     """Rule 38."""
-    was: dict[str | None, Served] = {"c1": Served(AT[served], None)} if served else {}
+    was: dict[ServerPlace, Served] = {ServerPlace("c1"): Served(AT[served], None)} if served else {}
     [found] = chosen(on("a-blue", "proxy", container="c0"), green, word, was).green
     assert (found.network, found.url) == (network, AT[network])
     assert found.was_served is (served == network)
@@ -76,13 +77,15 @@ def test_a_network_that_nobody_names_is_a_guess_with_the_way_out(
 
 
 def test_a_container_that_restarts_stays_in_the_network_in_which_it_was_served() -> None:
-    [found] = chosen(green=on("a-green", "proxy"), served={"c1": Served("http://10.9.9.9:80", "proxy")}).green
+    [found] = chosen(
+        green=on("a-green", "proxy"), served={ServerPlace("c1"): Served("http://10.9.9.9:80", "proxy")}
+    ).green
     assert (found.network, found.was_served) == ("proxy", True)
 
 
 def test_another_server_of_the_active_colour_is_served_beside_the_first() -> None:
     """Rule 3: the active colour is served as it stands, scaled too; the other colour is given nothing by that."""
-    served: dict[str | None, Served] = {"c0": Served(AT["proxy"], None)}
+    served: dict[ServerPlace, Served] = {ServerPlace("c0"): Served(AT["proxy"], None)}
     both = ByColour((on("db", "proxy", container="c0"), on("db", "proxy")), (on("db", "proxy", container="c2"),))
     placed = choose(both, NOBODY, BLUE, served)
     assert [each.network for each in placed.blue] == ["proxy", "proxy"]
@@ -100,7 +103,7 @@ def test_composes_long_name_of_a_network_is_proposed() -> None:
 
 def parted(blue: str, green: str, check: HealthCheck | None = None) -> tuple[bool, bool]:
     both: list[tuple[Server, ...]] = [(Server(url, "r"),) for url in (blue, green)]
-    found = part(ByColour(*both), check or HealthCheck())
+    found = part(ByColour(*both), [Endpoint(health_check=check or HealthCheck())])
     return found.blue[0].twin is not None, found.green[0].twin is not None
 
 
@@ -137,4 +140,4 @@ def test_servers_with_an_address_of_their_own_are_distinguished(
 
 def test_two_servers_of_one_colour_at_one_address_are_no_matter() -> None:
     both = ByColour((Server("http://h:1", "r1"), replace(Server("http://h:1", "r1"), container="c2")), ())
-    assert part(both, HealthCheck()) == both
+    assert part(both, [Endpoint()]) == both

@@ -86,7 +86,7 @@ def test_a_rule_may_name_thousands_of_hosts() -> None:
 def test_a_host_of_a_later_router_is_asked_for_where_the_first_names_none() -> None:
     shop = service()
     routers = (replace(shop.routers[0], rule="PathPrefix(`/api`)"), *shop.routers)
-    assert replace(shop, routers=routers).host == "shop.example.com"
+    assert replace(shop, routers=routers).smoke_host == "shop.example.com"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from provider.model import Affinity, Child, Colour
+from provider.model import Affinity, Child, Colour, Endpoint
 from provider.rollout import weights
 from tests.support.stepping import stepping as in_steps
 from tests.support.worlds import BLUE, GREEN, NOTHING, member, service
@@ -18,7 +18,7 @@ def test_the_colour_without_traffic_has_no_weight_at_all(colour: Colour) -> None
     """traefik-facts, rule 1: never emit a weight of 0."""
     of = member(active=colour, blue=NOTHING, green=NOTHING)
     assert weights.weights(of, None) == ((colour, 100),)
-    assert weights.children(of, of.service, None) == (Child(f"shop-{colour}", 100, colour),)
+    assert weights.children(of, of.service, Endpoint(), None) == (Child(f"shop-{colour}", 100, colour),)
 
 
 @pytest.mark.parametrize(("number", "share"), [(1, 5), (2, 25), (3, 50)])
@@ -26,7 +26,7 @@ def test_a_step_gives_the_candidate_its_weight_and_no_more(number: int, share: i
     """Rule 19."""
     of, under_way = member(blue=NOTHING, green=NOTHING), stepping(number)
     assert weights.weights(of, under_way) == ((BLUE, 100 - share), (GREEN, share))
-    assert weights.children(of, of.service, under_way) == (
+    assert weights.children(of, of.service, Endpoint(), under_way) == (
         Child("shop-blue", 100 - share, BLUE),
         Child("shop-green", share, GREEN),
     )
@@ -41,7 +41,7 @@ def test_a_member_that_the_rollout_does_not_move_keeps_all_of_its_traffic() -> N
 def test_with_cookies_each_step_turns_one_entry_over_and_none_back(number: int) -> None:
     """Rule 21: weighted by the increments; who has a cookie moves at most once."""
     of = member(blue=NOTHING, green=NOTHING)
-    found = weights.children(of, of.service, stepping(number, Affinity.COOKIE))
+    found = weights.children(of, of.service, Endpoint(), stepping(number, Affinity.COOKIE))
     assert [(child.name, child.weight) for child in found] == [
         ("shop-r1-1", 5),
         ("shop-r1-2", 20),
@@ -56,8 +56,8 @@ def test_the_candidate_of_a_service_with_sessions_has_a_name_of_its_own() -> Non
     of = member(service(sticky={"cookie": {"name": "shop"}}), blue=NOTHING, green=NOTHING)
     of = replace(of, state=replace(of.state, alias="shop-blue-r3"))
     under_way = stepping(1, Affinity.CLIENT)
-    assert weights.children(of, of.service, under_way) == (
+    assert weights.children(of, of.service, Endpoint(), under_way) == (
         Child("shop-blue-r3", 95, BLUE),
         Child("shop-green-r1", 5, GREEN),
     )
-    assert weights.affinity(of.service, under_way) is Affinity.NONE
+    assert weights.affinity(of.service, Endpoint(), under_way) is Affinity.NONE

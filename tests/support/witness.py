@@ -584,7 +584,7 @@ class Witness:
         """Rule 5: tell whether a server is known to be healthy."""
         probed = self.verdict(written.name, server.key) is Health.HEALTHY
         by_docker = server.docker_health
-        match written.health_check.mode:
+        match written.endpoints[0].health_check.mode:
             case ProbeMode.DOCKER:
                 return by_docker is Health.HEALTHY
             case None:
@@ -594,7 +594,7 @@ class Witness:
 
     def is_unhealthy(self, written: Service, server: Server) -> bool:
         """Rule 5: tell whether a server is known to be unhealthy."""
-        mode = written.health_check.mode
+        mode = written.endpoints[0].health_check.mode
         probes_count = mode in {ProbeMode.HTTP, ProbeMode.GRPC, ProbeMode.TCP} or (
             mode is None and server.docker_health is None
         )
@@ -770,7 +770,7 @@ class Witness:
             passes = [
                 at for at, health in self.checks[name, server.key] if at > since_mono_s and health is Health.HEALTHY
             ]
-            if len(passes) < written.health_check.healthy_after:
+            if len(passes) < written.endpoints[0].health_check.healthy_after:
                 return False
             if any(self._last_failure_mono_s(name, each.key) <= passes[0] for each in bad):
                 return False

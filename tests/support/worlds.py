@@ -84,7 +84,14 @@ def at(mono_s: float = 1000.0) -> Instant:
 def service(name: str = "shop", **fields: object) -> Service:
     """Describe a service as a file would that says these fields only, and that what is switched is not watched."""
     router = Router(name, f"Host(`{name}.example.com`)", {})
-    return replace(Service(name, (router,), watch_s=0.0), **fields)  # type: ignore[arg-type]  # checked by the dataclass at run time
+    return described(Service(name, (router,), watch_s=0.0), **fields)
+
+
+def described(of: Service, **fields: object) -> Service:
+    """Change fields of a service; `load_balancer` and `health_check` are those of its first endpoint."""
+    own = {key: fields.pop(key) for key in ("load_balancer", "health_check") if key in fields}
+    endpoints = (replace(of.endpoints[0], **own), *of.endpoints[1:])  # type: ignore[arg-type]  # checked at run time
+    return replace(of, **{"endpoints": endpoints, **fields})  # type: ignore[arg-type]
 
 
 def server(number: int = 1, release: str = "r1", **fields: object) -> Server:
@@ -340,7 +347,7 @@ class World:
     def edit(self, name: str, **fields: object) -> None:
         """Change some fields of a service, if the file has it."""
         if name in self.services:
-            self.write(replace(self.services[name], **fields))  # type: ignore[arg-type]
+            self.write(described(self.services[name], **fields))
 
     def remove(self, name: str) -> None:
         """Take a service out of the file; what the daemon saw of it is forgotten, what it committed is not."""
@@ -463,7 +470,7 @@ class World:
     def _is_healthy(self, name: str, each: Server) -> bool:
         verdict = self.health.get(name, {}).get(each.key)
         probed = verdict is not None and verdict.health is Health.HEALTHY
-        match self.services[name].health_check.mode:
+        match self.services[name].endpoints[0].health_check.mode:
             case ProbeMode.DOCKER:
                 return each.docker_health is Health.HEALTHY
             case None if each.docker_health is not None:

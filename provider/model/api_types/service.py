@@ -69,6 +69,8 @@ class Server(TypedDict):
 
     url: str
     """Its address, as Traefik sees it"""
+    endpoint: str
+    """The endpoint that it is a server of; `default` where the service has no others"""
     health: Health
     cause: str | None
     """Why it is not healthy"""

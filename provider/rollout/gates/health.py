@@ -2,7 +2,7 @@
 
 from math import ceil
 
-from provider.model import GateState, Member
+from provider.model import Endpoint, GateState, Member, Observed
 from provider.model.releases import ids_of, is_part
 from provider.rollout.gates.asked import Asked, Verdict, counted, pending
 from provider.rollout.health import assess, mixture
@@ -42,10 +42,9 @@ def verdict(asked: Asked) -> Verdict:
     if asked.is_rollback_target:
         return Verdict(GateState.PASSED, f"{counted(observed.servers, 'server')} healthy; it is the rollback target")
     weight = asked.under_way.next_weight if asked.under_way else 100
-    needed = ceil(_servers_needed(member) * weight / 100)
-    if len(observed.servers) < needed:
-        share = "" if weight == 100 else f" for {weight} % of the traffic"
-        return pending(f"{len(observed.servers)} of at least {needed} servers (minServers) are there{share}")
+    too_few = _too_few(member, observed, weight)
+    if too_few is not None:
+        return pending(too_few)
     settled_mono_s = observed.changed_mono_s + member.service.settle_s
     if asked.now.mono_s < settled_mono_s:
         reason = f"healthy; the servers must stay the same for {member.service.settle_s:g}s (settle)"
@@ -53,12 +52,22 @@ def verdict(asked: Asked) -> Verdict:
     return Verdict(GateState.PASSED, f"{counted(observed.servers, 'server')} healthy")
 
 
-def _servers_needed(member: Member) -> int:
-    """`minServers`, else as many servers as the active colour has published."""
+def _too_few(member: Member, observed: Observed, weight: int) -> str | None:
+    """Say at which endpoint there are fewer servers than the share of the traffic needs."""
+    for endpoint in member.service.endpoints:
+        there = sum(server.endpoint == endpoint.name for server in observed.servers)
+        needed = ceil(_servers_needed(member, endpoint) * weight / 100)
+        if there < needed:
+            share = "" if weight == 100 else f" for {weight} % of the traffic"
+            where = "" if len(member.service.endpoints) == 1 else f" at endpoint {endpoint.name}"
+            return f"{there} of at least {needed} servers (minServers) are there{where}{share}"
+    return None
+
+
+def _servers_needed(member: Member, endpoint: Endpoint) -> int:
+    """`minServers`, else as many servers as the active colour has published at this endpoint."""
     if member.service.min_servers is not None:
         return member.service.min_servers
     active = member.state.active
-    published = (
-        [server for server in member.observed[active].servers if server.key in member.published] if active else []
-    )
-    return max(1, len(published))
+    servers = member.observed[active].servers if active else ()
+    return max(1, sum(one.endpoint == endpoint.name and one.key in member.published for one in servers))

@@ -1,6 +1,7 @@
 """Gate `smoke`: every smoke test passed on every server of the release."""
 
 from provider.model import Candidate, GateState, Member, Rollout, SmokeEvidence, SmokeRun
+from provider.model.desired import DEFAULT_ENDPOINT
 from provider.rollout.gates.asked import Asked, Verdict, counted, pending
 
 
@@ -24,7 +25,7 @@ def verdict(asked: Asked) -> Verdict:
     if run is None or not results:
         return pending("the smoke tests have not begun")
     passed = sum(result.passed is True for result in results)
-    count = f"{passed} of {len(run.servers) * len(run.tests)} smoke tests passed"
+    count = f"{passed} of {len(run.all_tests)} smoke tests passed"
     open_ = next((result for result in results if result.passed is None), None)
     return Verdict(GateState.RUNNING, f"{count}; {open_.test} on {open_.url}: {open_.cause}" if open_ else count)
 
@@ -34,14 +35,17 @@ def smoke_run(member: Member, candidate: Candidate) -> SmokeRun | None:
     observed = member.observed[candidate.colour]
     if not member.service.smoke_tests or candidate.release is None or observed.release != candidate.release:
         return None
+    endpoints = {test.endpoint for test in member.service.smoke_tests}
+    tested = {server.url: server.endpoint for server in observed.staying if server.endpoint in endpoints}
     return SmokeRun(
         service=candidate.service,
         colour=candidate.colour,
         release=candidate.release,
-        servers=tuple(sorted({server.url for server in observed.staying})),
-        host=member.service.host,
+        servers=tuple(sorted(tested)),
+        host=member.service.smoke_host,
         tests=member.service.smoke_tests,
         definition=member.service.smoke_definition,
+        elsewhere=tuple(sorted((url, endpoint) for url, endpoint in tested.items() if endpoint != DEFAULT_ENDPOINT)),
     )
 
 
@@ -59,8 +63,7 @@ def new_smoke_evidence(member: Member, candidate: Candidate) -> SmokeEvidence | 
         return None
     results = member.smoke.results
     failed = any(result.passed is False for result in results)
-    all_ = {(test.name, url) for test in run.tests for url in run.servers}
-    passed = {(result.test, result.url) for result in results if result.passed} == all_
+    passed = {(result.test, result.url) for result in results if result.passed} == run.all_tests
     if not failed and not passed:
         return None
     return SmokeEvidence(run.service, run.release, member.service.smoke_definition, passed and not failed, results)

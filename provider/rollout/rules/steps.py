@@ -117,10 +117,14 @@ def _unconfirmed(snapshot: Snapshot, under_way: Rollout) -> list[str | None]:
 def _left_out(member: Member) -> str | None:
     """Say that a candidate has none of its traffic yet, as of its servers nothing is known: Traefik shows no step."""
     active = member.state.active
-    served = dict(member.shown.served) if member.shown is not None else {}
-    if active is None or active.other in served:
+    if active is None:
         return None
-    return f"{active.other} of {member.service.name} has no server in the document yet"
+    for endpoint in member.service.endpoints:
+        served = dict(member.shown.at(endpoint.name)) if member.shown is not None else {}
+        if active.other not in served:
+            where = "" if len(member.service.endpoints) == 1 else f" at endpoint {endpoint.name}"
+            return f"{active.other} of {member.service.name} has no server in the document yet{where}"
+    return None
 
 
 def _refused(snapshot: Snapshot, under_way: Rollout, now: Instant) -> str | None:

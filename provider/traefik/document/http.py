@@ -1,4 +1,4 @@
-"""What one service is in Traefik: its routers and its services, as objects of the dynamic configuration.
+"""What one service is in Traefik's section `http`: its routers and services, as objects of the configuration.
 
 The weighted service has an entry for each of its `children`, and one load balancer stands for the servers of each
 colour with traffic. A child that is no load balancer is an alias: a weighted service of one. What must not count as
@@ -11,28 +11,48 @@ from typing import assert_never
 
 import orjson
 
-from provider.model import Affinity, CandidateRoute, Child, JsonObject, Router, Served, Server, Service
+from provider.model import (
+    Affinity,
+    CandidateRoute,
+    Child,
+    Endpoint,
+    JsonObject,
+    Protocol,
+    Router,
+    Served,
+    Server,
+    Service,
+)
 from provider.model.desired import PREVIEW_ABOVE, PRIORITY_MOST, TEST_ABOVE
 
 
 def services(served: Served) -> dict[str, JsonObject]:
     """Return the services: how the colours share the traffic, aliases, and the servers of each colour in use."""
-    service = served.service
-    children = served.children or tuple(
-        Child(service.in_traefik(colour), weight, colour) for colour, weight in served.weights
-    )
-    found = {service.name: _shared(served, children)}
+    found: dict[str, JsonObject] = {}
+    for endpoint in served.service.endpoints:
+        if endpoint.protocol is Protocol.HTTP:
+            found |= _services_of(served, endpoint)
+    return found
+
+
+def _services_of(served: Served, endpoint: Endpoint) -> dict[str, JsonObject]:
+    service, at = served.service, endpoint.name
+    children = served.children_at(at)
+    found = {service.weighted_in_traefik(at): _shared(served, children)}
     for child in children:
-        if child.name != service.in_traefik(child.colour):
-            found[child.name] = {"weighted": {"services": [_entry(service.in_traefik(child.colour), 1)]}}
+        if child.name != service.in_traefik(child.colour, at):
+            found[child.name] = {"weighted": {"services": [_entry(service.in_traefik(child.colour, at), 1)]}}
     with_traffic = {child.colour for child in children}
-    for colour, servers in served.servers.items():
+    is_previewed = service.preview is not None and service.preview.endpoint == at
+    for colour in served.servers:
+        servers = served.servers_at(at, colour)
         if colour in with_traffic:
-            found[service.in_traefik(colour)] = _balancer(service, servers)
-        if colour is served.preview:
-            found[service.preview_in_traefik(colour)] = _balancer(service, servers)
+            found[service.in_traefik(colour, at)] = _balancer(endpoint, servers)
+        if colour is served.preview and is_previewed:
+            found[service.preview_in_traefik(colour, at)] = _balancer(endpoint, servers)
     if served.test and served.test_colour is not None:
-        found[service.test_in_traefik(served.test_colour)] = _balancer(service, served.test)
+        tested = [server for server in served.test if server.endpoint == at]
+        found[service.test_in_traefik(served.test_colour, at)] = _balancer(endpoint, tested)
     return found
 
 
@@ -40,16 +60,19 @@ def routers(served: Served) -> dict[str, JsonObject]:
     """Return the routers. Rule 15: the priority is explicit, one above Traefik's own default, the rule's length."""
     service = served.service
     found: dict[str, JsonObject] = {}
+    mine = service.routers_of(Protocol.HTTP)
     if served.test and served.test_colour is not None and service.test_route is not None:
-        target = service.test_in_traefik(served.test_colour)
-        for router in service.routers:
+        for router in mine:
+            target = service.test_in_traefik(served.test_colour, router.endpoint)
             found[router.test_name] = _test_router(router, service.test_route, target)
-    found |= {router.name: _router(router, service.name, _priority(router)) for router in service.routers}
-    if served.preview is not None and service.preview is not None:
-        highest = max(_priority(router) for router in service.routers)
-        priority = _written_priority(service.preview) or _above(highest, PREVIEW_ABOVE)
-        target = service.preview_in_traefik(served.preview)
-        found[service.preview.name] = _router(service.preview, target, priority)
+    for router in mine:
+        found[router.name] = _router(router, service.weighted_in_traefik(router.endpoint), _priority(router))
+    preview = service.preview
+    if served.preview is not None and preview is not None:
+        highest = max((_priority(router) for router in mine), default=_priority(preview))
+        priority = _written_priority(preview) or _above(highest, PREVIEW_ABOVE)
+        target = service.preview_in_traefik(served.preview, preview.endpoint)
+        found[preview.name] = _router(preview, target, priority)
     return found
 
 
@@ -78,12 +101,12 @@ def _entry(name: str, weight: int) -> JsonObject:
 
 def _cookie(name: str, service: Service) -> JsonObject:
     """Describe a cookie that scripts cannot read; a client without TLS would not send a `secure` one back."""
-    is_secure = all(router.has_tls for router in service.routers)
+    is_secure = all(router.has_tls for router in service.routers_of(Protocol.HTTP))
     return {"name": name, "httpOnly": True, "sameSite": "lax"} | ({"secure": True} if is_secure else {})
 
 
-def _balancer(service: Service, servers: Iterable[Server]) -> JsonObject:
-    return {"loadBalancer": {**service.load_balancer, "servers": [{"url": server.url} for server in servers]}}
+def _balancer(endpoint: Endpoint, servers: Iterable[Server]) -> JsonObject:
+    return {"loadBalancer": {**endpoint.load_balancer, "servers": [{"url": server.url} for server in servers]}}
 
 
 # --- routers --------------------------------------------------------------------------------------------------------

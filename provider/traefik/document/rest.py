@@ -18,7 +18,15 @@ AFTER_S = 2.0
 TRIED_MOST = 4
 MARKERS_MOST = 1000
 CHANGES_SHOWN = 5
-DOCUMENT_FIELDS = ("routers", "preview", "load_balancer", "sticky", "test_route")
+DOCUMENT_FIELDS: Mapping[str, Callable[[Service], object]] = {
+    "router": lambda service: service.routers,
+    "preview": lambda service: service.preview,
+    "endpoints": lambda service: [(one.name, one.protocol) for one in service.endpoints],
+    "loadBalancer": lambda service: [(one.name, one.load_balancer) for one in service.endpoints],
+    "sticky": lambda service: service.sticky,
+    "testRoute": lambda service: service.test_route,
+}
+"""What of a service is in the document, by its key in the file."""
 
 Showing = Mapping[str, tuple[str, float]]
 """The marker of ours that each Traefik shows, and when that was read."""
@@ -198,9 +206,7 @@ def changes(before: Desired, after: Desired) -> Iterator[str]:
             yield f"services.{name}"
         elif was != now:
             yield from (
-                f"services.{name}.{_written(field)}"
-                for field in DOCUMENT_FIELDS
-                if getattr(was, field) != getattr(now, field)
+                f"services.{name}.{key}" for key, written in DOCUMENT_FIELDS.items() if written(was) != written(now)
             )
     yield from _differing(before.pass_through, after.pass_through)
 
@@ -228,7 +234,3 @@ def _differing(
 
 def _mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
-
-
-def _written(field: str) -> str:
-    return {"load_balancer": "loadBalancer", "routers": "router", "test_route": "testRoute"}.get(field, field)

@@ -139,7 +139,9 @@ def turned(value: Any) -> Any:
 def turned_service(one: Served) -> Served:
     of = one.service
     routers = tuple(Router(router.name, router.rule, turned(router.body)) for router in reversed(of.routers))
-    return Served(service(of.name, routers=routers, load_balancer=turned(of.load_balancer)), one.weights, one.servers)
+    return Served(
+        service(of.name, routers=routers, load_balancer=turned(of.endpoints[0].load_balancer)), one.weights, one.servers
+    )
 
 
 def empty_sections(content: dict[str, dict[str, object]]) -> Iterator[str]:

@@ -108,7 +108,8 @@ def collisions(containers: Iterable[ServiceContainer]) -> Iterator[Finding]:
 def needs_healthcheck(container: ServiceContainer, desired: Desired | None) -> bool | None:
     """Return whether a container lacks the HEALTHCHECK that its service relies on; None if not known."""
     service = desired.services.get(container.service) if desired is not None else None
-    if service is not None and service.health_check.mode in {ProbeMode.HTTP, ProbeMode.GRPC, ProbeMode.TCP}:
+    over_network = {ProbeMode.HTTP, ProbeMode.GRPC, ProbeMode.TCP}
+    if service is not None and service.endpoints[0].health_check.mode in over_network:
         return False
     return None if container.has_healthcheck is None else not container.has_healthcheck
 
@@ -217,7 +218,7 @@ def _elsewhere(container: ServiceContainer, environment: str, ours: str) -> Find
 def _health(container: ServiceContainer, service: Service) -> Iterator[Finding]:
     if container.has_healthcheck is not False:
         return
-    match service.health_check.mode:
+    match service.endpoints[0].health_check.mode:
         case ProbeMode.DOCKER:
             what = f"services.{service.name}.healthCheck says mode: docker, but it has no HEALTHCHECK: never healthy"
             fix = "give the image or the container a HEALTHCHECK, or write {mode: http, path: /healthz} in the file"
