@@ -23,9 +23,9 @@ from provider.config.messages import Finding
 from provider.config.schema import FILE, File
 from provider.config.schema import json_schema as schema
 from provider.config.tree import KeyPath, Tree
-from provider.config.types import parse_duration
 from provider.config.yaml import MAX_BYTES
 from provider.model import Desired
+from provider.model.durations import parse_duration
 from provider.model.errors import DesiredStateError, Problem
 from provider.runtime.timeslice import uncollected
 

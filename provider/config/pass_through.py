@@ -4,9 +4,8 @@ A decoder of Traefik's takes `Weight: "3"` for `weight: 3`, `tls: true` for `tls
 of one (github.com/traefik/paerser, measured in 3.0 to 3.7). Everything after this module sees one spelling only.
 """
 
-import re
 from collections.abc import Iterable, Mapping
-from typing import Any, assert_never, cast
+from typing import Any, assert_never
 
 from provider.config.messages import Finding
 from provider.config.tree import KeyPath
@@ -25,6 +24,7 @@ from provider.model.traefik_schema import (
     Struct,
     fold,
 )
+from provider.model.traefik_schema.scalars import BOOLEANS, INT_MOST, read_int, split
 
 SECTIONS = tuple(DOCUMENT.fields)
 OF_A_SERVICE: Mapping[str, Kind] = {
@@ -38,11 +38,6 @@ OF_A_SERVICE: Mapping[str, Kind] = {
 
 _OURS = frozenset({"rule", "service", "servers", "healthCheck"})
 """The keys in those that the daemon reads, or writes itself."""
-_BOOLEANS: Mapping[object, bool] = {
-    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
-    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
-}
-_WHOLE = re.compile(r"[-+]?[0-9]{1,19}")
 
 
 def as_traefik_reads(value: object) -> tuple[object, list[Finding]]:
@@ -231,8 +226,7 @@ def _split(item: Scalar | Struct, value: object) -> object:
     """Return the list that Traefik makes of a text, a number or a boolean: it splits at commas."""
     if not isinstance(item, Scalar) or not isinstance(value, str | int):
         return value
-    text = str(_scalar(Scalar.TEXT, value))
-    return [part.strip() for part in text.split(",")] if text else []
+    return split(str(_scalar(Scalar.TEXT, value)))
 
 
 def _scalar(kind: Scalar, value: object) -> object:
@@ -243,13 +237,10 @@ def _scalar(kind: Scalar, value: object) -> object:
         return str(value) if isinstance(value, int) else value
     if kind is Scalar.BOOL:
         number = isinstance(value, int) and not isinstance(value, bool)
-        return _BOOLEANS.get(str(value) if number else value, value) if isinstance(value, str | int) else value
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
+        return BOOLEANS.get(str(value) if number else value, value) if isinstance(value, str | int) else value
+    if isinstance(value, float) and value.is_integer() and abs(value) < INT_MOST:
         value = int(value)
-    if kind is Scalar.INT:
-        is_whole = isinstance(value, str) and _WHOLE.fullmatch(value) and -(2**63) <= int(value) < 2**63
-        return int(cast("str", value)) if is_whole else value
-    if isinstance(value, bool):
+    whole = read_int(value) if isinstance(value, str) else value
+    if not isinstance(whole, int) or isinstance(value, bool):
         return value
-    is_number = isinstance(value, int) or (isinstance(value, str) and _WHOLE.fullmatch(value) is not None)
-    return f"{value}s" if is_number else value
+    return whole if kind is Scalar.INT else f"{value}s"

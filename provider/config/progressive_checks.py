@@ -13,8 +13,9 @@ from provider.config.messages import Finding
 from provider.config.progressive import COUNTED_TESTS
 from provider.config.progressive_build import TESTS
 from provider.config.tree import KeyPath
-from provider.config.types import parse_duration, shown
+from provider.config.types import shown
 from provider.model import Affinity, Colour, listed
+from provider.model.durations import parse_duration
 from provider.model.text import clean
 
 BUCKETS_S: tuple[float, ...] = (0.1, 0.3, 1.2, 5.0)

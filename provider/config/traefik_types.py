@@ -8,7 +8,8 @@ from typing import Any, assert_never
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from provider.config.types import not_empty, parse_duration, shown, wrong
+from provider.config.types import not_empty, shown, wrong
+from provider.model.durations import parse_duration
 from provider.model.traefik_schema import FIRST, TEXTS, Anything, Field, Kind, Many, Named, Scalar, Struct
 
 PREFIX = "Traefik"

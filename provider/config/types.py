@@ -18,10 +18,8 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-_UNIT_NS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
-_NUMBER = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
-_DURATION = rf"(?:{_NUMBER}(?:ns|us|µs|μs|ms|s|m|h))+"
-_DURATION_PART = re.compile(rf"({_NUMBER})([a-zµμ]+)")
+from provider.model.durations import DURATION, parse_duration
+
 _VARIABLE = re.compile(r"\$\{[A-Za-z_][^}]*\}?|\{\{.*?(?:\}\}|$)", re.DOTALL)
 _PORT = r"(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 _AUTHORITY = rf"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?\])(?::{_PORT})?"
@@ -85,28 +83,6 @@ class Matches:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return {**handler(schema), "pattern": f"^(?:{self.pattern})$"}
-
-
-def parse_duration(text: str) -> float:
-    """Return the seconds of a Go duration (time.ParseDuration: `300ms`, `1m30s`, `1.5h`, `0`).
-
-    Raises ValueError, whose text follows the value in a message.
-    """
-    unsigned = text[1:] if text[:1] in {"+", "-"} else text
-    if unsigned != "0" and not re.fullmatch(_DURATION, unsigned):
-        raise ValueError("is no duration: write numbers with units, such as 300ms, 5s or 1m30s")
-    if len(text) > 100:
-        raise ValueError("has more digits than a duration has use for")
-    nanoseconds = 0
-    for number, unit in _DURATION_PART.findall(unsigned):
-        whole, _, fraction = number.partition(".")
-        nanoseconds += int(whole or 0) * _UNIT_NS[unit]
-        nanoseconds += int(fraction or 0) * _UNIT_NS[unit] // 10 ** len(fraction)
-    if nanoseconds >= 2**63:
-        raise ValueError("is too long: Go's durations end at 2562047h, 292 years")
-    if text.startswith("-") and nanoseconds:
-        raise ValueError("is negative: a duration here is not")
-    return nanoseconds / 10**9
 
 
 def _seconds(value: object) -> float:
@@ -240,15 +216,15 @@ HeaderValue: TypeAlias = Annotated[
     str, Matches(r"[^\x00-\x08\x0a-\x1f\x7f]*", "is no value of an HTTP header: it has control characters")
 ]
 TraefikDuration: TypeAlias = Annotated[
-    str, Matches(rf"[-+]?(?:{_DURATION}|0)", "is no duration: write numbers with units, such as 300ms, 5s or 1m30s")
+    str, Matches(rf"[-+]?(?:{DURATION}|0)", "is no duration: write numbers with units, such as 300ms, 5s or 1m30s")
 ]
 Duration: TypeAlias = Annotated[
-    float, BeforeValidator(_seconds), WithJsonSchema({"type": "string", "pattern": rf"^\+?(?:{_DURATION}|0)$"})
+    float, BeforeValidator(_seconds), WithJsonSchema({"type": "string", "pattern": rf"^\+?(?:{DURATION}|0)$"})
 ]
 Wait: TypeAlias = Annotated[
     float,
     BeforeValidator(_wait),
-    WithJsonSchema({"type": "string", "pattern": rf"^\+?{_DURATION}$"}),
+    WithJsonSchema({"type": "string", "pattern": rf"^\+?{DURATION}$"}),
 ]
 Count: TypeAlias = Annotated[int, Field(ge=1)]
 Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
