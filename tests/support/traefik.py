@@ -29,7 +29,13 @@ class StartTraefik(Protocol):
     """Start a Traefik that polls fast; `options` are those of `Traefik`, the others as below."""
 
     async def __call__(
-        self, endpoint: str, *, files: Path | None = None, docker: str | None = None, **options: object
+        self,
+        endpoint: str,
+        *,
+        files: Path | None = None,
+        docker: str | None = None,
+        default_rule: str | None = None,
+        **options: object,
     ) -> "FileTraefik": ...
 
 
@@ -40,9 +46,10 @@ class FileTraefik(Traefik):
         if directory is not None:
             self._static["providers"]["file"] = {"directory": str(directory)}  # type: ignore[index]
 
-    def follows(self, engine_url: str | None) -> None:
+    def follows(self, engine_url: str | None, default_rule: str | None = None) -> None:
         if engine_url is not None:
-            self._static["providers"]["docker"] = {"endpoint": engine_url, "exposedByDefault": False}  # type: ignore[index]
+            rule = {} if default_rule is None else {"defaultRule": default_rule}
+            self._static["providers"]["docker"] = {"endpoint": engine_url, "exposedByDefault": False, **rule}  # type: ignore[index]
 
     async def end(self, number: signal.Signals = signal.SIGKILL) -> None:
         """End the process, by default as a power cut does."""
@@ -352,7 +359,12 @@ async def start_traefik(traefik_binary: Path) -> AsyncIterator[StartTraefik]:
     async with AsyncExitStack() as stack:
 
         async def start(
-            endpoint: str, *, files: Path | None = None, docker: str | None = None, **options: object
+            endpoint: str,
+            *,
+            files: Path | None = None,
+            docker: str | None = None,
+            default_rule: str | None = None,
+            **options: object,
         ) -> FileTraefik:
             api_port, web_port = free_ports(2)
             fast: dict[str, object] = {
@@ -364,7 +376,7 @@ async def start_traefik(traefik_binary: Path) -> AsyncIterator[StartTraefik]:
             }
             traefik = FileTraefik(endpoint, **{**fast, **options})  # type: ignore[arg-type]  # options are Traefik's own
             traefik.reads(files)
-            traefik.follows(docker)
+            traefik.follows(docker, default_rule)
             return await stack.enter_async_context(traefik)
 
         yield start
