@@ -27,6 +27,7 @@ from provider.controller.publisher import Publisher
 from provider.controller.state import Act, State
 from provider.controller.touched import Adopted
 from provider.controller.work_queue import Queues
+from provider.docker.labels import Scope
 from provider.model import ConditionCode, Decision, Event, Instant, Outcome, Plan, Rollout
 from provider.model.errors import ChangeTooLarge, LeadershipLost, StoreError, StoreUncertain, StoreUnknown
 from provider.observability import log_events
@@ -146,8 +147,7 @@ class Controller:
         self._outputs.reader.set_apis(desired.traefik_api)
         self._outputs.analyser.set_traefiks(desired.traefik_api, desired.traefik_metrics)
         if self._outputs.lister is not None:
-            required = desired.require_environment_label
-            self._outputs.lister.set_scope(desired.environment, required=required, ignored=desired.ignored_environment)
+            self._outputs.lister.set_scope(Scope.of(desired))
         for code in (
             ConditionCode.INTERNAL_ERROR,
             ConditionCode.DESIRED_STATE_REFUSED,

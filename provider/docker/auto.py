@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from provider.docker.discovery import Containers
 from provider.docker.inventory import Sink
+from provider.docker.labels import Scope
 from provider.docker.swarm.discovery import Tasks
 from provider.model import ByColour, Server
 
@@ -23,10 +24,10 @@ class Auto:
         self._containers = Containers(joined.half(), base_url=base_url, docker_host_address=docker_host_address)
         self._tasks = Tasks(joined.half(), base_url=base_url, may_be_none=True, on_services=self._containers.leave_out)
 
-    def set_scope(self, environment: str, *, required: bool, ignored: frozenset[str] = frozenset()) -> None:
-        """Use only this environment's containers and services, as `Containers.set_scope` says."""
-        self._containers.set_scope(environment, required=required, ignored=ignored)
-        self._tasks.set_scope(environment, required=required, ignored=ignored)
+    def set_scope(self, scope: Scope) -> None:
+        """Use only the containers and services of this environment."""
+        self._containers.set_scope(scope)
+        self._tasks.set_scope(scope)
 
     def relist(self, service: str) -> None:
         """List a service again; the sink gets the result even when nothing has changed."""

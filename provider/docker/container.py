@@ -1,7 +1,7 @@
 """Reads one container of the engine's list."""
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -18,11 +18,12 @@ UNREADABLE = (AttributeError, KeyError, IndexError, TypeError, ValueError, Recur
 
 
 class Binding(NamedTuple):
-    """A TCP port of a container and where the engine publishes it."""
+    """A port of a container and where the engine publishes it."""
 
     private: int
     ip: str
     public: int
+    is_udp: bool = False
 
     @property
     def is_wildcard(self) -> bool:
@@ -32,7 +33,8 @@ class Binding(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """What the engine lists of one container. `addresses` has its networks by name, `exposed` its TCP ports.
+    """What the engine lists of one container. `addresses` has its networks by name, `exposed` its TCP ports and
+    `exposed_udp` those of UDP.
 
     `created` comes from an inspection; None where there was none, or the engine forbids it. One that `is_joined` has
     the network of another container, and that one's mode, addresses and bindings.
@@ -50,6 +52,7 @@ class Container:
     bindings: tuple[Binding, ...]
     created: Created | None = None
     is_joined: bool = False
+    exposed_udp: tuple[int, ...] = ()
 
     @property
     def has_config_hash(self) -> bool:
@@ -59,7 +62,7 @@ class Container:
 
 def container_from(listed: Mapping[str, Any]) -> Container:
     """Read one entry of the engine's `GET /containers/json`. Raises one of UNREADABLE for an invalid one."""
-    ports = [port for port in listed.get("Ports") or () if port.get("Type") == "tcp"]
+    ports = [port for port in listed.get("Ports") or () if port.get("Type") in {"tcp", "udp"}]
     networks = (listed.get("NetworkSettings") or {}).get("Networks") or {}
     id_ = clean(listed["Id"][:SHORT_ID])
     return Container(
@@ -75,17 +78,23 @@ def container_from(listed: Mapping[str, Any]) -> Container:
             for name, network in sorted(networks.items())
             if (address := network.get("IPAddress") or network.get("GlobalIPv6Address"))
         },
-        exposed=tuple(sorted({_listed_port(port["PrivatePort"]) for port in ports})),
+        exposed=_exposed(ports, "tcp"),
         bindings=tuple(
             Binding(
                 _listed_port(port["PrivatePort"]),
                 clean(port.get("IP") or "", NAME_MOST),
                 _listed_port(port["PublicPort"]),
+                port["Type"] == "udp",
             )
             for port in ports
             if port.get("PublicPort")
         ),
+        exposed_udp=_exposed(ports, "udp"),
     )
+
+
+def _exposed(ports: Iterable[Mapping[str, Any]], kind: str) -> tuple[int, ...]:
+    return tuple(sorted({_listed_port(port["PrivatePort"]) for port in ports if port["Type"] == kind}))
 
 
 def _listed_port(port: object) -> int:

@@ -238,7 +238,7 @@ class Containers(Following):
 
     async def _count_new(self, connection: Connection, sightings: Iterable[Sighting]) -> None:
         """Read how often new containers died."""
-        new = [*({each.container for each in sightings if each.server} - self._inventory.deaths.known)]
+        new = [*({each.container for each in sightings if each.servers} - self._inventory.deaths.known)]
         for first in range(0, len(new), COUNTED_AT_ONCE):
             some = new[first : first + COUNTED_AT_ONCE]
             self._inventory.deaths.read(await connection.ask(lives, some), CLOCK.mono_s)

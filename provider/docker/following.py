@@ -29,12 +29,8 @@ class Following(ABC):
         self._due: set[str] = set()
         self._voided = 0
 
-    def set_scope(self, environment: str, *, required: bool, ignored: frozenset[str] = frozenset()) -> None:
-        """Use only what belongs to this environment, and what names none unless the label is `required`.
-
-        `ignored` are variables of a container's environment that do not change its release.
-        """
-        scope = Scope(environment, required, ignored)
+    def set_scope(self, scope: Scope) -> None:
+        """Use only what belongs to this environment."""
         if scope != self._scope:
             self._scope = scope
             self._list_all_soon()

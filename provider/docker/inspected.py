@@ -20,18 +20,19 @@ SIGNAL_NAME_MOST = 16
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """What one container was created with: its TCP ports (`exposed`), its stop settings, and the rest in `parts`."""
+    """What one container was created with: its ports of TCP and UDP, its stop settings, and the rest in `parts`."""
 
     parts: tuple[Part, ...]
     exposed: tuple[int, ...]
     stop_signal: int | None
     stop_timeout_s: float | None
+    exposed_udp: tuple[int, ...] = ()
 
 
 def created_from(inspected: Mapping[str, Any]) -> Created:
     """Read the engine's `GET /containers/ID/json`."""
     config = inspected.get("Config") or {}
-    ports = (str(port).partition("/") for port in config.get("ExposedPorts") or {})
+    ports = [str(port).partition("/") for port in config.get("ExposedPorts") or {}]
     timeout_s = config.get("StopTimeout")
     return Created(
         parts=(
@@ -40,10 +41,15 @@ def created_from(inspected: Mapping[str, Any]) -> Created:
             *_environment(config),
             *sorted(Part("mount", *mount) for mount in _mounts(inspected.get("Mounts") or ())),
         ),
-        exposed=tuple(sorted(int(number) for number, _, kind in ports if kind == "tcp" and PORT.fullmatch(number))),
+        exposed=_exposed(ports, "tcp"),
+        exposed_udp=_exposed(ports, "udp"),
         stop_signal=signal_number(config.get("StopSignal")),
         stop_timeout_s=float(timeout_s) if isinstance(timeout_s, int) and 0 <= timeout_s < STOP_MOST_S else None,
     )
+
+
+def _exposed(ports: Iterable[tuple[str, str, str]], wanted: str) -> tuple[int, ...]:
+    return tuple(sorted(int(number) for number, _, kind in ports if kind == wanted and PORT.fullmatch(number)))
 
 
 def signal_number(name: object) -> int | None:

@@ -202,10 +202,11 @@ class Inventory:
         servers: dict[Colour, list[Server]] = {colour: [] for colour in Colour}
         for sighting in view.sightings:
             id_, stop = sighting.container, self._stops.get(sighting.container)
-            if sighting.server is None or sighting.colour is None or (stop and stop.died):
+            if sighting.colour is None or (stop and stop.died):
                 continue
-            server = replace(sighting.server, deaths=self.deaths.count(id_), died_mono_s=self.deaths.times_mono_s(id_))
-            if stop:
-                server = replace(server, leaving_mono_s=stop.asked_mono_s, leaving_limit_s=stop.limit_s)
-            servers[sighting.colour].append(server)
+            for server in sighting.servers:
+                seen = replace(server, deaths=self.deaths.count(id_), died_mono_s=self.deaths.times_mono_s(id_))
+                if stop:
+                    seen = replace(seen, leaving_mono_s=stop.asked_mono_s, leaving_limit_s=stop.limit_s)
+                servers[sighting.colour].append(seen)
         return ByColour(*(tuple(sorted(servers[colour], key=lambda server: server.key)) for colour in Colour))

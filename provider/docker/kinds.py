@@ -8,6 +8,7 @@ from provider.docker.auto import Auto
 from provider.docker.discovery import Containers
 from provider.docker.engine import Action, SwarmAction
 from provider.docker.inventory import Sink
+from provider.docker.labels import Scope
 from provider.docker.swarm.discovery import Tasks
 from provider.model import DockerMode
 
@@ -15,11 +16,8 @@ from provider.model import DockerMode
 class Discovery(Protocol):
     """Follows Docker, and reports to its sink which servers there are."""
 
-    def set_scope(self, environment: str, *, required: bool, ignored: frozenset[str] = frozenset()) -> None:
-        """Use only what belongs to this environment, and what names none unless the label is `required`.
-
-        `ignored` are variables of a container's environment that do not change its release.
-        """
+    def set_scope(self, scope: Scope) -> None:
+        """Use only what belongs to this environment."""
 
     def relist(self, service: str) -> None:
         """List a service again; the sink gets the result even when nothing has changed."""

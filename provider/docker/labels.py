@@ -3,10 +3,12 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, Self
 
 from provider.docker.container import COMPOSE_CONFIG_HASH, HOST_MODE, JOINED_MODE, SHORT_ID, Binding, Container
-from provider.model import Colour, Part, Route, Server
+from provider.model import Colour, Desired, Endpoint, Part, Protocol, Route, Server
+from provider.model.desired import DEFAULT_ENDPOINT
 from provider.model.errors import BluegreenError
 from provider.model.text import NAME_MOST, clean
 
@@ -20,6 +22,8 @@ VERSION = "bluegreen.version"
 ENVIRONMENT = "bluegreen.environment"
 USE_BIND_PORT = "bluegreen.use-bind-port"
 KNOWN = frozenset({SERVICE, COLOUR, COLOR, PORT, SCHEME, NETWORK, VERSION, ENVIRONMENT, USE_BIND_PORT})
+OF_ENDPOINT = f"{PORT}."
+"""The label of the port of an endpoint other than `default` begins so (rule 31)."""
 PREFIX = "bluegreen"
 """Every label of ours begins so; one that is not known is a typing mistake."""
 COMPOSE_PROJECT = "com.docker.compose.project"
@@ -44,17 +48,52 @@ SHOWN_MOST = 80
 class Scope:
     """Which environment's containers are used; `required` refuses those that do not name one.
 
-    `ignored` are the variables of a container's environment that do not change its release.
+    `ignored` are the variables of a container's environment that do not change its release. `endpoints` are those of
+    each service for which the file has some.
     """
 
     environment: str
-    required: bool
+    required: bool = False
     ignored: frozenset[str] = frozenset()
+    endpoints: Mapping[str, tuple[Endpoint, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, desired: Desired, environment: str | None = None) -> Self:
+        """Return what a desired state asks Docker for; `environment` stands in place of its own."""
+        return cls(
+            environment or desired.environment,
+            desired.require_environment_label,
+            desired.ignored_environment,
+            {name: service.endpoints for name, service in desired.services.items() if _are_written(service.endpoints)},
+        )
+
+    def endpoints_of(self, service: str) -> tuple[Endpoint, ...]:
+        """Return the endpoints of a service; one of HTTP where the file says nothing of them."""
+        return self.endpoints.get(service, ONLY_HTTP)
+
+
+ONLY_HTTP = (Endpoint(),)
+
+
+def _are_written(endpoints: tuple[Endpoint, ...]) -> bool:
+    """Return whether endpoints say anything about containers that one of HTTP does not."""
+    only = endpoints[0]
+    return len(endpoints) > 1 or replace(only, load_balancer={}, health_check=ONLY_HTTP[0].health_check) != ONLY_HTTP[0]
+
+
+class Wanted(NamedTuple):
+    """Where the servers of an endpoint listen; without a port that is the lowest one which its container exposes."""
+
+    endpoint: str
+    protocol: Protocol
+    scheme: str
+    port: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A container of a service. One that cannot serve has a warning and no server; one that can may have both.
+    """A container of a service, with a server for each endpoint. One that cannot serve has a warning and no server; one
+    that can may have both.
 
     A warning ends with `: FIX`; `fix` has that part by itself.
     """
@@ -63,9 +102,19 @@ class Sighting:
     container: str
     name: str
     colour: Colour | None = None
-    server: Server | None = None
+    servers: tuple[Server, ...] = ()
     warning: str | None = None
     fix: str | None = None
+
+    @property
+    def server(self) -> Server | None:
+        """The server of its first endpoint; None where it cannot serve."""
+        return self.servers[0] if self.servers else None
+
+
+def is_known(label: str) -> bool:
+    """Return whether a label is one of ours."""
+    return label in KNOWN or label.startswith(OF_ENDPOINT)
 
 
 class Ignored(BluegreenError):  # noqa: N818  the state of a container or task, not an error of ours
@@ -100,14 +149,14 @@ def sight(container: Container, scope: Scope, host_address: str) -> Sighting | N
     try:
         check_scope(container.labels, scope)
         colour = colour_of(container.labels)
-        url, routes = _urls(container, host_address)
+        reached = [(each, *_urls(container, each, host_address)) for each in wanted(container.labels, scope)]
     except Ignored as reason:
         return Sighting(service, container.id, container.name, warning=f"ignored: {reason}", fix=reason.fix)
     parts, former = _parts(container, scope.ignored), former_id(container)
     release = former if container.has_config_hash or container.created is None else release_id(parts)
     unit = container.labels.get(COMPOSE_SERVICE)
     server = Server(
-        url=url,
+        url="",
         release=release,
         version=container.labels.get(VERSION),
         container=container.id,
@@ -116,10 +165,10 @@ def sight(container: Container, scope: Scope, host_address: str) -> Sighting | N
         parts=parts,
         unit=unit and f"{container.labels.get(COMPOSE_PROJECT, '')}/{unit}",
         kin=unit and release_id(parts[:KIN]),
-        routes=routes,
         is_labelled=NETWORK in container.labels,
     )
-    return Sighting(service, container.id, container.name, colour, server)
+    servers = tuple(replace(server, url=url, routes=routes, endpoint=each.endpoint) for each, url, routes in reached)
+    return Sighting(service, container.id, container.name, colour, servers)
 
 
 def release_id(parts: Iterable[Part]) -> str:
@@ -176,19 +225,37 @@ def colour_of(labels: Mapping[str, str]) -> Colour:
             raise Ignored(found, "the colour must be blue or green")
 
 
-def _urls(container: Container, host_address: str) -> tuple[str, tuple[Route, ...]]:
-    """Return where Traefik reaches the container, and each network of its own with its address there.
+def wanted(labels: Mapping[str, str], scope: Scope) -> tuple[Wanted, ...]:
+    """Return where the servers of each endpoint of a service listen. Raises Ignored for labels that do not say so."""
+    endpoints = scope.endpoints_of(labels[SERVICE])
+    names = {port_label(one.name) for one in endpoints}
+    for label in labels:
+        if label.startswith(OF_ENDPOINT) and label not in names:
+            known = ", ".join(one.name for one in endpoints)
+            raise Ignored(f"{label}: the service has no such endpoint", f"name one of its endpoints ({known})")
+    return tuple(_wanted(labels, one) for one in endpoints)
+
+
+def _wanted(labels: Mapping[str, str], endpoint: Endpoint) -> Wanted:
+    port = written_port(labels, endpoint.name) or endpoint.port
+    if endpoint.protocol is not Protocol.HTTP:
+        return Wanted(endpoint.name, endpoint.protocol, endpoint.protocol.value, port)
+    scheme = scheme_of(labels) if endpoint.name == DEFAULT_ENDPOINT and SCHEME in labels else endpoint.scheme
+    return Wanted(endpoint.name, endpoint.protocol, scheme or "http", port)
+
+
+def _urls(container: Container, wanted: Wanted, host_address: str) -> tuple[str, tuple[Route, ...]]:
+    """Return where Traefik reaches an endpoint of the container, and each network of its own with its address there.
 
     Of several without a label that names one, the first by name is used until `networks.choose` decides.
     """
-    scheme = scheme_of(container.labels)
-    port = written_port(container.labels)
+    scheme, port, protocol = wanted.scheme, wanted.port, wanted.protocol
     if uses_bind_port(container.labels):
-        binding = _binding(container.bindings, port)
+        binding = _binding(container.bindings, port, protocol)
         return url_at(scheme, host_address if binding.is_wildcard else binding.ip, binding.public), ()
-    port = port or min(container.exposed, default=None)
+    port = port or min(container.exposed_udp if protocol is Protocol.UDP else container.exposed, default=None)
     if port is None:
-        raise Ignored("it exposes no TCP port", f"add {PORT}=PORT")
+        raise Ignored(f"it exposes no {kind_of(protocol)} port", f"add {port_label(wanted.endpoint)}=PORT")
     if container.network_mode == HOST_MODE:
         return url_at(scheme, host_address, port), ()
     routes = tuple(Route(name, url_at(scheme, address, port)) for name, address in container.addresses.items())
@@ -208,15 +275,21 @@ def url_at(scheme: str, address: str, port: int) -> str:
     return f"{scheme}://{f'[{address}]' if ':' in address else address}:{port}"
 
 
-def written_port(labels: Mapping[str, str]) -> int | None:
+def port_label(endpoint: str) -> str:
+    """Return the label that has the port of an endpoint."""
+    return PORT if endpoint == DEFAULT_ENDPOINT else f"{OF_ENDPOINT}{endpoint}"
+
+
+def written_port(labels: Mapping[str, str], endpoint: str = DEFAULT_ENDPOINT) -> int | None:
     """Return the port of a label, None without one. Raises Ignored for one that is no port."""
-    written = labels.get(PORT)
+    label = port_label(endpoint)
+    written = labels.get(label)
     if written is None:
         return None
     # Python refuses an integer of thousands of digits, which would fail the whole list.
     port = int(written) if written.isascii() and written.isdigit() and len(written) <= PORT_DIGITS else 0
     if not 0 < port < 65536:
-        raise Ignored(f"{PORT}={clean(written, SHOWN_MOST)}", "the port must be a number from 1 to 65535")
+        raise Ignored(f"{label}={clean(written, SHOWN_MOST)}", "the port must be a number from 1 to 65535")
     return port
 
 
@@ -228,11 +301,17 @@ def uses_bind_port(labels: Mapping[str, str]) -> bool:
     return written == "true"
 
 
-def _binding(bindings: tuple[Binding, ...], port: int | None) -> Binding:
+def kind_of(protocol: Protocol) -> str:
+    """Return what Docker calls the ports of a protocol."""
+    return "UDP" if protocol is Protocol.UDP else "TCP"
+
+
+def _binding(bindings: tuple[Binding, ...], port: int | None, protocol: Protocol) -> Binding:
     """Return the published port to use: of the lowest port, on every address before one, IPv4 before IPv6."""
-    usable = [binding for binding in bindings if port in {None, binding.private}]
+    usable = [one for one in bindings if port in {None, one.private} and one.is_udp is (protocol is Protocol.UDP)]
     if not usable:
-        fact = "no TCP port is published" if port is None else f"TCP port {port} is not published"
+        kind = kind_of(protocol)
+        fact = f"no {kind} port is published" if port is None else f"{kind} port {port} is not published"
         raise Ignored(f"{USE_BIND_PORT}=true, but {fact}", "publish it, or remove the label")
     return min(usable, key=lambda b: (b.private, not b.is_wildcard, ":" in b.ip, b))
 

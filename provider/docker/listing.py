@@ -106,7 +106,7 @@ class Listing:
                 sighting = sight(self._with_created(container), scope, host_address)
             except UNREADABLE:
                 sighting = unreadable(entry)
-            if sighting is not None and sighting.server and self._created.get(container.id, UNASKED) is None:
+            if sighting is not None and sighting.servers and self._created.get(container.id, UNASKED) is None:
                 sighting = replace(sighting, warning=NOT_INSPECTED, fix=ALLOW_INSPECT)
             if sighting is not None:
                 yield sighting
@@ -132,8 +132,9 @@ class Listing:
         created = self._created.get(container.id)
         if created is None:
             return container
-        exposed = created.exposed if _has_no_network(container) else container.exposed
-        return replace(container, created=created, exposed=exposed)
+        if not _has_no_network(container):
+            return replace(container, created=created)
+        return replace(container, created=created, exposed=created.exposed, exposed_udp=created.exposed_udp)
 
     def _with_network(self, client: Client, container: Container) -> Container:
         """Add the mode, addresses and bindings of the other container to one that joined its network."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from provider.model import Colour, Condition, Gate, Instant, Phase, Rollout
+from provider.model import Colour, Condition, Gate, Instant, Phase, Protocol, Rollout
 from provider.model.durations import spoken
 from provider.rollout import stepping
 from provider.rollout.facts import ServiceFacts
@@ -31,6 +31,8 @@ FORCED = "it was forced, and is not rolled back automatically for its health"
 def explain(facts: ServiceFacts, conditions: Iterable[Condition] = ()) -> list[str]:
     """Return the sentences, the most important ones first; `conditions` are those of the daemon itself."""
     lines = [_traffic(facts)]
+    if kept := _kept(facts):
+        lines.append(kept)
     if facts.rollout is not None:
         lines += _rollout(facts, facts.rollout)
     elif facts.group.rollout is not None:
@@ -66,6 +68,18 @@ def _traffic(facts: ServiceFacts) -> str:
     return (
         f"{facts.name}: {active} serves traffic{since}: {_colour(facts, active)}. "
         f"{active.other} is the standby: {_colour(facts, active.other)}."
+    )
+
+
+def _kept(facts: ServiceFacts) -> str | None:
+    """Rule 32: say that a switch moves no connection that is there."""
+    endpoints = [one for one in facts.member.service.endpoints if one.protocol is not Protocol.HTTP]
+    if not endpoints:
+        return None
+    named = ", ".join(f"{one.name} ({one.protocol.upper()})" for one in endpoints)
+    return (
+        f"A switch and a rollback move new connections only: those that {named} already has stay with their server "
+        "until one of both sides ends them."
     )
 
 

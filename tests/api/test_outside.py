@@ -14,6 +14,7 @@ import pytest
 from provider.api.admin import admin_app
 from provider.api.provider import provider_app
 from provider.docker.discovery import Containers
+from provider.docker.labels import Scope
 from provider.model import ByColour, Severity
 from provider.observability.notices import Notice, NoticeKind
 from provider.observability.outbox import Outbox, Rate
@@ -227,7 +228,7 @@ async def following(path: Path, answer: Answer, **limits: float) -> AsyncIterato
     sink = Sink()
     with answering(answer, path / "docker.sock") as engine_url:
         containers = Containers(sink, base_url=engine_url, docker_host_address="127.0.0.1", **limits)
-        containers.set_scope("production", required=False)
+        containers.set_scope(Scope("production"))
         task = asyncio.create_task(containers.run())
         try:
             await eventually(lambda: sink.connected)

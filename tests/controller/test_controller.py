@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from provider import config
 from provider.config.diff import edit
 from provider.controller.tracked_services import TrackedServices
+from provider.docker.labels import Scope
 from provider.model import ByColour, Health, Instant, Outcome, Server, Verb
 from provider.model.errors import ChangeTooLarge, DesiredStateError
 from provider.rollout import commands
@@ -298,7 +299,7 @@ async def test_after_a_restart_the_last_servers_are_served_while_docker_does_not
     one, two = container(1, "r1"), container(2, "r1")
     async with running(tmp_path, docker=True) as daemon:
         daemon.load(in_docker())
-        assert daemon.edges.scope == ("production", False)
+        assert daemon.edges.scope == Scope("production")
         daemon.controller.inputs.docker_connected(True, None)
         daemon.list_docker(shop=ByColour((one, two), ()))
         await daemon.until_served(blue=[one.url, two.url])

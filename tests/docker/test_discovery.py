@@ -306,7 +306,7 @@ async def test_an_absent_engine_is_reported_with_the_systems_message(tmp_path: P
             listener.bind(str(path))
     sink = Deaf()
     containers = Containers(sink, base_url=f"unix://{path}")
-    containers.set_scope("production", required=False)
+    containers.set_scope(Scope("production"))
     task = asyncio.create_task(containers.run())
     cause = await asyncio.wait_for(sink.cause, 60)
     task.cancel()
@@ -317,10 +317,11 @@ async def test_an_absent_engine_is_reported_with_the_systems_message(tmp_path: P
 CANCELLED_WHILE_ASKING = """
 import asyncio, sys
 from provider.docker.discovery import Containers
+from provider.docker.labels import Scope
 
 async def main():
     containers = Containers(None, base_url=sys.argv[1], timeout_s=3600)
-    containers.set_scope("production", required=False)
+    containers.set_scope(Scope("production"))
     task = asyncio.create_task(containers.run())
     await asyncio.to_thread(sys.stdin.readline)
     task.cancel()

@@ -13,6 +13,7 @@ import pytest
 
 from bench.engine import Engine, PrivateEngine
 from provider.docker.discovery import Containers
+from provider.docker.labels import Scope
 from provider.model import ByColour, Health, Server
 from tests.support.waiting import eventually
 
@@ -172,7 +173,7 @@ async def following(
         backoff_s=0.05,
         backoff_max_s=0.2,
     )
-    containers.set_scope(environment, required=required)
+    containers.set_scope(Scope(environment, required))
     task = asyncio.create_task(containers.run())
     try:
         await eventually(lambda: seen.connected is not None)
@@ -463,9 +464,9 @@ async def test_only_the_environment_in_scope_counts_and_its_change_lists_again(e
     async with following(engine.url, required=True) as (containers, seen):
         assert seen.containers() == {production[:12]}
         assert set(seen.warnings) == {"t-nowhere"}
-        containers.set_scope("staging", required=True)
+        containers.set_scope(Scope("staging", required=True))
         await eventually(lambda: seen.containers() == {staging[:12]})
-        containers.set_scope("staging", required=False)
+        containers.set_scope(Scope("staging", required=False))
         await eventually(lambda: len(seen.containers()) == 2)
         assert not seen.warnings
 
@@ -564,7 +565,7 @@ async def test_a_proxy_that_forbids_a_sign_of_life_is_reported_at_once_and_for_g
         proxy.forbidden = "/_ping"
         seen = Seen()
         containers = Containers(seen, base_url=proxy.url, ping_s=0.1, backoff_s=0.01, backoff_max_s=0.1)
-        containers.set_scope("production", required=False)
+        containers.set_scope(Scope("production"))
         task = asyncio.create_task(containers.run())
         try:
             await eventually(lambda: sum("/_ping" in asked for asked in proxy.requests) > 3)
@@ -599,7 +600,7 @@ async def test_a_start_that_nobody_saw_ends_leaving_with_the_next_complete_list(
         proxy.silence("/events")
         await asyncio.to_thread(engine.api.restart, container, timeout=1)
         assert seen.leaving(container)
-        containers.set_scope("production", required=True)
+        containers.set_scope(Scope("production", required=True))
         await eventually(lambda: not seen.leaving(container))
         assert not seen.events["start"]
 
@@ -621,7 +622,7 @@ async def test_a_cancelled_run_ends_while_its_stream_is_open(engine: Engine) -> 
     """Section 6.4: SIGTERM is answered at once. The stream is quiet for an hour if it is not closed."""
     seen = Seen()
     containers = Containers(seen, base_url=engine.url, ping_s=NEVER_S, timeout_s=NEVER_S, refresh_s=NEVER_S)
-    containers.set_scope("production", required=False)
+    containers.set_scope(Scope("production"))
     task = asyncio.create_task(containers.run())
     await eventually(lambda: seen.connected)
     task.cancel()

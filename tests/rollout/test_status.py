@@ -112,6 +112,7 @@ def test_a_rollout_is_reported_with_its_gates_and_its_deadline() -> None:
         "servers": [
             {
                 "url": "http://10.0.0.2:80",
+                "endpoint": "default",
                 "health": "healthy",
                 "cause": None,
                 "since": "2026-01-01T00:00:00.000Z",

@@ -24,6 +24,7 @@ from provider.controller.outputs import Listeners, Outputs
 from provider.controller.publication import Published
 from provider.controller.replica import Replica
 from provider.docker.discovery import Containers
+from provider.docker.labels import Scope
 from provider.model import ByColour, Colour, Health, Probe, Server, ServerHealth
 from provider.model.errors import StoreError
 from provider.observability.metrics import Metrics
@@ -55,9 +56,8 @@ class Edges:
 
     probes: dict[str, frozenset[Probe]] = field(default_factory=dict)
     relisted: list[str] = field(default_factory=list)
-    scope: tuple[str, bool] | None = None
+    scope: Scope | None = None
     voided: int = 0
-    ignored: frozenset[str] = frozenset()
 
 
 class Prober(HealthChecker):
@@ -87,8 +87,8 @@ class Lister(Containers):
     def void(self) -> None:
         self.edges.voided += 1
 
-    def set_scope(self, environment: str, *, required: bool, ignored: frozenset[str] = frozenset()) -> None:
-        self.edges.scope, self.edges.ignored = (environment, required), ignored
+    def set_scope(self, scope: Scope) -> None:
+        self.edges.scope = scope
 
 
 def no_tasks(_check: object, _name: str) -> asyncio.Task[None]:

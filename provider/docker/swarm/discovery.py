@@ -193,19 +193,21 @@ class Tasks(Following):
         found: dict[str, dict[Colour, list[Server]]] = {}
         slots = set()
         for sighting in sightings:
-            if sighting.server is None or sighting.colour is None:
+            if not sighting.servers or sighting.colour is None:
                 continue
-            slot = sighting.server.slot or ""
+            slot = sighting.servers[0].slot or ""
             slots.add(slot)
             if self._deaths.count(slot) is None:
                 self._deaths.read({slot: Life(0, 0)}, now_mono_s)
-            server = replace(
-                sighting.server,
-                deaths=self._deaths.count(slot),
-                died_mono_s=self._deaths.times_mono_s(slot),
-                leaving_mono_s=self._leaving_mono_s.get(sighting.container),
-            )
-            found.setdefault(sighting.service, {colour: [] for colour in Colour})[sighting.colour].append(server)
+            found.setdefault(sighting.service, {colour: [] for colour in Colour})[sighting.colour] += [
+                replace(
+                    server,
+                    deaths=self._deaths.count(slot),
+                    died_mono_s=self._deaths.times_mono_s(slot),
+                    leaving_mono_s=self._leaving_mono_s.get(sighting.container),
+                )
+                for server in sighting.servers
+            ]
         self._deaths.forget_all_but(slots, now_mono_s)
         return {
             name: ByColour(*(tuple(sorted(by[colour], key=lambda server: server.key)) for colour in Colour))

@@ -17,18 +17,20 @@ from provider.docker.labels import (
     Ignored,
     Scope,
     Sighting,
+    Wanted,
     another_network,
     check_scope,
     colour_of,
+    kind_of,
+    port_label,
     release_id,
-    scheme_of,
     url_at,
     uses_bind_port,
-    written_port,
+    wanted,
 )
 from provider.docker.swarm import spec
 from provider.docker.swarm.tasks import RUNNING, SwarmService, Task, tag_of
-from provider.model import Colour, Health, Route, Server
+from provider.model import Colour, Health, Protocol, Route, Server
 from provider.model.text import clean
 
 LEAVING_LIMIT_S = 86_400.0
@@ -42,8 +44,7 @@ class Settings:
     """What the labels of a Swarm service say of the servers of all its tasks."""
 
     colour: Colour
-    scheme: str
-    port: int
+    endpoints: tuple[Wanted, ...]
     network: str | None
     use_bind_port: bool
 
@@ -91,10 +92,12 @@ def settings_of(service: SwarmService, scope: Scope) -> Settings:
         if label in service.container_labels and not labels.keys() & {label, COLOR if label == COLOUR else label}:
             raise Ignored(f"{label} is on its containers, not on the service", ON_SERVICE)
     check_scope(labels, scope)
-    colour, scheme, port = colour_of(labels), scheme_of(labels), written_port(labels)
-    if port is None:
-        raise Ignored(f"no label {PORT}, which a Swarm service needs", f"add {PORT}=PORT under deploy: labels:")
-    return Settings(colour, scheme, port, labels.get(NETWORK), uses_bind_port(labels))
+    endpoints = wanted(labels, scope)
+    for each in endpoints:
+        if each.port is None:
+            label = port_label(each.endpoint)
+            raise Ignored(f"no label {label}, which a Swarm service needs", f"add {label}=PORT under deploy: labels:")
+    return Settings(colour_of(labels), endpoints, labels.get(NETWORK), uses_bind_port(labels))
 
 
 def _sighting(
@@ -102,13 +105,13 @@ def _sighting(
 ) -> Sighting:
     name = f"{service.name}.{task.slot}"
     try:
-        url, routes = _urls(task, settings, nodes)
+        reached = [(each, *_urls(task, settings, each, nodes)) for each in settings.endpoints]
     except Ignored as reason:
         return Sighting(service.labels[SERVICE], task.id, name, warning=f"ignored: {reason}", fix=reason.fix)
     parts = tuple(part for part in task.parts if part.kind != spec.ENVIRONMENT or part.name not in scope.ignored)
     version = version_of(task)
     server = Server(
-        url=url,
+        url="",
         release=release_id(parts),
         version=version,
         container=task.container or task.id,
@@ -117,47 +120,52 @@ def _sighting(
         parts=parts,
         unit=service.name,
         kin=release_id([*parts[:1], *(part for part in parts if part.name == VERSION)]),
-        routes=routes,
         is_labelled=settings.network is not None,
         slot=name,
     )
     if task.is_leaving:
         server = replace(server, leaving_mono_s=0.0, leaving_limit_s=LEAVING_LIMIT_S)
-    found = Sighting(service.labels[SERVICE], task.id, name, settings.colour, server)
+    servers = tuple(replace(server, url=url, routes=routes, endpoint=each.endpoint) for each, url, routes in reached)
+    found = Sighting(service.labels[SERVICE], task.id, name, settings.colour, servers)
     if VERSION in service.labels and VERSION not in task.labels:
         what = f"{VERSION} is on the service, whose labels change before its tasks do, so it is not used"
         found = replace(found, warning=f"{what}: {ON_CONTAINER}", fix=ON_CONTAINER)
     return found
 
 
-def _urls(task: Task, settings: Settings, nodes: Mapping[str, str]) -> tuple[str, tuple[Route, ...]]:
-    """Return where Traefik reaches a task, and each of its networks with its address there: never ingress.
+def _urls(task: Task, settings: Settings, wanted: Wanted, nodes: Mapping[str, str]) -> tuple[str, tuple[Route, ...]]:
+    """Return where Traefik reaches an endpoint of a task, and each of its networks with its address: never ingress.
 
     Without a network, and with `bluegreen.use-bind-port`, that is the port that its node publishes in host mode.
     """
-    port = settings.port
+    port, scheme = wanted.port or 0, wanted.scheme
     addresses = {
         each.network: each.address for each in task.attachments if each.address is not None and not each.is_ingress
     }
     if task.uses_host_network:
-        return url_at(settings.scheme, _node(task, nodes), port), ()
+        return url_at(scheme, _node(task, nodes), port), ()
     if settings.use_bind_port or not addresses:
-        published = next((each.published for each in task.host_ports if each.target == port), None)
+        is_udp = wanted.protocol is Protocol.UDP
+        there = (each for each in task.host_ports if each.target == port and each.is_udp is is_udp)
+        published = next((each.published for each in there), None)
         if published is None:
-            raise _not_reached(task, settings)
-        return url_at(settings.scheme, _node(task, nodes), published), ()
+            raise _not_reached(task, settings, wanted)
+        return url_at(scheme, _node(task, nodes), published), ()
     if settings.network is not None and settings.network not in addresses:
         named = clean(settings.network, SHOWN_MOST)
         raise Ignored(f"{NETWORK}={named}: it has no address there", another_network(named, list(addresses)))
-    routes = tuple(Route(name, url_at(settings.scheme, address, port)) for name, address in sorted(addresses.items()))
+    routes = tuple(Route(name, url_at(scheme, address, port)) for name, address in sorted(addresses.items()))
     chosen = settings.network or min(addresses)
-    return url_at(settings.scheme, addresses[chosen], port), routes
+    return url_at(scheme, addresses[chosen], port), routes
 
 
-def _not_reached(task: Task, settings: Settings) -> Ignored:
+def _not_reached(task: Task, settings: Settings, wanted: Wanted) -> Ignored:
     if settings.use_bind_port:
         fix = f"publish it with mode: host, or remove the label {USE_BIND_PORT}"
-        return Ignored(f"{USE_BIND_PORT}=true, but TCP port {settings.port} is not published in host mode", fix)
+        return Ignored(
+            f"{USE_BIND_PORT}=true, but {kind_of(wanted.protocol)} port {wanted.port} is not published in host mode",
+            fix,
+        )
     has_ingress = any(each.is_ingress for each in task.attachments)
     fact = "it is on the ingress network alone, which Traefik does not reach" if has_ingress else "it is on no network"
     return Ignored(fact, "attach the service to an overlay network that Traefik is on as well")

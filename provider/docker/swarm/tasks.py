@@ -38,10 +38,11 @@ class Attachment(NamedTuple):
 
 
 class HostPort(NamedTuple):
-    """A TCP port of a task, and where its node publishes it."""
+    """A port of a task, and where its node publishes it."""
 
     target: int
     published: int
+    is_udp: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def task_from(listed: Mapping[str, Any]) -> Task:
         has_healthcheck=_has_healthcheck(spec.get("Healthcheck")),
         attachments=tuple(map(_attachment, listed.get("NetworksAttachments") or ())),
         # The same port is listed for IPv4 and for IPv6.
-        host_ports=tuple(sorted({_host_port(port) for port in ports if port.get("Protocol") == "tcp"})),
+        host_ports=tuple(sorted({_host_port(port) for port in ports if port.get("Protocol") in {"tcp", "udp"}})),
     )
 
 
@@ -144,8 +145,8 @@ def _attachment(listed: Mapping[str, Any]) -> Attachment:
 
 
 def _host_port(listed: Mapping[str, Any]) -> HostPort:
-    found = HostPort(listed["TargetPort"], listed["PublishedPort"])
-    if not all(isinstance(port, int) and 0 < port < 65536 for port in found):
+    found = HostPort(listed["TargetPort"], listed["PublishedPort"], listed["Protocol"] == "udp")
+    if not all(isinstance(port, int) and 0 < port < 65536 for port in found[:2]):
         raise ValueError("invalid port")
     return found
 

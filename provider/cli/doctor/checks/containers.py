@@ -8,7 +8,19 @@ from urllib.parse import urlsplit
 
 from provider.cli.doctor.findings import Code, Finding
 from provider.docker.container import HOST_MODE, Container
-from provider.docker.labels import COLOR, COLOUR, ENVIRONMENT, KNOWN, NETWORK, PREFIX, SERVICE, Scope, Sighting, sight
+from provider.docker.labels import (
+    COLOR,
+    COLOUR,
+    ENVIRONMENT,
+    KNOWN,
+    NETWORK,
+    PREFIX,
+    SERVICE,
+    Scope,
+    Sighting,
+    is_known,
+    sight,
+)
 from provider.docker.networks import TO_FIX_IT, TraefikNetwork, choose
 from provider.model import ByColour, Colour, Desired, ProbeMode, Server, Service
 
@@ -139,27 +151,27 @@ def _guesses(containers: Iterable[ServiceContainer], context: Context) -> dict[s
     """Return a guess of the network for each container whose network is not known, by `where`."""
     own = next((networks for peer, networks in context.peers.items() if peer.startswith(THE_DAEMON)), frozenset[str]())
     traefik_network = TraefikNetwork(context.desired.docker_network if context.desired else None, own)
-    by_service: dict[str, dict[Colour, dict[str, Server]]] = {}
+    by_service: dict[str, dict[Colour, list[tuple[str, Server]]]] = {}
     for container in containers:
         sighting = _sighting(container, context)
-        if container.docker.running and sighting is not None and sighting.server is not None and sighting.colour:
-            colours = by_service.setdefault(sighting.service, {colour: {} for colour in Colour})
-            colours[sighting.colour][container.where] = sighting.server
+        if container.docker.running and sighting is not None and sighting.colour:
+            colours = by_service.setdefault(sighting.service, {colour: [] for colour in Colour})
+            colours[sighting.colour] += [(container.where, server) for server in sighting.servers]
     found: dict[str, str] = {}
     for colours in by_service.values():
-        blue, green = (tuple(colours[colour].values()) for colour in Colour)
+        blue, green = (tuple(server for _, server in colours[colour]) for colour in Colour)
         for colour, placed in choose(ByColour(blue, green), traefik_network, None, {}).items():
             guesses = zip(colours[colour], placed, strict=True)
-            found |= {where: server.guess for where, server in guesses if server.guess is not None}
+            found |= {where: server.guess for (where, _), server in guesses if server.guess is not None}
     return found
 
 
 def _sighting(container: ServiceContainer, context: Context) -> Sighting | None:
-    required = context.desired.require_environment_label if context.desired else False
-    own = container.docker.labels.get(ENVIRONMENT, "")
+    environment = context.environment or container.docker.labels.get(ENVIRONMENT, "")
     if SERVICE not in container.docker.labels:
         return None
-    return sight(container.docker, Scope(context.environment or own, required), context.host_address)
+    scope = Scope.of(context.desired, environment) if context.desired else Scope(environment)
+    return sight(container.docker, scope, context.host_address)
 
 
 def _as_sighted(container: ServiceContainer, context: Context, guess: str | None) -> Iterator[Finding]:
@@ -169,7 +181,7 @@ def _as_sighted(container: ServiceContainer, context: Context, guess: str | None
         return
     fix = sighting.fix or "correct its labels or networks"
     warning = (sighting.warning or "").removeprefix("ignored: ").removesuffix(f": {fix}")
-    if sighting.server is None:
+    if not sighting.servers:
         yield Finding(Code.CONTAINER_IGNORED, container.where, f"the daemon ignores it: {warning}", fix)
         return
     if guess is not None:
@@ -179,7 +191,7 @@ def _as_sighted(container: ServiceContainer, context: Context, guess: str | None
 
 
 def _reach(container: ServiceContainer, sighting: Sighting, context: Context) -> Iterator[Finding]:
-    address = urlsplit(sighting.server.url).hostname if sighting.server else None
+    address = urlsplit(sighting.servers[0].url).hostname if sighting.servers else None
     network = next((name for name, has in container.docker.addresses.items() if has == address), None)
     if network is None:  # on a published port, or in the network of the host
         return
@@ -202,7 +214,7 @@ def _names(networks: Iterable[str]) -> str:
 
 def _unknown_labels(container: ServiceContainer) -> Iterator[Finding]:
     for label in sorted(container.docker.labels):
-        if label.lower().startswith(PREFIX) and label not in KNOWN:
+        if label.lower().startswith(PREFIX) and not is_known(label):
             close = difflib.get_close_matches(label.lower(), KNOWN, 1)
             fix = f"write {close[0]}" if close else f"remove it; known labels are {', '.join(sorted(KNOWN))}"
             yield Finding(Code.LABEL_UNKNOWN, container.where, f"unknown label {label}", fix)

@@ -8,7 +8,18 @@ from provider.cli.doctor.checks.containers import Context
 from provider.cli.doctor.checks.rendered import ComposeService, Config, compose_services
 from provider.cli.doctor.findings import Code, Finding
 from provider.docker.container import HOST_MODE
-from provider.docker.labels import ENVIRONMENT, KNOWN, NETWORK, PREFIX, SERVICE, VERSION, Ignored, Scope, Sighting
+from provider.docker.labels import (
+    ENVIRONMENT,
+    KNOWN,
+    NETWORK,
+    PREFIX,
+    SERVICE,
+    VERSION,
+    Ignored,
+    Scope,
+    Sighting,
+    is_known,
+)
 from provider.docker.swarm.servers import misplaced_labels, settings_of, sight
 from provider.docker.swarm.tasks import SwarmService, Task
 from provider.model import DockerMode
@@ -83,7 +94,7 @@ def stack(rendered: Config, file: str, context: Context) -> tuple[Finding, ...]:
 def _labels(service: SwarmService, where: str, context: Context) -> Iterator[Finding]:
     """Yield what is wrong with the labels of a Swarm service."""
     for label in sorted(service.labels):
-        if label.lower().startswith(PREFIX) and label not in KNOWN:
+        if label.lower().startswith(PREFIX) and not is_known(label):
             close = difflib.get_close_matches(label.lower(), KNOWN, 1)
             fix = f"write {close[0]}" if close else f"remove it; known labels are {', '.join(sorted(KNOWN))}"
             yield Finding(Code.LABEL_UNKNOWN, where, f"unknown label {label}", fix)
@@ -126,7 +137,7 @@ def _tasks(state: SwarmState, nodes: Mapping[str, str], context: Context) -> Ite
         fix = f"correct the image, the placement or the command; see docker service ps --no-trunc {state.service.name}"
         yield Finding(Code.SWARM_TASKS_FAIL, where, what, fix)
     sightings = [*sight(state.service, state.tasks, nodes, _scope(state.service, context))]
-    ignored = {one.fix or "": one for one in sightings if one.server is None and one.container != state.service.id}
+    ignored = {one.fix or "": one for one in sightings if not one.servers and one.container != state.service.id}
     for way_out, one in ignored.items():
         what = (one.warning or "").removeprefix("ignored: ").removesuffix(f": {way_out}")
         yield Finding(Code.SWARM_SERVICE_IGNORED, where, f"the daemon ignores its tasks: {what}", way_out)
@@ -134,13 +145,13 @@ def _tasks(state: SwarmState, nodes: Mapping[str, str], context: Context) -> Ite
 
 
 def _scope(service: SwarmService, context: Context) -> Scope:
-    is_required = context.desired.require_environment_label if context.desired is not None else False
-    return Scope(context.environment or service.labels.get(ENVIRONMENT, ""), is_required)
+    environment = context.environment or service.labels.get(ENVIRONMENT, "")
+    return Scope.of(context.desired, environment) if context.desired is not None else Scope(environment)
 
 
 def _reach(sighting: Sighting, where: str, context: Context) -> Iterator[Finding]:
     """Yield who is not on the network of a task. Only containers on the manager itself are known."""
-    server = sighting.server
+    server = sighting.servers[0] if sighting.servers else None
     network = next((route.network for route in server.routes if route.url == server.url), None) if server else None
     if server is None or network is None:
         return
