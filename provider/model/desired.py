@@ -240,6 +240,25 @@ class CandidateRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelRouting:
+    """That a service takes its routing from the `traefik.*` labels of its containers (rule 34), and what they may say.
+
+    Labels may name only these `hosts`, any where there are none. A rule without a host counts only on these
+    `entry_points`, and a priority only where `is_trusted`: the file has a list of either (rule 35). `default_rule` is
+    that of routers without a rule, as Traefik's Docker provider has it.
+    """
+
+    hosts: tuple[str, ...] = ()
+    entry_points: tuple[str, ...] = ()
+    default_rule: str | None = None
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether the file says what the labels may claim."""
+        return bool(self.hosts or self.entry_points)
+
+
+@dataclass(frozen=True, slots=True)
 class Deadlines:
     """How long a phase may wait before its named action is taken, in seconds."""
 
@@ -254,7 +273,8 @@ class Deadlines:
 class Service:
     """One application under blue-green, as in the file.
 
-    Its `endpoints` have names of their own, and there is one at least.
+    Its `endpoints` have names of their own, and there is one at least. With `labels` its routers, its endpoints and its
+    `middlewares`, by protocol and name, are those that the labels of the active colour had when it was decided on.
     """
 
     name: str
@@ -276,6 +296,8 @@ class Service:
     canary: Canary | None = None
     analysis: Analysis | None = None
     test_route: CandidateRoute | None = None
+    labels: LabelRouting | None = None
+    middlewares: Mapping[Protocol, JsonObject] = field(default_factory=dict)
 
     @property
     def url(self) -> str | None:
@@ -380,6 +402,7 @@ class Desired:
     `traefik_api`.
     `docker_network` is the network that Traefik reaches containers in, where their labels name no other;
     `ignored_environment` are the variables of a container that do not change its release.
+    `auto` is what each service is like that containers name and the file does not, where they become services.
     With `generate_certificate` the daemon puts a default certificate of its own into the document. `later_keys` are
     those of Traefik's that not every version from 3.0 on knows.
     """
@@ -394,6 +417,7 @@ class Desired:
     docker_network: str | None = None
     ignored_environment: frozenset[str] = frozenset()
     traefik_metrics: tuple[str, ...] = ()
+    auto: Service | None = None
 
 
 def group_key(service: Service) -> str:
