@@ -15,7 +15,7 @@ from bench.engine import IMAGE, Engine
 from provider.docker.traefik_labels import ContainerFacts, Decoded, decode
 from provider.docker.traefik_labels.default_rule import normalize
 from provider.traefik.process import LOOPBACK, free_ports
-from tests.support.labelled import SETS
+from tests.support.labelled import SETS, Labelled
 from tests.support.traefik import DocumentServer, StartTraefik
 from tests.support.waiting import eventually
 
@@ -30,12 +30,15 @@ SECTIONS = {
 CHANGES_S = 60.0
 
 
-def start(engine: Engine, name: str, labels: Mapping[str, str]) -> str:
-    """Start a container of these labels; return its address."""
-    id_ = engine.api.create_container(
-        IMAGE, name=name, labels={**labels, "traefik.enable": "true"}, ports=[(53, "udp")]
-    )["Id"]
+def start(engine: Engine, name: str, labelled: Labelled) -> str:
+    """Start a container of these labels; return its address. One that needs no server is only created."""
+    labels = {**labelled.named(name), "traefik.enable": "true"}
+    if not labelled.needs_server:
+        labels["traefik.docker.allownonrunning"] = "true"
+    id_ = engine.api.create_container(IMAGE, name=name, labels=labels, ports=[(53, "udp")])["Id"]
     engine.adopt(id_)
+    if not labelled.needs_server:
+        return LOOPBACK
     engine.api.start(id_)
     return str(engine.api.inspect_container(id_)["NetworkSettings"]["Networks"]["bridge"]["IPAddress"])
 
@@ -77,7 +80,7 @@ async def test_traefik_makes_the_same_of_labels_as_of_what_we_decode(
     """Rule 34: the syntax of Traefik's own labels, all of it."""
     names = {f"s{number:03}": labelled for number, labelled in enumerate(SETS.values())}
     with ThreadPoolExecutor(8) as threads:
-        started = threads.map(lambda one: start(engine, one[0], one[1].named(one[0])), names.items())
+        started = threads.map(lambda one: start(engine, *one), names.items())
         addresses = await asyncio.to_thread(list, started)
     merged: dict[str, Any] = {"http": {"middlewares": {"marker": {"compress": {}}}}}
     wrong: dict[str, object] = {}

@@ -16,11 +16,15 @@ PLUGIN = f"{M}.plugin.NAME"
 
 @dataclass(frozen=True)
 class Labelled:
-    """The labels of one container, and what Traefik drops for them: nothing, some routers, or the container."""
+    """The labels of one container, and what Traefik drops for them: nothing, some routers, or the container.
+
+    Only one that `needs_server` has to run.
+    """
 
     labels: Mapping[str, str]
     is_dropped: bool = False
     loses_routers: bool = False
+    needs_server: bool = True
 
     def named(self, name: str) -> dict[str, str]:
         """Return the labels with the name of the container in them."""
@@ -31,8 +35,8 @@ def taken(*labels: Mapping[str, str]) -> Labelled:
     return Labelled({key: value for one in labels for key, value in one.items()})
 
 
-def dropped(*labels: Mapping[str, str]) -> Labelled:
-    return Labelled(taken(*labels).labels, is_dropped=True)
+def dropped(*labels: Mapping[str, str], needs_server: bool = False) -> Labelled:
+    return Labelled(taken(*labels).labels, is_dropped=True, needs_server=needs_server)
 
 
 def without_a_router(*labels: Mapping[str, str]) -> Labelled:
@@ -394,9 +398,11 @@ SETS: dict[str, Labelled] = {
     "servers": dropped(RULE, {f"{S}.loadbalancer.servers[0].url": "http://a"}),
     "places-of-the-server": dropped(RULE, {f"{S}.loadbalancer.server[0].port": "80"}),
     "a-server-alone": dropped(RULE, {f"{S}.loadbalancer.server": "80"}),
-    "no-load-balancer": dropped(RULE, {S: "x"}),
-    "weighted": dropped(RULE, {f"{S}.weighted.services[0].name": "x"}),
-    "url-and-port": dropped(RULE, {f"{S}.loadbalancer.server.url": "http://a", f"{S}.loadbalancer.server.port": "1"}),
+    "no-load-balancer": dropped(RULE, {S: "x"}, needs_server=True),
+    "weighted": dropped(RULE, {f"{S}.weighted.services[0].name": "x"}, needs_server=True),
+    "url-and-port": dropped(
+        RULE, {f"{S}.loadbalancer.server.url": "http://a", f"{S}.loadbalancer.server.port": "1"}, needs_server=True
+    ),
     "tcp-scheme": dropped(TCP_RULE, {f"{TS}.loadbalancer.server.scheme": "http"}),
     "udp-rule": dropped({f"{UR}.rule": "x"}),
     "a-plugin-with-a-comma": dropped({f"{PLUGIN}.map.x": ",a"}),
