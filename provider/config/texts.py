@@ -12,16 +12,13 @@ from provider.config import pass_through
 from provider.config.messages import Finding
 from provider.config.types import variable
 from provider.model.traefik_schema import Anything, Kind, Many, Named, Scalar, Struct
+from provider.model.traefik_schema.texts import SEPARATOR, UNREADABLE
 
-SEPARATOR = "\N{BOX DRAWINGS DOUBLE VERTICAL}"
-"""The separator of list items in Traefik's decoder."""
 LONGEST_KEY = 1024
 """Maximum length of a key in JSON, with its quotes: yaml.v3 does not accept a longer one."""
 LONGEST_NAME = 1000
 """The maximum of a name to which the daemon appends a colour or `-preview`."""
 
-_UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
-"""The control characters of yaml.v3, and those that no rule, name or header has."""
 _BARE = re.compile(r"\$[A-Za-z_(]\w*\)?|%[A-Za-z_]\w*%|<[^<>]*>|[{}$]")
 """What no host has, and what looks like a variable: `$DOMAIN`, `%DOMAIN%`, `<domain>`."""
 _AUTHORITY = re.compile(r"(?:[A-Za-z0-9+.-]+://)?([^/?#]*)")
@@ -108,7 +105,7 @@ class _Reader:
             self._found(f"has {found!r}, and nothing replaces variables in this file: write the value itself")
 
     def _readable(self, text: str, *, of_key: bool = False) -> None:
-        found = None if text.isprintable() else _UNREADABLE.search(text)
+        found = None if text.isprintable() else UNREADABLE.search(text)
         if found is not None:
             name = f"U+{ord(found[0]):04X}"
             self._found(f"has the control character {name}, for which Traefik refuses the document: remove it", of_key)

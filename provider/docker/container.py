@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from provider.docker.inspected import Created
+from provider.docker.traefik_labels.tree import VALUE_MOST, is_routing
 from provider.model import Health
-from provider.model.text import NAME_MOST, clean
+from provider.model.text import LINE_MOST, NAME_MOST, clean
 
 COMPOSE_CONFIG_HASH = "com.docker.compose.config-hash"
 HOST_MODE = "host"
 JOINED_MODE = "container:"
 SHORT_ID = 12
+ROUTING_MOST = VALUE_MOST + 1
+"""One that was cut is refused as too long, and not read as another."""
 UNREADABLE = (AttributeError, KeyError, IndexError, TypeError, ValueError, RecursionError)
 """What reading an answer raises that does not have the form of Docker's."""
 
@@ -69,7 +72,10 @@ def container_from(listed: Mapping[str, Any]) -> Container:
         id=id_,
         name=clean((listed.get("Names") or [id_])[0].lstrip("/"), NAME_MOST),
         image_id=clean(listed["ImageID"], NAME_MOST),
-        labels={clean(name, NAME_MOST): clean(value) for name, value in (listed.get("Labels") or {}).items()},
+        labels={
+            clean(name, NAME_MOST): clean(value, ROUTING_MOST if is_routing(name) else LINE_MOST)
+            for name, value in (listed.get("Labels") or {}).items()
+        },
         running=listed.get("State") in {"running", "paused"},
         health=_health(listed),
         network_mode=clean((listed.get("HostConfig") or {}).get("NetworkMode") or "", NAME_MOST),

@@ -108,24 +108,36 @@ def path_before(text: str) -> str:
 @lru_cache(maxsize=REMEMBERED)
 def only_hosts(text: str) -> frozenset[str] | None:
     """Return the only hosts that a rule may match, in lower case; None where it may match others, or is no rule."""
+    return _only(text, "host")
+
+
+@lru_cache(maxsize=REMEMBERED)
+def only_server_names(text: str) -> frozenset[str] | None:
+    """Return the only server names (SNI) that a rule of TCP may match; None where it may match others, or any."""
+    return _only(text, "hostsni")
+
+
+def _only(text: str, matcher: str) -> frozenset[str] | None:
     try:
-        return _only_hosts(parse(text))
+        return _only_values(parse(text), matcher)
     except RuleError:
         return None
 
 
-def _only_hosts(rule: Rule) -> frozenset[str] | None:
+def _only_values(rule: Rule, matcher: str) -> frozenset[str] | None:
     match rule:
         case Matcher():
-            return frozenset(map(str.lower, rule.arguments)) if _is_host(rule) else None
+            if rule.name.lower() != matcher or "*" in rule.arguments:
+                return None
+            return frozenset(argument.lower().removesuffix(".") for argument in rule.arguments)
         case Not():
             return None
         case Every():
-            known = [hosts for one in rule.rules if (hosts := _only_hosts(one)) is not None]
+            known = [values for one in rule.rules if (values := _only_values(one, matcher)) is not None]
             return frozenset.intersection(*known) if known else None
         case Some():
-            each = [_only_hosts(one) for one in rule.rules]
-            known = [hosts for hosts in each if hosts is not None]
+            each = [_only_values(one, matcher) for one in rule.rules]
+            known = [values for values in each if values is not None]
             return frozenset.union(*known) if len(known) == len(each) else None
         case _:
             assert_never(rule)

@@ -14,6 +14,8 @@ from provider.docker.container import Container, container_from
 from provider.docker.discovery import Containers
 from provider.docker.inspected import Created, created_from
 from provider.docker.labels import NETWORK, Scope, Sighting, sight
+from provider.docker.traefik_labels import ContainerFacts, decode
+from provider.docker.traefik_labels.tree import VALUE_MOST
 from provider.model import Colour, Health
 from provider.model.errors import DockerUnavailable
 
@@ -408,3 +410,11 @@ async def test_of_a_service_in_a_storm_of_events_is_reported_once_for_those_that
         ]
     )
     assert sink.services == ["shop"]
+
+
+def test_a_label_of_traefiks_is_read_whole_or_refused_as_too_long() -> None:
+    """Rule 34: one that was cut would be another rule, or another header."""
+    name = "traefik.http.middlewares.m.headers.contentsecuritypolicy"
+    assert listed(labels={name: "x" * VALUE_MOST}).labels[name] == "x" * VALUE_MOST
+    (fault,) = decode(listed(labels={name: "x" * (VALUE_MOST + 9)}).labels, ContainerFacts("a", "a", (80,))).faults
+    assert "longer" in fault.message

@@ -50,7 +50,7 @@ def document(decoded: Decoded, address: str) -> dict[str, Any]:
         for service in section.get("services", {}).values():
             balancer = service["loadBalancer"]
             server = balancer.pop("server")
-            port, scheme = server.pop("port", None), server.pop("scheme", "http")
+            port, scheme = server.pop("port", min(PORTS)), server.pop("scheme", "http")
             if protocol == "http" and not server.get("url"):
                 server["url"] = f"{scheme}://{address}:{port}"
             elif protocol != "http":

@@ -6,7 +6,17 @@ import pytest
 
 from provider.model import Router
 from provider.model.errors import RuleError
-from provider.model.traefik_rule import Every, Matcher, Not, Some, are_apart, first_host, only_hosts, parse
+from provider.model.traefik_rule import (
+    Every,
+    Matcher,
+    Not,
+    Some,
+    are_apart,
+    first_host,
+    only_hosts,
+    only_server_names,
+    parse,
+)
 from tests.support.traefik_rules import REFUSED, RULES
 from tests.support.worlds import service
 
@@ -103,3 +113,22 @@ def test_a_host_of_a_later_router_is_asked_for_where_the_first_names_none() -> N
 )
 def test_a_router_says_where_people_find_it(rule: str, body: dict[str, object], url: str | None) -> None:
     assert Router("shop", rule, body).url == url
+
+
+@pytest.mark.parametrize(
+    ("rule", "names"),
+    [
+        ("HostSNI(`A.example.com.`)", {"a.example.com"}),
+        ("HostSNI(`*`)", None),
+        ("HostSNI(`*`) && HostSNI(`a`)", {"a"}),
+        ("HostSNI(`a`) || HostSNI(`b`)", {"a", "b"}),
+        ("HostSNI(`a`) || ALPN(`h2`)", None),
+        ("HostSNIRegexp(`a`)", None),
+        ("HostSNI(", None),
+    ],
+)
+def test_the_only_server_names_of_a_rule_of_tcp_are_known_where_it_names_them(
+    rule: str, names: set[str] | None
+) -> None:
+    """Rule 35: `*` is any, beside another name as well."""
+    assert only_server_names(rule) == names

@@ -1,9 +1,12 @@
-"""The `traefik.*` labels of a container as Traefik's Docker provider decodes them (rule 34). Pure.
+"""The `traefik.*` labels of a container as Traefik's Docker provider decodes them (rule 34), and their routing. Pure.
 
 `decode` is Traefik's own way: `tree` builds a tree of the names, `reader` gives it the types of
 `model.traefik_schema.labels`, with `plugin` for what has none, and `implicit` adds what Traefik adds, with the
 `default_rule`. Where Traefik logs the first error and drops the container, here are all of them, each with its label.
 tests/integration/test_traefik_labels.py compares all this with a real Traefik.
+
+`routing` goes on from there to what a blue-green service can have: `endpoints` from its services, their `health`, and
+middlewares with names of their own; it refuses the `texts` that a document cannot carry.
 
 Labels are untrusted text: they have bounds, and no text fails here. This package knows no colour and no phase.
 """
@@ -26,7 +29,8 @@ __all__ = ["DEFAULT_RULE", "ContainerFacts", "Decoded", "decode", "has_routing"]
 class Decoded:
     """A configuration: its sections `http`, `tcp`, `udp` and `tls`, each absent where it has nothing.
 
-    A load balancer has one `server` in place of `servers`, with `port` and `scheme`. With a fault that is not of a
+    A load balancer has one `server` in place of `servers`, with `port` and `scheme` where labels name them; else the
+    port is the lowest of the container's. With a fault that is not of a
     single router there are no sections: Traefik drops the container. `ignored` are labels without effect.
     """
 

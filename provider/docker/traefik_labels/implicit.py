@@ -1,7 +1,7 @@
 """What Traefik adds to the labels of a container, or takes away for them.
 
 That is pkg/provider/docker/config.go and pkg/provider/configuration.go: a service and a router where there is none,
-the only service for a router without one, the default rule, and the lowest port.
+the only service for a router without one, and the default rule. A server without a port has the lowest one.
 """
 
 from collections.abc import Iterator, Mapping
@@ -69,8 +69,7 @@ class Completion:
                     message = "Traefik takes no scheme and no port beside server.url, and drops the container"
                     self._found(f"{label}.{key}", server[key], message, "remove it, or remove server.url")
             return
-        server["port"] = server.get("port") or str(min(self._facts.ports, default=""))
-        if not server["port"]:
+        if not server.get("port") and not self._facts.ports:
             message = "the container exposes no port, and no label names one, so Traefik drops it"
             self._found(f"{label}.port", None, message, "add this label")
 

@@ -10,7 +10,7 @@ ROOT = "traefik"
 FILTERS = ("traefik.http", "traefik.tcp", "traefik.udp", "traefik.tls.stores.default")
 """How labels begin that have routing; `traefik.enable` and `traefik.docker.*` have none."""
 LABELS_MOST = 2000
-NAME_MOST = 1000
+NAME_MOST = 500
 VALUE_MOST = 1 << 16
 DEPTH_MOST = 40
 """Traefik's own tables are 9 deep; only what a plugin reads may be deeper."""
@@ -45,9 +45,14 @@ def fault(label: str, value: str | None, message: str, fix: str, router: str | N
 def routing_labels(labels: Mapping[str, str]) -> dict[str, str]:
     """Return the labels that Traefik reads for routing, in the order in which it does: that of their bytes."""
     names = sorted(
-        (name for name in labels if _is_routing(name)), key=lambda name: name.encode("utf-8", "surrogatepass")
+        (name for name in labels if is_routing(name)), key=lambda name: name.encode("utf-8", "surrogatepass")
     )
     return {name: labels[name] for name in names}
+
+
+def is_routing(name: str) -> bool:
+    """Return whether Traefik reads a label of this name for routing."""
+    return any(name[: len(one)].lower() == one and name[: len(one)].isascii() for one in FILTERS)
 
 
 def build(labels: Mapping[str, str], faults: list[Fault]) -> Node:
@@ -71,10 +76,6 @@ def folded_name(name: str) -> str:
 
 def _folded(letter: str) -> str:
     return next((one for one in (letter.casefold(), letter.lower()) if len(one) == 1), letter)
-
-
-def _is_routing(name: str) -> bool:
-    return any(name[: len(one)].lower() == one and name[: len(one)].isascii() for one in FILTERS)
 
 
 def _bounded(labels: Mapping[str, str], faults: list[Fault]) -> Iterator[tuple[str, str]]:

@@ -29,11 +29,11 @@ def test_each_set_is_taken_or_refused_as_traefik_does(name: str) -> None:
     assert bool(result.sections) != labelled.is_dropped
 
 
-def test_a_container_gets_a_router_by_the_default_rule_and_a_service_on_its_lowest_port() -> None:
-    assert decoded({}, ContainerFacts("shop", "shop-1", (8080, 53))).sections == {
+def test_a_container_gets_a_router_by_the_default_rule_and_a_service() -> None:
+    assert decoded({}).sections == {
         "http": {
             "routers": {"shop": {"rule": "Host(`shop`)", "service": "shop"}},
-            "services": {"shop": {"loadBalancer": {"server": {"port": "53"}}}},
+            "services": {"shop": {"loadBalancer": {"server": {}}}},
         }
     }
 
