@@ -22,7 +22,7 @@ from provider.controller.inputs import Inputs
 from provider.controller.journal import Journal
 from provider.controller.lasting import Lasting
 from provider.controller.outputs import Listeners, Outputs
-from provider.controller.publication import Published
+from provider.controller.publication import Published, until_sent
 from provider.controller.publisher import Publisher
 from provider.controller.state import Act, State
 from provider.controller.touched import Adopted
@@ -370,8 +370,8 @@ def _cut_short(pending: _PendingCommand, error: BaseException) -> StoreError:
 
 async def _document_sent() -> None:
     """Let what was decided be published, and sent to the pollers that are held: no switch waits for the log."""
-    for _ in ("published", "sent"):
-        await asyncio.sleep(0)
+    await asyncio.sleep(0)  # the publisher has its turn
+    await until_sent()
 
 
 def _batches(keys: Iterable[str], most: int) -> Iterator[tuple[str, ...]]:

@@ -48,3 +48,9 @@ class Publication:
         """Two hundred who wait share one event; those who come later wait for the next."""
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+
+
+async def until_sent() -> None:
+    """Let the polls that are held be answered, and what they are answered with be written to the network."""
+    for _ in ("answered", "written"):
+        await asyncio.sleep(0)

@@ -2,6 +2,7 @@
 
 It never waits for a decision: a store that hangs or fails freezes decisions, while servers that fail still leave the
 document. Nobody is told of a document before the store has published it; one that it could not publish is made again.
+The pollers that are held have it before logs, metrics and the other loops: no switch waits for those.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from provider.controller.draft import Draft, Edition, Projected
 from provider.controller.faults import Isolated
 from provider.controller.journal import Journal
 from provider.controller.outputs import Listeners, Outputs
-from provider.controller.publication import Publication
+from provider.controller.publication import Publication, Published, until_sent
 from provider.controller.state import State
 from provider.controller.work_queue import Queues
 from provider.model import Health
@@ -70,30 +71,43 @@ class Publisher:
         for name in unprobed:
             self._outputs.prober.set_probes(name, frozenset())
         for projected in draft.project_held(now):
+            self._ask(projected)
             self._report("", projected)
+        looked, seen = list[str](), list[tuple[str, Projected]]()
         for key in self._state.ordered(keys):
             with self._isolated(key):
                 for projected in draft.project(key, now):
-                    self._report(key, projected)
-                self._queues.unsaved.add([key])
+                    self._ask(projected)
+                    seen.append((key, projected))
+                looked.append(key)
             await timeslice.give_way()
+        published: Published | None = None
         if draft.published is None and draft.held_back(now) is not None:
             self._queues.unpublished.add_at("", now.mono_s + HELD_BACK_LOOK_S)
         elif draft.is_current(edition):  # else a reload came in between: its services have no fragments yet
             for _ in draft.join(edition):
                 await timeslice.give_way()
-            # Likewise: old routers do not go with new middlewares.
-            if draft.is_current(edition) and await self._finish(edition):
-                for touched in draft.show(clock()):
-                    self._queues.put(touched)
-                    await timeslice.give_way()
-        self._queues.put(draft.counted())  # who waits for the document comes first
+            if draft.is_current(edition):  # likewise: old routers do not go with new middlewares
+                published = await self._finish(edition, timeslice)
+        for key, projected in seen:
+            with self._isolated(key):
+                self._report(key, projected)
+            await timeslice.give_way()
+        if published is not None:
+            revision, document = published.revision, published.document
+            log.info("document published", revision=revision, bytes=len(document.body), marker=document.marker)
+        if looked:
+            self._queues.unsaved.add(looked)
+        self._queues.put(draft.counted())
+
+    def _ask(self, projected: Projected) -> None:
+        """Ask for the probes of a service."""
+        for probes in projected.probes:
+            self._outputs.prober.set_probes(projected.service, probes)
 
     def _report(self, key: str, projected: Projected) -> None:
-        """Ask for the probes of a service, and report what is new of it."""
+        """Report what is new of a service."""
         name = projected.service
-        for probes in projected.probes:
-            self._outputs.prober.set_probes(name, probes)
         for change in projected.health:
             if change.before is not None or change.after.health is not Health.UNKNOWN:
                 log_events.health(name, change.colour, change.server, change.after)
@@ -103,32 +117,35 @@ class Publisher:
         if projected.wake_mono_s is not None:
             self._queues.unpublished.add_at(key, projected.wake_mono_s)
 
-    async def _finish(self, edition: Edition) -> bool:
-        """Publish what was joined if it is new, and tell of it; return False where it is to be made again."""
+    async def _finish(self, edition: Edition, timeslice: Timeslice) -> Published | None:
+        """Publish what was joined if it is new, and return that once it is sent; or have it made again."""
         begin_s = time.perf_counter()
         composed = self.draft.compose(edition)
         render_s = time.perf_counter() - begin_s
         if (until_mono_s := self.draft.waits_until_mono_s(composed, clock())) is not None:
             self._queues.unpublished.add_at("", until_mono_s)
-            return False
+            return None
         if composed.is_new and not await self._journal.publish(composed.document):
             if isinstance(self._journal.failure, StoreUncertain):
                 self.draft.doubt()
             self._queues.unpublished.add_at("", clock().mono_s + RETRY_S)
-            return False
+            return None
         touched, wake_mono_s = self.draft.note(composed, self._journal.revision, clock())
-        published = self.draft.published
-        if composed.is_new and published is not None:
+        published = self.draft.published if composed.is_new else None
+        if published is not None:
             self.publication.put(published)
-            document = published.document
-            self._outputs.reader.set_document(document.marker)
+        told = [touched]
+        for touched in self.draft.show(clock()):
+            told.append(touched)
+            await timeslice.give_way()
+        if published is not None:
+            await until_sent()
+            self._outputs.reader.set_document(published.document.marker)
             self._metrics.document_render.set(render_s)
             self._metrics.document_revision.set(published.revision)
-            self._metrics.document_bytes.set(len(document.body))
-            log.info(
-                "document published", revision=published.revision, bytes=len(document.body), marker=document.marker
-            )
-        self._queues.put(touched)
+            self._metrics.document_bytes.set(len(published.document.body))
+        for touched in told:
+            self._queues.put(touched)
         if wake_mono_s is not None:
             self._queues.unpublished.add_at("", wake_mono_s)
-        return True
+        return published
