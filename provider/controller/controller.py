@@ -191,6 +191,8 @@ class Controller:
                     break
             else:
                 self.queues.put(self.state.all_decided(retired))
+                if not self._journal.has(self.state.texts):  # nothing was decided on them
+                    self.queues.unsaved.add(())
 
     async def _decide(self, keys: tuple[str, ...]) -> bool:
         """Decide on some groups and commit that; return whether it is done, or they must all be looked at again."""

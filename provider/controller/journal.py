@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Mapping
-from contextlib import suppress
+from dataclasses import replace
 
 import structlog
 
-from provider.controller.touched import Texts
+from provider.controller.touched import NO_TEXTS, Texts
 from provider.model import ConditionCode, condition
 from provider.model.document import Document
-from provider.model.errors import ChangeTooLarge, LeadershipLost, StoreError
+from provider.model.errors import ChangeTooLarge, LeadershipLost, StoreError, StoreUncertain
 from provider.observability.active_conditions import Conditions
 from provider.observability.metrics import Metrics
 from provider.runtime.clock import clock
@@ -38,14 +38,24 @@ class Journal:
         self._failing: set[str] = set()
 
     async def commit(self, texts: Texts, change: Change) -> bool:
-        """Write decisions, and before them the file that they follow: a start on the one before would undo them."""
+        """Write decisions, and with them the file that they follow: a start on the one before would undo them."""
 
         async def work() -> None:
-            with suppress(StoreError):  # a full disk takes decisions longer than texts; `save` reports it
-                await self._save_texts(texts)
-            await self._store.commit(change)
+            if self.has(texts):
+                await self._store.commit(change)
+                return
+            try:
+                await self._commit_with(self._unwritten(texts), change)
+            except StoreUncertain:
+                raise
+            except StoreError:  # a full disk takes decisions longer than texts; `save` reports it
+                await self._store.commit(change)
 
         return await self._is_done("write", work())
+
+    def has(self, texts: Texts) -> bool:
+        """Return whether these texts are written."""
+        return self._unwritten(texts) == NO_TEXTS
 
     async def save(self, texts: Texts, servers: Mapping[str, StoredServers]) -> bool:
         """Write behind what was published: the file's text and the last servers (rule 13)."""
@@ -111,12 +121,28 @@ class Journal:
             log.critical("store failing", cause=cause)
 
     async def _save_texts(self, texts: Texts) -> None:
-        if self._saves_desired and texts.desired is not None and texts.desired != self._written.desired:
-            await self._store.save_desired(texts.desired)
-            self._written = self._written._replace(desired=texts.desired)
-        if texts.applied is not None and texts.applied != self._written.applied:
-            await self._store.save_applied(texts.applied)
-            self._written = self._written._replace(applied=texts.applied)
+        new = self._unwritten(texts)
+        if new.desired is not None:
+            await self._store.save_desired(new.desired)
+            self._written = self._written._replace(desired=new.desired)
+        if new.applied is not None:
+            await self._store.save_applied(new.applied)
+            self._written = self._written._replace(applied=new.applied)
+
+    async def _commit_with(self, new: Texts, change: Change) -> None:
+        """Write decisions and texts in one transaction; a `save` meanwhile does not write the texts, too."""
+        written = self._written
+        self._written = new.over(written)
+        try:
+            await self._store.commit(replace(change, desired_text=new.desired, applied=new.applied))
+        except BaseException:
+            self._written = written
+            raise
+
+    def _unwritten(self, texts: Texts) -> Texts:
+        """Return those of the texts that are to be written; None for the others."""
+        desired = texts.desired if self._saves_desired and texts.desired != self._written.desired else None
+        return Texts(desired, texts.applied if texts.applied != self._written.applied else None)
 
     async def _try(self, work: Awaitable[None]) -> None:
         try:

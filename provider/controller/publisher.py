@@ -134,6 +134,9 @@ class Publisher:
         published = self.draft.published if composed.is_new else None
         if published is not None:
             self.publication.put(published)
+            self._metrics.document_render.set(render_s)
+            self._metrics.document_revision.set(published.revision)
+            self._metrics.document_bytes.set(len(published.document.body))
         told = [touched]
         for touched in self.draft.show(clock()):
             told.append(touched)
@@ -141,9 +144,6 @@ class Publisher:
         if published is not None:
             await until_sent()
             self._outputs.reader.set_document(published.document.marker)
-            self._metrics.document_render.set(render_s)
-            self._metrics.document_revision.set(published.revision)
-            self._metrics.document_bytes.set(len(published.document.body))
         for touched in told:
             self._queues.put(touched)
         if wake_mono_s is not None:

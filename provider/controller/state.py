@@ -122,7 +122,7 @@ class State:
             published = touched
         desired = edit.desired
         self.traefik.readings.expect(desired.traefik_api, desired.environment, desired.later_keys)
-        return Touched(touched, published, save=frozenset())
+        return Touched(touched, published)  # the text is written with what is decided on it
 
     def applied_known(self, applied: AppliedText, desired: Desired) -> None:
         """Take what every Traefik had applied when an earlier process ended; it comes before any file."""

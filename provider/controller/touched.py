@@ -50,6 +50,16 @@ class Texts(NamedTuple):
     desired: str | None
     applied: AppliedText | None
 
+    def over(self, before: "Texts") -> "Texts":
+        """Return these, and those before where there is none."""
+        return Texts(
+            self.desired if self.desired is not None else before.desired,
+            self.applied if self.applied is not None else before.applied,
+        )
+
+
+NO_TEXTS = Texts(None, None)
+
 
 def both(keys: Set[str]) -> Touched:
     """Have groups decided on and published again."""

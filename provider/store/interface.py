@@ -41,8 +41,9 @@ class Store(Protocol):
     async def commit(self, change: Change) -> None:
         """Put states and add decisions to the history, all or nothing; durable when this returns (P5).
 
-        It takes as long as it takes to find out. What raised does not take effect, and the controller goes on without
-        it: StoreUncertain says that a crash of this process may yet leave it there.
+        Its texts are there before, or with them. It takes as long as it takes to find out. What raised does not take
+        effect, and the controller goes on without it: StoreUncertain says that a crash of this process may yet leave it
+        there.
         """
         ...
 

@@ -49,12 +49,18 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Whole states, to be put in place of the stored ones, and the decisions that explain them."""
+    """Whole states, to be put in place of the stored ones, and the decisions that explain them.
+
+    `desired_text` and `applied` are texts that the store does not have yet: a start on those before would undo the
+    decisions. They stay true where the decisions are undone.
+    """
 
     services: Mapping[str, ServiceState] = field(default_factory=dict)
     groups: Mapping[str, GroupState] = field(default_factory=dict)
     servers: Mapping[str, StoredServers] = field(default_factory=dict)
     decisions: tuple[Decision, ...] = ()
+    desired_text: str | None = None
+    applied: AppliedText | None = None
 
 
 def refuse_other(text: str | None, expect: str) -> None:

@@ -1,6 +1,8 @@
 """The one owner of mutable state: what it publishes, when, and what it says meanwhile."""
 
 import asyncio
+import contextlib
+import sqlite3
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,7 +16,7 @@ from provider import config
 from provider.config.diff import edit
 from provider.controller.tracked_services import TrackedServices
 from provider.docker.labels import Scope
-from provider.model import ByColour, Health, Instant, Outcome, Server, Verb
+from provider.model import ByColour, Decision, Event, Health, Instant, Outcome, Server, Verb
 from provider.model.errors import ChangeTooLarge, DesiredStateError
 from provider.rollout import commands
 from provider.rollout.commands.types import Command
@@ -208,6 +210,7 @@ async def test_a_server_that_fails_leaves_the_document_and_comes_back(tmp_path: 
         with capture_logs() as logs:
             await daemon.judge(BLUE, Health.UNHEALTHY, port="8082")
             await daemon.until_served(blue=[url("8081")])
+            await eventually(lambda: logs)
         assert logs[0] == {
             "event": "server unhealthy",
             "log_level": "warning",
@@ -443,6 +446,52 @@ async def test_what_is_too_large_for_one_commit_is_decided_in_parts_and_a_group_
             await daemon.controller.command(
                 "s3", lambda snapshot, now: commands.command(snapshot, Command(Verb.PAUSE, "s3", "ann"), now)
             )
+
+
+async def test_an_edit_of_the_file_that_switches_is_one_transaction(tmp_path: Path) -> None:
+    """Rule 13: the decision and the text that it follows are on disk together."""
+    written: list[Change | str] = []
+
+    class Noted(SqliteStore):
+        async def commit(self, change: Change) -> None:
+            written.append(change)
+            await super().commit(change)
+
+        async def save_desired(self, text: str, *, expect: str | None = None) -> None:
+            written.append(text)
+            await super().save_desired(text, expect=expect)
+
+    async with running(tmp_path, store=Noted) as daemon:
+        daemon.load(shop(green="8082", active="blue"))
+        await daemon.judge(BLUE)
+        await daemon.judge(GREEN)
+        await daemon.until_served(blue=[url("8081")])
+        await eventually(lambda: daemon.controller.queues.unsaved.is_at_rest)
+        written.clear()
+        edited = shop(green="8082", active="green")
+        daemon.load(edited)
+        await eventually(lambda: any(row.event is Event.SHIFTED for row in changes(written)))
+        assert [one.desired_text for one in written if isinstance(one, Change) and one.desired_text] == [edited]
+        assert edited not in written
+        await eventually(lambda: daemon.controller.queues.unsaved.is_at_rest)
+        assert edited not in written
+
+
+def changes(written: list[Change | str]) -> list[Decision]:
+    return [row for one in written if isinstance(one, Change) for row in one.decisions]
+
+
+async def test_an_edit_of_the_file_on_which_nothing_is_decided_is_stored(tmp_path: Path) -> None:
+    """Rule 13."""
+    async with running(tmp_path, orderly=False) as daemon:
+        daemon.load(shop(active="blue"))
+        await daemon.judge(BLUE)
+        await daemon.until_served(blue=[url("8081")])
+        daemon.load(edited := f"# a comment\n{shop(active='blue')}")
+        assert isinstance(daemon.store, SqliteStore)
+        written = f"{(tmp_path / 'bluegreen.db').as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(written, uri=True)) as reader:
+            await eventually(lambda: reader.execute("SELECT text FROM desired").fetchone() == (edited,))
 
 
 async def test_a_decision_is_on_disk_before_its_document_is_published(tmp_path: Path) -> None:

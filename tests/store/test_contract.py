@@ -198,6 +198,18 @@ async def test_the_text_that_traefik_applied_last_is_kept_beside_the_last_good_o
         assert (stored.applied, stored.desired_text) == (applied, "environment: new")
 
 
+async def test_a_commit_brings_the_texts_that_its_decisions_follow(place: Place) -> None:
+    """Rule 13: a start on the text before would undo them."""
+    applied = AppliedText("environment: old", "bluegreen-1")
+    async with opened(place) as store:
+        await store.save_desired("environment: old")
+        await store.commit(replace(switch("shop", GREEN), desired_text="environment: new", applied=applied))
+        await store.commit(switch("shop", BLUE))
+    stored = await contents(place)
+    assert (stored.desired_text, stored.applied) == ("environment: new", applied)
+    assert stored.services == {"shop": BLUE}
+
+
 async def test_who_opens_waits_until_the_one_before_has_closed(place: Place) -> None:
     """Rule 13, rule 50."""
     first, second = place.store(), place.store()

@@ -143,7 +143,11 @@ class EtcdStore:
         }
 
     async def commit(self, change: Change) -> None:
-        """Put states and add decisions, all or nothing (rule 51)."""
+        """Put states and add decisions, all or nothing (rule 51); texts, which may be large, come before."""
+        if change.desired_text is not None:
+            await self.save_desired(change.desired_text)
+        if change.applied is not None:
+            await self.save_applied(change.applied)
         parts = self._opened
         async with self._turn:
             await self._begin(parts)

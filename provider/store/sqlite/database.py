@@ -28,7 +28,18 @@ from provider.store.sqlite import schema
 from provider.store.sqlite.counter import CommitCounter
 from provider.store.sqlite.directory import Ballast
 from provider.store.sqlite.faults import DAMAGED, FRESH_START, LOOK, LOST, code_of, fault, is_out_of_room
-from provider.store.sqlite.schema import Overwritten, is_filled, load, migrate, put, roll_back, state_of, texts
+from provider.store.sqlite.schema import (
+    Overwritten,
+    is_filled,
+    load,
+    migrate,
+    put,
+    put_applied,
+    put_desired,
+    roll_back,
+    state_of,
+    texts,
+)
 
 T = TypeVar("T")
 
@@ -74,7 +85,7 @@ class Database:
         return stored
 
     def commit(self, change: Change) -> None:
-        """Put states and add decisions; until `acknowledge`, the next write undoes them first.
+        """Put states and add decisions; until `acknowledge`, the next write undoes them first, but for texts.
 
         Raises StoreUncertain where the transaction may come back from the WAL after a crash.
         """
@@ -96,6 +107,10 @@ class Database:
             connection.executemany("INSERT INTO decisions (at_utc, service, decision) VALUES (?, ?, ?)", decisions)
             oldest = last + len(decisions) - self._history_limit
             connection.execute("DELETE FROM decisions WHERE id <= ?", (oldest,))
+            if change.desired_text is not None:
+                put_desired(connection, change.desired_text)
+            if change.applied is not None:
+                put_applied(connection, change.applied)
 
         before = self._unacknowledged
         try:
@@ -134,21 +149,13 @@ class Database:
             if expect is not None:
                 row = connection.execute("SELECT text FROM desired").fetchone()
                 refuse_other(row[0] if row else None, expect)
-            connection.execute("INSERT OR REPLACE INTO desired VALUES (1, ?)", (text,))
+            put_desired(connection, text)
 
         self._write(work)
 
     def save_applied(self, applied: AppliedText) -> None:
         """Put the text that every Traefik applied last; one that is stored already is not written again."""
-        row = (applied.marker, applied.refused, applied.text)
-
-        def work(connection: sqlite3.Connection) -> None:
-            if not connection.execute("UPDATE applied SET marker = ?, refused = ? WHERE text = ?", row).rowcount:
-                connection.execute(
-                    "INSERT OR REPLACE INTO applied (marker, refused, text, id) VALUES (?, ?, ?, 1)", row
-                )
-
-        self._write(work)
+        self._write(lambda connection: put_applied(connection, applied))
 
     def restore(self, stored: Stored, history: Sequence[Decision]) -> None:
         """Fill an empty database with what another store had; `history` begins with the newest decision."""
@@ -170,10 +177,9 @@ class Database:
                 put(connection, table, new)
             connection.executemany("INSERT INTO decisions (at_utc, service, decision) VALUES (?, ?, ?)", decisions)
             if stored.desired_text is not None:
-                connection.execute("INSERT INTO desired VALUES (1, ?)", (stored.desired_text,))
-            if (applied := stored.applied) is not None:
-                row = (applied.text, applied.marker, applied.refused)
-                connection.execute("INSERT INTO applied (id, text, marker, refused) VALUES (1, ?, ?, ?)", row)
+                put_desired(connection, stored.desired_text)
+            if stored.applied is not None:
+                put_applied(connection, stored.applied)
             connection.execute("UPDATE revision SET reserved = ?", (stored.revision,))
 
         self._write(work, urgent=True)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from provider.model.document import AppliedText
 from provider.store.records import Rows
 
 T = TypeVar("T")
@@ -123,6 +124,18 @@ def texts(rows: Rows[T], values: Mapping[str, T]) -> dict[str, str]:
 def put(connection: sqlite3.Connection, table: str, states: Mapping[str, str]) -> None:
     """Put states in place of those that have the same names."""
     connection.executemany(f"INSERT OR REPLACE INTO {table} (name, state) VALUES (?, ?)", states.items())  # noqa: S608
+
+
+def put_desired(connection: sqlite3.Connection, text: str) -> None:
+    """Put the text of the last good desired state."""
+    connection.execute("INSERT OR REPLACE INTO desired VALUES (1, ?)", (text,))
+
+
+def put_applied(connection: sqlite3.Connection, applied: AppliedText) -> None:
+    """Put the text that every Traefik applied last; one that is stored already is not written again."""
+    row = (applied.marker, applied.refused, applied.text)
+    if not connection.execute("UPDATE applied SET marker = ?, refused = ? WHERE text = ?", row).rowcount:
+        connection.execute("INSERT OR REPLACE INTO applied (marker, refused, text, id) VALUES (?, ?, ?, 1)", row)
 
 
 def state_of(connection: sqlite3.Connection, table: str, name: str) -> str | None:
