@@ -4,7 +4,7 @@ import asyncio
 import re
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,15 +15,19 @@ from aiohttp import web
 
 from provider.api.provider import provider_app
 from provider.api.tokens import Scope, Token, digest
+from provider.controller.outputs import Listeners
 from provider.controller.publication import Published
-from provider.model import Condition, ConditionCode, Severity
+from provider.model import Condition, ConditionCode, Decision, Event, Severity, Verb
 from provider.model.condition_catalogue import OF_DAEMON
 from provider.model.document import Document
 from provider.observability.metrics import ServiceReading
+from provider.rollout.commands import command
+from provider.rollout.commands.types import Command
+from tests.support.answering import Run, on_both_loops
 from tests.support.running import Running, listening, running, shop, url
 from tests.support.waiting import eventually
 from tests.support.wire import wire
-from tests.support.worlds import BLUE, EPOCH
+from tests.support.worlds import BLUE, EPOCH, GREEN
 
 SMALL = Published(Document(b'{"http":{}}', '"0123"', "bluegreen-0123"), 7)
 LARGE = Published(Document(b"{" + b" " * 4_000_000 + b"}", '"4567"', "bluegreen-4567"), 8)
@@ -211,6 +215,50 @@ async def test_a_poll_by_who_has_the_document_is_held_until_there_is_another(dae
         daemon.controller.publication.put(NEWER)
         assert await waiting == ("8", NEWER.document.body)
         assert await poll(other) == ("8", NEWER.document.body), "and so is one that has an older document"
+
+
+@on_both_loops
+def test_a_held_poll_is_answered_before_anybody_is_told_of_the_decision(run: Run, tmp_path: Path) -> None:
+    """The answer is in the kernel by then: a switch waits for no log, notice or event."""
+
+    async def story() -> None:
+        answered: dict[Event, bool] = {}
+        traefik = socket.socket()
+
+        def look(decision: Decision) -> None:
+            with suppress(OSError):  # nothing there, or not connected yet
+                answered[decision.event] = False
+                answered[decision.event] = bool(traefik.recv(1, socket.MSG_PEEK))
+
+        async with running(tmp_path, listeners=Listeners(on_decision=look)) as daemon:
+            app = provider_app(daemon.replica, daemon.metrics, poll_hold_s=FOR_EVER_S)
+            async with listening(app, cancels=True) as base:
+                daemon.load(shop(green="8082", active="blue"))
+                await daemon.judge(BLUE)
+                await daemon.judge(GREEN)
+                await daemon.until_served(blue=[url("8081")])
+                traefik.setblocking(False)
+                with traefik:
+                    await poll_twice(traefik, base)
+                    await asked(daemon, 2)
+                    switch = Command(Verb.SWITCH, "shop", "ann", colour=GREEN)
+                    await daemon.controller.command("shop", lambda snapshot, now: command(snapshot, switch, now))
+                    await eventually(lambda: Event.SHIFTED in answered)
+                daemon.controller.publication.close()
+        assert answered[Event.SHIFTED]
+
+    run(story())
+
+
+async def poll_twice(traefik: socket.socket, base: str) -> None:
+    """Poll over one connection, and again once that is answered."""
+    loop, request = asyncio.get_running_loop(), b"GET /traefik HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    await loop.sock_connect(traefik, ("127.0.0.1", int(base.rpartition(":")[2])))
+    await loop.sock_sendall(traefik, request)
+    answer = b""
+    while not answer.endswith(b"}"):
+        answer += await loop.sock_recv(traefik, 65536)
+    await loop.sock_sendall(traefik, request)
 
 
 async def test_a_hold_ends_after_its_time_with_the_same_document(daemon: Running) -> None:
