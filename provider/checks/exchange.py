@@ -49,10 +49,11 @@ class Target:
     @classmethod
     def of(cls, probe: Probe) -> Self:
         """Join the server's URL with the settings of its check."""
-        check = probe.check
-        return cls.at(
-            probe.key.url, check.path, host=probe.host, headers=check.headers, scheme=check.scheme, port=check.port
-        )
+        check, url = probe.check, probe.key.url
+        scheme = check.scheme
+        if scheme is None and url.startswith("tcp://"):  # of another endpoint, whose URL does not say it
+            scheme = "https" if probe.speaks_tls else "http"
+        return cls.at(url, check.path, host=probe.host, headers=check.headers, scheme=scheme, port=check.port)
 
     @classmethod
     def at(
@@ -103,8 +104,7 @@ async def send_request(target: Target, method: str, url: URL, *, verify: bool = 
         url.host or "", url.port, tls=context(verify=verify) if is_tls else None, name=target.name
     )
     try:
-        session = writer.get_extra_info("ssl_object")
-        if target.is_h2c or (session is not None and session.selected_alpn_protocol() == "h2"):
+        if target.is_h2c or has_chosen_http2(writer):
             # Most servers speak HTTP/1, so a start does without the library.
             from provider.checks.http2 import Http2Answer  # noqa: PLC0415
 
@@ -121,15 +121,27 @@ async def send_request(target: Target, method: str, url: URL, *, verify: bool = 
 async def connect(
     host: str, port: int | None, *, tls: ssl.SSLContext | None = None, name: str | None = None
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connect to the address of a host that accepts first, as browsers and Go do."""
+    """Connect to the address of a host that accepts first, as browsers and Go do.
+
+    `name` is what TLS asks for, that of the host where it is None; "" asks for none.
+    """
     connected = await start_connection(await address_infos(host, port), happy_eyeballs_delay=NEXT_ADDRESS_S)
     with ExitStack() as undo:
         undo.callback(connected.close)
         streams = await asyncio.open_connection(
-            sock=connected, ssl=tls, server_hostname=(name or host) if tls else None, limit=LINE_BYTES
+            sock=connected,
+            ssl=tls,
+            server_hostname=(host if name is None else name) if tls else None,
+            limit=LINE_BYTES,
         )
         undo.pop_all()
     return streams
+
+
+def has_chosen_http2(writer: asyncio.StreamWriter) -> bool:
+    """Return whether the server chose HTTP/2 in the handshake of TLS."""
+    session = writer.get_extra_info("ssl_object")
+    return session is not None and session.selected_alpn_protocol() == "h2"
 
 
 @cache

@@ -13,8 +13,8 @@ from typing import Any, TypeAlias, assert_never
 
 import structlog
 
-from provider.checks.exchange import Target
-from provider.checks.request import CheckResult, check_fault, run_check
+from provider.checks.kinds import prepare
+from provider.checks.result import Check, CheckResult, Seen, check_fault
 from provider.model import Health, HealthCheck, Probe, ServerHealth
 from provider.model.observed import Result
 from provider.runtime.clock import CLOCK, loop_s
@@ -91,7 +91,7 @@ class _Scheduled:
     probe: Probe
     evidence: Evidence
     due_s: float
-    target: Target | None = None
+    check: Check | None = None
     task: asyncio.Task[None] | None = None
     stopped: bool = False
 
@@ -212,12 +212,14 @@ class HealthChecker:
         probe = server.probe
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + probe.check.timeout_s
+        seen = Seen()
         try:
             async with asyncio.timeout_at(deadline_s):
-                server.target = server.target or Target.of(probe)
-                await run_check(server.target, probe.check)
+                server.check = server.check or prepare(probe)
+                await server.check(seen)
         except Exception as error:  # noqa: BLE001  the supervisor of every check
-            return check_fault(error, probe, late_s=loop.time() - deadline_s) or self._bug(probe, error)
+            late_s = loop.time() - deadline_s
+            return check_fault(error, probe, late_s=late_s, seen=seen.words) or self._bug(probe, error)
         return CheckResult(Result.PASS)
 
     def _bug(self, probe: Probe, error: Exception) -> CheckResult:

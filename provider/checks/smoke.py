@@ -13,7 +13,7 @@ import structlog
 
 from provider.checks.exchange import Target
 from provider.checks.health import Spawn
-from provider.checks.request import CheckResult
+from provider.checks.result import CheckResult
 from provider.checks.smoke_answer import EXCERPT_CHARACTERS, SmokeAnswer, cited, fault, receive
 from provider.model import Smoke, SmokeResult, SmokeRun, SmokeTest
 from provider.model.observed import Result

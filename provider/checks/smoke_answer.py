@@ -9,7 +9,7 @@ from encodings.aliases import aliases
 
 from provider.checks.exchange import Target, send_request
 from provider.checks.http1 import BadAnswer, CutShort
-from provider.checks.request import CheckResult, request_fault
+from provider.checks.result import CheckResult, request_fault
 from provider.model import SmokeTest
 from provider.model.durations import written
 from provider.model.observed import Result

@@ -21,7 +21,7 @@ from provider.checks import exchange
 from provider.checks import health as checker
 from provider.checks.exchange import Target
 from provider.checks.health import CROWD, Evidence, HealthChecker, first_start_s, next_start_s
-from provider.checks.request import TRUST, CheckResult, check_fault
+from provider.checks.result import TRUST, CheckResult, check_fault
 from provider.model import Health, HealthCheck, Probe, ProbeMode, ServerHealth, ServerKey
 from provider.model.observed import Result
 from tests.support.answering import (

@@ -19,7 +19,7 @@ import pytest
 from aiohttp import web
 
 from provider.checks import exchange, smoke
-from provider.checks.request import CheckResult
+from provider.checks.result import CheckResult
 from provider.checks.smoke import SmokeTester, growing_pauses_s
 from provider.checks.smoke_answer import SmokeAnswer, fault
 from provider.model import Smoke, SmokeResult, SmokeRun, SmokeTest

@@ -5,11 +5,12 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from provider.checks.exchange import Target
 from provider.checks.http1 import BadAnswer, CutShort, NoAnswer
-from provider.checks.request import CheckFailed, run_check
+from provider.checks.kinds import prepare
+from provider.checks.result import CheckFailed, Seen
 from provider.model import HealthCheck, ProbeMode
 from tests.support.answering import Handle, connecting
+from tests.support.health_checks import probe
 from tests.support.traefik import DocumentServer, StartTraefik
 from tests.support.waiting import eventually
 
@@ -159,10 +160,10 @@ async def test_our_check_takes_the_answers_that_traefik_takes(
 
 
 async def passes(url: str, host: str = "shop.test") -> bool:
-    target = Target.at(url, "/", host=host, headers=())
+    check = prepare(probe(url, HealthCheck(mode=ProbeMode.HTTP), host=host))
     try:
         async with asyncio.timeout(30):
-            await run_check(target, HealthCheck(mode=ProbeMode.HTTP))
+            await check(Seen())
     except (BadAnswer, NoAnswer, CutShort, CheckFailed):
         return False
     return True

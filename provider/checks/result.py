@@ -1,28 +1,27 @@
-"""One check of one server: a request for mode http, else a connection; and the cause of a failure, in words."""
+"""The result of one check, and the cause of a failure, in words."""
 
-import asyncio
 import errno
 import os
+import re
 import socket
 import ssl
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 from yarl import URL
 
-from provider.checks.exchange import Answer, Target, connect, send_request
 from provider.checks.http1 import BadAnswer, CutShort, NoAnswer
-from provider.model import HealthCheck, Probe, ProbeMode
+from provider.model import Probe
 from provider.model.durations import written
 from provider.model.observed import Result
 from provider.model.text import one_line, struck
 from provider.runtime.http import answer_fault, root
 
 ANSWER_BYTES = 64 * 1024
-"""The maximum that is read of a body."""
-CLOSED_AT_ONCE_S = 0.1
-"""A connection that the other side closes within this time is no pass (rule 5)."""
-MAX_REDIRECTS = 10
+"""The maximum that is read of an answer."""
 CAUSE_CHARACTERS = 300
+_ESCAPE = re.compile(r"\\x..|\\.", re.DOTALL)
 TOLERABLE_DELAY = 0.25
 """The part of its timeout by which a check may notice its deadline late before a timeout is our own fault."""
 
@@ -38,62 +37,15 @@ class CheckFailed(Exception):  # noqa: N818  the state of the server, not an err
     """The server did not pass; the text is the cause."""
 
 
-async def run_check(target: Target, check: HealthCheck) -> None:
-    """Return when the server has passed; raise what stopped it, CheckFailed for a wrong answer."""
-    if check.mode is not ProbeMode.HTTP:
-        await _check_connection(target.url.host or "", target.url.port, min(CLOSED_AT_ONCE_S, check.timeout_s / 2))
-        return
-    url, method = target.url, check.method
-    for _ in range(MAX_REDIRECTS + 1):
-        async with send_request(target, method, url, verify=not check.insecure_skip_verify) as answer:
-            location = answer.field("location") if answer.status in {301, 302, 303, 307, 308} else None
-            if not (check.follow_redirects and location):
-                await _check_answer(answer, check)
-                return
-        url = _redirected(target, url, location)
-        if answer.status <= 303 and method != "HEAD":
-            method = "GET"
-    raise CheckFailed(f"more than {MAX_REDIRECTS} redirects, the last to {url.raw_path_qs}")
+@dataclass(slots=True)
+class Seen:
+    """What a check has seen when its time is over; None where that is nothing to speak of."""
+
+    words: str | None = None
 
 
-async def _check_connection(host: str, port: int | None, wait_s: float) -> None:
-    """Return when a connection stays, or brings anything.
-
-    A connection that is closed at once proves nothing (rule 5): Docker's proxy of a published port accepts for a
-    container in which nothing listens, and so do many load balancers.
-    """
-    reader, writer = await connect(host, port)
-    try:
-        async with asyncio.timeout(wait_s):
-            data = await reader.read(1)
-    except TimeoutError:
-        return
-    except ConnectionError:
-        data = b""
-    finally:
-        writer.transport.abort()
-    if not data:
-        raise CheckFailed("connection accepted and closed at once: nothing seems to listen behind that port")
-
-
-async def _check_answer(answer: Answer, check: HealthCheck) -> None:
-    """Compare the status with the expected one, then read the body."""
-    if not (answer.status == check.status if check.status else 200 <= answer.status < 400):
-        raise CheckFailed(f"{answer.status}, expected {check.status or '200-399'}")
-    left = ANSWER_BYTES
-    while left > 0 and (data := await answer.read()):
-        left -= len(data)
-
-
-def _redirected(target: Target, here: URL, location: str) -> URL:
-    """Return the next URL, on the same server: the answer of another one proves nothing about this one (P1)."""
-    try:
-        place = here.join(URL(location))
-    except ValueError:
-        raise CheckFailed(f"redirected to {location[:80]!r}, which is no URL") from None
-    if place.host not in {target.name, here.host}:
-        raise CheckFailed(f"redirected to {place.host or place}, another server")
-    return here.origin().join(place.relative())
+Check: TypeAlias = Callable[[Seen], Awaitable[None]]
+"""Checks a server once: returns when it has passed, raises what stopped it, CheckFailed for a wrong answer."""
 
 
 # --- causes -----------------------------------------------------------------------------------------------------------
@@ -124,10 +76,19 @@ _KINDS = {
 }
 
 
-def check_fault(error: Exception, probe: Probe, *, late_s: float) -> CheckResult | None:
-    """Return what stopped a check, as `request_fault` does; without the values of the check's headers."""
+def check_fault(error: Exception, probe: Probe, *, late_s: float, seen: str | None = None) -> CheckResult | None:
+    """Return what stopped a check, as `request_fault` does; without the values of its headers and without what it sent.
+
+    `seen` is what had come by then, for the cause of a timeout.
+    """
     found = request_fault(error, server=probe.key.url, timeout_s=probe.check.timeout_s, late_s=late_s)
-    return found and CheckResult(found.result, struck(found.cause or "", probe.check.headers) or None)
+    if found is None:
+        return None
+    cause = found.cause or ""
+    if seen and isinstance(error, TimeoutError) and found.result is Result.FAIL:
+        cause = one_line(f"{cause}: {seen}", CAUSE_CHARACTERS)
+    sent = [("send", part) for part in _ESCAPE.split(probe.check.send or "")]
+    return CheckResult(found.result, struck(cause, (*probe.check.headers, *sent)) or None)
 
 
 def _answer_fault(error: Exception) -> str | None:
