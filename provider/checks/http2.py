@@ -18,6 +18,7 @@ from h2.events import (
     ResponseReceived,
     StreamEnded,
     StreamReset,
+    TrailersReceived,
 )
 from h2.exceptions import ProtocolError
 
@@ -29,6 +30,9 @@ OVERHEAD_BYTES = 256 * 1024
 _OF_CONNECTION = frozenset(
     {"connection", "host", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"}
 )
+_KIND_AT, _SETTINGS = 3, 4
+"""Where a frame says its kind, and the kind of the first one of a server (RFC 9113, 3.4)."""
+_TAKES_TRAILERS = ("te", "trailers")
 
 
 class Http2Answer:
@@ -39,6 +43,7 @@ class Http2Answer:
         self._reader, self._writer = reader, writer
         self._connection = H2Connection(H2Configuration(client_side=True, header_encoding=None))
         self._fields: dict[str, str] = {}
+        self._trailers: dict[str, str] = {}
         self._body: deque[bytes] = deque()
         self._has_ended = False
         self._left = OVERHEAD_BYTES
@@ -47,15 +52,30 @@ class Http2Answer:
         """Return the first value of a field, by its name in lower case."""
         return self._fields.get(name)
 
-    async def send_request(self, scheme: str, method: str, target: str, fields: Iterable[tuple[str, str]]) -> None:
-        """Send a request without a body, and read up to the body of its answer. Raises BadAnswer, NoAnswer."""
+    def trailer(self, name: str) -> str | None:
+        """Return the first value of a field behind the body, by its name in lower case."""
+        return self._trailers.get(name)
+
+    async def send_request(
+        self, scheme: str, method: str, target: str, fields: Iterable[tuple[str, str]], body: bytes = b""
+    ) -> None:
+        """Send a request, and read up to the body of its answer. Raises BadAnswer, NoAnswer.
+
+        `body` fits into the first frame, of 16 KiB.
+        """
         fields = tuple(fields)
         host = next(value for name, value in fields if name.lower() == "host")
         head = [(":method", method), (":scheme", scheme), (":authority", host), (":path", target)]
-        head += [(name.lower(), value) for name, value in fields if name.lower() not in _OF_CONNECTION]
+        head += [
+            (name.lower(), value)
+            for name, value in fields
+            if name.lower() not in _OF_CONNECTION or (name.lower(), value) == _TAKES_TRAILERS
+        ]
         self._connection.initiate_connection()
         self._stream = self._connection.get_next_available_stream_id()
-        self._connection.send_headers(self._stream, head, end_stream=True)
+        self._connection.send_headers(self._stream, head, end_stream=not body)
+        if body:
+            self._connection.send_data(self._stream, body, end_stream=True)
         self._writer.write(self._connection.data_to_send())
         while not self.status:
             if self._has_ended or not await self._receive():
@@ -75,8 +95,11 @@ class Http2Answer:
     async def _receive(self) -> bool:
         """Process what has arrived; return whether anything has."""
         data = await self._reader.read(PIECE_BYTES)
-        if self._left == OVERHEAD_BYTES and data.startswith(b"HTTP/"):
-            raise BadAnswer("it is no HTTP/2, but HTTP/1")
+        if self._left == OVERHEAD_BYTES:
+            if data.startswith(b"HTTP/"):
+                raise BadAnswer("it is no HTTP/2, but HTTP/1")
+            if len(data) > _KIND_AT and data[_KIND_AT] != _SETTINGS:  # h2 would wait for the end of what is no frame
+                raise BadAnswer("it is no HTTP/2, which begins with SETTINGS")
         self._left -= len(data)
         if self._left < 0:
             raise BadAnswer("frame upon frame comes, and hardly a body")
@@ -91,12 +114,13 @@ class Http2Answer:
     def _take(self, event: Event) -> None:
         match event:
             case ResponseReceived(headers=headers):
-                for name, value in reversed(headers or []):
-                    self._fields[bytes(name).decode("latin-1")] = bytes(value).decode("latin-1")
+                self._fields = _read(headers)
                 status = self._fields.pop(":status", "")
                 if not re.fullmatch(r"[1-9][0-9]{2}", status):
                     raise BadAnswer("its status is no number of three digits")
                 self.status = int(status)
+            case TrailersReceived(headers=headers):
+                self._trailers = _read(headers)
             case DataReceived(data=bytes(data), flow_controlled_length=int(length)):
                 self._body.append(data)
                 if length:
@@ -109,6 +133,13 @@ class Http2Answer:
                 raise BadAnswer(f"it ended the request with {_named(code)}")
             case _:
                 pass
+
+
+def _read(headers: Iterable[tuple[bytes, bytes]] | None) -> dict[str, str]:
+    """Return the first value of each field."""
+    return {
+        bytes(name).decode("latin-1"): bytes(value).decode("latin-1") for name, value in reversed([*(headers or ())])
+    }
 
 
 def _named(code: object) -> str:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
-from provider.checks.kinds import http, tcp, udp
+from provider.checks.kinds import grpc, http, tcp, udp
 from provider.checks.result import Check
 from provider.model import Probe, ProbeMode
 
 KINDS: Mapping[ProbeMode, Callable[[Probe], Check]] = {
     ProbeMode.HTTP: http.prepare,
+    ProbeMode.GRPC: grpc.prepare,
     ProbeMode.TCP: tcp.prepare,
     ProbeMode.UDP: udp.prepare,
 }

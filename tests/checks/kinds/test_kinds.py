@@ -6,4 +6,4 @@ from provider.model import ProbeMode
 
 def test_every_mode_that_asks_the_server_itself_has_its_check() -> None:
     """Rule 33."""
-    assert KINDS.keys() == set(ProbeMode) - {ProbeMode.DOCKER, ProbeMode.GRPC}
+    assert KINDS.keys() == set(ProbeMode) - {ProbeMode.DOCKER}
