@@ -126,16 +126,35 @@ async def connect(
     `name` is what TLS asks for, that of the host where it is None; "" asks for none.
     """
     connected = await start_connection(await address_infos(host, port), happy_eyeballs_delay=NEXT_ADDRESS_S)
+    loop = asyncio.get_running_loop()
     with ExitStack() as undo:
         undo.callback(connected.close)
-        streams = await asyncio.open_connection(
+        reader = asyncio.StreamReader(limit=LINE_BYTES, loop=loop)
+        protocol = _Protocol(reader, loop=loop)
+        undo.callback(protocol.abort)
+        transport, _ = await loop.create_connection(
+            lambda: protocol,
             sock=connected,
             ssl=tls,
             server_hostname=(host if name is None else name) if tls else None,
-            limit=LINE_BYTES,
         )
         undo.pop_all()
-    return streams
+    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+
+class _Protocol(asyncio.StreamReaderProtocol):
+    """Can end a connection that is given up when the handshake of TLS is just over: asyncio waits for the server."""
+
+    made: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if isinstance(transport, asyncio.Transport):
+            self.made = transport
+        super().connection_made(transport)
+
+    def abort(self) -> None:
+        if self.made is not None:
+            self.made.abort()
 
 
 def has_chosen_http2(writer: asyncio.StreamWriter) -> bool:

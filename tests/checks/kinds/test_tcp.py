@@ -7,12 +7,13 @@ import ssl
 import struct
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from provider.checks.exchange import connect
 from provider.model import Health, HealthCheck, ProbeMode
 from tests.support.answering import Handle, Run, connecting, free_port, on_both_loops, open_sockets, self_signed
 from tests.support.components import program
@@ -178,6 +179,39 @@ def test_tls_that_is_passed_through_is_spoken_with_the_name_that_clients_ask_for
     handle = answers_to(b"PING\r\n" if check is PING else b"", b"+PONG\r\n")
     assert run(judge_tls(context, check, handle, host=host)) == (Health.HEALTHY, None)
     assert set(names) == {asked}
+
+
+@on_both_loops
+def test_a_check_that_is_over_just_when_the_handshake_is_leaves_no_connection_open(
+    run: Run, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule 33. asyncio would wait for the server to close, with a socket that is closed."""
+    made = asyncio.StreamReaderProtocol.connection_made
+    ended = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, ssl.SSLError):
+            await reader.read()
+        ended.set()
+
+    async def scene() -> None:
+        async with connecting(handle, tls=server_context(certificate)) as port:
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            asking = asyncio.create_task(connect("127.0.0.1", port, tls=context, name=""))
+
+            def cancels(protocol: asyncio.StreamReaderProtocol, transport: asyncio.BaseTransport) -> None:
+                made(protocol, transport)
+                if transport.get_extra_info("peername")[1] == port:
+                    asking.cancel()
+
+            monkeypatch.setattr(asyncio.StreamReaderProtocol, "connection_made", cancels)
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+            await asyncio.wait_for(ended.wait(), 30)
+            gc.collect()  # a transport that is not closed warns
+
+    run(scene())
 
 
 @on_both_loops
