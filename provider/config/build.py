@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from provider.config import pass_through, progressive_build
+from provider.config import engines, pass_through, progressive_build
 from provider.config.cross_checks import HTTP_KEYS
 from provider.config.defaults import merged
 from provider.config.schema import File, FixedColour, ServiceObject
@@ -58,6 +58,7 @@ def desired(file: File, tree: Tree) -> Desired:
         docker_network=file.get("docker", {}).get("network"),
         ignored_environment=frozenset(file.get("release", {}).get("ignoreEnv", ())),
         traefik_metrics=progressive_build.metrics(file.get("traefik", {}).get("metrics", ())),
+        engines=engines.engines(file.get("docker", {}).get("engines", ())),
     )
 
 

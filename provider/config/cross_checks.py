@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from provider.config import priorities, progressive_checks
+from provider.config import engines, priorities, progressive_checks
 from provider.config.messages import Finding
 from provider.config.tree import KeyPath, Tree
 from provider.config.types import shown
@@ -47,6 +47,7 @@ def findings(value: object, tree: Tree) -> Iterator[Finding]:
     yield from _same_tests(("defaults", "smokeTests"), _within(value, "defaults", "smokeTests"))
     yield from _one_default_store(value, tree)
     yield from _same_cookie(value)
+    yield from engines.findings(value, tree)
     yield from progressive_checks.findings(value)
     yield from priorities.findings(value)
     owners = _Owners(value, tree)

@@ -11,9 +11,13 @@ from provider.config.traefik_objects import STRICT, Filled, LoadBalancer, Router
 from provider.config.traefik_types import Table
 from provider.config.types import (
     OR_OFF,
+    AbsolutePath,
     ApiUrl,
     Count,
     Duration,
+    EngineAddress,
+    EngineName,
+    EngineUrl,
     HeaderName,
     HeaderValue,
     Hostname,
@@ -320,8 +324,36 @@ class TraefikKeys(TypedDict, total=False):
 
 
 @with_config(STRICT)
+class EngineTlsKeys(TypedDict):
+    """The files of a TLS connection to an engine, each on the daemon's machine."""
+
+    ca: Annotated[
+        AbsolutePath, doc("The certificates that the engine's is signed by.", example="/etc/bluegreen/docker/ca.pem")
+    ]
+    cert: Annotated[AbsolutePath, doc("The daemon's certificate.", example="/etc/bluegreen/docker/cert.pem")]
+    key: Annotated[AbsolutePath, doc("Its private key.", example="/etc/bluegreen/docker/key.pem")]
+
+
+@with_config(STRICT)
+class EngineKeys(TypedDict, total=False):
+    """One Docker Engine."""
+
+    name: Required[Annotated[EngineName, doc("Its name in messages.", example="a")]]
+    url: Required[Annotated[EngineUrl, doc("Where the daemon reaches its API.", example="tcp://10.0.0.5:2376")]]
+    tls: Annotated[EngineTlsKeys, doc("The certificates of a connection with TLS.")]
+    address: Annotated[
+        EngineAddress,
+        doc(
+            "Where Traefik reaches the ports that its containers publish. Without it Traefik must reach the containers "
+            "in their own networks.",
+            example="10.0.0.5",
+        ),
+    ]
+
+
+@with_config(STRICT)
 class DockerKeys(TypedDict, total=False):
-    """The Docker Engine that runs the containers."""
+    """The Docker Engines that run the containers."""
 
     network: Annotated[
         NetworkName,
@@ -330,6 +362,11 @@ class DockerKeys(TypedDict, total=False):
             "container wins.",
             example="proxy",
         ),
+    ]
+    engines: Annotated[
+        list[EngineKeys],
+        Field(min_length=1),
+        doc("The engines that run the containers, in place of the one of --docker."),
     ]
 
 

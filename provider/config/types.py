@@ -22,7 +22,8 @@ from provider.model.durations import DURATION, parse_duration
 
 _VARIABLE = re.compile(r"\$\{[A-Za-z_][^}]*\}?|\{\{.*?(?:\}\}|$)", re.DOTALL)
 _PORT = r"(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
-_AUTHORITY = rf"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?\])(?::{_PORT})?"
+_HOST = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?\])"
+_AUTHORITY = rf"{_HOST}(?::{_PORT})?"
 
 
 def doc(text: str, *, default: JsonValue = None, example: JsonValue = None) -> FieldInfo:
@@ -174,6 +175,26 @@ MiddlewareName: TypeAlias = Annotated[
 NetworkName: TypeAlias = Annotated[
     str,
     Matches(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "is no name of a network: write it as `docker network ls` does"),
+]
+EngineName: TypeAlias = Annotated[
+    str, Matches(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "is no name of an engine: write letters, digits and any of . _ -")
+]
+EngineUrl: TypeAlias = Annotated[
+    str,
+    Matches(
+        rf"unix:///[!-~]+|(?:tcp|https?)://{_HOST}:{_PORT}/?",
+        "is no URL of a Docker Engine: write tcp://HOST:PORT or unix:///PATH/docker.sock",
+    ),
+]
+EngineAddress: TypeAlias = Annotated[
+    str,
+    Matches(
+        r"[A-Za-z0-9._-]+|(?=[^:]*:[^:]*:)[0-9A-Fa-f:.]+",
+        "is no address of a machine: write a name or an IP address, without a port",
+    ),
+]
+AbsolutePath: TypeAlias = Annotated[
+    str, Matches(r"/[^\x00]+", "is no absolute path: write that of a file on the daemon's machine")
 ]
 VariableName: TypeAlias = Annotated[
     str, Matches(r"[^=\x00-\x1f\x7f]+", "is no name of a variable: write it without '=' and its value")

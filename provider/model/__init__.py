@@ -41,6 +41,7 @@ from provider.model.desired import (
     SmokeTest,
     Step,
 )
+from provider.model.engines import Engine, EngineSeen, EngineTls
 from provider.model.events import EVENTS, Event
 from provider.model.observed import (
     LEAVING_LIMIT_S,
@@ -106,6 +107,9 @@ __all__ = [
     "Desired",
     "DockerMode",
     "Endpoint",
+    "Engine",
+    "EngineSeen",
+    "EngineTls",
     "Event",
     "FixedServers",
     "Gate",

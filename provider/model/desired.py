@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from math import ceil
 
+from provider.model.engines import Engine
 from provider.model.traefik_rule import first_host, first_path
 from provider.model.traefik_schema import Later
 from provider.model.vocabulary import Affinity, ByColour, Colour, JsonObject, ProbeMode, Protocol, Wish
@@ -401,7 +402,8 @@ class Desired:
     `traefik_metrics` are the whole addresses of Traefik's metrics, with their path, where they are not /metrics beside
     `traefik_api`.
     `docker_network` is the network that Traefik reaches containers in, where their labels name no other;
-    `ignored_environment` are the variables of a container that do not change its release.
+    `ignored_environment` are the variables of a container that do not change its release. `engines` are the engines
+    that run the containers; without any it is the one of the command line.
     `auto` is what each service is like that containers name and the file does not, where they become services.
     With `generate_certificate` the daemon puts a default certificate of its own into the document. `later_keys` are
     those of Traefik's that not every version from 3.0 on knows.
@@ -418,6 +420,7 @@ class Desired:
     ignored_environment: frozenset[str] = frozenset()
     traefik_metrics: tuple[str, ...] = ()
     auto: Service | None = None
+    engines: tuple[Engine, ...] = ()
 
 
 def group_key(service: Service) -> str:
