@@ -8,7 +8,8 @@ from provider.controller.docker_view import DockerView
 from provider.controller.tracked_service import TrackedService
 from provider.docker import networks
 from provider.docker.networks import TraefikNetwork
-from provider.model import ByColour, Colour, Desired, Instant, Observed, Service, ServiceState
+from provider.model import ByColour, Colour, Desired, Instant, Observed, Protocol, Service, ServiceState
+from provider.model.document import section
 from provider.store import StoredServers
 
 UNSEEN = ByColour(Observed(), Observed())
@@ -158,14 +159,20 @@ def _retire(services: Mapping[str, TrackedService], desired: Desired) -> dict[st
     }
 
 
-def _names(service: Service) -> set[tuple[str, str]]:
-    """Return what a service is called in Traefik, each name with its section."""
-    routers = {("routers", name) for name in service.routers_in_traefik}
-    return routers | {("services", name) for name in service.services_in_traefik}
+def _names(service: Service) -> set[tuple[Protocol, str, str]]:
+    """Return what a service is called in Traefik, each name with its section: TCP may have a name that HTTP has."""
+    names = set()
+    for protocol in Protocol:
+        names |= {(protocol, "routers", name) for name in service.routers_in_traefik(protocol)}
+        names |= {(protocol, "services", name) for name in service.services_in_traefik(protocol)}
+    return names
 
 
-def _own_names(desired: Desired) -> set[tuple[str, str]]:
+def _own_names(desired: Desired) -> set[tuple[Protocol, str, str]]:
     """Return the names that the pass-through configuration uses in the sections where ours stand."""
-    http = desired.pass_through.get("http")
-    sections = http if isinstance(http, Mapping) else {}
-    return {(section, str(name)) for section in ("routers", "services") for name in sections.get(section) or ()}
+    return {
+        (protocol, kind, str(name))
+        for protocol in Protocol
+        for kind in ("routers", "services")
+        for name in section(section(desired.pass_through, protocol), kind)
+    }

@@ -366,27 +366,33 @@ class Service:
         """Whether the requests of each colour are counted: then only those of its clients may be (rule 23)."""
         return self.canary is not None or self.analysis is not None
 
-    @property
-    def routers_in_traefik(self) -> tuple[str, ...]:
-        """Return Traefik's names for its routers, those of the test route and the preview included."""
-        tested = () if self.test_route is None else self.routers_of(Protocol.HTTP)
-        test = tuple(router.test_name for router in tested)
-        preview = () if self.preview is None else (self.preview.name,)
-        return (*(router.name for router in self.routers), *test, *preview)
+    def preview_of(self, protocol: Protocol) -> Router | None:
+        """Return its preview where that is in Traefik's section of a protocol."""
+        endpoint = self.endpoint(self.preview.endpoint) if self.preview is not None else None
+        return self.preview if endpoint is not None and endpoint.protocol is protocol else None
 
-    @property
-    def services_in_traefik(self) -> tuple[str, ...]:
-        """Return Traefik's names for the service: the weighted one, and those for the servers of each colour.
+    def routers_in_traefik(self, protocol: Protocol) -> tuple[str, ...]:
+        """Return the names of its routers in Traefik's section of a protocol, test routes and preview included."""
+        mine, preview = self.routers_of(protocol), self.preview_of(protocol)
+        tested = mine if self.test_route is not None and protocol is Protocol.HTTP else ()
+        names = (*(router.name for router in mine), *(router.test_name for router in tested))
+        return names if preview is None else (*names, preview.name)
+
+    def services_in_traefik(self, protocol: Protocol) -> tuple[str, ...]:
+        """Return the names that it has among the services of Traefik's section of a protocol: of each endpoint the
+        weighted one, and those for the servers of each colour.
 
         A rollout may add others, which only what is shown can tell.
         """
         names: list[str] = []
         for one in self.endpoints:
-            names += [self.weighted_in_traefik(one.name), *(self.in_traefik(colour, one.name) for colour in Colour)]
-            if self.test_route is not None and one.protocol is Protocol.HTTP:
-                names += [self.test_in_traefik(colour, one.name) for colour in Colour]
-        if self.preview is not None and self.is_counted:
-            names += [self.preview_in_traefik(colour, self.preview.endpoint) for colour in Colour]
+            if one.protocol is protocol:
+                names += [self.weighted_in_traefik(one.name), *(self.in_traefik(colour, one.name) for colour in Colour)]
+                if self.test_route is not None and protocol is Protocol.HTTP:
+                    names += [self.test_in_traefik(colour, one.name) for colour in Colour]
+        preview = self.preview_of(protocol)
+        if preview is not None and self.is_counted:
+            names += [self.preview_in_traefik(colour, preview.endpoint) for colour in Colour]
         return tuple(names)
 
     @property

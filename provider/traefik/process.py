@@ -19,7 +19,7 @@ from urllib.parse import quote
 import aiohttp
 import orjson
 
-from provider.model import JsonObject
+from provider.model import JsonObject, Protocol
 from provider.model.errors import TraefikError
 from provider.runtime.resource import Resource
 
@@ -42,6 +42,9 @@ RAW_DATA_SECTIONS = {
     "udpServices": "udp service",
 }
 """The sections of `/api/rawdata`, with what one object in each is called."""
+ROUTERS = {"routers": Protocol.HTTP, "tcpRouters": Protocol.TCP, "udpRouters": Protocol.UDP}
+SERVICES = {"services": Protocol.HTTP, "tcpServices": Protocol.TCP, "udpServices": Protocol.UDP}
+"""Those of them that have routers and services, with their protocols."""
 ERROR_LEVELS = frozenset({"error", "fatal", "panic"})
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from provider.model import Applied, Condition, ConditionCode, Instant, Service, condition, listed
+from provider.model import Applied, Condition, ConditionCode, Instant, Protocol, Service, condition, listed
 from provider.model.traefik_schema import Later, parse_version, unknown_to
 from provider.traefik.readback import Reading
+from provider.traefik.readback.reading import Children
 
 LATE_AFTER_S = 10.0
 """The time that a Traefik may show an older document before it is reported: two polls at its defaults."""
@@ -225,27 +226,38 @@ class Traefiks:
 
 
 def _weights(reading: Reading, service: Service) -> tuple[tuple[str, int], ...] | None:
-    """Return what the servers of each colour weigh together; None where there is no such service.
+    """Return what the servers of each colour weigh together at each endpoint; None where there is no such service.
 
     A child that has but one itself is an alias, and stands for that (rule 21): of ours, none leads to another alias.
     """
-    children = reading.weights.get(service.name)
-    if children is None:
-        return None
     found: dict[str, int] = {}
-    for name, weight in children:
-        match reading.weights.get(name):
-            case ((alone, _),):
-                found[alone] = found.get(alone, 0) + weight
-            case _:
-                found[name] = found.get(name, 0) + weight
-    return tuple(found.items())
+    for protocol, children in (known := list(_children(reading, service))):
+        for name, weight in children:
+            match reading.weights.get((protocol, name)):
+                case ((alone, _),):
+                    found[alone] = found.get(alone, 0) + weight
+                case _:
+                    found[name] = found.get(name, 0) + weight
+    return tuple(found.items()) if known else None
+
+
+def _children(reading: Reading, service: Service) -> Iterator[tuple[Protocol, Children]]:
+    """Yield the children of each endpoint's weighted service that is there."""
+    for endpoint in service.endpoints:
+        children = reading.weights.get((endpoint.protocol, service.weighted_in_traefik(endpoint.name)))
+        if children is not None:
+            yield endpoint.protocol, children
 
 
 def _errors(reading: Reading, service: Service) -> Iterator[str]:
     """Yield Traefik's messages for all that a service is there, the aliases of its rollout included."""
-    aliases = (name for name, _ in reading.weights.get(service.name, ()))
-    for name in dict.fromkeys((*service.routers_in_traefik, *service.services_in_traefik, *aliases)):
+    names = [
+        (protocol, name)
+        for protocol in Protocol
+        for name in (*service.routers_in_traefik(protocol), *service.services_in_traefik(protocol))
+    ]
+    aliases = [(protocol, name) for protocol, children in _children(reading, service) for name, _ in children]
+    for name in dict.fromkeys((*names, *aliases)):
         yield from reading.errors.get(name, ())
 
 

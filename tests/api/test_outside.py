@@ -15,7 +15,7 @@ from provider.api.admin import admin_app
 from provider.api.provider import provider_app
 from provider.docker.discovery import Containers
 from provider.docker.labels import Scope
-from provider.model import ByColour, Severity
+from provider.model import ByColour, Protocol, Severity
 from provider.observability.notices import Notice, NoticeKind
 from provider.observability.outbox import Outbox, Rate
 from provider.traefik.readback import ReadBack, Reading
@@ -158,8 +158,8 @@ def test_a_number_that_is_none_costs_its_object_and_not_the_whole_answer(number:
     good = '{"weighted": {"services": [{"name": "cart-green@http", "weight": 100}]}}'
     body = f'{{"services": {{"shop@http": {children}, "cart@http": {good}}}, "other": {number}}}'
     reading = read(bytearray(body.encode()), "http://traefik:8080", None)
-    assert reading.weights["cart"] == (("cart-green", 100),)
-    assert orjson.dumps(reading.weights["shop"][0][0])
+    assert reading.weights[Protocol.HTTP, "cart"] == (("cart-green", 100),)
+    assert orjson.dumps(reading.weights[Protocol.HTTP, "shop"][0][0])
 
 
 @KINDS

@@ -8,6 +8,7 @@ import pytest
 
 from provider.config import load
 from provider.config.progressive_checks import names
+from provider.model import Protocol
 from tests.support.desired_state import FILE, refused
 
 BEFORE = (
@@ -351,11 +352,11 @@ def test_the_names_that_are_kept_free_are_those_of_the_document() -> None:
     service = load(json.dumps({"environment": "production", "services": {"shop": keys}}), FILE).services["shop"]
     found = names("shop", keys, {})
     usual = {"shop", "shop-blue", "shop-green", "one", "two", "shop-preview"}
-    assert {*found.services, *usual} >= {*service.services_in_traefik}
-    assert {*found.routers, *usual} >= {*service.routers_in_traefik}
+    assert {*found.services, *usual} >= {*service.services_in_traefik(Protocol.HTTP)}
+    assert {*found.routers, *usual} >= {*service.routers_in_traefik(Protocol.HTTP)}
     assert usual.isdisjoint({*found.services, *found.routers})
-    assert {*found.services} <= {*service.services_in_traefik}
-    assert {*found.routers} <= {*service.routers_in_traefik}
+    assert {*found.services} <= {*service.services_in_traefik(Protocol.HTTP)}
+    assert {*found.routers} <= {*service.routers_in_traefik(Protocol.HTTP)}
 
 
 @pytest.mark.parametrize("sticky", [True, False])

@@ -14,6 +14,7 @@ from provider.model import (
     ByColour,
     Colour,
     Desired,
+    Endpoint,
     FixedServers,
     GroupState,
     Health,
@@ -24,6 +25,7 @@ from provider.model import (
     Plan,
     Probe,
     ProbeMode,
+    Protocol,
     Rollout,
     Route,
     Router,
@@ -42,6 +44,7 @@ from provider.traefik.document.render import render_service
 from provider.traefik.elsewhere import PollerElsewhere, ReplicaPolls
 from provider.traefik.pollers import Poller
 from provider.traefik.readback import Reading
+from tests.support.endpoints import broker
 from tests.support.worlds import BLUE, EPOCH, GREEN, at, candidate, server, service
 
 ONE, TWO = server(1), server(2, "r2")
@@ -518,6 +521,29 @@ def test_a_service_that_left_the_file_stays_unless_its_names_are_given_again() -
     load(of, desired(other), LATER)
     assert of.tracked.retired.keys() == {"shop"}
     load(of, desired(replace(other, routers=(Router("shop", "Host(`x`)", {}),))), LATER)
+    assert of.tracked.retired == {}
+
+
+@pytest.mark.parametrize(("section", "stays"), [("tcp", True), ("udp", True), ("http", False)])
+def test_a_service_that_left_the_file_stays_beside_its_name_in_another_section(section: str, stays: bool) -> None:
+    """Rule 31: names of TCP and of HTTP do not clash."""
+    of = state(service())
+    listed(of, blue=(ONE,))
+    of.services["shop"].fragment = render_service(Served(of.services["shop"].service, (), {}))
+    passed = {section: {"routers": {"shop": {"service": "shop"}}, "services": {"shop": {"loadBalancer": {}}}}}
+    load(of, replace(desired(service("pay")), pass_through=passed), LATER)
+    assert of.tracked.retired.keys() == ({"shop"} if stays else set())
+
+
+def test_a_service_whose_endpoints_speak_tcp_leaves_when_its_names_there_are_given_again() -> None:
+    """Rule 31: the sections are those of its endpoints."""
+    old = broker(endpoints=(Endpoint("mqtt", Protocol.TCP),), routers=())
+    of = state(old)
+    listed(of, "broker", blue=(ONE,))
+    of.services["broker"].fragment = render_service(Served(old, (), {}))
+    load(of, desired(service("broker-mqtt")), LATER)
+    assert of.tracked.retired.keys() == {"broker"}
+    load(of, desired(replace(service("broker-mqtt"), endpoints=(Endpoint(protocol=Protocol.TCP),))), LATER)
     assert of.tracked.retired == {}
 
 

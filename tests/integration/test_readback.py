@@ -5,13 +5,15 @@ from typing import cast
 
 import pytest
 
+from provider.model import Protocol
 from provider.traefik.process import Traefik, free_ports
 from provider.traefik.readback import schedule
 from tests.support.documents import RULE, Json, marked, published, shop, weighted
-from tests.support.reading_back import Names, reading_back
+from tests.support.reading_back import Names, in_http, reading_back
 from tests.support.traefik import Backend, DocumentServer, StartTraefik
 from tests.support.waiting import eventually
 
+HTTP, TCP, UDP = Protocol
 CLOSED = "the API is closed to this daemon (401 for /api/http/middlewares)"
 
 
@@ -22,12 +24,12 @@ async def test_a_document_is_read_back_with_its_marker_and_weights_and_so_is_a_s
     traefik = await start_traefik(documents.url)
     async with reading_back(traefik.api, marker=marker) as (back, record):
         last = await record.shows(traefik.api, marker)
-        assert (last.errors, last.weights) == ({}, {"shop": (("shop-blue", 1),)})
+        assert (last.errors, last.weights) == ({}, in_http({"shop": (("shop-blue", 1),)}))
         for backends in ((green,), (blue, green), (blue,)):
             marker = published(documents, shop(*backends))
             back.set_document(marker)
             last = await record.shows(traefik.api, marker)
-            assert last.weights == {"shop": tuple((f"shop-{backend.name}", 1) for backend in backends)}
+            assert last.weights == in_http({"shop": tuple((f"shop-{backend.name}", 1) for backend in backends)})
 
 
 async def test_traefiks_words_about_a_router_arrive_and_go_with_the_next_document(
@@ -37,7 +39,7 @@ async def test_traefiks_words_about_a_router_arrive_and_go_with_the_next_documen
     traefik = await start_traefik(documents.url)
     async with reading_back(traefik.api, marker=marker) as (back, record):
         last = await record.shows(traefik.api, marker)
-        assert last.errors == {"shop": ('router shop: middleware "nope@http" does not exist',)}
+        assert last.errors == in_http({"shop": ('router shop: middleware "nope@http" does not exist',)})
         good = published(documents, shop(blue))
         back.set_document(good)
         last = await record.shows(traefik.api, good)
@@ -61,11 +63,11 @@ async def test_errors_of_services_and_of_tcp_and_udp_arrive_under_their_names(
         last = await record.shows(traefik.api, marker)
         missing = 'building HTTP service "gone": the service "gone@http" does not exist'
         assert last.errors == {
-            "cart": (f"router cart: {missing}", f"service cart: {missing}"),
-            "db": ('tcp router db: the service "none@http" does not exist',),
-            "dns": ('udp router dns: the UDP service "none@http" does not exist',),
+            (HTTP, "cart"): (f"router cart: {missing}", f"service cart: {missing}"),
+            (TCP, "db"): ('tcp router db: the service "none@http" does not exist',),
+            (UDP, "dns"): ('udp router dns: the UDP service "none@http" does not exist',),
         }
-        assert last.weights == {"shop": (("shop-blue", 1),), "cart": (("gone", 2),)}
+        assert last.weights == in_http({"shop": (("shop-blue", 1),), "cart": (("gone", 2),)})
 
 
 @pytest.mark.parametrize("http", [None, {"tls": {}}], ids=["plain", "TLS on each entry point"])
@@ -82,10 +84,10 @@ async def test_routers_that_traefik_renames_are_reported_by_the_names_they_were_
     traefik = await start_traefik(documents.url, entry_points={"web": web, "admin": admin}, entry_point_http=http)
     async with reading_back(traefik.api, marker=marker) as (_, record):
         last = await record.shows(traefik.api, marker)
-        assert last.errors.keys() == {"shop", "lost"}
-        (conflict,) = last.errors["shop"]
+        assert last.errors.keys() == {(HTTP, "shop"), (HTTP, "lost")}
+        (conflict,) = last.errors[HTTP, "shop"]
         assert conflict.startswith("router shop: router's TLSOptions configuration is conflicting")
-        assert last.errors["lost"] == ('router lost: middleware "nope@http" does not exist',)
+        assert last.errors[HTTP, "lost"] == ('router lost: middleware "nope@http" does not exist',)
 
 
 async def test_a_document_that_is_refused_leaves_the_old_marker_and_the_old_weights(
@@ -106,7 +108,7 @@ async def test_a_document_that_is_refused_leaves_the_old_marker_and_the_old_weig
         before = len(record.readings)
         await eventually(lambda: len(record.readings) > before + 1)
         last = record.readings[-1]
-        assert (last.marker, last.weights) == (old, {"shop": (("shop-blue", 1),)})
+        assert (last.marker, last.weights) == (old, in_http({"shop": (("shop-blue", 1),)}))
         good = published(documents, shop(green))
         back.set_document(good)
         await record.shows(traefik.api, good)
@@ -204,7 +206,7 @@ async def test_an_api_under_a_path_and_a_host_of_its_own_is_reached(
     url, name = by_name(traefik, "/edge")
     async with reading_back(url, marker=marker, resolve=Names("127.0.0.1")) as (_, record):
         last = await record.shows(name, marker)
-        assert last.weights == {"shop": (("shop-blue", 1),)}
+        assert last.weights == in_http({"shop": (("shop-blue", 1),)})
 
 
 async def test_an_entry_point_without_the_api_is_reported_as_such(

@@ -14,6 +14,7 @@ from provider.api.admin import admin_app
 from provider.model import Colour
 from provider.traefik.readback import Reading
 from tests.support.polling import Connection
+from tests.support.reading_back import in_http
 from tests.support.running import Running, listening, running, shop
 from tests.support.waiting import eventually
 
@@ -84,7 +85,9 @@ class Bluegreen:
             other = "blue" if colour == "green" else "green"
             rest = ((f"shop-{other}", 100 - share),) if share < 100 else ()
             weights = {"shop": tuple(sorted((*rest, (f"shop-{colour}", share))))}
-            self.daemon.controller.inputs.traefik_read(Reading(name, published.document.marker, weights=weights))
+            self.daemon.controller.inputs.traefik_read(
+                Reading(name, published.document.marker, weights=in_http(weights))
+            )
 
     async def release_is_in(self, text: str = TWO) -> str:
         """Let a release come in green, healthy; return its id."""

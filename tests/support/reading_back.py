@@ -1,15 +1,24 @@
 """Reading back from Traefik as the daemon does."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
 
+from provider.model import Protocol
 from provider.runtime.resolver import look_up
 from provider.traefik.readback import ReadBack, Reading
+from provider.traefik.readback.reading import Name
 from provider.traefik.readback.schedule import Resolve
 from tests.support.waiting import eventually
 
 MARKER = "bluegreen-0123456789ab"
+Found = TypeVar("Found")
+
+
+def in_http(found: Mapping[str, Found]) -> dict[Name, Found]:
+    """Say that all of these are names of Traefik's section http."""
+    return {(Protocol.HTTP, name): one for name, one in found.items()}
 
 
 class Record:

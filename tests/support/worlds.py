@@ -58,6 +58,7 @@ from provider.store import Stored, StoredServers
 from provider.store.records import SERVERS
 from provider.traefik.document.render import assemble, render_pass_through, render_service
 from provider.traefik.readback import Reading
+from tests.support.reading_back import in_http
 
 BLUE, GREEN = Colour.BLUE, Colour.GREEN
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -188,7 +189,7 @@ class Traefik:
             return Reading(name, cause="connection refused")
         shown = {each for of in self.weights for each in (of, *(child for child, _ in self.weights[of]))}
         errors = {each: (f"service {each}: disliked",) for each in sorted(shown & self.dislikes)}
-        return Reading(name, self.marker, weights=dict(self.weights), errors=errors)
+        return Reading(name, self.marker, weights=in_http(self.weights), errors=in_http(errors))
 
 
 class Line(asyncio.BaseTransport):

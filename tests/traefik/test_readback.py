@@ -14,15 +14,17 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from provider.model import Protocol
 from provider.runtime.resolver import look_up
 from provider.traefik.process import free_ports
 from provider.traefik.readback import Reading, api, schedule
 from provider.traefik.readback.reading import InvalidAnswer, read
 from tests.support.answering import self_signed
-from tests.support.reading_back import MARKER, Names, reading_back
+from tests.support.reading_back import MARKER, Names, in_http, reading_back
 from tests.support.traefik import Endpoint
 from tests.support.waiting import eventually
 
+HTTP, TCP, UDP = Protocol
 OTHER = "bluegreen-ba9876543210"
 Answer = Callable[[web.BaseRequest], web.StreamResponse]
 
@@ -202,7 +204,7 @@ async def test_an_error_is_looked_after_until_it_is_gone(traefik: Api, monkeypat
     traefik.answers = {"rawdata": lambda _: web.json_response(broken)}
     async with reading_back(traefik.url) as (_, record):
         await eventually(lambda: record.readings)
-        assert record.readings[0].errors == {"shop": ("router shop: no auth@docker",)}
+        assert record.readings[0].errors == in_http({"shop": ("router shop: no auth@docker",)})
         traefik.answers = {}
         await eventually(lambda: record.readings[-1] == Reading(traefik.url, MARKER))
 
@@ -349,19 +351,20 @@ def test_the_expected_marker_is_preferred_to_another_and_names_like_markers_are_
     assert reading({**raw_data(), "middlewares": {f"{MARKER}@file": {}}}).marker is None
 
 
-def test_errors_are_those_of_our_provider_by_the_name_of_router_or_service() -> None:
+def test_errors_are_those_of_our_provider_by_section_and_name_of_router_or_service() -> None:
+    """Rule 32: TCP may have a name that HTTP has, too."""
     broken = {"status": "disabled"}
     content = raw_data(
         MARKER,
         routers={"shop@http": {**broken, "error": ["one", "two"]}, "shop@docker": {**broken, "error": ["theirs"]}},
         services={"shop@http": broken, "cart@http": {"status": "enabled"}},
-        tcpRouters={"db@http": {"status": "warning", "error": ["three"]}},
+        tcpRouters={"shop@http": {"status": "warning", "error": ["three"]}},
         udpServices={"dns@http": {**broken, "error": ["four"]}},
     )
     assert reading(content).errors == {
-        "shop": ("router shop: one", "router shop: two", "service shop: status disabled"),
-        "db": ("tcp router db: three",),
-        "dns": ("udp service dns: four",),
+        (HTTP, "shop"): ("router shop: one", "router shop: two", "service shop: status disabled"),
+        (TCP, "shop"): ("tcp router shop: three",),
+        (UDP, "dns"): ("udp service dns: four",),
     }
 
 
@@ -369,20 +372,20 @@ def test_a_router_that_was_split_by_entry_point_keeps_its_name() -> None:
     content = raw_data(
         MARKER, routers={**router("web-shop", "web", error="bad"), **router("websecure-shop", "websecure", error="bad")}
     )
-    assert reading(content).errors == {"shop": ("router shop: bad",)}
+    assert reading(content).errors == in_http({"shop": ("router shop: bad",)})
     content = raw_data(MARKER, routers={**router("shop", "a", "b"), **router("web-shop", "web", error="bad")})
-    assert reading(content).errors == {"shop": ("router shop: bad",)}
+    assert reading(content).errors == in_http({"shop": ("router shop: bad",)})
 
 
 def test_a_router_whose_own_name_begins_with_an_entry_point_keeps_it() -> None:
     content = raw_data(
         MARKER, routers={**router("shop", "web"), **router("web-shop", "web", service="web-shop", error="bad")}
     )
-    assert reading(content).errors == {"web-shop": ("router web-shop: bad",)}
+    assert reading(content).errors == in_http({"web-shop": ("router web-shop: bad",)})
 
 
 def test_the_children_of_a_service_are_read_however_it_spreads_requests_and_within_bounds() -> None:
-    """Rule 21; the API may be anybody's (P4)."""
+    """Rules 21 and 32; the API may be anybody's (P4)."""
     children = [{"name": "shop-blue@http", "weight": 95}, {"name": "shop-green"}]
     absurd = [{"name": "a" * 10_000, "weight": 10**300}, {"name": None, "weight": -(10**300)}, {"weight": "5"}, 7]
     content = raw_data(
@@ -394,13 +397,16 @@ def test_the_children_of_a_service_are_read_however_it_spreads_requests_and_with
             "many@http": {"weighted": {"services": children * 1000}},
             "none@http": {"highestRandomWeight": {"services": "shop"}},
         },
+        tcpServices={"shop@http": {"weighted": {"services": children[:1]}}},
+        udpServices={"shop@http": {"weighted": {"services": children[1:]}}},
     )
     found = read(bytearray(json.dumps(content).encode()), "t", MARKER).weights
-    assert found["shop"] == found["cart"] == (("shop-blue", 95), ("shop-green", 1))
-    assert [weight for _, weight in found["odd"]] == [1_000_000, 0, 1]
-    assert all(len(name) <= 300 for name, _ in found["odd"])
-    assert len(found["many"]) == 100
-    assert "none" not in found
+    assert found[HTTP, "shop"] == found[HTTP, "cart"] == (("shop-blue", 95), ("shop-green", 1))
+    assert (found[TCP, "shop"], found[UDP, "shop"]) == ((("shop-blue", 95),), (("shop-green", 1),))
+    assert [weight for _, weight in found[HTTP, "odd"]] == [1_000_000, 0, 1]
+    assert all(len(name) <= 300 for name, _ in found[HTTP, "odd"])
+    assert len(found[HTTP, "many"]) == 100
+    assert (HTTP, "none") not in found
 
 
 JSON = st.recursive(

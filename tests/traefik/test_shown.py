@@ -6,6 +6,7 @@ from provider.model import Applied, CandidateRoute, Severity
 from provider.model.traefik_schema import Later
 from provider.traefik.readback import Reading
 from provider.traefik.shown import APPLYING_S, LATE_AFTER_S, Traefiks
+from tests.support.reading_back import in_http
 from tests.support.worlds import at, service
 
 ONE, TWO = "http://10.0.0.1:8080", "http://10.0.0.2:8080"
@@ -15,7 +16,7 @@ BLUE_100 = (("shop-blue", 100),)
 
 
 def reading(traefik: str = ONE, marker: str | None = NEW, **fields: object) -> Reading:
-    values = {"cause": None, "errors": {}, "weights": {"shop": BLUE_100}} | fields
+    values = {"cause": None, "errors": {}, "weights": in_http({"shop": BLUE_100})} | fields
     return Reading(traefik, marker, **values)  # type: ignore[arg-type]
 
 
@@ -104,7 +105,7 @@ def test_weights_are_those_of_the_servers_that_the_entries_lead_to(
     shown: dict[str, tuple[tuple[str, int], ...]], expected: dict[str, int] | None
 ) -> None:
     """Rules 7 and 21: an alias counts as what it leads to; what is none of ours has no end to be looked for."""
-    (one,) = published(reading(weights=shown)).applied(SHOP)
+    (one,) = published(reading(weights=in_http(shown))).applied(SHOP)
     assert one.weights == (None if expected is None else tuple(expected.items()))
 
 
@@ -113,7 +114,7 @@ def test_an_error_of_an_entry_that_a_rollout_brought_is_one_of_the_service() -> 
     errors = {"shop-r1-1": ("service shop-r1-1: no such service",), "pay-r1-1": ("theirs",), "shop-test": ("bad rule",)}
     shown = {"shop": (("shop-r1-1", 5), ("shop-r1-2", 95))}
     tested = service(test_route=CandidateRoute("X-Release", "candidate"))
-    (one,) = published(reading(weights=shown, errors=errors)).applied(tested)
+    (one,) = published(reading(weights=in_http(shown), errors=in_http(errors))).applied(tested)
     assert one.errors == ("bad rule", "service shop-r1-1: no such service")
 
 
@@ -129,7 +130,7 @@ def test_errors_are_those_of_the_services_own_routers_and_services() -> None:
         "shop-blue": ("service shop-blue: bad",),
         "pay": ("router pay: no",),
     }
-    (one,) = published(reading(errors=complaints)).applied(SHOP)
+    (one,) = published(reading(errors=in_http(complaints))).applied(SHOP)
     assert one.errors == ("router shop: middleware nope does not exist", "service shop-blue: bad")
 
 
@@ -169,7 +170,7 @@ def test_before_its_first_document_a_daemon_misses_nothing_at_a_traefik() -> Non
 
 def test_silence_and_complaints_of_a_traefik_are_reported_with_its_message() -> None:
     words = tuple(f"router r{number}: bad" for number in range(7))
-    traefiks = published(Reading(TWO, None, "connection refused", {}, {}), reading(errors={"r": words}))
+    traefiks = published(Reading(TWO, None, "connection refused", {}, {}), reading(errors=in_http({"r": words})))
     reported = codes(traefiks, 200.0)
     assert f": {TWO} (connection refused); start it" in reported["traefik-away"]
     assert reported["traefik-errors"].endswith("router r4: bad and 2 more")
@@ -191,7 +192,9 @@ def news(traefiks: Traefiks, shown: Reading) -> tuple[bool, bool]:
 
 def test_what_another_daemons_traefik_shows_is_no_evidence_and_is_reported() -> None:
     """Rule 7: staging's API, named by mistake, shows old weights and complaints that are none of ours."""
-    staging = reading(marker="bluegreen-0000000000ff", environment="staging", errors={"shop": ("router shop: bad",)})
+    staging = reading(
+        marker="bluegreen-0000000000ff", environment="staging", errors=in_http({"shop": ("router shop: bad",)})
+    )
     traefiks = published(staging)
     (one,) = traefiks.applied(SHOP, {ONE: 101.0 - APPLYING_S})
     assert (one.is_current, one.has_fetched, one.is_ours) == (False, False, False)

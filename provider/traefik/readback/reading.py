@@ -4,16 +4,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeGuard
 
+from provider.model import Protocol
 from provider.model.document import MARKER
 from provider.model.text import NAME_MOST, clean, one_line
 from provider.runtime.timeslice import free, uncollected
-from provider.traefik.process import RAW_DATA_SECTIONS
+from provider.traefik.process import RAW_DATA_SECTIONS, ROUTERS, SERVICES
 from provider.traefik.readback import json_stream
 
 PROVIDER = "@http"
 READ = ("entryPoints", "error", "headers", "highestRandomWeight", "rule", "service", "status", "weighted")
 """The keys of an object that are kept."""
-MIDDLEWARES = frozenset({"middlewares", "tcpMiddlewares"})
 
 ERRORS_MOST, ERROR_MOST = 5, 300
 """Maximum number of errors kept of one object, and of characters of each."""
@@ -22,6 +22,9 @@ WEIGHT_MOST = 1_000_000
 """A higher weight counts as this; one below 0 counts as none, as in Traefik."""
 
 Objects: TypeAlias = list[tuple[str, dict[str, object]]]
+Name: TypeAlias = tuple[Protocol, str]
+"""A router or service of provider http, without `@http`; another section may have the same name."""
+Children: TypeAlias = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +33,7 @@ class Reading:
 
     `traefik` is the address asked, as a URL; the URL of the file while its host has no address. `marker` is the
     expected one where it is shown, else that of another document of ours. `errors` are Traefik's messages by the name
-    of their router or service (of any protocol), `weights` the children of each HTTP service that spreads requests by
-    their weights. All of them are of provider http, and named without `@http`.
+    of their router or service, `weights` the children of each service that spreads traffic by their weights.
 
     `environment` is the one that the marker names. `instance` identifies one process of Traefik; None where the API
     does not have it. `is_shared` says that several processes answer at this address, so that this is no evidence of
@@ -41,8 +43,8 @@ class Reading:
     traefik: str
     marker: str | None = None
     cause: str | None = None
-    errors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    weights: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
+    errors: Mapping[Name, tuple[str, ...]] = field(default_factory=dict)
+    weights: Mapping[Name, Children] = field(default_factory=dict)
     environment: str | None = None
     instance: str | None = None
     is_shared: bool = False
@@ -72,7 +74,7 @@ def _read(raw_data: bytearray, traefik: str, expected: str | None) -> Reading:
         traefik,
         marker,
         errors=_errors(sections),
-        weights=dict(_weights(sections["services"])),
+        weights=dict(_weights(sections)),
         environment=_environment(dict(sections["middlewares"]).get(marker or "", {})),
     )
     free(*found.values())
@@ -123,19 +125,19 @@ def _identity(name: str, router: Mapping[str, object]) -> tuple[str, str, str]:
     return name, str(router.get("rule")), str(router.get("service"))
 
 
-def _errors(sections: Mapping[str, Objects]) -> dict[str, tuple[str, ...]]:
-    """Collect Traefik's errors by the name of the router or service; those of both where they share it."""
-    errors: dict[str, tuple[str, ...]] = {}
-    for section, kind in RAW_DATA_SECTIONS.items():
-        if section in MIDDLEWARES:
-            continue  # an error of one in use shows on its router
+def _errors(sections: Mapping[str, Objects]) -> dict[Name, tuple[str, ...]]:
+    """Collect Traefik's errors by the name of the router or service; those of both where they share it.
+
+    An error of a middleware in use shows on its router.
+    """
+    errors: dict[Name, tuple[str, ...]] = {}
+    for section, protocol in (ROUTERS | SERVICES).items():
         broken = [(name, _messages(body)) for name, body in sections[section] if _messages(body)]
         names = _names_in_document(sections[section]) if broken and section == "routers" else {}
         for found, messages in broken:
             name = names.get(found, found)
-            errors[name] = tuple(
-                dict.fromkeys((*errors.get(name, ()), *(f"{kind} {name}: {message}" for message in messages)))
-            )
+            lines = (f"{RAW_DATA_SECTIONS[section]} {name}: {message}" for message in messages)
+            errors[protocol, name] = tuple(dict.fromkeys((*errors.get((protocol, name), ()), *lines)))
     return errors
 
 
@@ -147,11 +149,13 @@ def _messages(body: Mapping[str, object]) -> list[str]:
     return ["status disabled"] if body.get("status") == "disabled" else []
 
 
-def _weights(services: Objects) -> Iterator[tuple[str, tuple[tuple[str, int], ...]]]:
-    for name, body in services:
-        match body:
-            case {"weighted": {"services": [*children]}} | {"highestRandomWeight": {"services": [*children]}}:
-                yield name, tuple(_child(child) for child in children[:CHILDREN_MOST] if _is_object(child))
+def _weights(sections: Mapping[str, Objects]) -> Iterator[tuple[Name, Children]]:
+    for section, protocol in SERVICES.items():
+        for name, body in sections[section]:
+            match body:
+                case {"weighted": {"services": [*children]}} | {"highestRandomWeight": {"services": [*children]}}:
+                    found = (_child(child) for child in children[:CHILDREN_MOST] if _is_object(child))
+                    yield (protocol, name), tuple(found)
 
 
 def _child(child: Mapping[str, object]) -> tuple[str, int]:

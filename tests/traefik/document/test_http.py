@@ -18,6 +18,7 @@ from provider.model import (
     Health,
     Member,
     Phase,
+    Protocol,
     Rollout,
     Router,
     Step,
@@ -109,9 +110,9 @@ def test_every_name_in_the_document_is_one_of_the_service_or_of_the_rollout(name
     """Rule 7: an error that Traefik reports is known to be of this service."""
     of, under_way = SHAPES[name]
     content = http(of, under_way)
-    assert set(content["routers"]) <= set(of.service.routers_in_traefik)
+    assert set(content["routers"]) <= set(of.service.routers_in_traefik(Protocol.HTTP))
     aliases = {child.name for child in served(of, under_way).children}
-    assert set(content["services"]) <= {*of.service.services_in_traefik, *aliases}
+    assert set(content["services"]) <= {*of.service.services_in_traefik(Protocol.HTTP), *aliases}
 
 
 # --- who gets traffic -----------------------------------------------------------------------------------------------
