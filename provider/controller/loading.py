@@ -146,7 +146,7 @@ class Loader:
         applied = self._controller.state.rest.applied  # which the document may go by
         is_applied = applied is not None and applied.desired.generate_certificate
         await self._certificate.enable(desired.generate_certificate or is_applied)
-        left_out = fallback.left_out(desired.pass_through) if self._surroundings.writes_file else ()
+        left_out = fallback.left_out(desired) if self._surroundings.writes_file else ()
         if left_out:
             log.warning("the written file does not have all of the document", left_out=left_out)
         old = list(before.services.values()) if before is not None else []

@@ -15,13 +15,12 @@ from dataclasses import replace
 
 import orjson
 
-from provider.model import Colour, JsonObject
+from provider.model import Colour, Desired, JsonObject, Protocol
 from provider.model.document import MARKER, section
-from provider.traefik.document.render import Block, Members, PassThrough, compose, render_pass_through
+from provider.traefik.document.render import Block, Members, PassThrough, Section, compose, render_pass_through
+from provider.traefik.document.tcp import CATCH_ALL_PRIORITY, is_catch_all
 
 LOWEST_PRIORITY = -(2**63)
-CATCH_ALL_PRIORITY = -1
-"""What Traefik gives a TCP router of HostSNI(`*`) without a priority (pkg/muxer/tcp/mux.go, GetRulePriority)."""
 OURS = "@http"
 TEST = "-test"
 TEST_SERVICE = re.compile(rf"-(?:{'|'.join(Colour)}){TEST}\Z")
@@ -31,30 +30,38 @@ REFERENCES = frozenset({"fallback", "middlewares", "name", "parentRefs", "servic
 
 def block_in_file(block: Block) -> Block:
     """Turn a block of the document into that of the file."""
-    routers, services = _parsed(block.routers.json), block.services
-    tests = _test_routes(routers)
+    found = {name: _section_in_file(name, ours) for name, ours in block.sections.items() if name in IN_FILE}
+    return replace(block, sections=found)
+
+
+def _section_in_file(protocol: Protocol, ours: Section) -> Section:
+    routers, services = _parsed(ours.routers.json), ours.services
+    tests = _test_routes(routers) if protocol is Protocol.HTTP else {}
     if tests or f'{OURS}"'.encode() in services.json:
         services = _members(_local(_without(_parsed(services.json), tests.values())))
-    routers = _lowered(_without(routers, tests), _http_default)
-    return replace(block, routers=_members(routers), services=services)
+    return Section(_members(_lowered(_without(routers, tests), DEFAULTS[protocol])), services)
 
 
 def extra_in_file(extra: PassThrough) -> PassThrough:
     """Turn the pass-through configuration into the part that the file has."""
-    top = _parsed(extra.top)
-    tcp = _local(section(top, "tcp"))
-    if "routers" in tcp:
-        tcp["routers"] = _lowered(section(tcp, "routers"), _tcp_default)
-    certificates = section(top, "tls").get("certificates")
-    kept = {"tcp": tcp, "tls": {"certificates": certificates} if certificates else None}
+    tls: JsonObject = orjson.loads(extra.others.get("tls", b"{}"))
+    certificates = tls.get("certificates")
     return replace(
         extra,
-        middlewares=tuple(_members(_local(_parsed(some.json))) for some in extra.middlewares),
-        routers=tuple(_members(_lowered(_parsed(some.json), _http_default)) for some in extra.routers),
-        services=tuple(_members(_local(_parsed(some.json))) for some in extra.services),
-        http_rest=_members(_local(_parsed(extra.http_rest))).json,
-        top=_members({name: section for name, section in kept.items() if section}).json,
+        sections={
+            protocol: {kind: _passed_in_file(protocol, kind, some) for kind, some in passed.items()}
+            for protocol, passed in extra.sections.items()
+            if protocol in IN_FILE
+        },
+        others={"tls": orjson.dumps({"certificates": certificates})} if certificates else {},
     )
+
+
+def _passed_in_file(protocol: Protocol, kind: str, passed: Iterable[Members]) -> tuple[Members, ...]:
+    each = (_parsed(some.json) for some in passed)
+    if kind == "routers":
+        return tuple(_members(_lowered(some, DEFAULTS[protocol])) for some in each)
+    return tuple(_members(_local(some)) for some in each)
 
 
 def parts_of(content: JsonObject) -> PassThrough:
@@ -89,13 +96,14 @@ def refused(pass_through: JsonObject) -> tuple[str, ...]:
     return tuple(f"tls.options.{name}" for name in section(section(pass_through, "tls"), "options"))
 
 
-def left_out(pass_through: JsonObject) -> tuple[str, ...]:
+def left_out(desired: Desired) -> tuple[str, ...]:
     """Return the sections that the file does not have.
 
     Only one provider may define the default store; UDP routers have no priority, and an entry point has room for one.
     """
-    found = {"tls.stores": section(section(pass_through, "tls"), "stores"), "udp": section(pass_through, "udp")}
-    return tuple(name for name, section in found.items() if section)
+    passed, spoken = desired.pass_through, {one.protocol for of in desired.services.values() for one in of.endpoints}
+    stores, is_udp = section(section(passed, "tls"), "stores"), Protocol.UDP in spoken or section(passed, Protocol.UDP)
+    return (*(["tls.stores"] if stores else []), *(["udp"] if is_udp else []))
 
 
 def _test_routes(routers: JsonObject) -> dict[str, str]:
@@ -137,8 +145,13 @@ def _http_default(rule: str) -> int:
 
 
 def _tcp_default(rule: str) -> int:
-    is_catch_all = re.sub(r"[\s()`\"']", "", rule).casefold() == "hostsni*"
-    return CATCH_ALL_PRIORITY if is_catch_all else len(rule.encode())
+    return CATCH_ALL_PRIORITY if is_catch_all(rule) else len(rule.encode())
+
+
+DEFAULTS: Mapping[Protocol, Callable[[str], int]] = {Protocol.HTTP: _http_default, Protocol.TCP: _tcp_default}
+"""The priority that Traefik gives a router without one, by its rule."""
+IN_FILE = frozenset(DEFAULTS)
+"""The sections that the file has: UDP routers have no priority, so that those of the document could not win."""
 
 
 def _local(values: JsonObject) -> dict[str, object]:

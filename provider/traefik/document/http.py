@@ -1,8 +1,7 @@
 """What one service is in Traefik's section `http`: its routers and services, as objects of the configuration.
 
-The weighted service has an entry for each of its `children`, and one load balancer stands for the servers of each
-colour with traffic. A child that is no load balancer is an alias: a weighted service of one. What must not count as
-requests of clients has a load balancer of its own, with the same servers: the preview and the test route (rule 23).
+Clients may stay at their colour. What must not count as requests of clients has a load balancer of its own, with the
+same servers: the preview and the test route (rule 23).
 """
 
 import re
@@ -23,41 +22,25 @@ from provider.model import (
     Server,
     Service,
 )
-from provider.model.desired import PREVIEW_ABOVE, PRIORITY_MOST, TEST_ABOVE
+from provider.model.desired import TEST_ABOVE
+from provider.traefik.document import parts
+from provider.traefik.document.parts import above, entry, priority, weighted
 
 
 def services(served: Served) -> dict[str, JsonObject]:
     """Return the services: how the colours share the traffic, aliases, and the servers of each colour in use."""
-    found: dict[str, JsonObject] = {}
-    for endpoint in served.service.endpoints:
-        if endpoint.protocol is Protocol.HTTP:
-            found |= _services_of(served, endpoint)
-    return found
-
-
-def _services_of(served: Served, endpoint: Endpoint) -> dict[str, JsonObject]:
-    service, at = served.service, endpoint.name
-    children = served.children_at(at)
-    found = {service.weighted_in_traefik(at): _shared(served, children)}
-    for child in children:
-        if child.name != service.in_traefik(child.colour, at):
-            found[child.name] = {"weighted": {"services": [_entry(service.in_traefik(child.colour, at), 1)]}}
-    with_traffic = {child.colour for child in children}
-    is_previewed = service.preview is not None and service.preview.endpoint == at
-    for colour in served.servers:
-        servers = served.servers_at(at, colour)
-        if colour in with_traffic:
-            found[service.in_traefik(colour, at)] = _balancer(endpoint, servers)
-        if colour is served.preview and is_previewed:
-            found[service.preview_in_traefik(colour, at)] = _balancer(endpoint, servers)
+    found = parts.services(served, Protocol.HTTP, _shared, _balancer)
+    service = served.service
     if served.test and served.test_colour is not None:
-        tested = [server for server in served.test if server.endpoint == at]
-        found[service.test_in_traefik(served.test_colour, at)] = _balancer(endpoint, tested)
+        for endpoint in service.endpoints:
+            if endpoint.protocol is Protocol.HTTP:
+                tested = [server for server in served.test if server.endpoint == endpoint.name]
+                found[service.test_in_traefik(served.test_colour, endpoint.name)] = _balancer(endpoint, tested)
     return found
 
 
 def routers(served: Served) -> dict[str, JsonObject]:
-    """Return the routers. Rule 15: the priority is explicit, one above Traefik's own default, the rule's length."""
+    """Return the routers, those of the test route and the preview included."""
     service = served.service
     found: dict[str, JsonObject] = {}
     mine = service.routers_of(Protocol.HTTP)
@@ -66,22 +49,16 @@ def routers(served: Served) -> dict[str, JsonObject]:
             target = service.test_in_traefik(served.test_colour, router.endpoint)
             found[router.test_name] = _test_router(router, service.test_route, target)
     for router in mine:
-        found[router.name] = _router(router, service.weighted_in_traefik(router.endpoint), _priority(router))
-    preview = service.preview
-    if served.preview is not None and preview is not None:
-        highest = max((_priority(router) for router in mine), default=_priority(preview))
-        priority = _written_priority(preview) or _above(highest, PREVIEW_ABOVE)
-        target = service.preview_in_traefik(served.preview, preview.endpoint)
-        found[preview.name] = _router(preview, target, priority)
-    return found
+        found[router.name] = parts.router(router.body, service.weighted_in_traefik(router.endpoint), priority(router))
+    return found | parts.preview(served, Protocol.HTTP, mine, priority)
 
 
 # --- services -------------------------------------------------------------------------------------------------------
 
 
-def _shared(served: Served, children: Iterable[Child]) -> JsonObject:
+def _shared(served: Served, endpoint: Endpoint, children: Iterable[Child]) -> JsonObject:
     """Spread the traffic over the children, so that clients stay with theirs as far as that is wanted (rule 21)."""
-    service, entries = served.service, [_entry(child.name, child.weight) for child in children]
+    service, entries = served.service, [entry(child.name, child.weight) for child in children]
     sticky = service.sticky
     match served.affinity:
         case Affinity.CLIENT:
@@ -92,17 +69,22 @@ def _shared(served: Served, children: Iterable[Child]) -> JsonObject:
             pass
         case _:
             assert_never(served.affinity)
-    return {"weighted": {"services": entries} | ({} if sticky is None else {"sticky": sticky})}
-
-
-def _entry(name: str, weight: int) -> JsonObject:
-    return {"name": name, "weight": weight}
+    return weighted(entries) if sticky is None else weighted(entries, sticky=_sticky_at(endpoint, service, sticky))
 
 
 def _cookie(name: str, service: Service) -> JsonObject:
     """Describe a cookie that scripts cannot read; a client without TLS would not send a `secure` one back."""
     is_secure = all(router.has_tls for router in service.routers_of(Protocol.HTTP))
     return {"name": name, "httpOnly": True, "sameSite": "lax"} | ({"secure": True} if is_secure else {})
+
+
+def _sticky_at(endpoint: Endpoint, service: Service, sticky: JsonObject) -> JsonObject:
+    """Name the cookie by the endpoint: two on one host would overwrite each other's, as their children differ."""
+    match sticky:
+        case {"cookie": {"name": str(name), **cookie}} if name and endpoint is not service.http_endpoint:
+            return {**sticky, "cookie": {**cookie, "name": f"{name}-{endpoint.name}"}}
+        case _:
+            return sticky
 
 
 def _balancer(endpoint: Endpoint, servers: Iterable[Server]) -> JsonObject:
@@ -112,17 +94,13 @@ def _balancer(endpoint: Endpoint, servers: Iterable[Server]) -> JsonObject:
 # --- routers --------------------------------------------------------------------------------------------------------
 
 
-def _router(router: Router, service: str, priority: int) -> dict[str, object]:
-    return {**router.body, "priority": priority, "service": service}
-
-
 def _test_router(router: Router, route: CandidateRoute, service: str) -> JsonObject:
     """Copy a router, above it and for the requests of the test route alone (rule 24).
 
     The rule is without white space around it: Go's parser ends an expression at the end of a line.
     """
     rule = f"({router.rule.strip()}) && {_condition(route)}"
-    return _router(router, service, _above(_priority(router), TEST_ABOVE)) | {"rule": rule}
+    return parts.router(router.body, service, above(priority(router), TEST_ABOVE)) | {"rule": rule}
 
 
 def _condition(route: CandidateRoute) -> str:
@@ -136,18 +114,3 @@ def _condition(route: CandidateRoute) -> str:
 def _literal(text: str) -> str:
     """Write a string as Go reads it: raw, or with escapes that JSON and Go share."""
     return orjson.dumps(text).decode() if "`" in text or "\r" in text else f"`{text}`"
-
-
-def _priority(router: Router) -> int:
-    return _written_priority(router) or len(router.rule.encode()) + 1
-
-
-def _above(priority: int, by: int) -> int:
-    """Return a priority above another, as far as Traefik has one; 0 is none to it."""
-    return min(priority + by, PRIORITY_MOST) or -1
-
-
-def _written_priority(router: Router) -> int:
-    """Return the priority of the file; 0 means none to Traefik."""
-    written = router.body.get("priority")
-    return written if isinstance(written, int) else 0

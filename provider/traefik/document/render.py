@@ -7,21 +7,43 @@ Traefik reads YAML, in a time that grows with the square of the keys in one map.
 `{<<: [{...}, {...}]}` merges maps of a block each, which is YAML and no longer JSON (facts on Traefik, "Size").
 """
 
+import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
 import orjson
 
-from provider.model import JsonObject, Served
-from provider.model.document import Document
-from provider.traefik.document import http
+from provider.model import JsonObject, Protocol, Served
+from provider.model.document import Document, section
+from provider.traefik.document import http, tcp, udp
 
 DIGEST_SIZE = 16
 BLOCK = 100
 """The number of services in a block; each has two keys in `http.services`."""
 SPLIT_ABOVE = 2000
 """A section with more keys than this is split; docs/benchmarks.md has the measurement."""
+JOINED = frozenset({"middlewares", "routers", "services"})
+"""The kinds of objects that are split where they are many and some are ours. In `http` they come first."""
+
+
+class Kind(typing.Protocol):
+    """A kind of endpoint: what a service has of it, by the names of Traefik's objects. A module of its own each."""
+
+    def routers(self, served: Served) -> dict[str, JsonObject]:
+        """Return the routers."""
+        ...
+
+    def services(self, served: Served) -> dict[str, JsonObject]:
+        """Return the services, of which there is one at least."""
+        ...
+
+
+KINDS: Mapping[Protocol, Kind] = {
+    Protocol.HTTP: http,
+    Protocol.TCP: tcp,
+    Protocol.UDP: udp,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +55,18 @@ class Members:
 
 
 @dataclass(frozen=True, slots=True)
-class Fragment:
-    """The members a service adds to `http.routers` and `http.services`."""
+class Section:
+    """The members that services add to the routers and to the services of one protocol."""
 
     routers: Members
     services: Members
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """What a service adds to the sections of its protocols."""
+
+    sections: Mapping[Protocol, Section]
     digest: bytes
 
 
@@ -45,23 +74,20 @@ class Fragment:
 class Block:
     """The fragments of some neighbouring services, joined; `digests` are theirs, one after the other."""
 
-    routers: Members
-    services: Members
+    sections: Mapping[Protocol, Section]
     digests: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class PassThrough:
-    """The file's own Traefik configuration, rendered once a reload: members of our sections, and whole other ones.
+    """The file's own Traefik configuration, rendered once a reload.
 
+    `sections` has the members of those that ours are joined with, by the kind of object; `others` are whole.
     `has_routers` says that it routes traffic by itself. `environment` is named in the marker.
     """
 
-    middlewares: tuple[Members, ...]
-    routers: tuple[Members, ...]
-    services: tuple[Members, ...]
-    http_rest: bytes
-    top: bytes
+    sections: Mapping[Protocol, Mapping[str, tuple[Members, ...]]]
+    others: Mapping[str, bytes]
     has_routers: bool
     digest: bytes
     environment: str = ""
@@ -69,36 +95,49 @@ class PassThrough:
 
 def render_service(served: Served) -> Fragment:
     """Render what one service is in Traefik."""
-    routers, services = _members(http.routers(served)), _members(http.services(served))
-    return Fragment(routers, services, _digest((routers.json, services.json)))
+    spoken = {endpoint.protocol for endpoint in served.service.endpoints}
+    sections = {
+        protocol: Section(_members(kind.routers(served)), _members(kind.services(served)))
+        for protocol, kind in KINDS.items()
+        if protocol in spoken
+    }
+    return Fragment(sections, _digest(_hashed(sections)))
 
 
 def render_pass_through(pass_through: JsonObject, environment: str = "") -> PassThrough:
-    """Render the sections http, tcp, udp and tls of the file; ours within http are kept apart to be joined."""
-    passed = pass_through.get("http")
-    rest = dict(passed) if isinstance(passed, dict) else {}
-    middlewares, routers, services = ours = [rest.pop(name, {}) for name in ("middlewares", "routers", "services")]
-    http_rest = _members(rest).json
-    top = _members({name: body for name, body in pass_through.items() if name != "http"}).json
-    digest = _digest((*[_members(section).json for section in ours], http_rest, top, environment.encode()))
-    has_routers = any(isinstance(section, Mapping) and section.get("routers") for section in pass_through.values())
+    """Render the sections http, tcp, udp and tls of the file."""
+    sections = {
+        protocol: {kind: _in_blocks(section(passed, kind)) for kind in passed}
+        for protocol in KINDS
+        if (passed := section(pass_through, protocol))
+    }
+    passed = section(pass_through, Protocol.HTTP)
+    ours = [_members(section(passed, name)).json for name in sorted(JOINED)]
+    rest = _members({name: body for name, body in passed.items() if name not in JOINED}).json
+    top = _members({name: body for name, body in pass_through.items() if name != Protocol.HTTP}).json
     return PassThrough(
-        *(_in_blocks(middlewares), _in_blocks(routers), _in_blocks(services)),
-        http_rest=http_rest,
-        top=top,
-        has_routers=has_routers,
-        digest=digest,
+        sections,
+        others={
+            name: orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+            for name, body in pass_through.items()
+            if name not in KINDS
+        },
+        has_routers=any(section(pass_through, name).get("routers") for name in pass_through),
+        digest=_digest((*ours, rest, top, environment.encode())),
         environment=environment,
     )
 
 
 def join(fragments: Sequence[Fragment]) -> Block:
     """Join the fragments of neighbouring services."""
-    return Block(
-        _joined([fragment.routers for fragment in fragments]),
-        _joined([fragment.services for fragment in fragments]),
-        b"".join([fragment.digest for fragment in fragments]),
-    )
+    sections = {}
+    for protocol in KINDS:
+        there = [fragment.sections[protocol] for fragment in fragments if protocol in fragment.sections]
+        if there:
+            sections[protocol] = Section(
+                _joined([one.routers for one in there]), _joined([one.services for one in there])
+            )
+    return Block(sections, b"".join([fragment.digest for fragment in fragments]))
 
 
 def assemble(fragments: Sequence[Fragment], extra: PassThrough, *, split_above: int = SPLIT_ABOVE) -> Document:
@@ -119,20 +158,46 @@ def compose(blocks: Sequence[Block], extra: PassThrough, *, split_above: int = S
     headers = {"X-Bluegreen-Document": digest[:12]}
     if extra.environment:
         headers["X-Bluegreen-Environment"] = extra.environment
-    body = {"headers": {"customResponseHeaders": headers}}
-    sections = {
-        "middlewares": [*extra.middlewares, _members({marker: body})],
-        "routers": [*extra.routers, *[block.routers for block in blocks]],
-        "services": [*extra.services, *[block.services for block in blocks]],
-    }
-    pieces = [b'{"http":{']
-    for name, members in sections.items():
-        pieces += _section(name, members, split_above)
-    pieces += [extra.http_rest, b","] if extra.http_rest else []
-    pieces[-1] = b"}"  # the marker comes before it, so there was a comma
-    pieces += [b",", extra.top, b"}"] if extra.top else [b"}"]
-    is_json = all(_keys(members) <= split_above for members in sections.values())
-    return Document(b"".join(pieces), f'"{digest}"', marker, is_json)
+    middleware = _members({marker: {"headers": {"customResponseHeaders": headers}}})
+    shared = {Protocol.HTTP, *(protocol for block in blocks for protocol in block.sections)}
+    pieces, is_json = [b"{"], True
+    for name in (Protocol.HTTP, *sorted({*KINDS, *extra.others} - {Protocol.HTTP})):
+        if name in extra.others:
+            pieces += [_key(name), extra.others[name], b","]
+            continue
+        inner = []
+        for kind, members in _together(Protocol(name), blocks, extra, middleware).items():
+            is_split = name in shared and kind in JOINED and _keys(members) > split_above
+            inner += _object(kind, members, is_split=is_split)
+            is_json &= not is_split
+        if inner:
+            pieces += [_key(name), b"{", *inner[:-1], b"}", b","]
+    return Document(b"".join([*pieces[:-1], b"}"]), f'"{digest}"', marker, is_json)
+
+
+def _together(
+    protocol: Protocol, blocks: Sequence[Block], extra: PassThrough, marker: Members
+) -> dict[str, Sequence[Members]]:
+    """Return the members of a section by the kind of object, those of the file and ours, in the order of a document."""
+    passed = extra.sections.get(protocol, {})
+    ours = [block.sections[protocol] for block in blocks if protocol in block.sections]
+    added = {"routers": [one.routers for one in ours], "services": [one.services for one in ours]}
+    if protocol is Protocol.HTTP:
+        added["middlewares"] = [marker]
+    found = {kind: [*passed.get(kind, ()), *added.get(kind, ())] for kind in passed.keys() | added.keys()}
+    is_http = protocol is Protocol.HTTP
+    return {kind: found[kind] for kind in sorted(found, key=lambda kind: (is_http and kind not in JOINED, kind))}
+
+
+def _hashed(sections: Mapping[Protocol, Section]) -> Iterable[bytes]:
+    """Yield what names a fragment; of a service with HTTP alone nothing but that, as it always was (P12)."""
+    nothing = Section(Members(), Members())
+    for protocol in KINDS:
+        one = sections.get(protocol, nothing)
+        if protocol is Protocol.HTTP:
+            yield from (one.routers.json, one.services.json)
+        elif protocol in sections:
+            yield from (protocol.encode(), one.routers.json, one.services.json)
 
 
 def _members(values: Mapping[str, object]) -> Members:
@@ -155,16 +220,17 @@ def _keys(members: Iterable[Members]) -> int:
     return sum([one.keys for one in members])
 
 
-def _section(name: str, members: Sequence[Members], split_above: int) -> list[bytes]:
-    """Return the pieces of a section with a comma; an empty one is left out: Traefik refuses it."""
+def _key(name: str) -> bytes:
+    return b"%b:" % orjson.dumps(name)
+
+
+def _object(name: str, members: Sequence[Members], *, is_split: bool) -> list[bytes]:
+    """Return the pieces of an object with a comma; an empty one is left out: Traefik refuses it."""
     filled = [one.json for one in members if one.keys]
     if not filled:
         return []
-    if _keys(members) <= split_above:
-        before, between, after = b'"%b":{', b",", b"}"
-    else:
-        before, between, after = b'"%b":{<<: [{', b"},{", b"}]}"
-    pieces = [before % name.encode()]
+    before, between, after = (b"{<<: [{", b"},{", b"}]}") if is_split else (b"{", b",", b"}")
+    pieces = [_key(name), before]
     for one in filled:
         pieces += [one, between]
     return [*pieces[:-1], after, b","]

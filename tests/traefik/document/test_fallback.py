@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from provider.model import Affinity, CandidateRoute, Child, Router, Served
+from provider.model import Affinity, CandidateRoute, Child, Desired, Router, Served
 from provider.traefik.document.fallback import block_in_file, extra_in_file, file_content, left_out, parts_of, refused
 from provider.traefik.document.render import (
     SPLIT_ABOVE,
@@ -16,6 +16,7 @@ from provider.traefik.document.render import (
     render_pass_through,
     render_service,
 )
+from tests.support.endpoints import broker, broker_served
 from tests.support.worlds import BLUE, GREEN, server, service, whole
 
 RULE = "Host(`shop.example.com`)"
@@ -162,6 +163,32 @@ def test_what_two_providers_cannot_both_have_is_left_out_or_refused() -> None:
         "tls": {"certificates": certificates, "stores": {"default": {}}, "options": {"default": {}, "strong": {}}},
     }
     assert content(**passed) == {"http": {"middlewares": {}}, "tls": {"certificates": certificates}}
-    assert left_out(passed) == ("tls.stores", "udp")
+    assert left_out(Desired("production", {}, pass_through=passed)) == ("tls.stores", "udp")
     assert refused(passed) == ("tls.options.default", "tls.options.strong")
-    assert left_out({"http": {}}) == refused({"tls": {"certificates": certificates}}) == ()
+    assert (
+        left_out(Desired("production", {"shop": service()})) == refused({"tls": {"certificates": certificates}}) == ()
+    )
+
+
+def test_endpoints_of_tcp_are_in_the_file_right_below_the_document_and_those_of_udp_are_not() -> None:
+    """Rule 32: UDP routers have no priority, and an entry point has room for one."""
+    mine = {"routers": {"db": {"rule": "HostSNI(`*`)", "service": "db"}}, "services": {"db": {}}}
+    made = assemble([render_service(broker_served())], render_pass_through({"tcp": mine}))
+    document, file = orjson.loads(made.body), content(render_service(broker_served()), tcp=mine)
+    assert file.keys() == {"http", "tcp"}
+    assert file["tcp"]["services"] == document["tcp"]["services"]
+    routers = file["tcp"]["routers"]
+    assert {name: router["priority"] for name, router in routers.items()} == {
+        "broker-mqtt": -2,
+        "broker-tls": document["tcp"]["routers"]["broker-tls"]["priority"] - 1,
+        "db": -2,
+    }
+    assert left_out(Desired("production", {"broker": broker()})) == ("udp",)
+
+
+def test_endpoints_in_a_document_of_another_replica_make_the_same_file() -> None:
+    """Rule 32."""
+    document = orjson.loads(assemble([render_service(broker_served())], render_pass_through({})).body)
+    file = orjson.loads(file_content([], extra_in_file(parts_of(document))))
+    assert file["tcp"] == content(render_service(broker_served()))["tcp"]
+    assert "udp" not in file
