@@ -111,14 +111,20 @@ def _listed_port(port: object) -> int:
 
 
 def _health(listed: Mapping[str, Any]) -> Health | None:
-    """Return the health that the HEALTHCHECK reports, None without one.
+    """Return the health of a listed container.
 
     Engines before API 1.52 have it only in `Status`, as in "Up 3 seconds (health: starting)". A paused container has
     none there; it answers no request.
     """
     if listed.get("State") == "paused":
         return Health.UNHEALTHY
-    status = (listed.get("Health") or {}).get("Status") or listed.get("Status", "").rpartition("(")[2].rstrip(")")
+    return health_from(
+        (listed.get("Health") or {}).get("Status") or listed.get("Status", "").rpartition("(")[2].rstrip(")")
+    )
+
+
+def health_from(status: object) -> Health | None:
+    """Return the health that the HEALTHCHECK reports, in one of the engine's words; None without one."""
     match status:
         case "healthy":
             return Health.HEALTHY

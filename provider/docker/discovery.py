@@ -2,10 +2,13 @@
 
 It subscribes to events first and lists second, so that nothing in between is missed. An event only says which service
 to list again, except for two that a list shows late or never: `kill` (a container is asked to stop) and `die` (the
-engine lists a dead container as running until it has cleaned up).
+engine lists a dead container as running until it has cleaned up). A container that starts, or whose health changes, is
+inspected at once, beside any list, and reported; its service is listed afterwards. One inspection takes an engine the
+same time however many containers it has, a list takes longer the more there are.
 """
 
 import asyncio
+import itertools
 import signal
 import socket
 import time
@@ -16,13 +19,15 @@ from typing import Any, assert_never
 
 import structlog
 
-from provider.docker.container import SHORT_ID, UNREADABLE
+from provider.docker.container import SHORT_ID, UNREADABLE, health_from
 from provider.docker.engine import Action, Client, Connection, Stream
 from provider.docker.following import Following
 from provider.docker.inspected import signal_number
 from provider.docker.inventory import Inventory, Sink, Stop
 from provider.docker.labels import ENVIRONMENT, SERVICE, Scope, Sighting
-from provider.docker.listing import Listing, OwnContainer, lives, started_since
+from provider.docker.later import Later
+from provider.docker.listing import Listing, OwnContainer, started_since
+from provider.model import Health
 from provider.model.text import NAME_MOST, clean
 from provider.runtime.clock import CLOCK
 from provider.runtime.threads import in_thread
@@ -40,6 +45,8 @@ SECOND_LIST_S = 1.0
 RECENT_EVENTS = 256
 COUNTED_AT_ONCE = 50
 INSPECTED_AT_ONCE = 100
+DUE_MOST = 10
+"""The engine looks at all of its containers to list one service: more services than this are listed with all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +92,11 @@ class Containers(Following):
         self._listing = Listing()
         self._has_odd_events = False
         self._uncounted: set[str] = set()
-        self._listed_later: dict[str, bool] = {}
+        self._later = Later(self._relist_ripe, after_s=SECOND_LIST_S)
+        self._changed: dict[str, str] = {}
+        self._has_changed = asyncio.Event()
+        self._inspecting: frozenset[str] = frozenset()
+        self._is_listing = False
         self._left_out: frozenset[str] = frozenset()
         self._own = OwnContainer()
 
@@ -100,6 +111,9 @@ class Containers(Following):
         connection = await self._engine.connect()
         streams: list[Stream] = []
         refresh_mono_s, voided = 0.0, self._voided
+        self._changed.clear()
+        inspecting = asyncio.create_task(self._inspect_changed(connection, host_address), name="docker inspections")
+        inspecting.add_done_callback(lambda _: self._wake.set())
         try:
             while True:
                 if not streams or voided != self._voided or time.monotonic() >= refresh_mono_s:
@@ -117,8 +131,12 @@ class Containers(Following):
                 self._wake.clear()
                 for stream in streams:
                     stream.check()
+                if inspecting.done():
+                    inspecting.result()
                 await self._read_stop_signals(connection)
+                self._is_listing = True
                 await self._list_due(connection, host_address)
+                self._is_listing = False
                 await self._read_stop_timeouts(connection)
                 await self._count_deaths(connection)
                 try:
@@ -127,8 +145,10 @@ class Containers(Following):
                 except TimeoutError:
                     await connection.ask(Client.ping)
         finally:
+            inspecting.cancel()
             for stream in streams:
                 stream.close()
+            await asyncio.gather(inspecting, return_exceptions=True)
             connection.close()
 
     async def _subscribe(self, connection: Connection) -> Stream:
@@ -145,7 +165,7 @@ class Containers(Following):
         asked, listed_mono_s = self._asked, CLOCK.mono_s
         scope, _ = asked
         due, self._due = self._due, set()
-        if self._is_all_due:
+        if self._is_all_due or len(due) > DUE_MOST:
             self._is_all_due = False
             self._sink.docker_networks(await connection.ask(self._own.networks))
             sightings = await self._sightings(connection, None, scope, host_address)
@@ -155,9 +175,11 @@ class Containers(Following):
             restarted = await connection.ask(started_since, stopped) if stopped else frozenset()
             if asked == self._asked:
                 self._inventory.put_all(sightings, restarted, listed_mono_s)
-                self._listing.forget_all_but(self._inventory.containers)
+                self._listing.forget_all_but({*self._inventory.containers, *self._inspecting})
                 self._reconnect.succeeded()
                 self._sink.docker_connected(connected=True, cause=None)
+            if some := self._listing.to_compare():
+                await connection.ask(self._listing.compare, some)
             return
         for service in due:
             listed_mono_s = CLOCK.mono_s
@@ -165,6 +187,32 @@ class Containers(Following):
             await self._count_new(connection, sightings)
             if asked == self._asked:
                 self._inventory.put(service, sightings, listed_mono_s)
+
+    async def _inspect_changed(self, connection: Connection, host_address: str) -> None:
+        """Inspect each container that changed, and report it; whatever stops this ends the session."""
+        while True:
+            await self._has_changed.wait()
+            some = dict(itertools.islice(self._changed.items(), INSPECTED_AT_ONCE))
+            self._inspecting = frozenset(some)
+            for id_ in some:
+                del self._changed[id_]
+            if not self._changed:
+                self._has_changed.clear()
+            asked, inspected_mono_s = self._asked, CLOCK.mono_s
+            listed, its_lives = await connection.ask(self._listing.inspected, list(some))
+            sightings = self._listing.sightings(listed.without(self._left_out), asked[0], host_address)
+            self._inspecting = frozenset()
+            if asked == self._asked and self._listing.inspection_is_enough:
+                # One that has changed again meanwhile is inspected again.
+                seen = [each for each in sightings if each.container in some and each.container not in self._changed]
+                new = {each.container for each in seen if each.servers} - self._inventory.deaths.known
+                self._inventory.deaths.read({id_: its_lives[id_] for id_ in new}, CLOCK.mono_s)
+                self._inventory.put_inspected(seen, inspected_mono_s)
+            for id_, service in some.items():
+                if id_ in its_lives and self._listing.inspection_is_enough:
+                    self._later.add(service)
+                else:
+                    self.relist(service)
 
     async def _sightings(
         self, connection: Connection, service: str | None, scope: Scope, host_address: str
@@ -203,10 +251,10 @@ class Containers(Following):
             return
         self._recent.append(event)
         self._sink.docker_event(action)
-        self._follow(action, service, id_, attributes, raw["timeNano"])
+        self._follow(action, service, id_, raw)
 
-    def _follow(self, action: Action, service: str, id_: str, attributes: Mapping[str, str], engine_ns: int) -> None:
-        stop = Stop(CLOCK.mono_s, engine_ns)
+    def _follow(self, action: Action, service: str, id_: str, raw: Mapping[str, Any]) -> None:
+        attributes, stop = raw["Actor"]["Attributes"], Stop(CLOCK.mono_s, raw["timeNano"])
         match action:
             case Action.KILL:
                 number = signal_number(attributes.get("signal"))
@@ -224,15 +272,19 @@ class Containers(Following):
                 if self._inventory.died(service, id_, stop, is_asked=is_asked):
                     code = attributes.get("exitCode")
                     log.warning("a container died", service=service, container=id_, exit_code=code)
-                self._relist_later(service)
+                self._later.add(service)
             case Action.START:
                 self._inventory.started(id_)
-                self.relist(service)
+                if self._listing.inspection_is_enough:
+                    self._inspect_soon(service, id_)
+                else:
+                    self.relist(service)
             case Action.HEALTH_STATUS:
-                self.relist(service)
+                said = raw["Action"].partition(": ")[2] or raw.get("HealthStatus")  # as Docker and as Podman say it
+                self._health_changed(service, id_, health_from(said))
             case Action.PAUSE | Action.UNPAUSE | Action.CONNECT | Action.DISCONNECT:
                 self.relist(service)
-                self._relist_later(service)
+                self._later.add(service)
             case _:
                 assert_never(action)
 
@@ -241,26 +293,32 @@ class Containers(Following):
         new = [*({each.container for each in sightings if each.servers} - self._inventory.deaths.known)]
         for first in range(0, len(new), COUNTED_AT_ONCE):
             some = new[first : first + COUNTED_AT_ONCE]
-            self._inventory.deaths.read(await connection.ask(lives, some), CLOCK.mono_s)
+            self._inventory.deaths.read(await connection.ask(self._listing.lives, some), CLOCK.mono_s)
 
     async def _count_deaths(self, connection: Connection) -> None:
         """Read the deaths of containers that may have died without an event."""
         while some := [*self._uncounted][:COUNTED_AT_ONCE]:
-            self._inventory.count_deaths(await connection.ask(lives, some), CLOCK.mono_s)
+            self._inventory.count_deaths(await connection.ask(self._listing.lives, some), CLOCK.mono_s)
             self._uncounted -= set(some)
 
-    def _relist_later(self, service: str) -> None:
-        """List a service again after `SECOND_LIST_S`; in a storm of its events, that often and once after the last."""
-        if service in self._listed_later:
-            self._listed_later[service] = True
-            return
-        self._listed_later[service] = False
-        asyncio.get_running_loop().call_later(SECOND_LIST_S, self._relist_now, service)
+    def _inspect_soon(self, service: str, id_: str) -> None:
+        self._changed[id_] = service
+        self._has_changed.set()
 
-    def _relist_now(self, service: str) -> None:
-        self.relist(service)
-        if self._listed_later.pop(service):
-            self._relist_later(service)
+    def _health_changed(self, service: str, id_: str, health: Health | None) -> None:
+        """Follow an event of health; Docker sends it with a change, Podman with each check."""
+        # What is being read may be older than the event.
+        is_reading = self._is_listing or self._inspecting
+        if health is not None and not is_reading and health is self._inventory.health_of(id_):
+            return
+        if self._listing.inspection_is_enough:
+            self._inspect_soon(service, id_)
+        else:
+            self._later.add(service)
+
+    def _relist_ripe(self, services: set[str]) -> None:
+        self._due |= services
+        self._wake.set()
 
     async def _read_stop_signals(self, connection: Connection) -> None:
         """Find out whether a signal such as WINCH is the container's StopSignal."""

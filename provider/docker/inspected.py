@@ -1,4 +1,4 @@
-"""What a container was created with, which never changes; an inspection has it, a list does not."""
+"""Reads an inspection of a container: what it was created with, which never changes, and what a list says of it too."""
 
 import hashlib
 import json
@@ -52,6 +52,23 @@ def _exposed(ports: Iterable[tuple[str, str, str]], wanted: str) -> tuple[int, .
     return tuple(sorted(int(number) for number, _, kind in ports if kind == wanted and PORT.fullmatch(number)))
 
 
+def as_listed(inspected: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the engine's `GET /containers/ID/json` as an entry of its list, which has the same in other places."""
+    config, state = inspected.get("Config") or {}, inspected["State"]
+    settings = inspected.get("NetworkSettings") or {}
+    return {
+        "Id": inspected["Id"],
+        "Names": [inspected["Name"]],
+        "ImageID": inspected["Image"],
+        "Labels": config.get("Labels"),
+        "State": state["Status"],
+        "Health": state.get("Health"),
+        "HostConfig": inspected.get("HostConfig"),
+        "NetworkSettings": settings,
+        "Ports": [*_ports(settings.get("Ports") or {})],
+    }
+
+
 def signal_number(name: object) -> int | None:
     """Return the number of a signal as an image or an engine may write it: SIGWINCH, winch, 28, RTMIN+3, RTMAX-1."""
     plain = str(name).upper().removeprefix("SIG") if isinstance(name, int | str) else ""
@@ -68,6 +85,18 @@ def signal_number(name: object) -> int | None:
 def digest(value: object) -> str:
     """Return a hash in place of a value that may be secret, or long."""
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+
+
+def _ports(ports: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    """Yield each port, and each place where it is published; raise ValueError for an invalid one."""
+    for written, bindings in ports.items():
+        private, _, kind = written.partition("/")
+        published: Iterable[Mapping[str, Any]] = bindings or ({},)
+        for binding in published:
+            public = binding.get("HostPort") or "0"
+            if not (PORT.fullmatch(private) and PORT.fullmatch(public)):
+                raise ValueError("invalid port")
+            yield {"PrivatePort": int(private), "Type": kind, "IP": binding.get("HostIp"), "PublicPort": int(public)}
 
 
 def _words(kind: str, written: object) -> Iterable[Part]:

@@ -1,15 +1,16 @@
-"""The containers of every service as last listed, and which of them are stopping or have died since.
+"""The containers of every service as last listed or inspected, and which of them are stopping or have died since.
 
 It knows no engine: `discovery` brings lists and events, and what they add up to is reported to the `Sink`.
 """
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from provider.docker.deaths import Deaths, Life
 from provider.docker.labels import Sighting
-from provider.model import LEAVING_LIMIT_S, ByColour, Colour, Server
+from provider.model import LEAVING_LIMIT_S, ByColour, Colour, Health, Server
 from provider.runtime.clock import CLOCK
 
 STOP_TIMEOUT_MORE_S = 10.0
@@ -65,6 +66,12 @@ class _View:
         return {sighting.name: sighting.warning for sighting in self.sightings if sighting.warning}
 
 
+def _merged(sightings: Iterable[Sighting], newer: Iterable[Sighting]) -> tuple[Sighting, ...]:
+    """Return the sightings with the newer ones in place of those of the same containers."""
+    by_container = {each.container: each for each in (*sightings, *newer)}
+    return tuple(sorted(by_container.values(), key=lambda sighting: sighting.name))
+
+
 class Inventory:
     """Keeps what was listed, and reports a service to the sink whenever it was listed or has changed since."""
 
@@ -73,6 +80,9 @@ class Inventory:
         self._sink = sink
         self._views: dict[str, _View] = {}
         self._service_of: dict[str, str] = {}
+        self._complete_mono_s: float | None = None
+        self._emptied_mono_s: dict[str, float] = {}  # services that were listed without containers since then
+        self._inspected_mono_s: dict[str, float] = {}
         self._stops: dict[str, Stop] = {}
         self._changed: set[str] = set()
         self._warnings: dict[str, str] = {}
@@ -94,7 +104,9 @@ class Inventory:
         for sighting in sightings:
             by_service.setdefault(sighting.service, []).append(sighting)
         for service, found in by_service.items():
-            self._replace(service, _View(tuple(found), listed_mono_s))
+            self._replace(service, self._listed(service, found, listed_mono_s))
+        self._complete_mono_s = listed_mono_s
+        self._emptied_mono_s.clear()
         self._stops = {
             id_: stop
             for id_, stop in self._stops.items()
@@ -106,13 +118,49 @@ class Inventory:
         self._sink.docker_listed(services, listed_mono_s)
         self._report_warnings()
 
+    def put_inspected(self, sightings: Iterable[Sighting], inspected_mono_s: float) -> None:
+        """Put containers that were inspected into the lists of their services, and report those that changed.
+
+        A list that was requested since then is newer and stays. A service that has none is in the complete list, as
+        one without containers; before the first complete list there is nothing to report (rule 1).
+        """
+        by_service: dict[str, list[Sighting]] = {}
+        for sighting in sightings:
+            by_service.setdefault(sighting.service, []).append(sighting)
+        for service, found in by_service.items():
+            if self._complete_mono_s is None:
+                return
+            emptied_mono_s = self._emptied_mono_s.get(service, self._complete_mono_s)
+            view = self._views.get(service, _View((), emptied_mono_s))
+            if view.listed_mono_s > inspected_mono_s:
+                continue
+            self._inspected_mono_s.update(dict.fromkeys((each.container for each in found), inspected_mono_s))
+            new = replace(view, sightings=_merged(view.sightings, found))
+            if new != view:
+                self._replace(service, new)
+                self._report(service)
+                if new.warnings != view.warnings:
+                    self._report_warnings()
+
     def put(self, service: str, sightings: tuple[Sighting, ...], listed_mono_s: float) -> None:
         """Replace the containers of one service."""
-        view = _View(sightings, listed_mono_s)
+        view = self._listed(service, sightings, listed_mono_s)
         before = self._replace(service, view)
+        if not view.sightings:
+            self._emptied_mono_s[service] = listed_mono_s
         self._sink.docker_service(service, self._colours(view), listed_mono_s)
         if before.warnings != view.warnings:
             self._report_warnings()
+
+    def _listed(self, service: str, sightings: Iterable[Sighting], listed_mono_s: float) -> _View:
+        """Return what was listed, but for containers that were inspected since the list was requested."""
+        before, newer = self._views.get(service, _View()), []
+        for each in before.sightings:
+            if self._inspected_mono_s.get(each.container, -math.inf) >= listed_mono_s:
+                newer.append(each)
+            else:
+                self._inspected_mono_s.pop(each.container, None)
+        return _View(_merged(sightings, newer), listed_mono_s)
 
     def _replace(self, service: str, view: _View) -> _View:
         """Replace the containers of a service, and return the earlier ones."""
@@ -131,6 +179,12 @@ class Inventory:
         """Return when those of these containers that were stopped were so, in ns by the engine's clock."""
         listed = {sighting.container for sighting in sightings}
         return {id_: stop.engine_ns for id_, stop in self._stops.items() if id_ in listed}
+
+    def health_of(self, container: str) -> Health | None:
+        """Return the health of a container by its HEALTHCHECK as last seen; None without one, or where unknown."""
+        view = self._views.get(self._service_of.get(container, ""), _View())
+        servers = (each.server for each in view.sightings if each.container == container)
+        return next((server.docker_health for server in servers if server), None)
 
     def is_stopping(self, container: str) -> bool:
         """Whether a container was asked to stop and still runs."""

@@ -9,20 +9,22 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from docker.errors import APIError, NotFound
 
 from provider.docker.container import HOST_MODE, JOINED_MODE, UNREADABLE, Container, container_from
 from provider.docker.deaths import Life
 from provider.docker.engine import Client
-from provider.docker.inspected import Created, created_from
+from provider.docker.inspected import Created, as_listed, created_from
 from provider.docker.labels import ALLOW_INSPECT, NOT_INSPECTED, PORT, SERVICE, Scope, Sighting, sight, unreadable
 from provider.model.errors import DockerUnavailable
 from provider.runtime.files import MOUNTS
 
 SWARM_SERVICE = "com.docker.swarm.service.name"
 MISSING_MOST = 1000
+COMPARED = 10
+"""How many containers are inspected to see whether an inspection says what a list says."""
 UNASKED = Created((), (), None, None)
 FORBIDDEN = frozenset({401, 403, 405})
 
@@ -45,15 +47,35 @@ class Listed:
         return replace(self, entries=tuple(kept)) if swarm_services else self
 
 
+class _Constant(NamedTuple):
+    """What a list and an inspection of one running container must agree in, as it never changes."""
+
+    image_id: str
+    network_mode: str
+    has_health: bool
+
+
 class Listing:
     """Lists running containers by their labels, and remembers what they were created with, which never changes.
 
-    `listed` is a single request, `inspect` one for each container.
+    `listed` is a single request, `inspect`, `inspected` and `lives` are one for each container. They run in threads, at
+    most two at a time.
     """
 
     def __init__(self) -> None:
         self._created: dict[str, Created | None] = {}
         self._missing: set[str] = set()
+        self._as_listed: dict[str, _Constant] = {}
+        self._as_inspected: dict[str, _Constant] = {}
+        self._agrees: dict[str, bool] = {}
+
+    @property
+    def inspection_is_enough(self) -> bool:
+        """Whether a list has said of containers what their inspections said, and of none anything else.
+
+        Podman's list has the network mode `host` for every container, and no health (pkg/api/handlers/compat).
+        """
+        return bool(self._agrees) and all(self._agrees.values())
 
     def listed(self, client: Client, service: str | None) -> Listed:
         """List the running containers of one service, or of every one."""
@@ -63,6 +85,7 @@ class Listing:
             try:  # a broken entry concerns this one container alone
                 container = container_from(entry)
                 if container.running:
+                    self._note(entry, container, self._as_listed, self._as_inspected)
                     found.append((self._with_network(client, container), entry))
             except UNREADABLE:
                 odd.append(unreadable(entry))
@@ -79,7 +102,9 @@ class Listing:
         """
         for id_ in ids:
             try:
-                self._created[id_] = created_from(client.inspect_container(id_))
+                inspected = client.inspect_container(id_)
+                self._created[id_] = created_from(inspected)
+                self._compare(inspected)
             except NotFound:
                 if id_ in self._missing:
                     self._created[id_] = None
@@ -92,6 +117,83 @@ class Listing:
                 if error.status_code not in FORBIDDEN:
                     raise
                 self._created[id_] = None
+
+    def inspected(self, client: Client, ids: Iterable[str]) -> tuple[Listed, Mapping[str, Life]]:
+        """Inspect containers; return those that run as a list has them, and their lives.
+
+        Those are left out that are gone, cannot be read, or that the engine keeps to itself: a list has them.
+        """
+        found, its_lives = [], {}
+        for id_ in ids:
+            try:
+                inspected = client.inspect_container(id_)
+                entry = as_listed(inspected)
+                container = container_from(entry)
+                if container.running and SERVICE in container.labels:
+                    self._created[container.id] = created_from(inspected)
+                    its_lives[container.id] = _life(inspected)
+                    self._note(entry, container, self._as_inspected, self._as_listed)
+                    found.append((self._with_network(client, container), entry))
+            except (NotFound, OverflowError, *UNREADABLE):
+                continue
+            except APIError as error:
+                if error.status_code not in FORBIDDEN:
+                    raise
+        return Listed(tuple(found)), its_lives
+
+    def lives(self, client: Client, containers: Collection[str]) -> dict[str, Life]:
+        """Return how often each container was restarted, and since when it runs; those that are gone are left out.
+
+        An engine that does not answer as Docker does leaves this to its events.
+        """
+        found = {}
+        for id_ in containers:
+            try:
+                inspected = client.inspect_container(id_)
+                found[id_] = _life(inspected)
+                self._compare(inspected)
+            except NotFound:
+                continue
+            except (OverflowError, *UNREADABLE):
+                found.setdefault(id_, Life(0, 0))
+        return found
+
+    def to_compare(self) -> Sequence[str]:
+        """Return the ids of some listed containers, of which it is not known yet whether an inspection agrees."""
+        compared = self._agrees
+        return [id_ for id_ in self._as_listed if id_ not in compared][: max(0, COMPARED - len(compared))]
+
+    def compare(self, client: Client, ids: Iterable[str]) -> None:
+        """Inspect containers, and compare that with what is listed of them."""
+        for id_ in ids:
+            try:
+                self._compare(client.inspect_container(id_))
+            except NotFound:
+                continue
+            except APIError as error:
+                if error.status_code not in FORBIDDEN:
+                    raise
+
+    def _compare(self, inspected: Mapping[str, Any]) -> None:
+        """Compare an inspection with what is listed of the same container."""
+        try:
+            entry = as_listed(inspected)
+            self._note(entry, container_from(entry), self._as_inspected, self._as_listed)
+        except UNREADABLE:  # then an inspection is not enough
+            return
+
+    def _note(
+        self,
+        entry: Mapping[str, Any],
+        container: Container,
+        here: dict[str, _Constant],
+        there: Mapping[str, _Constant],
+    ) -> None:
+        if entry.get("State") != "running":  # a paused container has no health of its own
+            return
+        here[container.id] = _Constant(container.image_id, container.network_mode, container.health is not None)
+        if container.id in there:
+            self._agrees[container.id] = here[container.id] == there[container.id]
 
     def sightings(self, listed: Listed, scope: Scope, host_address: str) -> tuple[Sighting, ...]:
         """Return the containers as sightings; those not inspected are gone already."""
@@ -119,8 +221,10 @@ class Listing:
 
     def forget_all_but(self, containers: Collection[str]) -> None:
         """Forget what is known of other containers than these."""
-        for id_ in self._created.keys() - set(containers):
-            del self._created[id_]
+        known: dict[str, Any]
+        for known in (self._created, self._as_listed, self._as_inspected, self._agrees):
+            for id_ in set(known).difference(containers):
+                del known[id_]
 
     def complete(self, client: Client, container: Container) -> Container:
         """Add to one container what a list leaves out."""
@@ -203,22 +307,9 @@ def started_since(client: Client, stopped: Mapping[str, int]) -> frozenset[str]:
     return frozenset(id_ for id_, engine_ns in stopped.items() if _started_ns(client, id_) > engine_ns)
 
 
-def lives(client: Client, containers: Collection[str]) -> dict[str, Life]:
-    """Return how often each container was restarted, and since when it runs; those that are gone are left out.
-
-    An engine that does not answer as Docker does leaves this to its events.
-    """
-    found = {}
-    for id_ in containers:
-        try:
-            inspected = client.inspect_container(id_)
-            runs = inspected["State"]["Running"] and not inspected["State"].get("Restarting")
-            found[id_] = Life(int(inspected["RestartCount"]), _ns(inspected["State"]["StartedAt"]) if runs else 0)
-        except NotFound:
-            continue
-        except (OverflowError, *UNREADABLE):
-            found[id_] = Life(0, 0)
-    return found
+def _life(inspected: Mapping[str, Any]) -> Life:
+    runs = inspected["State"]["Running"] and not inspected["State"].get("Restarting")
+    return Life(int(inspected["RestartCount"]), _ns(inspected["State"]["StartedAt"]) if runs else 0)
 
 
 def _started_ns(client: Client, id_: str) -> int:

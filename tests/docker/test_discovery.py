@@ -18,6 +18,7 @@ from provider.docker.traefik_labels import ContainerFacts, decode
 from provider.docker.traefik_labels.tree import VALUE_MOST
 from provider.model import Colour, Health
 from provider.model.errors import DockerUnavailable
+from tests.support.waiting import eventually
 
 HOST = "host.docker.internal"
 PRODUCTION = Scope("production", required=False)
@@ -418,3 +419,44 @@ def test_a_label_of_traefiks_is_read_whole_or_refused_as_too_long() -> None:
     assert listed(labels={name: "x" * VALUE_MOST}).labels[name] == "x" * VALUE_MOST
     (fault,) = decode(listed(labels={name: "x" * (VALUE_MOST + 9)}).labels, ContainerFacts("a", "a", (80,))).faults
     assert "longer" in fault.message
+
+
+@pytest.mark.parametrize(
+    ("said", "inspected"),
+    [
+        ({"Action": "health_status: healthy"}, []),
+        ({"Action": "health_status: unhealthy"}, ["ff8b7a687781"]),
+        ({"Action": "health_status", "HealthStatus": "healthy"}, []),
+        ({"Action": "health_status", "HealthStatus": "unhealthy"}, ["ff8b7a687781"]),
+        ({"Action": "health_status"}, ["ff8b7a687781"]),
+    ],
+    ids=["as before", "changed", "as before, of Podman", "changed, of Podman", "unknown"],
+)
+async def test_an_event_of_health_costs_one_inspection_where_it_says_something_new(
+    tmp_path: Path, said: dict[str, str], inspected: list[str]
+) -> None:
+    """Rule 38: Podman sends one with each check. While anything is read of the engine, that may be older."""
+    containers = Containers(Reports(), base_url=f"unix://{tmp_path}/none")
+    containers._scope = PRODUCTION
+    containers._listing._agrees["another"] = True
+    containers._inventory.put_all([seen(listed(status="Up 3 seconds (healthy)"))], frozenset(), 1.0)
+    event = {"Type": "container", "Actor": {"ID": "ff8b7a687781", "Attributes": SHOP}, "timeNano": 1} | said
+    containers._on_events([event])
+    assert list(containers._changed) == inspected
+    assert containers._due == set()
+    containers._is_listing = True
+    containers._on_events([event | {"timeNano": 2}])
+    assert list(containers._changed) == ["ff8b7a687781"]
+
+
+async def test_where_an_inspection_says_something_else_than_a_list_health_is_listed_later(tmp_path: Path) -> None:
+    """Rule 38: Podman's list leaves out health, so that each event of it seems new."""
+    containers = Containers(Reports(), base_url=f"unix://{tmp_path}/none")
+    containers._scope = PRODUCTION
+    containers._listing._agrees |= {"one": True, "another": False}
+    containers._inventory.put_all([seen(listed())], frozenset(), 1.0)
+    event = {"Type": "container", "Actor": {"ID": "ff8b7a687781", "Attributes": SHOP}}
+    for number in range(100):
+        containers._on_events([event | {"Action": "health_status", "HealthStatus": "healthy", "timeNano": number}])
+    assert (containers._changed, containers._due) == ({}, set())
+    await eventually(lambda: containers._due == {"shop"})

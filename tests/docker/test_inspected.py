@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from provider.docker.inspected import Created, created_from
+from provider.docker.container import UNREADABLE, Binding, container_from
+from provider.docker.inspected import Created, as_listed, created_from
+from provider.model import Health
 
 VOLUME = {"Type": "volume", "Name": "a" * 64, "Source": "/var/lib/docker/volumes/a/_data", "Destination": "/data"}
 BIND = {"Type": "bind", "Source": "/srv/shop", "Destination": "/etc/shop", "RW": True}
@@ -80,3 +82,49 @@ def test_how_a_container_is_to_be_stopped_is_read() -> None:
     created = inspected(StopSignal="SIGQUIT", StopTimeout=300)
     assert (created.stop_signal, created.stop_timeout_s) == (3, 300.0)
     assert (inspected().stop_signal, inspected().stop_timeout_s) == (None, None)
+
+
+RUNNING = {
+    "Id": "ff8b7a6877816503babb6d719b433471aec07e204eaafd686a81fa082da381b3",
+    "Name": "/shop-blue-1",
+    "Image": "sha256:03c294b9",
+    "State": {"Status": "running", "Health": {"Status": "starting"}},
+    "Config": {"Labels": {"bluegreen.service": "shop"}},
+    "HostConfig": {"NetworkMode": "proxy"},
+    "NetworkSettings": {
+        "Networks": {"proxy": {"IPAddress": "172.18.0.2"}},
+        "Ports": {"8080/tcp": None, "80/tcp": [{"HostIp": "::", "HostPort": "32768"}], "53/udp": None},
+    },
+}
+"""As Docker 20.10 writes it; tests/integration/test_containers.py compares the engine's own."""
+
+
+def test_an_inspection_is_read_as_an_entry_of_a_list() -> None:
+    container = container_from(as_listed(RUNNING))
+    assert (container.id, container.name, container.image_id) == ("ff8b7a687781", "shop-blue-1", "sha256:03c294b9")
+    assert (container.running, container.health, container.network_mode) == (True, Health.UNKNOWN, "proxy")
+    assert (container.exposed, container.bindings) == ((80, 8080), (Binding(80, "::", 32768),))
+    assert container.exposed_udp == (53,)
+    assert (dict(container.labels), dict(container.addresses)) == (
+        {"bluegreen.service": "shop"},
+        {"proxy": "172.18.0.2"},
+    )
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"State": None},
+        {"State": {}},
+        {"Id": 1},
+        {"Name": None},
+        {"NetworkSettings": {"Ports": {"80/tcp": [{"HostPort": "9" * 5000}]}}},
+        {"NetworkSettings": {"Ports": {"80/tcp": [{"HostPort": 80}]}}},
+        {"NetworkSettings": {"Ports": {"http/tcp": None}}},
+        {"NetworkSettings": {"Ports": [80]}},
+    ],
+)
+def test_an_inspection_of_another_form_is_unreadable(odd: dict[str, object]) -> None:
+    """An engine may say anything: then a list decides."""
+    with pytest.raises(UNREADABLE):
+        container_from(as_listed(RUNNING | odd))

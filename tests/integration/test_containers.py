@@ -8,12 +8,15 @@ import urllib.request
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.engine import Engine, PrivateEngine
-from provider.docker.discovery import Containers
+from provider.docker.discovery import DUE_MOST, SECOND_LIST_S, Containers
+from provider.docker.engine import Client
 from provider.docker.labels import Scope
+from provider.docker.listing import Listing
 from provider.model import ByColour, Health, Server
 from tests.support.waiting import eventually
 
@@ -292,6 +295,10 @@ async def test_a_restart_ends_leaving_and_keeps_the_release(engine: Engine) -> N
         assert seen.blue()[0].release == release
 
 
+def healths(seen: Seen, service: str) -> list[Health | None]:
+    return [server.docker_health for server in seen.blue(service)]
+
+
 def deaths(seen: Seen) -> list[int | None]:
     return [server.deaths for server in seen.blue()]
 
@@ -508,6 +515,110 @@ async def test_an_event_costs_a_list_of_its_service_alone(engine: Engine, tmp_pa
         others = [request for request in proxy.requests if "/containers/json" not in request]
         assert set(others) <= {f"/v1.41/containers/{container[:12]}/json"}, "a new container is inspected, and no other"
         assert len(others) <= 2, "once for what it was created with, once for how often it has died"
+
+
+COMPOSE = {
+    "com.docker.compose.project": "p",
+    "com.docker.compose.service": "web",
+    "com.docker.compose.config-hash": "8f14e45f",
+    "bluegreen.version": "1",
+}
+KINDS: Mapping[str, dict[str, Any]] = {
+    "plain": {"environment": {"KEY": "s3cret"}},
+    "of Compose": {"labels": COMPOSE},
+    "with a port of its own": {"port": 8080},
+    "published": {"publish": True},
+    "of Compose, published": {"publish": True, "labels": COMPOSE},
+    "starting its HEALTHCHECK": {"healthcheck": True},
+    "of another environment": {"labels": {"bluegreen.environment": "staging"}},
+    "ignored": {"labels": {"bluegreen.colour": "red"}},
+    "without a network": {"networks": ["none"]},
+}
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "paused", "on the host's network", "joined", "on networks", "dead"])
+def test_an_inspection_says_of_a_container_what_a_list_says(engine: Engine, kind: str, unused_tcp_port: int) -> None:
+    """Rules 18, 38 and 40: the same server, to its release, routes and health."""
+    options = dict(KINDS.get(kind, {}))
+    match kind:
+        case "on the host's network":
+            options["host_port"] = unused_tcp_port
+        case "joined":
+            options["port"] = 8080  # the owner listens on the other
+            options["networks"] = [f"container:{engine.run('t-owner', 'other', 'blue')}"]
+        case "on networks":
+            options["networks"] = [engine.network("t-front"), engine.network("t-back")]
+    container = engine.run("t-kind", "shop", "blue", **options)
+    if kind == "paused":
+        engine.api.pause(container)
+    if kind == "dead":
+        engine.api.kill(container)
+        engine.api.wait(container)
+    client = Client(engine.url, tls=False, timeout_s=30.0)
+    try:
+        listing, scope = Listing(), Scope("production", required=False)
+        inspected, its_lives = listing.inspected(client, [container[:12]])
+        by_inspection = listing.sightings(inspected, scope, "host")
+        listing = Listing()
+        listed = listing.listed(client, "shop")
+        listing.inspect(client, listing.unknown(listed.containers))
+        assert by_inspection == listing.sightings(listed, scope, "host")
+        assert len(by_inspection) == (kind not in {"dead", "of another environment"})
+        assert its_lives == (listing.lives(client, [container[:12]]) if kind != "dead" else {})
+        assert listing.inspection_is_enough == (kind not in {"dead", "paused"})
+    finally:
+        client.close()
+
+
+async def test_a_start_is_reported_upon_one_inspection_and_listed_afterwards(engine: Engine, tmp_path: Path) -> None:
+    engine.run("t-old", "shop", "blue", labels=COMPOSE)
+    async with Proxy(engine.url, tmp_path / "proxy") as proxy, following(proxy.url) as (_, seen):
+        await eventually(lambda: seen.complete_lists > 1)
+        del proxy.requests[:], seen.history[:]
+        asked: list[list[str]] = []
+        seen.then = lambda _: asked.append([*proxy.requests])
+        container = await asyncio.to_thread(engine.run, "t-new", "shop", "blue", labels=COMPOSE)
+        await eventually(lambda: len(asked) > 1)
+        assert [line.partition("/containers/")[2] for line in asked[0]] == [f"{container[:12]}/json"]
+        assert proxy.lists() == ["bluegreen.service=shop"]
+        inspected, listed = (
+            [server for server in colours.blue if server.container == container[:12]] for _, colours in seen.history
+        )
+        assert inspected == listed != [], "the list has nothing to correct"
+
+
+async def test_what_cannot_be_inspected_is_listed(engine: Engine, tmp_path: Path) -> None:
+    """A proxy before the socket may forbid it, at any time."""
+    engine.run("t-old", "shop", "blue", labels=COMPOSE)
+    async with Proxy(engine.url, tmp_path / "proxy") as proxy, following(proxy.url) as (_, seen):
+        await eventually(lambda: seen.complete_lists > 1)
+        container = await asyncio.to_thread(engine.run, "t-new", "shop", "blue", labels=COMPOSE)
+        await eventually(lambda: len(seen.containers()) == 2)
+        proxy.forbidden = f"{container[:12]}/json"
+        await asyncio.to_thread(engine.api.restart, container, timeout=0)
+        await eventually(lambda: seen.events["start"] == 2)
+        before = time.monotonic()
+        await eventually(lambda: seen.listed_mono_s["shop"] >= before)
+        assert seen.connected
+        assert len(seen.containers()) == 2
+
+
+async def test_a_storm_costs_one_inspection_of_each_container_and_few_lists(engine: Engine, tmp_path: Path) -> None:
+    """Nothing from outside is without a bound. Each start and each check that changes a health is an event."""
+    engine.run("t-old", "other", "blue")
+    async with Proxy(engine.url, tmp_path / "proxy") as proxy, following(proxy.url) as (_, seen):
+        await eventually(lambda: seen.complete_lists > 1)
+        del proxy.requests[:]
+        services = [f"shop-{number}" for number in range(DUE_MOST + 2)]
+        before_s = time.monotonic()
+        for name in services:
+            await asyncio.to_thread(engine.run, f"t-{name}", name, "blue", healthcheck=True)
+        await eventually(lambda: all(healths(seen, name) == [Health.HEALTHY] for name in services))
+        await eventually(lambda: all(seen.listed_mono_s[name] > before_s for name in services))
+        inspections = [line for line in proxy.requests if "/containers/json" not in line]
+        assert len(inspections) <= 2 * len(services), "one for its start, one for its health"
+        periods = (time.monotonic() - before_s) / SECOND_LIST_S + 1
+        assert len(proxy.lists()) <= periods * DUE_MOST
 
 
 async def test_an_engine_that_is_stopped_leaves_no_servers_and_is_found_again(
