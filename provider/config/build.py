@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from provider.config import engines, pass_through, progressive_build
-from provider.config.cross_checks import HTTP_KEYS
 from provider.config.defaults import merged
+from provider.config.health_checks import mode_of
 from provider.config.schema import File, FixedColour, ServiceObject
 from provider.config.traefik_objects import RouterObject
 from provider.config.tree import Tree, dotted
@@ -136,10 +136,9 @@ def _fields(keys: Mapping[str, Any]) -> dict[str, Any]:
 
 def _health_check(keys: dict[str, Any]) -> HealthCheck:
     fields = {_HEALTH_CHECK.get(key, key): value for key, value in keys.items()}
-    if "mode" in fields:
-        fields["mode"] = ProbeMode(fields["mode"])
-    elif HTTP_KEYS & keys.keys():
-        fields["mode"] = ProbeMode.HTTP
+    mode = mode_of(keys)
+    if mode is not None:
+        fields["mode"] = ProbeMode(mode)
     if "headers" in fields:
         fields["headers"] = tuple(fields["headers"].items())
     return HealthCheck(**fields)

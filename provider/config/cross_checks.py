@@ -8,17 +8,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from provider.config import engines, priorities, progressive_checks
+from provider.config import engines, health_checks, priorities, progressive_checks
 from provider.config.messages import Finding
 from provider.config.tree import KeyPath, Tree
 from provider.config.types import shown
 from provider.model import Colour
 from provider.model.addresses import Place, place_of
-
-HTTP_KEYS = frozenset(
-    {"path", "scheme", "hostname", "method", "status", "headers", "followRedirects", "insecureSkipVerify"}
-)
-
 
 _COOKIE = ("cookie", "name")
 
@@ -27,7 +22,6 @@ def findings(value: object, tree: Tree) -> Iterator[Finding]:
     """Yield what is wrong between parts of a file, in its value as Traefik reads it; `tree` has the places."""
     services = _mapping(_within(value, "services"))
     default_check = _mapping(_within(value, "defaults", "healthCheck"))
-    default_mode = default_check.get("mode")
     for name, keys in services.items():
         if not isinstance(keys, dict):
             continue
@@ -40,10 +34,11 @@ def findings(value: object, tree: Tree) -> Iterator[Finding]:
         if port is not None:
             yield from _shared_checks(port, _mapping(keys.get("servers")), _within(tree.value, *port))
         if "healthCheck" in keys:
-            yield from _http_only(("services", name, "healthCheck"), _mapping(keys["healthCheck"]), default_mode)
+            check = _mapping(keys["healthCheck"])
+            yield from health_checks.findings(("services", name, "healthCheck"), check, default_check)
         if "smokeTests" in keys:
             yield from _same_tests(("services", name, "smokeTests"), keys["smokeTests"])
-    yield from _http_only(("defaults", "healthCheck"), default_check, None)
+    yield from health_checks.findings(("defaults", "healthCheck"), default_check, {})
     yield from _same_tests(("defaults", "smokeTests"), _within(value, "defaults", "smokeTests"))
     yield from _one_default_store(value, tree)
     yield from _same_cookie(value)
@@ -96,15 +91,6 @@ def _shared_checks(path: KeyPath, servers: dict[str, Any], port: object) -> Iter
     for host in sorted(set.intersection(*hosts)):
         message = f"sends the checks of both colours to port {port} of {host}: what answers there proves neither"
         yield Finding(path, f"{message}; remove it, or give each colour a host of its own")
-
-
-def _http_only(path: KeyPath, check: dict[str, Any], default_mode: object) -> Iterator[Finding]:
-    mode = check.get("mode", default_mode)
-    if mode in ("tcp", "docker"):
-        for key in check:
-            if key in HTTP_KEYS:
-                message = f"has no meaning with mode {mode}: remove it, or write mode: http"
-                yield Finding((*path, key), message, on_key=True)
 
 
 def _same_tests(path: KeyPath, tests: object) -> Iterator[Finding]:

@@ -37,7 +37,7 @@ def withheld(path: tuple[str | int, ...], message: str, value: object) -> str:
     message = _USERINFO.sub(f"//{HIDDEN}@", message)
     for pattern, instead in _VALUES:
         message = pattern.sub(instead, message)
-    is_secret = any(isinstance(part, str) and _KEYS.fullmatch(part) for part in path) or _has_headers(path)
+    is_secret = any(isinstance(part, str) and _KEYS.fullmatch(part) for part in path) or _has_requested(path)
     is_secret = is_secret or _has_test_value(path)
     is_plugins = any(isinstance(part, str) and part.lower() == "plugin" for part in path)
     for leaf in islice(_leaves(value), LEAVES_MOST):
@@ -48,10 +48,14 @@ def withheld(path: tuple[str | int, ...], message: str, value: object) -> str:
     return message
 
 
-def _has_headers(path: tuple[str | int, ...]) -> bool:
-    """Return whether a path leads to headers of a request of ours; Traefik's middleware of that name has other keys."""
+def _has_requested(path: tuple[str | int, ...]) -> bool:
+    """Return whether a path leads to headers of a request of ours, or to what a check sends, which may log in.
+
+    Traefik's middleware of that name has other keys.
+    """
     return any(
-        key == "headers" and (isinstance(before, int) or before in {"healthCheck", "prometheus"})
+        (key == "headers" and (isinstance(before, int) or before in {"healthCheck", "prometheus"}))
+        or (key == "send" and before == "healthCheck")
         for before, key in pairwise(path)
     )
 

@@ -27,8 +27,10 @@ from provider.config.types import (
     Name,
     NetworkName,
     PassedName,
+    Payload,
     Port,
     ServerUrl,
+    ServiceName,
     Status,
     Text,
     UrlPath,
@@ -81,13 +83,22 @@ class Servers(TypedDict, total=False):
 class HealthCheckKeys(TypedDict, total=False):
     """One check of a server."""
 
-    mode: Annotated[Literal["http", "tcp", "docker"], doc("http where a key of an HTTP request is written.")]
+    mode: Annotated[
+        Literal["http", "grpc", "tcp", "docker"],
+        doc("http where a key of an HTTP request is written, tcp where `send` or `expect` is."),
+    ]
     path: Annotated[UrlPath, doc("The path of the request.", default="/", example="/healthz")]
     interval: Annotated[Wait, doc("From the beginning of one check to that of the next.", default="2s")]
     timeout: Annotated[Wait, doc("How long an answer may take.", default="1s")]
     healthyAfter: Annotated[Count, doc("How many passes in a row make a server healthy.", default=3)]
     unhealthyAfter: Annotated[Count, doc("How many failures in a row make it unhealthy.", default=3)]
-    scheme: Annotated[Literal["http", "https"], doc("That of the server's URL where not written.")]
+    scheme: Annotated[
+        Literal["http", "https", "h2c"],
+        doc(
+            "That of the server's URL where not written. h2c is HTTP/2 without TLS, as mode grpc also speaks it with "
+            "http."
+        ),
+    ]
     port: Annotated[Port, doc("That of the server's URL where not written.", example=9000)]
     hostname: Annotated[
         Hostname,
@@ -98,6 +109,22 @@ class HealthCheckKeys(TypedDict, total=False):
     headers: Annotated[dict[HeaderName, HeaderValue], doc("Further headers.", example={"X-Probe": "bluegreen"})]
     followRedirects: Annotated[bool, doc("true follows redirects on the same server.", default=False)]
     insecureSkipVerify: Annotated[bool, doc("true accepts any certificate of the server.", default=False)]
+    service: Annotated[
+        ServiceName,
+        doc("The service that mode grpc asks for; the whole server where not written.", example="shop.v1.Basket"),
+    ]
+    send: Annotated[
+        Payload,
+        doc(
+            "What mode tcp sends. Bytes are written as \\r, \\n, \\t, \\0, \\\\ and \\xNN, without quotes or in single "
+            "ones.",
+            example="PING\\r\\n",
+        ),
+    ]
+    expect: Annotated[
+        Payload,
+        doc("What must be in the answer, in the same writing; any answer passes where not written.", example="+PONG"),
+    ]
 
 
 @with_config(STRICT)

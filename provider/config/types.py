@@ -236,6 +236,18 @@ HeaderName: TypeAlias = Annotated[str, Matches(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "
 HeaderValue: TypeAlias = Annotated[
     str, Matches(r"[^\x00-\x08\x0a-\x1f\x7f]*", "is no value of an HTTP header: it has control characters")
 ]
+Payload: TypeAlias = Annotated[
+    str,
+    Matches(
+        r"(?:[\x00-\x5b\x5d-\x7f]|\\x[0-9A-Fa-f]{2}|\\[rnt0\\]){1,1000}",
+        r"cannot be sent: write up to 1000 characters of ASCII, and other bytes as \r, \n, \t, \0, \\ and \xNN, without"
+        " quotes or in single ones",
+    ),
+]
+"""Bytes, as `model.payload` reads them."""
+ServiceName: TypeAlias = Annotated[
+    str, Matches(r"[!-~]{1,255}", "is no name of a gRPC service: write one such as shop.v1.Basket")
+]
 TraefikDuration: TypeAlias = Annotated[
     str, Matches(rf"[-+]?(?:{DURATION}|0)", "is no duration: write numbers with units, such as 300ms, 5s or 1m30s")
 ]

@@ -263,7 +263,7 @@ REFUSED = {
             "5:60: services.shop.healthCheck.status: must be at least 100, not 99",
             "5:64: services.shop.healthCheck.method: has no meaning with mode tcp: remove it, or write mode: http",
             "5:72: services.shop.healthCheck.method: 'get' is no HTTP method: write one such as GET",
-            "5:77: services.shop.healthCheck.headers: has no meaning with mode tcp: remove it, or write mode: http",
+            "5:77: services.shop.healthCheck.headers: has no meaning with mode tcp: remove it, or write mode: http or grpc",
             "5:87: services.shop.healthCheck.headers.a b: 'a b' is no name of an HTTP header",
             '5:98: services.shop.healthCheck.headers.d: must be a string, not 1: put it in quotes ("1")',
         ],

@@ -28,6 +28,8 @@ def complaints(text: str) -> str:
         f"traefik: {{api: ['http://{SECRET}@traefik']}}",
         f"traefik: {{api: ['http://traefik?token={SECRET}']}}",
         f"defaults: {{healthCheck: {{headers: {{Authorization: [{SECRET}]}}}}}}",
+        f"defaults: {{healthCheck: {{send: 'AUTH {SECRET}\\q'}}}}",
+        f"defaults: {{healthCheck: {{send: [{SECRET}]}}}}",
         f"defaults: {{analysis: {{source: {{prometheus: {{headers: {{Authorization: [{SECRET}]}}}}}}}}}}",
         f"defaults: {{testRoute: {SECRET}}}",
         f"defaults: {{testRoute: {{header: {SECRET}}}}}",
