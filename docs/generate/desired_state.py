@@ -52,6 +52,16 @@ RULES = """\
 - A `testRoute` has a header or a cookie, with `value` or `valueFile`. Its routers have a priority 2 higher: no router
   of another service that may match the same requests has one from 1 to 2 higher on the same entry point. Rules are
   of v3 there, and with `sticky` and steps.
+- With `endpoints` each has services of its own, in the section of its protocol: endpoint `mqtt` of `broker` has
+  `broker-mqtt` over `broker-mqtt-blue` and `broker-mqtt-green`, and `default` the short names. A router, a preview or a
+  smoke test without `endpoint` takes `default`, and is refused where there is none.
+- Keys of a router and a load balancer are those that Traefik has for the protocol: one of UDP has neither rule nor
+  priority, and entry points that no other router of UDP listens on; one of TCP needs `tls` where its rule names a host.
+  `defaults.router`, and `healthCheck` and `loadBalancer` beside `endpoints`, are for HTTP.
+- `sticky`, `testRoute`, `analysis` and `canary.affinity` concern HTTP only: they are refused in a service without an
+  endpoint of HTTP, and do nothing there as a default.
+- A server over UDP is checked by `send` and `expect` or by Docker; else the health of the other endpoints counts.
+- Fixed servers have addresses of every endpoint: `urls` are those of `default`, `endpoints` those of the others.
 - A server belongs to one colour. Smoke tests of a service have different names.
 - Keys of HTTP requests have no effect on a health check with `mode: tcp` or `docker`.
 - A reload that would remove every service is refused, unless the file says `services: {}`.
@@ -76,7 +86,7 @@ services:
       slow: {over: 1.2s, worseThanActive: 0.99}
     testRoute: {header: {name: X-Release, value: d41f0c9be7a25613}}
 ```"""
-ALSO = {"DefaultsObject": "ServiceObject", "RouterKeys": "RouterObject"}
+ALSO = {"DefaultsObject": "ServiceObject", "RouterKeys": "RouterObject", "EndpointBalancer": "LoadBalancer"}
 """Objects most of whose keys are those of another one, which is described before."""
 KINDS = {
     json.dumps(TypeAdapter(kind).json_schema(), sort_keys=True): word
@@ -86,7 +96,9 @@ KINDS = {
         ("duration", types.TraefikDuration),
         ("name", types.Name),
         ("rule", types.Rule),
-        ("URL", types.ServerUrl),
+        ("URL, HOST:PORT", types.ServerUrl),
+        ("URL, HOST:PORT", types.ServerPlace),
+        ("name of an endpoint", types.EndpointName),
         ("URL", types.ApiUrl),
         ("URL", types.PrometheusUrl),
         ("URL", types.MetricsUrl),
@@ -132,6 +144,8 @@ def _objects(schema: Schema) -> Iterator[tuple[str, str, Schema]]:
             found += [("`defaults`", "DefaultsObject", schema["$defs"]["DefaultsObject"])]
         if name == "DefaultsObject":
             found += [("`defaults.router`", "RouterKeys", schema["$defs"]["RouterKeys"])]
+        if name == "EndpointObject":
+            found += [(f"`{path}loadBalancer`", "EndpointBalancer", schema["$defs"]["EndpointBalancer"])]
         waiting = [*waiting, *found] if name == "" else [*found, *waiting]
 
 

@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from provider.config import engines, pass_through, progressive_build
-from provider.config.defaults import merged
+from provider.config import endpoints, engines, pass_through, progressive_build
+from provider.config.defaults import effective, merged
 from provider.config.health_checks import mode_of
 from provider.config.schema import File, FixedColour, ServiceObject
 from provider.config.traefik_objects import RouterObject
@@ -19,13 +19,17 @@ from provider.model import (
     FixedServers,
     HealthCheck,
     ProbeMode,
+    Protocol,
     Router,
     Service,
     SmokeTest,
     Wish,
 )
+from provider.model.desired import DEFAULT_ENDPOINT
 from provider.model.traefik_schema import later_keys
 
+_OF_HTTP = frozenset({"sticky", "analysis", "test_route"})
+"""What the defaults add to services with an endpoint of HTTP alone."""
 _HEALTH_CHECK = {
     "interval": "interval_s",
     "timeout": "timeout_s",
@@ -62,9 +66,13 @@ def desired(file: File, tree: Tree) -> Desired:
     )
 
 
-def fixed_release(urls: Iterable[str], version: str | None) -> str:
-    """Return the release id of fixed servers: 8 hex digits of SHA-256 over the URLs, in any order, and the version."""
-    text = "\n".join([*sorted(urls), version or ""])
+def fixed_release(urls: Iterable[str], version: str | None, others: Iterable[tuple[str, tuple[str, ...]]] = ()) -> str:
+    """Return the release id of fixed servers: 8 hex digits of SHA-256 over the URLs, in any order, and the version.
+
+    The URLs of the other endpoints count, each with the name of its endpoint.
+    """
+    of_others = (f"{endpoint} {url}" for endpoint, named in others for url in named)
+    text = "\n".join([*sorted(urls), *sorted(of_others), version or ""])
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
@@ -73,41 +81,80 @@ def _service(
 ) -> Service:
     """Return a service whose own keys win over the `defaults`; `fields` are the model's fields of the defaults."""
     written: dict[str, Any] = {key: merged(key, value, defaults.get(key)) for key, value in keys.items()}
-    common = defaults.get("router", {})
+    common, known = defaults.get("router", {}), endpoints.protocols(keys, defaults)
     own = _fields(written)
     if "preview" in keys:
-        own["preview"] = _router(f"{name}-preview", common, keys["preview"])
+        own["preview"] = _router(f"{name}-preview", common, keys["preview"], known)
     if "servers" in keys:
         path, servers = ("services", name, "servers"), keys["servers"]
         own["servers"] = ByColour(
-            blue=_fixed(servers.get("blue"), (*path, "blue"), tree),
-            green=_fixed(servers.get("green"), (*path, "green"), tree),
+            blue=_fixed(servers.get("blue"), (*path, "blue"), tree, known),
+            green=_fixed(servers.get("green"), (*path, "green"), tree, known),
         )
     routers = keys["routers"] if "routers" in keys else {name: keys["router"]}
-    own["routers"] = tuple(_router(router, common, body) for router, body in routers.items())
+    own["routers"] = tuple(_router(router, common, body, known) for router, body in routers.items())
     values = {**fields, **own}
-    endpoint = Endpoint(**{key: values.pop(key) for key in ("load_balancer", "health_check") if key in values})
-    return Service(name=name, **values, endpoints=(endpoint,))
+    usual = {key: values.pop(key) for key in ("load_balancer", "health_check") if key in values}
+    if endpoints.written(keys, defaults) is None:
+        return Service(name=name, **values, endpoints=(Endpoint(**usual),))
+    if not endpoints.has_http(known):
+        values = {key: value for key, value in values.items() if key not in _OF_HTTP}
+    balancer, check = (effective(keys, defaults, key) or {} for key in ("loadBalancer", "healthCheck"))
+    every = (
+        _endpoint(one, body, known[one], balancer, check) for one, body in endpoints.written(keys, defaults).items()
+    )
+    return Service(name=name, **values, endpoints=tuple(every))
 
 
-def _router(name: str, common: Mapping[str, object], body: RouterObject) -> Router:
-    merged = {**common, **body}
+def _endpoint(
+    name: str, body: Mapping[str, Any], spoken: Protocol | None, balancer: Mapping[str, Any], check: Mapping[str, Any]
+) -> Endpoint:
+    """Return an endpoint. What stands beside `endpoints` is added to those of HTTP, key by key (rule 31)."""
+    is_http = spoken is Protocol.HTTP
+    checked = {**(check if is_http else {}), **body.get("healthCheck", {})}
+    return Endpoint(
+        name=name,
+        protocol=spoken or Protocol.HTTP,
+        load_balancer={**(balancer if is_http else {}), **body.get("loadBalancer", {})},
+        health_check=_health_check(checked) if checked else HealthCheck(),
+        **{key: body[key] for key in ("port", "scheme") if key in body},
+    )
+
+
+def _router(
+    name: str, common: Mapping[str, object], body: RouterObject, known: Mapping[str, Protocol | None]
+) -> Router:
+    """Return a router; `common` are keys of HTTP's."""
+    endpoint = body.get("endpoint", DEFAULT_ENDPOINT)
+    is_http = known.get(endpoint) is Protocol.HTTP
+    merged = {**(common if is_http else {}), **{key: value for key, value in body.items() if key != "endpoint"}}
     if merged.get("tls") is False:  # removes that of the defaults
         del merged["tls"]
-    return Router(name, body["rule"], merged)
+    return Router(name, body.get("rule", ""), merged, endpoint)
 
 
-def _fixed(keys: FixedColour | None, path: tuple[str, ...], tree: Tree) -> FixedServers | None:
+def _fixed(
+    keys: FixedColour | None, path: tuple[str, ...], tree: Tree, known: Mapping[str, Protocol | None]
+) -> FixedServers | None:
     if keys is None:
         return None
     version = keys.get("version")
     if version is not None and not isinstance(version, str):
         version = tree.written((*path, "version"))
-    return FixedServers(tuple(keys["urls"]), version, fixed_release(keys["urls"], version))
+    urls = _urls(keys.get("urls", ()), known.get(DEFAULT_ENDPOINT))
+    others = tuple((name, _urls(named, known.get(name))) for name, named in keys.get("endpoints", {}).items())
+    return FixedServers(urls, version, fixed_release(urls, version, others), others)
+
+
+def _urls(addresses: Iterable[str], spoken: Protocol | None) -> tuple[str, ...]:
+    return tuple(each if "://" in each or spoken is None else f"{spoken}://{each}" for each in addresses)
 
 
 def _fields(keys: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of `model.Service` that are written in a service or in the defaults."""
+    """Return the fields of `model.Service` that are written in a service or in the defaults.
+
+    Those of its endpoints are among them: `load_balancer` and `health_check`.
+    """
     fields = progressive_build.fields(keys)
     for key, value in keys.items():
         match key:

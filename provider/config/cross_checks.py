@@ -4,16 +4,20 @@ They read the raw values and skip unexpected shapes (the schema reports those), 
 everything.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from provider.config import engines, health_checks, priorities, progressive_checks
+from provider.config import endpoint_checks, endpoints, engines, health_checks, priorities, progressive_checks
+from provider.config.defaults import effective
+from provider.config.endpoints import ENDPOINTS
 from provider.config.messages import Finding
+from provider.config.names import Owners
 from provider.config.tree import KeyPath, Tree
 from provider.config.types import shown
 from provider.model import Colour
 from provider.model.addresses import Place, place_of
+from provider.model.desired import DEFAULT_ENDPOINT
+from provider.model.vocabulary import Protocol
 
 _COOKIE = ("cookie", "name")
 
@@ -28,14 +32,20 @@ def findings(value: object, tree: Tree) -> Iterator[Finding]:
         if ("router" in keys) == ("routers" in keys):
             yield _one_router(("services", name), both="router" in keys)
         if "servers" in keys:
-            yield from _shared_servers(tree, ("services", name, "servers"), _mapping(keys["servers"]))
-        own, common = ("services", name, "healthCheck", "port"), ("defaults", "healthCheck", "port")
-        port = next((path for path in (own, common) if _within(tree.value, *path) is not None), None)
-        if port is not None:
-            yield from _shared_checks(port, _mapping(keys.get("servers")), _within(tree.value, *port))
+            servers = _mapping(keys["servers"])
+            known = endpoints.protocols(keys, _mapping(_within(value, "defaults")))
+            yield from _shared_servers(tree, ("services", name, "servers"), servers, known)
+            for endpoint, port in _check_ports(name, keys, _mapping(_within(value, "defaults"))):
+                yield from _shared_checks(port, servers, endpoint, tree.at(port))
+        common_check = _mapping(effective(keys, {"healthCheck": default_check}, "healthCheck"))
         if "healthCheck" in keys:
             check = _mapping(keys["healthCheck"])
             yield from health_checks.findings(("services", name, "healthCheck"), check, default_check)
+        for endpoint, body in _mapping(keys.get(ENDPOINTS)).items():
+            spoken, check = endpoints.protocols(keys, {}).get(endpoint), _mapping(_within(body, "healthCheck"))
+            if spoken is not Protocol.UDP:  # which has keys of its own
+                path = ("services", name, ENDPOINTS, endpoint, "healthCheck")
+                yield from health_checks.findings(path, check, common_check if spoken is Protocol.HTTP else {})
         if "smokeTests" in keys:
             yield from _same_tests(("services", name, "smokeTests"), keys["smokeTests"])
     yield from health_checks.findings(("defaults", "healthCheck"), default_check, {})
@@ -43,15 +53,16 @@ def findings(value: object, tree: Tree) -> Iterator[Finding]:
     yield from _one_default_store(value, tree)
     yield from _same_cookie(value)
     yield from engines.findings(value, tree)
+    yield from endpoint_checks.findings(value, tree)
     yield from progressive_checks.findings(value)
     yield from priorities.findings(value)
-    owners = _Owners(value, tree)
+    owners = Owners(value, tree)
     yield from owners.clashes(services)
     for section in ("http", "tcp", "udp"):
         passed = _mapping(_within(value, section, "services"))
         yield from _weights((section, "services"), passed)
         yield from _same_cookie_passed((section, "services"), passed)
-    yield from owners.references(_mapping(_within(value, "http")))
+    yield from _references(value, owners)
 
 
 def _one_router(path: KeyPath, *, both: bool) -> Finding:
@@ -60,34 +71,61 @@ def _one_router(path: KeyPath, *, both: bool) -> Finding:
     return Finding(path, "has no router: write router: {rule: Host(`shop.example.com`)}", on_key=True)
 
 
-def _shared_servers(tree: Tree, path: KeyPath, servers: dict[str, Any]) -> Iterator[Finding]:
-    """Rule 39: two servers at one place, however it is spelt, are no evidence for each other."""
-    seen: dict[Place, KeyPath] = {}
-    urls = [
-        ((*path, colour, "urls", index), colour, url)
-        for colour, keys in servers.items()
-        for index, url in enumerate(_list(_mapping(keys).get("urls")))
-    ]
-    for here, colour, url in urls:
-        place = place_of(url) if isinstance(url, str) else None
-        if place is None:
-            continue
-        first = seen.setdefault(place, here)
-        if first is not here:
-            where = "this colour" if first[-3] == colour else f"{first[-3]}"
+def _shared_servers(
+    tree: Tree, path: KeyPath, servers: dict[str, Any], known: Mapping[str, Protocol | None]
+) -> Iterator[Finding]:
+    """Rule 39: two servers at one place, however it is spelt, are no evidence for each other.
+
+    Of one colour several endpoints may have the same one.
+    """
+    seen: dict[Place, tuple[KeyPath, str, str]] = {}
+    for colour, keys in servers.items():
+        for endpoint, at, url in _addresses(keys):
+            here = (*path, colour, *at)
+            place = place_of(url if "://" in url else f"{known.get(endpoint)}://{url}")
+            if place is None:
+                continue
+            first, its_colour, its_endpoint = seen.setdefault(place, (here, colour, endpoint))
+            if first is here or (its_colour == colour and its_endpoint != endpoint):
+                continue
+            where = "this colour" if its_colour == colour else its_colour
             also = f"{'.'.join(map(str, first))} ({tree.place(first)})"
             message = f"{shown(url)} is a server of {where} already, at {also}: each server has one colour"
             yield Finding(here, f"{message}, and an address of its own")
 
 
-def _shared_checks(path: KeyPath, servers: dict[str, Any], port: object) -> Iterator[Finding]:
+def _addresses(keys: object) -> Iterator[tuple[str, KeyPath, str]]:
+    """Yield the servers of a colour: the endpoint, the path within the colour, and the address."""
+    written: list[tuple[str, KeyPath, object]] = [(DEFAULT_ENDPOINT, ("urls",), _within(keys, "urls"))]
+    others = _mapping(_within(keys, ENDPOINTS))
+    written += [(name, (ENDPOINTS, name), addresses) for name, addresses in others.items()]
+    for endpoint, at, addresses in written:
+        for index, address in enumerate(_list(addresses)):
+            if isinstance(address, str):
+                yield endpoint, (*at, index), address
+
+
+def _check_ports(name: str, keys: dict[str, Any], defaults: dict[str, Any]) -> Iterator[tuple[str, KeyPath]]:
+    """Yield the endpoints whose check has a port of its own, and where that is written."""
+    for endpoint, spoken in endpoints.protocols(keys, defaults).items():
+        own = _within(endpoints.written(keys, defaults), endpoint, "healthCheck", "port")
+        if own is not None:
+            yield endpoint, (*endpoints.path_of(name, keys, endpoint), "healthCheck", "port")
+        elif spoken is Protocol.HTTP and _within(keys, "healthCheck", "port") is not None:
+            yield endpoint, ("services", name, "healthCheck", "port")
+        elif spoken is Protocol.HTTP and _within(defaults, "healthCheck", "port") is not None:
+            yield endpoint, ("defaults", "healthCheck", "port")
+
+
+def _shared_checks(path: KeyPath, servers: dict[str, Any], endpoint: str, port: object) -> Iterator[Finding]:
     """Rule 39 likewise: a port of its own may send the checks of both colours to one place."""
     if not isinstance(port, int):
         return
-    hosts = [
-        {place.host for url in _list(_mapping(servers.get(colour)).get("urls")) if (place := place_of(str(url)))}
-        for colour in Colour
-    ]
+    hosts: list[set[str]] = []
+    for colour in Colour:
+        urls = [url for of, _, url in _addresses(servers.get(colour)) if of == endpoint]
+        places = (place_of(url if "://" in url else f"tcp://{url}") for url in urls)
+        hosts.append({place.host for place in places if place})
     for host in sorted(set.intersection(*hosts)):
         message = f"sends the checks of both colours to port {port} of {host}: what answers there proves neither"
         yield Finding(path, f"{message}; remove it, or give each colour a host of its own")
@@ -130,7 +168,7 @@ def _same_cookie(value: object) -> Iterator[Finding]:
     yield from _one_cookie(("defaults",), defaults, {})
     services = _mapping(_within(value, "services"))
     for name, keys in services.items():
-        if isinstance(keys, dict) and ("sticky" in keys or "loadBalancer" in keys):
+        if isinstance(keys, dict) and not {"sticky", "loadBalancer", ENDPOINTS}.isdisjoint(keys):
             yield from _one_cookie(("services", name), keys, defaults)
 
 
@@ -138,9 +176,15 @@ def _one_cookie(path: KeyPath, keys: dict[str, Any], defaults: dict[str, Any]) -
     sticky = keys if "sticky" in keys else defaults
     balancer = keys if "sticky" in _mapping(keys.get("loadBalancer")) else defaults
     name = _within(sticky, "sticky", *_COOKIE)
-    if name and name == _within(balancer, "loadBalancer", "sticky", *_COOKIE):
+    if not name:
+        return
+    if name == _within(balancer, "loadBalancer", "sticky", *_COOKIE):
         where = ("loadBalancer", "sticky") if balancer is keys else ("sticky",)
         yield Finding((*path, *where, *_COOKIE), _two_cookies(name, "'sticky' and of 'loadBalancer.sticky'"))
+    for endpoint, body in _mapping(keys.get(ENDPOINTS)).items():
+        if name == _within(body, "loadBalancer", "sticky", *_COOKIE):
+            here = (*path, ENDPOINTS, endpoint, "loadBalancer", "sticky", *_COOKIE)
+            yield Finding(here, _two_cookies(name, "'sticky' and of 'loadBalancer.sticky'"))
 
 
 def _same_cookie_passed(path: KeyPath, services: dict[str, Any]) -> Iterator[Finding]:
@@ -159,75 +203,25 @@ def _two_cookies(name: object, owners: str) -> str:
     )
 
 
-class _Owners:
-    """The owner of each name in Traefik's `http.services` and `http.routers`."""
-
-    def __init__(self, value: object, tree: Tree) -> None:
-        self.value, self.tree = value, tree
-        self.owners: dict[str, dict[str, KeyPath]] = {"service": {}, "router": {}}
-
-    def clashes(self, services: dict[str, Any]) -> Iterator[Finding]:
-        """Collect the names of each service in Traefik, then those passed through; yield duplicates."""
-        defaults = _mapping(_within(self.value, "defaults"))
-        makers: dict[str, re.Pattern[str]] = {}
-        for name, service in services.items():
-            owner = ("services", name)
-            names = progressive_checks.names(name, _mapping(service), defaults)
-            if names.of_rollouts is not None:
-                makers[name] = names.of_rollouts
-            yield from self._take("service", [name, *(f"{name}-{colour}" for colour in Colour), *names.services], owner)
-            routers = _mapping(service).get("routers")
-            if routers is None:
-                yield from self._take("router", [name, f"{name}-preview", *names.routers], owner)
-            else:
-                yield from self._take("router", [f"{name}-preview", *names.routers], owner)
-                for router in _mapping(routers):
-                    yield from self._take("router", [router], (*owner, "routers", router))
-        for kind in ("service", "router"):
-            for name in _mapping(_within(self.value, "http", f"{kind}s")):
-                yield from self._take(kind, [name], ("http", f"{kind}s", name))
-        yield from self._of_rollouts(makers)
-
-    def _of_rollouts(self, makers: Mapping[str, re.Pattern[str]]) -> Iterator[Finding]:
-        """Yield names that a rollout may make of its own (rule 21); `makers` are the services with such rollouts."""
-        patterns = set(makers.values())
-        for name, owner in self.owners["service"].items() if patterns else ():
-            for pattern in patterns:
-                found = pattern.fullmatch(name)
-                if found is not None and makers.get(found[1]) is pattern:
-                    maker = ("services", found[1])
-                    first = f"{'.'.join(maker)} ({self.tree.place(maker)})"
-                    message = f"clashes with {first}: its rollouts make the service {name!r} in Traefik; rename one"
-                    yield Finding(owner, message, on_key=True)
-
-    def _take(self, kind: str, names: list[str], owner: KeyPath) -> Iterator[Finding]:
-        taken = self.owners[kind]
-        for name in names:
-            other = taken.setdefault(name, owner)
-            if other is not owner:
-                first = f"{'.'.join(map(str, other))} ({self.tree.place(other)})"
-                message = f"clashes with {first}: both are the {kind} {name!r} in Traefik; rename one"
-                yield Finding(owner, message, on_key=True)
-
-    def references(self, http: dict[str, Any]) -> Iterator[Finding]:
-        """Yield references to a service that the daemon makes."""
-        for path, name in _referred(http):
-            service = name.removesuffix("@http") if isinstance(name, str) else ""
-            owner = self.owners["service"].get(service, ())
-            if owner[:1] == ("services",):
+def _references(value: object, owners: Owners) -> Iterator[Finding]:
+    """Yield references to a service that the daemon makes."""
+    for section in Protocol:
+        for path, name in _referred(_mapping(_within(value, section))):
+            owner = owners.of(section, name.removesuffix("@http")) if isinstance(name, str) else None
+            if owner is not None:
                 message = (
                     f"refers to {name!r}, which the daemon makes for {'.'.join(map(str, owner))} and changes with every"
                     " switch: give that service a further router under 'routers' instead"
                 )
-                yield Finding(("http", *path), message)
+                yield Finding((str(section), *path), message)
 
 
-def _referred(http: dict[str, Any]) -> Iterator[tuple[KeyPath, object]]:
-    for name, router in _mapping(http.get("routers")).items():
+def _referred(section: dict[str, Any]) -> Iterator[tuple[KeyPath, object]]:
+    for name, router in _mapping(section.get("routers")).items():
         yield ("routers", name, "service"), _within(router, "service")
-    for name, middleware in _mapping(http.get("middlewares")).items():
+    for name, middleware in _mapping(section.get("middlewares")).items():
         yield ("middlewares", name, "errors", "service"), _within(middleware, "errors", "service")
-    for name, service in _mapping(http.get("services")).items():
+    for name, service in _mapping(section.get("services")).items():
         path = ("services", name)
         for kind, key in (("mirroring", "service"), ("failover", "service"), ("failover", "fallback")):
             yield (*path, kind, key), _within(service, kind, key)

@@ -4,15 +4,15 @@ A decoder of Traefik's takes `Weight: "3"` for `weight: 3`, `tls: true` for `tls
 of one (github.com/traefik/paerser, measured in 3.0 to 3.7). Everything after this module sees one spelling only.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, assert_never
 
+from provider.config import endpoints
 from provider.config.messages import Finding
 from provider.config.tree import KeyPath
 from provider.model.traefik_schema import (
     DOCUMENT,
     LOAD_BALANCER,
-    ROUTER,
     STICKY,
     TEXTS,
     Anything,
@@ -25,18 +25,13 @@ from provider.model.traefik_schema import (
     fold,
 )
 from provider.model.traefik_schema.scalars import BOOLEANS, INT_MOST, read_int, split
+from provider.model.vocabulary import Protocol
 
 SECTIONS = tuple(DOCUMENT.fields)
-OF_A_SERVICE: Mapping[str, Kind] = {
-    "router": ROUTER,
-    "routers": Named(ROUTER),
-    "preview": ROUTER,
-    "loadBalancer": LOAD_BALANCER,
-    "sticky": STICKY,
-}
-"""The keys of a service that hold Traefik's objects."""
+_OF_A_SERVICE: Mapping[str, Kind] = {"loadBalancer": LOAD_BALANCER, "sticky": STICKY}
+"""The keys of a service that hold Traefik's objects, its routers and endpoints apart."""
 
-_OURS = frozenset({"rule", "service", "servers", "healthCheck"})
+_OURS = frozenset({"rule", "endpoint", "service", "servers", "healthCheck"})
 """The keys in those that the daemon reads, or writes itself."""
 
 
@@ -49,12 +44,13 @@ def as_traefik_reads(value: object) -> tuple[object, list[Finding]]:
     for section in SECTIONS:
         if section in value:
             read[section] = reader.section(section, value[section])
-    if isinstance(value.get("defaults"), dict):
-        read["defaults"] = reader.service(value["defaults"], "defaults")
+    defaults = value["defaults"] if isinstance(value.get("defaults"), dict) else {}
+    if "defaults" in value and defaults is value["defaults"]:
+        read["defaults"] = reader.service(defaults, {}, "defaults")
     services = value.get("services")
     if isinstance(services, dict):
         read["services"] = {
-            name: reader.service(keys, "services", name) if isinstance(keys, dict) else keys
+            name: reader.service(keys, defaults, "services", name) if isinstance(keys, dict) else keys
             for name, keys in services.items()
         }
     return read, reader.findings
@@ -67,12 +63,28 @@ def kinds_of(value: object) -> Iterable[tuple[KeyPath, Kind, object]]:
     for section in SECTIONS:
         if section in value:
             yield (section,), DOCUMENT.fields[section].kind, value[section]
-    services = value.get("services")
-    holders: list[tuple[KeyPath, object]] = [(("defaults",), value.get("defaults"))]
+    defaults, services = value.get("defaults"), value.get("services")
+    holders: list[tuple[KeyPath, object]] = [(("defaults",), defaults)]
     holders += [(("services", name), keys) for name, keys in services.items()] if isinstance(services, dict) else []
     for path, keys in holders:
         if isinstance(keys, dict):
-            yield from (((*path, key), kind, keys[key]) for key, kind in OF_A_SERVICE.items() if key in keys)
+            yield from (
+                ((*path, *inside), kind, at(keys, inside))
+                for inside, kind in _kinds(keys, defaults if isinstance(defaults, dict) else {})
+            )
+
+
+def _kinds(keys: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Kind]]:
+    """Yield where a service has objects of Traefik's, and their kinds, which depend on what an endpoint speaks."""
+    known = endpoints.protocols(keys, defaults)
+    for router in endpoints.routers("", keys):
+        yield router.path, endpoints.ROUTERS[endpoints.protocol_of(router.body, known) or Protocol.HTTP]
+    yield from (((key,), kind) for key, kind in _OF_A_SERVICE.items() if key in keys)
+    own = keys.get(endpoints.ENDPOINTS)
+    for name, body in own.items() if isinstance(own, dict) else ():
+        if isinstance(body, dict) and "loadBalancer" in body:
+            balancer = endpoints.BALANCERS[known.get(name) or Protocol.HTTP]
+            yield (endpoints.ENDPOINTS, name, "loadBalancer"), balancer
 
 
 def is_inside(path: KeyPath) -> bool:
@@ -90,6 +102,8 @@ def is_inside(path: KeyPath) -> bool:
         case ["sticky", *_]:
             return True
         case ["router" | "preview" | "loadBalancer", key, *_] | ["routers", _, key, *_]:
+            return key not in _OURS
+        case ["endpoints", _, "loadBalancer", key, *_]:
             return key not in _OURS
     return False
 
@@ -145,12 +159,18 @@ class _Reader:
         self.findings: list[Finding] = []
         self.at: list[str | int] = []
 
-    def service(self, keys: dict[str, Any], *path: str) -> dict[str, Any]:
+    def service(self, keys: dict[str, Any], defaults: Mapping[str, Any], *path: str) -> dict[str, Any]:
         read = {**keys}
-        for key, kind in OF_A_SERVICE.items():
-            if key in keys:
-                self.at = [*path, key]
-                read[key] = self._value(kind, keys[key])
+        for inside, kind in _kinds(keys, defaults):
+            self.at = [*path, *inside]
+            here, there = read, keys
+            *above, last = map(str, inside)
+            for key in above:
+                there = there[key]
+                if here[key] is there:  # what is given stays as it is
+                    here[key] = {**there}
+                here = here[key]
+            here[last] = self._value(kind, there[last])
         return read
 
     def section(self, name: str, value: object) -> object:

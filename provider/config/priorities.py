@@ -8,9 +8,11 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from provider.config import endpoints
 from provider.config.defaults import effective
 from provider.config.messages import Finding
 from provider.config.tree import KeyPath
+from provider.model import Protocol
 from provider.model.desired import PREVIEW_ABOVE, TEST_ABOVE
 from provider.model.traefik_rule import are_apart, only_hosts, path_before
 
@@ -41,7 +43,7 @@ def findings(value: object) -> Iterator[Finding]:
         return
     routers = [*_passed(value)]
     for name, keys in services.items():
-        routers += _of_service(name, _mapping(keys), _mapping(defaults.get("router")))
+        routers += _of_service(name, _mapping(keys), defaults)
     places = _Places(routers)
     for router in routers:
         if router.path[0] == "services" and router.path[1] in tested and router.path[2] != "preview":
@@ -95,19 +97,19 @@ def _run(there: list[tuple[str, int, _Router]], begins: str, *, exact: bool) -> 
         at += 1
 
 
-def _of_service(name: str, keys: Mapping[str, Any], common: Mapping[str, Any]) -> Iterator[_Router]:
-    owner = f"services.{name}"
-    bodies: list[tuple[KeyPath, str, object]] = [(("services", name, "router"), name, keys.get("router"))]
-    bodies += [(("services", name, "routers", one), one, body) for one, body in _mapping(keys.get("routers")).items()]
+def _of_service(name: str, keys: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator[_Router]:
+    owner, common, known = f"services.{name}", _mapping(defaults.get("router")), endpoints.protocols(keys, defaults)
     highest = 0
-    for path, router, body in bodies:
-        if (found := _router(path, owner, router, {**common, **_mapping(body)}, longer=1)) is not None:
+    for one in endpoints.routers(name, keys):
+        if endpoints.protocol_of(one.body, known) is not Protocol.HTTP:
+            continue
+        body = {**common, **one.body}
+        found = _router(("services", name, *one.path), owner, one.name, body, longer=1)
+        if found is not None and one.is_preview and not body.get("priority"):
+            yield found._replace(priority=highest + PREVIEW_ABOVE)
+        elif found is not None:
             highest = max(highest, found.priority)
             yield found
-    preview = {**common, **_mapping(keys.get("preview"))}
-    path = ("services", name, "preview")
-    if "preview" in keys and (found := _router(path, owner, f"{name}-preview", preview, longer=1)) is not None:
-        yield found if preview.get("priority") else found._replace(priority=highest + PREVIEW_ABOVE)
 
 
 def _passed(value: object) -> Iterator[_Router]:

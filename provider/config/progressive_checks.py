@@ -3,18 +3,18 @@
 Like `cross_checks` they read the raw values, and skip shapes that the schema reports.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
+from provider.config import endpoints
 from provider.config.defaults import effective
 from provider.config.messages import Finding
 from provider.config.progressive import COUNTED_TESTS
 from provider.config.progressive_build import TESTS
 from provider.config.tree import KeyPath
 from provider.config.types import shown
-from provider.model import Affinity, Colour, listed
+from provider.model import Affinity, Protocol, listed
 from provider.model.durations import parse_duration
 from provider.model.text import clean
 
@@ -25,12 +25,6 @@ NO_MATCH = {
     "cookie": "write testRoute.cookie for a cookie",
 }
 """Headers that the matcher Header sees nothing of, or only as a whole."""
-
-
-SESSIONS = re.compile(r"(.+)-(?:blue|green)-r[0-9]+", re.DOTALL)
-"""The candidate of a service with `sticky`, as `shop-green-r17`."""
-ENTRIES = re.compile(r"(.+)-r[0-9]+-[0-9]+", re.DOTALL)
-"""An entry of a step with affinity `cookie`, as `shop-r17-1`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,37 +60,6 @@ class Holder:
     def is_in_steps(self) -> bool:
         """Whether its releases go step by step."""
         return bool(self.all_of("canary").get("steps"))
-
-
-class Names(NamedTuple):
-    """What a service has in Traefik for its test route and its steps, besides what every service has.
-
-    `of_rollouts` are the names of services that its rollouts make, with the service's own as the group of the pattern.
-    """
-
-    services: tuple[str, ...]
-    routers: tuple[str, ...]
-    of_rollouts: re.Pattern[str] | None
-
-
-def names(name: str, keys: Mapping[str, Any], defaults: Mapping[str, Any]) -> Names:
-    """Return the names in Traefik that a service takes by its steps, its analysis and its test route (rules 21 to 24).
-
-    They are its own while it has these keys, so that none of them appears in the middle of a rollout.
-    """
-    one = Holder(("services", name), keys, defaults)
-    services, routers = list[str](), list[str]()
-    if one.all_of("testRoute"):
-        services += [f"{name}-{colour}-test" for colour in Colour]
-        routers += [f"{router}-test" for router in _mapping(keys.get("routers")) or (name,)]
-    if "preview" in keys and (one.is_in_steps or one.all_of("analysis")):
-        services += [f"{name}-{colour}-preview" for colour in Colour]
-    of_rollouts = None
-    if one.is_in_steps and one.all_of("sticky"):
-        of_rollouts = SESSIONS
-    elif one.is_in_steps and one.all_of("canary").get("affinity") == Affinity.COOKIE:
-        of_rollouts = ENTRIES
-    return Names(tuple(services), tuple(routers), of_rollouts)
 
 
 def findings(value: object) -> Iterator[Finding]:
@@ -170,12 +133,11 @@ def _rule_syntax(one: Holder) -> Iterator[Finding]:
         why = "sticky with steps adds a matcher for its sessions to the rule"
     else:
         return
-    common = _mapping(one.defaults.get("router"))
-    routers: list[tuple[KeyPath, object]] = [(("router",), one.keys.get("router"))]
-    routers += [(("routers", name), body) for name, body in _mapping(one.keys.get("routers")).items()]
-    for path, body in routers:
-        if isinstance(body, dict) and {**common, **body}.get("ruleSyntax") == "v2":
-            where = (*one.path, *path) if "ruleSyntax" in body else ("defaults", "router")
+    common, known = _mapping(one.defaults.get("router")), endpoints.protocols(one.keys, one.defaults)
+    for router in endpoints.routers("", one.keys):
+        is_http = endpoints.protocol_of(router.body, known) is Protocol.HTTP
+        if is_http and not router.is_preview and {**common, **router.body}.get("ruleSyntax") == "v2":
+            where = (*one.path, *router.path) if "ruleSyntax" in router.body else ("defaults", "router")
             message = f"v2 is not possible here: {why}, in the syntax of v3; write the rule for v3"
             yield Finding((*where, "ruleSyntax"), f"{message}, and remove this key")
 

@@ -7,10 +7,11 @@ known here.
 from collections.abc import Iterator
 from typing import TypeAlias, cast
 
+from provider.config import endpoints, names
 from provider.config.messages import Finding, suggestion
 from provider.config.tree import KEY_MOST, KeyPath
 from provider.config.types import shown
-from provider.model import Colour
+from provider.model import Colour, Protocol
 from provider.model.text import clean
 
 Pattern: TypeAlias = tuple[str, ...]
@@ -45,6 +46,8 @@ _REFERENCES: tuple[tuple[Pattern, Pattern], ...] = (
     ),
     (("services", ANY, "loadBalancer", "serversTransport"), HTTP_TRANSPORTS),
     (("defaults", "loadBalancer", "serversTransport"), HTTP_TRANSPORTS),
+    (("services", ANY, "endpoints", ANY, "loadBalancer", "serversTransport"), HTTP_TRANSPORTS),
+    (("defaults", "endpoints", ANY, "loadBalancer", "serversTransport"), HTTP_TRANSPORTS),
     ((*HTTP_SERVICES, ANY, "loadBalancer", "serversTransport"), HTTP_TRANSPORTS),
     ((*HTTP_ROUTERS, ANY, "service"), HTTP_SERVICES),
     ((*HTTP_SERVICES, ANY, "weighted", "services", EACH, "name"), HTTP_SERVICES),
@@ -87,9 +90,33 @@ def findings(value: object) -> Iterator[Finding]:
     defined = {kind: _defined(value, kind) for kind in {kind for _, kind in _REFERENCES}}
     found: list[tuple[KeyPath, object, Pattern]] = []
     _collect(value, _TREE, (), found)
-    for path, name, kind in found:
+    for path, name, of_http in found:
+        kind = _of_endpoint(value, path, of_http)
+        if kind is None:
+            continue
         if isinstance(name, str) and name and name.removesuffix(OURS) not in defined[kind] and _is_of_document(name):
             yield Finding(path, _unknown(name.removesuffix(OURS), kind, defined[kind]))
+
+
+def _of_endpoint(value: object, path: KeyPath, kind: Pattern) -> Pattern | None:
+    """Return the kind that is meant in the section of an endpoint; None where that has nothing of the kind."""
+    if path[0] not in {"services", "defaults"} or kind[0] != "http":
+        return kind
+    defaults = _names(value, "defaults")
+    keys = defaults if path[0] == "defaults" else _names(value, *map(str, path[:2]))
+    if endpoints.ENDPOINTS not in keys and endpoints.ENDPOINTS not in defaults:
+        return kind
+    known, inside = endpoints.protocols(keys, defaults), path[1:] if path[0] == "defaults" else path[2:]
+    if inside[0] == endpoints.ENDPOINTS:
+        spoken = known.get(str(inside[1]))
+    else:
+        length = 2 if inside[0] == "routers" else 1
+        spoken = endpoints.protocol_of(_names(keys, *map(str, inside[:length])), known)
+    is_of_http = inside[0] == "loadBalancer" or path[:2] == ("defaults", "router")
+    if is_of_http or spoken is Protocol.HTTP:
+        return kind
+    section = ("tcp", kind[1]) if spoken is Protocol.TCP else None
+    return section if section in {TCP_MIDDLEWARES, TCP_TRANSPORTS} else None
 
 
 def _is_of_document(name: str) -> bool:
@@ -105,16 +132,31 @@ def _unknown(name: str, kind: Pattern, defined: set[str]) -> str:
 
 def _defined(value: object, kind: Pattern) -> set[str]:
     """Return the names that the document has of a kind, those that the daemon makes among them."""
-    names = set(_names(value, *kind))
+    found = set(_names(value, *kind))
     services = _names(value, "services")
     if kind == OPTIONS:
-        names.add("default")  # Traefik has it
+        found.add("default")  # Traefik has it
     elif kind == HTTP_SERVICES:
-        names.update(services, (f"{name}-{colour}" for name in services for colour in Colour))
+        found.update(services, (f"{name}-{colour}" for name in services for colour in Colour))
+        found.update(_of_endpoints(value, Protocol.HTTP))
+    elif kind == TCP_SERVICES:
+        found.update(_of_endpoints(value, Protocol.TCP))
+    elif kind == UDP_SERVICES:
+        found.update(_of_endpoints(value, Protocol.UDP))
     elif kind == HTTP_ROUTERS:
         routers = (_names(value, "services", name, "routers") for name in services)
-        names.update(services, (f"{name}-preview" for name in services), *routers)
-    return names
+        found.update(services, (f"{name}-preview" for name in services), *routers)
+    return found
+
+
+def _of_endpoints(value: object, section: Protocol) -> Iterator[str]:
+    """Yield the services that the daemon makes in a section for services with `endpoints`."""
+    defaults = _names(value, "defaults")
+    for name, keys in _names(value, "services").items():
+        if isinstance(keys, dict) and endpoints.written(keys, defaults) is not None:
+            for taken in names.of_service(name, keys, defaults):
+                if (taken.section, taken.kind) == (section, names.SERVICE):
+                    yield taken.name
 
 
 def _names(value: object, *keys: str) -> dict[str, object]:

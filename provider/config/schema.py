@@ -6,15 +6,24 @@ from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, with_confi
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import TypedDict  # pydantic takes typing's own only from Python 3.12 on
 
+from provider.config.passed_sections import HttpSection, TcpSection, TlsSection, UdpSection
 from provider.config.progressive import AnalysisKeys, CanaryKeys, TestRouteKeys
-from provider.config.traefik_objects import STRICT, Filled, LoadBalancer, RouterKeys, RouterObject, Sticky
-from provider.config.traefik_types import Table
+from provider.config.traefik_objects import (
+    STRICT,
+    EndpointBalancer,
+    Filled,
+    LoadBalancer,
+    RouterKeys,
+    RouterObject,
+    Sticky,
+)
 from provider.config.types import (
     OR_OFF,
     AbsolutePath,
     ApiUrl,
     Count,
     Duration,
+    EndpointName,
     EngineAddress,
     EngineName,
     EngineUrl,
@@ -23,12 +32,11 @@ from provider.config.types import (
     Hostname,
     Method,
     MetricsUrl,
-    MiddlewareName,
     Name,
     NetworkName,
-    PassedName,
     Payload,
     Port,
+    ServerPlace,
     ServerUrl,
     ServiceName,
     Status,
@@ -41,7 +49,6 @@ from provider.config.types import (
     refused,
     wrong,
 )
-from provider.model.traefik_schema import sections as tables
 
 _NOT_A_DEFAULT = refused("no default: every service would get the same, so write it in each service")
 
@@ -57,14 +64,19 @@ def _services_not_empty(value: object) -> object:
 
 @with_config(STRICT)
 class FixedColour(TypedDict, total=False):
-    """The fixed servers of one colour; their release is a hash over the URLs and the version."""
+    """The fixed servers of one colour; their release is a hash over their addresses and the version."""
 
-    urls: Required[
-        Annotated[
-            list[ServerUrl],
-            Field(min_length=1),
-            doc("Addresses as Traefik sees them.", example=["http://10.0.8.11:8080"]),
-        ]
+    urls: Annotated[
+        list[ServerUrl],
+        Field(min_length=1),
+        doc("Addresses as Traefik sees them, those of the endpoint default.", example=["http://10.0.8.11:8080"]),
+    ]
+    endpoints: Annotated[
+        dict[EndpointName, Annotated[list[ServerPlace], Field(min_length=1)]],
+        doc(
+            "Those of each other endpoint by its name: HOST:PORT of TCP and UDP, URLs of HTTP.",
+            example={"mqtt": ["10.0.8.11:1883"]},
+        ),
     ]
     version: Annotated[
         Version, doc("What runs there; a new version at the same addresses is a new release.", example="1.4.2")
@@ -128,10 +140,35 @@ class HealthCheckKeys(TypedDict, total=False):
 
 
 @with_config(STRICT)
+class EndpointObject(TypedDict, total=False):
+    """One port and protocol of a service."""
+
+    port: Annotated[
+        Port,
+        doc(
+            "The port of its containers, where their labels name none; the lowest that is exposed where not written.",
+            example=1883,
+        ),
+    ]
+    protocol: Annotated[Literal["http", "tcp", "udp"], doc("What it speaks.", default="http")]
+    scheme: Annotated[
+        Literal["http", "https", "h2c"],
+        doc("That of its containers' URLs, where their labels name none: http where not written."),
+    ]
+    loadBalancer: Annotated[
+        EndpointBalancer, doc("How Traefik treats its servers; of HTTP with the keys that the service has.")
+    ]
+    healthCheck: Annotated[
+        HealthCheckKeys, doc("How each of its servers is checked; of HTTP with the keys that the service has.")
+    ]
+
+
+@with_config(STRICT)
 class SmokeTestKeys(TypedDict, total=False):
     """One request that a release must answer as written before it may take traffic."""
 
     name: Required[Annotated[Text, doc("The name of the test in messages.", example="home page")]]
+    endpoint: Annotated[EndpointName, doc("The endpoint that is asked, one of HTTP.", default="default")]
     path: Annotated[UrlPath, doc("The path of the request.", default="/")]
     method: Annotated[Method, doc("The method of the request.", default="GET")]
     headers: Annotated[dict[HeaderName, HeaderValue], doc("Further headers.", example={"Accept": "application/json"})]
@@ -184,7 +221,7 @@ class ServiceKeys(TypedDict, total=False):
     initial: Annotated[Literal["blue", "green"], doc("The active colour of a service that the daemon has never seen.")]
     group: Annotated[Name, doc("Services of one group switch together, in one document.", example="storefront")]
     hold: Annotated[bool, doc("true stops forward rollouts; rollback stays possible.", default=False)]
-    loadBalancer: Annotated[LoadBalancer, doc("How Traefik treats the servers, in both colours.")]
+    loadBalancer: Annotated[LoadBalancer, doc("How Traefik treats the servers of HTTP, in both colours.")]
     sticky: Annotated[Sticky, Filled, doc("Keeps a client at its colour, on the weighted service.")]
     minServers: Annotated[
         Count, doc("Healthy servers a release needs; as many as the active colour has where not written.", example=2)
@@ -195,6 +232,15 @@ class ServiceKeys(TypedDict, total=False):
         doc(
             "How each server is checked; where not written by Docker's HEALTHCHECK where there is one, else by a TCP "
             "connection."
+        ),
+    ]
+    endpoints: Annotated[
+        dict[EndpointName, EndpointObject],
+        Field(min_length=1),
+        doc(
+            "Several ports and protocols by their names, which switch together; one of HTTP, named default, where not "
+            "written.",
+            example={"web": {"port": 8080}, "mqtt": {"port": 1883, "protocol": "tcp"}},
         ),
     ]
     smokeTests: Annotated[
@@ -242,73 +288,6 @@ class DefaultsObject(ServiceKeys, total=False):
 
 
 # --- the file ------------------------------------------------------------------------------------------------------
-
-
-@with_config(STRICT)
-class HttpSection(TypedDict, total=False):
-    """Further configuration for Traefik, passed through."""
-
-    routers: Annotated[dict[PassedName, Annotated[object, Table(tables.ROUTER)]], doc("HTTP routers by their names.")]
-    services: Annotated[
-        dict[PassedName, Annotated[object, Table(tables.SERVICE)]], doc("HTTP services by their names.")
-    ]
-    middlewares: Annotated[
-        dict[MiddlewareName, Annotated[object, Table(tables.MIDDLEWARE)]], doc("HTTP middlewares by their names.")
-    ]
-    serversTransports: Annotated[
-        dict[PassedName, Annotated[object, Table(tables.SERVERS_TRANSPORT)]],
-        doc("Transports to servers by their names."),
-    ]
-    models: Annotated[
-        dict[PassedName, Annotated[object, Table(tables.MODEL)]], doc("Models of entry points by their names.")
-    ]
-
-
-@with_config(STRICT)
-class TcpSection(TypedDict, total=False):
-    """Further configuration for Traefik, passed through."""
-
-    routers: Annotated[
-        dict[PassedName, Annotated[object, Table(tables.TCP_ROUTER)]], doc("TCP routers by their names.")
-    ]
-    services: Annotated[
-        dict[PassedName, Annotated[object, Table(tables.TCP_SERVICE)]], doc("TCP services by their names.")
-    ]
-    middlewares: Annotated[
-        dict[PassedName, Annotated[object, Table(tables.TCP_MIDDLEWARE)]], doc("TCP middlewares by their names.")
-    ]
-    serversTransports: Annotated[
-        dict[PassedName, Annotated[object, Table(tables.TCP_SERVERS_TRANSPORT)]],
-        doc("Transports to servers by their names."),
-    ]
-
-
-@with_config(STRICT)
-class UdpSection(TypedDict, total=False):
-    """Further configuration for Traefik, passed through."""
-
-    routers: Annotated[
-        dict[PassedName, Annotated[object, Table(tables.UDP_ROUTER)]], doc("UDP routers by their names.")
-    ]
-    services: Annotated[
-        dict[PassedName, Annotated[object, Table(tables.UDP_SERVICE)]], doc("UDP services by their names.")
-    ]
-
-
-@with_config(STRICT)
-class TlsSection(TypedDict, total=False):
-    """Further configuration for Traefik, passed through."""
-
-    certificates: Annotated[
-        list[Annotated[object, Table(tables.CERT_AND_STORES)]], doc("Certificates, as files of Traefik's or inline.")
-    ]
-    options: Annotated[
-        dict[PassedName, Annotated[object, Table(tables.TLS_OPTIONS)]], doc("TLS options by their names.")
-    ]
-    stores: Annotated[
-        dict[PassedName, Annotated[object, Table(tables.TLS_STORE)]],
-        doc("Stores of certificates by their names; Traefik knows `default` only."),
-    ]
 
 
 @with_config(STRICT)

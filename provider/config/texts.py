@@ -7,8 +7,10 @@ where variables are replaced. A `$` of a regular expression and the `${1}` of a 
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from provider.config import pass_through
+from provider.config.endpoints import ENDPOINTS
 from provider.config.messages import Finding
 from provider.config.types import variable
 from provider.model.traefik_schema import Anything, Kind, Many, Named, Scalar, Struct
@@ -52,14 +54,26 @@ class _Reader:
         for name, keys in services.items() if isinstance(services, dict) else ():
             self.at = ["services", name]
             self._key(name, LONGEST_NAME)
-            check, tests = (keys.get("healthCheck"), keys.get("smokeTests")) if isinstance(keys, dict) else (None, None)
-            if isinstance(check, dict):
-                self.at = ["services", name, "healthCheck", "path"]
-                self.check(Scalar.TEXT, check.get("path"))
-            for index, test in enumerate(tests if isinstance(tests, list) else ()):
-                if isinstance(test, dict):
-                    self.at = ["services", name, "smokeTests", index, "path"]
-                    self.check(Scalar.TEXT, test.get("path"))
+            if isinstance(keys, dict):
+                self._of_service(name, keys)
+
+    def _of_service(self, name: str, keys: dict[str, Any]) -> None:
+        self._path(keys.get("healthCheck"), "services", name, "healthCheck")
+        for router in keys["routers"] if isinstance(keys.get("routers"), dict) else ():
+            self.at = ["services", name, "routers", router]
+            self._key(router, LONGEST_KEY)
+        own = keys.get(ENDPOINTS)
+        for endpoint, body in own.items() if isinstance(own, dict) else ():
+            if isinstance(body, dict):
+                self._path(body.get("healthCheck"), "services", name, ENDPOINTS, endpoint, "healthCheck")
+        tests = keys.get("smokeTests")
+        for index, test in enumerate(tests if isinstance(tests, list) else ()):
+            self._path(test, "services", name, "smokeTests", index)
+
+    def _path(self, request: object, *at: str | int) -> None:
+        if isinstance(request, dict):
+            self.at = [*at, "path"]
+            self.check(Scalar.TEXT, request.get("path"))
 
     def check(self, kind: Kind, value: object) -> None:
         """Check a value of a kind and everything within it."""

@@ -5,13 +5,13 @@ editor says of each. An unknown one, a wrong type or an empty object in the wron
 document, so they are refused here.
 """
 
-from typing import Annotated, Literal, Required
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, WrapValidator, with_config
 from typing_extensions import TypedDict  # pydantic takes typing's own only from Python 3.12 on
 
 from provider.config.traefik_types import off
-from provider.config.types import Rule, Text, TraefikDuration, doc, not_empty, refused
+from provider.config.types import EndpointName, Rule, Text, TraefikDuration, doc, not_empty, refused
 from provider.model.desired import PRIORITY_MOST
 
 STRICT = ConfigDict(strict=True, extra="forbid")
@@ -24,6 +24,7 @@ _NO_HEALTH_CHECK = refused(
 )
 Filled = AfterValidator(not_empty)
 _MayBeOff = WrapValidator(off)
+_TLS = doc("TLS, and whose certificate; `{}` is TLS with the defaults.", example={})
 
 
 @with_config(STRICT)
@@ -44,6 +45,13 @@ class RouterTls(TypedDict, total=False):
 
 
 @with_config(STRICT)
+class EndpointTls(RouterTls, total=False):
+    """How a router of any protocol speaks TLS."""
+
+    passthrough: Annotated[bool, doc("Of TCP. true: the server speaks TLS with the client.")]
+
+
+@with_config(STRICT)
 class Observability(TypedDict, total=False):
     """What Traefik records of a router's requests."""
 
@@ -54,8 +62,8 @@ class Observability(TypedDict, total=False):
 
 
 @with_config(STRICT)
-class RouterKeys(TypedDict, total=False):
-    """The keys of Traefik's router that may be a default."""
+class _RouterKeys(TypedDict, total=False):
+    """The keys of a router that are the same everywhere."""
 
     entryPoints: Annotated[
         list[Text],
@@ -79,7 +87,6 @@ class RouterKeys(TypedDict, total=False):
             example=100,
         ),
     ]
-    tls: Annotated[RouterTls, _MayBeOff, doc("TLS, and whose certificate; `{}` is TLS with the defaults.", example={})]
     observability: Annotated[Observability, Filled, doc("What Traefik records of the router's requests.")]
     parentRefs: Annotated[list[Text], doc("Routers that requests pass before they come to this one.")]
     ruleSyntax: Annotated[Literal["v2", "v3"], doc("The version of Traefik that the rule is written for.")]
@@ -87,10 +94,23 @@ class RouterKeys(TypedDict, total=False):
 
 
 @with_config(STRICT)
-class RouterObject(RouterKeys, total=False):
-    """Traefik's own router object, without `service`."""
+class RouterKeys(_RouterKeys, total=False):
+    """The keys of Traefik's router that may be a default, of HTTP."""
 
-    rule: Required[Annotated[Rule, doc("What the router matches.", example="Host(`shop.example.com`)")]]
+    tls: Annotated[RouterTls, _MayBeOff, _TLS]
+
+
+@with_config(
+    ConfigDict(**STRICT, json_schema_extra={"anyOf": [{"required": ["rule"]}, {"required": ["endpoint"]}]}),
+)
+class RouterObject(_RouterKeys, total=False):
+    """Traefik's own router object, without `service`: that of the protocol that its endpoint speaks."""
+
+    rule: Annotated[
+        Rule, doc("What the router matches; required but of UDP, which has none.", example="Host(`shop.example.com`)")
+    ]
+    endpoint: Annotated[EndpointName, doc("Where it leads.", default="default", example="web")]
+    tls: Annotated[EndpointTls, _MayBeOff, _TLS]
 
 
 @with_config(STRICT)
@@ -142,3 +162,20 @@ class LoadBalancer(TypedDict, total=False):
     passiveHealthCheck: Annotated[PassiveHealthCheck, Filled, doc("Leaves out servers whose requests fail.")]
     servers: Annotated[object, *_NO_SERVERS]
     healthCheck: Annotated[object, *_NO_HEALTH_CHECK]
+
+
+@with_config(STRICT)
+class ProxyProtocol(TypedDict, total=False):
+    """Tells servers the address of the client, before its bytes."""
+
+    version: Annotated[Literal[1, 2], doc("The version; Traefik's default is 2.")]
+
+
+@with_config(STRICT)
+class EndpointBalancer(LoadBalancer, total=False):
+    """Traefik's loadBalancer object of the protocol that the endpoint speaks; that of UDP has no keys."""
+
+    proxyProtocol: Annotated[ProxyProtocol, _MayBeOff, doc("Of TCP: the PROXY protocol.", example={"version": 2})]
+    terminationDelay: Annotated[
+        int, doc("Of TCP: so many milliseconds may pass between the ends of both directions; Traefik's default is 100.")
+    ]

@@ -202,13 +202,10 @@ VariableName: TypeAlias = Annotated[
 Rule: TypeAlias = Annotated[
     str, Matches(r"[\s\S]*\S[\s\S]*", "is no rule: write what the router matches, such as Host(`shop.example.com`)")
 ]
-ServerUrl: TypeAlias = Annotated[
-    str,
-    Matches(
-        rf"(?:https?|h2c)://{_AUTHORITY}/?",
-        "is no server URL: write http, https or h2c, a host, a port and no path, such as http://10.0.0.5:8080",
-    ),
-]
+NO_SERVER_URL = "is no server URL: write http, https or h2c, a host, a port and no path, such as http://10.0.0.5:8080"
+_SERVER_URL = rf"(?:https?|h2c)://{_AUTHORITY}/?"
+ServerUrl: TypeAlias = Annotated[str, Matches(rf"{_SERVER_URL}|{_HOST}:{_PORT}", NO_SERVER_URL)]
+"""The URL of a server, or HOST:PORT: which of them is right depends on what the endpoint speaks."""
 ApiUrl: TypeAlias = Annotated[
     str,
     Matches(
@@ -225,6 +222,21 @@ PrometheusUrl: TypeAlias = Annotated[
     str,
     Matches(
         rf"https?://{_AUTHORITY}(?:/[^\s?#]*)?", "is no URL of a Prometheus: write one such as http://prometheus:9090"
+    ),
+]
+ServerPlace: TypeAlias = Annotated[
+    str,
+    Matches(
+        rf"{_SERVER_URL}|{_HOST}:{_PORT}",
+        "is no address of a server: write HOST:PORT for TCP and UDP, such as 10.0.0.5:1883, and a URL for HTTP",
+    ),
+]
+EndpointName: TypeAlias = Annotated[
+    str,
+    Matches(
+        r"(?!(?:blue|green|preview)$)[A-Za-z0-9][A-Za-z0-9_-]{0,62}",
+        "is no name of an endpoint: write up to 63 letters, digits, '-' and '_', and not blue, green or preview, which "
+        "names in Traefik end in already",
     ),
 ]
 UrlPath: TypeAlias = Annotated[

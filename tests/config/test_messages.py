@@ -132,7 +132,7 @@ REFUSED = {
         [
             "3:12: defaults.routers: no default: every service would get the same, so write it in each service",
             "3:25: defaults.aktiv: unknown key (did you mean 'active'?)",
-            "3:47: defaults.router.rule: unknown key (known here: entryPoints, middlewares, priority, tls, observability, parentRefs, ruleSyntax)",
+            "3:47: defaults.router.rule: unknown key (known here: entryPoints, middlewares, priority, observability, parentRefs, ruleSyntax, tls)",
         ],
     ),
     "names": (

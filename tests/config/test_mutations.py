@@ -14,7 +14,7 @@ from provider.cli.offline import document
 from provider.config import load
 from provider.model.document import Document
 from provider.model.errors import DesiredStateError, Problem
-from tests.support.desired_state import IN_STEPS
+from tests.support.desired_state import IN_STEPS, WITH_ENDPOINTS
 from tests.support.paths import ROOT
 
 EXAMPLES = int(os.environ.get("BLUEGREEN_EXAMPLES", "150"))
@@ -102,7 +102,7 @@ def outcome_of(text: str) -> tuple[Document | None, tuple[Problem, ...]]:
 @pytest.mark.takes(15)
 def test_any_file_is_accepted_with_a_document_or_refused_at_its_places() -> None:
     """P11. A seed that fails is played again by `random.Random(seed)`."""
-    originals = [*[(ROOT / name).read_text() for name in ORIGINALS], IN_STEPS]
+    originals = [*[(ROOT / name).read_text() for name in ORIGINALS], IN_STEPS, WITH_ENDPOINTS]
     accepted = 0
     for seed in range(2 * EXAMPLES):
         at = random.Random(seed)

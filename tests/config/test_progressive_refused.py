@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from provider.config import load
-from provider.config.progressive_checks import names
+from provider.config.names import made_by_rollouts, of_service
 from provider.model import Protocol
 from tests.support.desired_state import FILE, refused
 
@@ -349,22 +349,22 @@ def test_the_names_that_are_kept_free_are_those_of_the_document() -> None:
         "canary": {"steps": [{"weight": 5}]},
         "testRoute": {"header": {"name": "X-A", "value": "b"}},
     }
-    service = load(json.dumps({"environment": "production", "services": {"shop": keys}}), FILE).services["shop"]
-    found = names("shop", keys, {})
-    usual = {"shop", "shop-blue", "shop-green", "one", "two", "shop-preview"}
-    assert {*found.services, *usual} >= {*service.services_in_traefik(Protocol.HTTP)}
-    assert {*found.routers, *usual} >= {*service.routers_in_traefik(Protocol.HTTP)}
-    assert usual.isdisjoint({*found.services, *found.routers})
-    assert {*found.services} <= {*service.services_in_traefik(Protocol.HTTP)}
-    assert {*found.routers} <= {*service.routers_in_traefik(Protocol.HTTP)}
+    of_tcp = {"preview": {"rule": "HostSNI(`*`)", "endpoint": "mqtt"}}
+    several = {"endpoints": {"default": {}, "web": {}, "mqtt": {"protocol": "tcp"}}}
+    for added in ({}, several, {**several, **of_tcp}):
+        written = {**keys, **added}
+        service = load(json.dumps({"environment": "production", "services": {"shop": written}}), FILE).services["shop"]
+        assert {taken[:3] for taken in of_service("shop", written, {})} == {
+            *((section, "service", name) for section in Protocol for name in service.services_in_traefik(section)),
+            *((section, "router", name) for section in Protocol for name in service.routers_in_traefik(section)),
+        }
 
 
 @pytest.mark.parametrize("sticky", [True, False])
 def test_the_names_of_a_rollout_are_those_that_it_makes(sticky: bool) -> None:
     """Rule 21."""
     keys: dict[str, Any] = {"router": {"rule": "a"}, "canary": {"affinity": "cookie", "steps": [{"weight": 5}]}}
-    pattern = names("shop", keys | ({"sticky": {"cookie": {"name": "x"}}} if sticky else {}), {}).of_rollouts
-    made = "shop-green-r17" if sticky else "shop-r17-1"
-    assert pattern is not None
-    assert (found := pattern.fullmatch(made)) is not None
-    assert found[1] == "shop"
+    keys |= {"sticky": {"cookie": {"name": "x"}}} if sticky else {}
+    ((of, pattern, _),) = made_by_rollouts("shop", keys, {})
+    assert (found := pattern.fullmatch("shop-green-r17" if sticky else "shop-r17-1")) is not None
+    assert found[1] == of == "shop"

@@ -40,6 +40,50 @@ services:
 """
 """A file whose service has every key of a release in steps."""
 
+WITH_ENDPOINTS = """\
+environment: production
+defaults:
+  router: {entryPoints: [websecure], middlewares: [zip]}
+  healthCheck: {interval: 9s}
+  loadBalancer: {passHostHeader: false}
+  sticky: {cookie: {name: colour}}
+services:
+  broker:
+    endpoints:
+      web:   {port: 8080, scheme: https, loadBalancer: {strategy: p2c}, healthCheck: {path: /healthz}}
+      admin: {port: 9000}
+      mqtt:
+        port: 1883
+        protocol: tcp
+        loadBalancer: {ProxyProtocol: true, terminationDelay: "50", serversTransport: slow}
+        healthCheck: {interval: 3s}
+      dns: {port: 53, protocol: udp, healthCheck: {mode: docker}}
+    loadBalancer: {serversTransport: inner}
+    healthCheck: {timeout: 2s}
+    routers:
+      broker:      {rule: Host(`broker.example.com`), endpoint: web, priority: 7}
+      broker-mqtt:
+        {rule: HostSNI(`*`), entryPoints: mqtt, endpoint: mqtt, middlewares: [few], tls: {passthrough: "true"}}
+      broker-dns:  {entryPoints: [dns], endpoint: dns}
+    preview: {rule: HostSNI(`next.example.com`), tls: {}, endpoint: mqtt}
+    smokeTests: [{name: home, endpoint: web}]
+    servers:
+      blue:
+        version: 1
+        endpoints:
+          web: ["https://10.0.0.1:8080"]
+          admin: ["http://10.0.0.1:8080"]
+          mqtt: ["10.0.0.1:1883", "[::1]:1883"]
+          dns: ["10.0.0.1:53"]
+http:
+  middlewares: {zip: {compress: {}}}
+  serversTransports: {inner: {}}
+tcp:
+  middlewares: {few: {inFlightConn: {amount: 5}}}
+  serversTransports: {slow: {}}
+"""
+"""A file whose service has every key of endpoints, some of them as Traefik reads them, too."""
+
 
 def one(body: str) -> str:
     """Return a file with one service that has these further keys; the service's keys stand at line 4, column 5."""
