@@ -6,7 +6,7 @@ For servers that speak it from the first byte (h2c), and those that choose it in
 import asyncio
 import re
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -30,8 +30,10 @@ OVERHEAD_BYTES = 256 * 1024
 _OF_CONNECTION = frozenset(
     {"connection", "host", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"}
 )
-_KIND_AT, _SETTINGS = 3, 4
-"""Where a frame says its kind, and the kind of the first one of a server (RFC 9113, 3.4)."""
+FRAME_BYTES = 16 * 1024
+"""The maximum of a frame, behind its head: a request asks for no longer ones (RFC 9113, 4.2)."""
+_HEAD_BYTES, _KIND_AT = 9, 3
+_SETTINGS, _GOAWAY = 4, 7
 _TAKES_TRAILERS = ("te", "trailers")
 
 
@@ -45,7 +47,8 @@ class Http2Answer:
         self._fields: dict[str, str] = {}
         self._trailers: dict[str, str] = {}
         self._body: deque[bytes] = deque()
-        self._has_ended = False
+        self._rest = bytearray()
+        self._has_begun = self._has_ended = False
         self._left = OVERHEAD_BYTES
 
     def field(self, name: str) -> str | None:
@@ -95,21 +98,49 @@ class Http2Answer:
     async def _receive(self) -> bool:
         """Process what has arrived; return whether anything has."""
         data = await self._reader.read(PIECE_BYTES)
-        if self._left == OVERHEAD_BYTES:
-            if data.startswith(b"HTTP/"):
-                raise BadAnswer("it is no HTTP/2, but HTTP/1")
-            if len(data) > _KIND_AT and data[_KIND_AT] != _SETTINGS:  # h2 would wait for the end of what is no frame
-                raise BadAnswer("it is no HTTP/2, which begins with SETTINGS")
         self._left -= len(data)
         if self._left < 0:
             raise BadAnswer("frame upon frame comes, and hardly a body")
         try:
-            for event in self._connection.receive_data(data):
-                self._take(event)
+            for frame in self._frames(data):
+                for event in self._connection.receive_data(frame):
+                    self._take(event)
         except ProtocolError as error:
             raise BadAnswer(f"it is no HTTP/2, {type(error).__name__}") from error
         self._writer.write(self._connection.data_to_send())
         return bool(data)
+
+    def _frames(self, data: bytes) -> Iterator[bytes]:
+        """Yield each whole frame that has come, but for one that says that no further request is taken.
+
+        The answer to this one still follows, and h2 would take no more: so end Go's servers a connection that their
+        handlers want closed.
+        """
+        self._rest += data
+        while len(self._rest) >= _HEAD_BYTES:
+            if not self._has_begun:
+                self._begin()
+            length = _HEAD_BYTES + int.from_bytes(self._rest[:_KIND_AT])
+            if length > _HEAD_BYTES + FRAME_BYTES:
+                raise BadAnswer("it is no HTTP/2, a frame is longer than 16 KiB")
+            if len(self._rest) < length:
+                return
+            frame = bytes(self._rest[:length])
+            del self._rest[:length]
+            if not self._is_farewell(frame):
+                yield frame
+
+    def _begin(self) -> None:
+        """Look at how the answer begins: h2 would wait for the end of what is no frame."""
+        if self._rest.startswith(b"HTTP/"):
+            raise BadAnswer("it is no HTTP/2, but HTTP/1")
+        if self._rest[_KIND_AT] != _SETTINGS:
+            raise BadAnswer("it is no HTTP/2, which begins with SETTINGS")
+        self._has_begun = True
+
+    def _is_farewell(self, frame: bytes) -> bool:
+        last, code = (int.from_bytes(frame[_HEAD_BYTES + at : _HEAD_BYTES + at + 4]) for at in (0, 4))
+        return frame[_KIND_AT] == _GOAWAY and last & 0x7FFFFFFF >= self._stream and code == ErrorCodes.NO_ERROR
 
     def _take(self, event: Event) -> None:
         match event:

@@ -14,6 +14,9 @@ from tests.support.health_checks import HTTP, judged, probe
 from tests.support.http2 import Answers, Headers, answers, speaking_h2
 from tests.support.smoke_tests import TEST, decided, smoke_run
 
+FAREWELL = b"\0\0\x08\x07\0\0\0\0\0\x7f\xff\xff\xff\0\0\0\0"
+"""GOAWAY: no further request is taken, and those that have come are answered."""
+
 
 @on_both_loops
 def test_an_h2c_server_is_asked_in_its_own_protocol(run: Run) -> None:
@@ -54,6 +57,10 @@ def test_an_h2c_server_is_asked_in_its_own_protocol(run: Run) -> None:
             lambda _, connection, __: connection.close_connection(11),
             "not HTTP: it ended the request with ENHANCE_YOUR_CALM",
         ),
+        (
+            lambda _, connection, __: connection.close_connection(last_stream_id=0),
+            "not HTTP: it ended the request with NO_ERROR",
+        ),
         (lambda *_: None, "timed out after 500ms"),
     ],
 )
@@ -71,6 +78,8 @@ def test_an_answer_over_http2_that_is_no_pass_has_its_cause(run: Run, act: Answe
     [
         (says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), "not HTTP: it is no HTTP/2, "),
         (says(b""), "connection closed without an answer"),
+        (repeats(b"\0\0\0\4\0\0\0\0\0", b"\xff" * 100), "not HTTP: it is no HTTP/2, a frame is longer than 16 KiB"),
+        (repeats(b"\0\0\0\4\0\0\0\0\0", FAREWELL * 100), "not HTTP: frame upon frame"),
         (repeats(b"\0\0\0\4\0\0\0\0\0", b"\0\0\x08\6\0\0\0\0\0abcdefgh" * 100), "not HTTP: frame upon frame"),
     ],
 )

@@ -14,13 +14,25 @@ from tests.support.waiting import eventually
 CHECK = replace(HTTP, path="/api/version", insecure_skip_verify=True)
 
 
+@pytest.mark.parametrize("closes", [False, True])
 @pytest.mark.parametrize("scheme", ["h2c", "https"])
 async def test_a_server_of_h2c_and_one_that_chooses_h2_in_tls_are_asked_over_http2(
-    documents: DocumentServer, start_traefik: StartTraefik, scheme: str
+    documents: DocumentServer, start_traefik: StartTraefik, scheme: str, *, closes: bool
 ) -> None:
-    """Rule 33. The scheme of the check wins over that of the URL; one that finds nothing fails with its status."""
-    router = {"rule": "Host(`shop.test`)", "service": "api@internal"}
-    documents.publish({"http": {"routers": {"plain": router, "encrypted": {**router, "tls": {}}}}})
+    """Rule 33. The scheme of the check wins over that of the URL, and another status than expected fails.
+
+    A server that wants to close the connection says so before it answers.
+    """
+    router = {"rule": "Host(`shop.test`)", "service": "api@internal", "middlewares": ["closing"] if closes else []}
+    closing = {"headers": {"customResponseHeaders": {"Connection": "close"}}}
+    documents.publish(
+        {
+            "http": {
+                "routers": {"plain": router, "encrypted": {**router, "tls": {}}},
+                "middlewares": {"closing": closing},
+            }
+        }
+    )
     traefik = await start_traefik(documents.url)
     await eventually(traefik.routers)
     asked = probe(traefik.url("web"), replace(CHECK, scheme=scheme), host="shop.test")
