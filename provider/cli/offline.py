@@ -1,8 +1,9 @@
 """The document that a desired-state file would give, as far as the file alone determines it."""
 
+from collections.abc import Iterator
 from sys import maxsize
 
-from provider.model import ByColour, Colour, Desired, Member, Observed, Service, ServiceState
+from provider.model import ByColour, Colour, Desired, Member, Observed, Protocol, Service, ServiceState
 from provider.model.document import Document
 from provider.model.observed import fixed_servers
 from provider.rollout.reconcile import first_sight
@@ -38,6 +39,17 @@ def _assume(service: Service) -> tuple[Member, list[str]]:
     assumed = [] if found else [f"{service.name}: the file alone does not settle the active colour; blue is shown"]
     if not any(fixed for _, fixed in service.servers.items()):
         assumed.append(f"{service.name}: the servers of {active} come from Docker; none are shown")
-    elif not member.observed[active].servers:
-        assumed.append(f"{service.name}: the file has no servers for {active}; requests would be answered with 503")
+    else:
+        assumed += _without_servers(service, active, member.observed[active])
     return Member(service, ServiceState(active=active), member.observed, {}), assumed
+
+
+def _without_servers(service: Service, active: Colour, seen: Observed) -> Iterator[str]:
+    there = {server.endpoint for server in seen.servers}
+    for endpoint in service.endpoints:
+        if endpoint.name not in there:
+            what = (
+                "requests would be answered with 503" if endpoint.protocol is Protocol.HTTP else "nobody would answer"
+            )
+            at = f" at endpoint {endpoint.name}" if len(service.endpoints) > 1 else ""
+            yield f"{service.name}: the file has no servers for {active}{at}; {what}"

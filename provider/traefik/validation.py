@@ -12,7 +12,7 @@ import orjson
 from aiohttp import web
 
 from provider.model import JsonObject
-from provider.model.document import MARKER
+from provider.model.document import MARKER, section
 from provider.model.errors import TraefikError
 from provider.traefik.process import ERROR_LEVELS, LOOK_S, LOOPBACK, RAW_DATA_SECTIONS, Traefik, free_ports, message_of
 
@@ -87,8 +87,8 @@ def _logged(traefik: Traefik) -> Iterator[str]:
 
 
 def _object_errors(raw_data: Mapping[str, Mapping[str, JsonObject]]) -> Iterator[str]:
-    for section, kind in RAW_DATA_SECTIONS.items():
-        for name, body in sorted(raw_data.get(section, {}).items()):
+    for part, kind in RAW_DATA_SECTIONS.items():
+        for name, body in sorted(raw_data.get(part, {}).items()):
             errors = cast("list[str]", body.get("error", []))
             if not errors and body.get("status") != "enabled":
                 errors = [f"status {body.get('status')}"]
@@ -120,17 +120,18 @@ def _is_foreign(name: str) -> bool:
 
 
 def _entry_points(content: JsonObject) -> tuple[list[str], list[str]]:
-    """Return the TCP and the UDP entry points to define, at least one for routers that name none.
+    """Return the TCP and the UDP entry points to define, at least one of each kind for routers that name none.
 
     A name that both protocols use is TCP's; Traefik reports that on the UDP router.
     """
 
     def named(*sections: str) -> set[str]:
-        lists = [names for section in sections for _, names in _lists(content.get(section), "entryPoints")]
+        lists = [names for one in sections for _, names in _lists(content.get(one), "entryPoints")]
         return {name for names in lists for name in names if isinstance(name, str)} - {"traefik"}
 
     tcp = named("http", "tcp") or {"web"}
-    return sorted(tcp), sorted(named("udp") - tcp)
+    udp = named("udp") - tcp or ({"web-udp"} if section(section(content, "udp"), "routers") else set())
+    return sorted(tcp), sorted(udp)
 
 
 def _lists(value: object, key: str, path: str = "") -> Iterator[tuple[str, list[object]]]:

@@ -5,6 +5,8 @@ import pytest
 
 from provider import config
 from provider.cli import offline
+from provider.model import ByColour, Desired, FixedServers
+from tests.support.endpoints import broker
 
 BOTH = "servers: {blue: {urls: ['http://127.0.0.1:1']}, green: {urls: ['http://127.0.0.1:2']}}"
 ONLY_GREEN = "servers: {green: {urls: ['http://127.0.0.1:2']}}"
@@ -45,6 +47,18 @@ def test_a_file_is_rendered_as_at_first_sight_and_says_what_it_assumes(
 ) -> None:
     """Rule 1."""
     assert rendered(fields) == (["shop", f"shop-{colour}"], assumed)
+
+
+def test_an_endpoint_for_which_the_file_has_no_servers_is_named() -> None:
+    """Rule 31."""
+    urls, others = ("http://127.0.0.1:1",), (("mqtt", ("tcp://127.0.0.1:2",)),)
+    of = broker(servers=ByColour(FixedServers(urls, None, "r1", others), None))
+    document, assumed = offline.document(Desired("test", {"broker": of}))
+    assert orjson.loads(document.body).keys() == {"http", "tcp", "udp"}
+    assert assumed == (
+        "broker: the file has no servers for blue at endpoint tls; nobody would answer",
+        "broker: the file has no servers for blue at endpoint dns; nobody would answer",
+    )
 
 
 def test_a_generated_certificate_is_left_out_and_said_so() -> None:
