@@ -6,7 +6,7 @@ from hashlib import blake2b
 from math import ceil
 
 from provider.model.engines import Engine
-from provider.model.traefik_rule import first_host, first_path
+from provider.model.traefik_rule import first_host, first_path, first_server_name
 from provider.model.traefik_schema import Later
 from provider.model.vocabulary import Affinity, ByColour, Colour, JsonObject, ProbeMode, Protocol, Wish
 
@@ -334,10 +334,15 @@ class Service:
         return is_tcp and any(isinstance(tls, Mapping) and tls.get("passthrough") is True for tls in routers)
 
     def host(self, endpoint: Endpoint) -> str | None:
-        """Return the Host header of health checks: the one in the file, else the first host of a router's rule."""
-        of_endpoint = [router for router in self.routers if router.endpoint == endpoint.name]
-        hosts = (first_host(router.rule) for router in (*of_endpoint, *self.routers))
-        return endpoint.health_check.hostname or next(filter(None, hosts), None)
+        """Return the host that checks ask for: the one in the file, else the first of a router's rule.
+
+        Of TCP it is the name that TLS asks for, which only the endpoint's own routers know (rule 32).
+        """
+        own = [router.rule for router in self.routers if router.endpoint == endpoint.name]
+        found = map(first_server_name, own)
+        if endpoint.protocol is not Protocol.TCP:
+            found = map(first_host, (*own, *(router.rule for router in self.routers)))
+        return endpoint.health_check.hostname or next(filter(None, found), None)
 
     @property
     def smoke_host(self) -> str | None:

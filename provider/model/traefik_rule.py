@@ -67,11 +67,21 @@ def first_host(text: str) -> str | None:
 
     A host under `!` is not named, and one that another part of the rule excludes does not match.
     """
+    return _first(text, "host")
+
+
+@lru_cache(maxsize=REMEMBERED)
+def first_server_name(text: str) -> str | None:
+    """Return the first server name (SNI) that a rule of TCP names and may match, likewise; `*` names none."""
+    return _first(text, "hostsni")
+
+
+def _first(text: str, matcher: str) -> str | None:
     try:
         rule = parse(text)
     except RuleError:
         return None
-    return next((host for host in _hosts(rule, named=True) if _matches(rule, host) is not False), None)
+    return next((name for name in _names(rule, matcher) if _matches(rule, matcher, name) is not False), None)
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -143,37 +153,40 @@ def _only_values(rule: Rule, matcher: str) -> frozenset[str] | None:
             assert_never(rule)
 
 
-def _hosts(rule: Rule, *, named: bool) -> Iterator[str]:
+def _names(rule: Rule, matcher: str, *, named: bool = True) -> Iterator[str]:
     match rule:
         case Matcher():
-            yield from (host for host in rule.arguments if named and host and _is_host(rule))
+            is_it = named and rule.name.lower() == matcher
+            yield from (name for name in rule.arguments if is_it and name and not _is_any(matcher, name))
         case Not():
-            yield from _hosts(rule.rule, named=not named)
+            yield from _names(rule.rule, matcher, named=not named)
         case Every() | Some():
             for each in rule.rules:
-                yield from _hosts(each, named=named)
+                yield from _names(each, matcher, named=named)
         case _:
             assert_never(rule)
 
 
-def _matches(rule: Rule, host: str) -> bool | None:
-    """Return whether a request for a host matches; None where that depends on the rest of the request."""
+def _is_any(matcher: str, name: str) -> bool:
+    return matcher == "hostsni" and name == "*"
+
+
+def _matches(rule: Rule, matcher: str, name: str) -> bool | None:
+    """Return whether a request for a name matches; None where that depends on the rest of the request."""
     match rule:
         case Matcher():
-            return host.lower() in map(str.lower, rule.arguments) if _is_host(rule) else None
+            if rule.name.lower() != matcher:
+                return None
+            return any(_is_any(matcher, one) or one.lower() == name.lower() for one in rule.arguments)
         case Not():
-            found = _matches(rule.rule, host)
+            found = _matches(rule.rule, matcher, name)
             return None if found is None else not found
         case Every() | Some():
-            each = {_matches(one, host) for one in rule.rules}
+            each = {_matches(one, matcher, name) for one in rule.rules}
             decisive = isinstance(rule, Some)
             return decisive if decisive in each else None if None in each else not decisive
         case _:
             assert_never(rule)
-
-
-def _is_host(matcher: Matcher) -> bool:
-    return matcher.name.lower() == "host"
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

@@ -5,7 +5,19 @@ from dataclasses import replace
 import pytest
 
 from provider.controller.tracked_service import TrackedService
-from provider.model import ByColour, Checks, Health, HealthCheck, Observed, Probe, ProbeMode, ServiceState
+from provider.model import (
+    ByColour,
+    Checks,
+    Endpoint,
+    Health,
+    HealthCheck,
+    Observed,
+    Probe,
+    ProbeMode,
+    Protocol,
+    Router,
+    ServiceState,
+)
 from provider.model.observed import Result
 from tests.support.worlds import BLUE, EPOCH, NOTHING, at, found, runs, server, service
 
@@ -78,3 +90,34 @@ def test_a_count_of_deaths_that_becomes_known_is_no_death() -> None:
     of.observe(BLUE, runs(replace(ONE, deaths=7)), at(1005.0))
     assert of.observed[BLUE].changed_mono_s == 0.0
     assert ONE.key in of.probed
+
+
+@pytest.mark.parametrize(
+    ("tls", "speaks_tls"), [({"passthrough": True}, True), ({"passthrough": False}, False), ({}, False), (None, False)]
+)
+def test_behind_a_router_that_passes_tls_through_a_check_speaks_it(
+    tls: dict[str, object] | None, speaks_tls: bool
+) -> None:
+    """Rules 32 and 33."""
+    mqtt = Endpoint("mqtt", Protocol.TCP)
+    router = Router("mqtt", "HostSNI(`mqtt.test`)", {} if tls is None else {"tls": tls}, "mqtt")
+    broker = replace(ONE, url="tcp://10.0.0.1:1883", endpoint="mqtt")
+    shop = replace(service(), routers=(router,), endpoints=(mqtt,))
+    made = TrackedService(shop, ServiceState(active=BLUE), ByColour(runs(broker), NOTHING), EPOCH)
+    made.adopt_probes()
+    check = replace(mqtt.health_check, mode=ProbeMode.TCP)
+    assert made.probes == {Probe("shop", BLUE, broker.key, check, "mqtt.test", speaks_tls)}
+
+
+def test_a_server_of_udp_is_asked_where_the_file_says_what_to_send() -> None:
+    """Rule 33."""
+    check = HealthCheck(mode=ProbeMode.TCP, send="ping")
+    dns = Endpoint("dns", Protocol.UDP, health_check=check)
+    resolver = replace(ONE, url="udp://10.0.0.1:53", endpoint="dns")
+    shop = replace(service(), endpoints=(dns,))
+    made = TrackedService(shop, ServiceState(active=BLUE), ByColour(runs(resolver), NOTHING), EPOCH)
+    made.adopt_probes()
+    assert {(probe.key, probe.check) for probe in made.probes} == {(resolver.key, replace(check, mode=ProbeMode.UDP))}
+    made.service = replace(shop, endpoints=(replace(dns, health_check=HealthCheck()),))
+    made.adopt_probes()
+    assert made.probes == frozenset()

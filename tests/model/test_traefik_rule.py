@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from provider.model import Router
+from provider.model import Endpoint, HealthCheck, Protocol, Router
 from provider.model.errors import RuleError
 from provider.model.traefik_rule import (
     Every,
@@ -13,6 +13,7 @@ from provider.model.traefik_rule import (
     Some,
     are_apart,
     first_host,
+    first_server_name,
     only_hosts,
     only_server_names,
     parse,
@@ -97,6 +98,41 @@ def test_a_host_of_a_later_router_is_asked_for_where_the_first_names_none() -> N
     shop = service()
     routers = (replace(shop.routers[0], rule="PathPrefix(`/api`)"), *shop.routers)
     assert replace(shop, routers=routers).smoke_host == "shop.example.com"
+
+
+@pytest.mark.parametrize(
+    ("rule", "name"),
+    [
+        ("HostSNI(`mqtt.test`)", "mqtt.test"),
+        ("hostsni(`a.test`, `b.test`)", "a.test"),
+        ("HostSNI(`*`)", None),
+        ("HostSNI(`*`) && ClientIP(`10.0.0.0/8`)", None),
+        ("HostSNI(`*`) || HostSNI(`b.test`)", "b.test"),
+        ("!HostSNI(`a.test`) && (HostSNI(`a.test`) || HostSNI(`b.test`))", "b.test"),
+        ("HostSNI(`*`) && HostSNI(`b.test`)", "b.test"),
+        ("HostSNIRegexp(`^.+$`)", None),
+        ("Host(`web.test`)", None),
+        ("HostSNI(", None),
+    ],
+)
+def test_a_check_in_tls_asks_for_the_first_server_name_that_the_rule_lets_in(rule: str, name: str | None) -> None:
+    """Rule 32."""
+    assert first_server_name(rule) == name
+
+
+def test_an_endpoint_of_tcp_is_asked_for_by_its_own_server_name_and_no_other() -> None:
+    """Rule 32: the host of a web page beside it is no name that its servers have a certificate for."""
+    mqtt = Endpoint("mqtt", Protocol.TCP)
+    web = Router("web", "Host(`web.test`)", {}, "web")
+
+    def host(rule: str, endpoint: Endpoint = mqtt) -> str | None:
+        routers = (web, Router("mqtt", rule, {}, "mqtt"))
+        return replace(service(), routers=routers, endpoints=(Endpoint("web"), endpoint)).host(endpoint)
+
+    assert host("HostSNI(`mqtt.test`)") == "mqtt.test"
+    assert host("HostSNI(`*`)") is None
+    assert host("HostSNI(`*`)", replace(mqtt, health_check=HealthCheck(hostname="a.test"))) == "a.test"
+    assert host("HostSNI(`*`)", Endpoint("web")) == "web.test"
 
 
 @pytest.mark.parametrize(
