@@ -18,6 +18,7 @@ from provider.model import Condition, ConditionCode, Desired, GroupState, Instan
 from provider.model.desired import group_key
 from provider.model.document import Document
 from provider.rollout.conditions import service_conditions
+from provider.rollout.labelled import described
 from provider.rollout.serving import Rendered, first_document_waits_for, may_wait, serve, shown, wake_mono_s
 from provider.traefik.document.assembly import Assembly
 from provider.traefik.document.render import Block, PassThrough, compose, render_service
@@ -104,7 +105,7 @@ class Draft:
             member = tracked.member()
             health = tracked.assess(member, now)
             self._projected.add(name)
-            self._render(name, tracked, member, group.rollout, state.rest.service(tracked.service))
+            self._render(name, tracked, member, group.rollout, _described(tracked, state.rest.service(tracked.written)))
             came: tuple[Condition, ...] = ()
             went: frozenset[str] = frozenset()
             if self.published is not None:
@@ -160,7 +161,7 @@ class Draft:
         """Name a service that was decided while the others were rendered; the next look has all of them (P4)."""
         for name, tracked in self._state.services.items():
             active = tracked.state.active
-            is_decided = active is not None and tracked.observed[active].known
+            is_decided = active is not None and tracked.observed[active].known and bool(tracked.service.routers)
             if is_decided and tracked.fragment is None and group_key(tracked.service) not in self._state.set_aside:
                 return f"service {name} was decided just now"
         return None
@@ -263,6 +264,10 @@ class Draft:
         """Have decided on whose servers in the document are others: the health gate counts them."""
         counted, self._counted = self._counted, set()
         return Touched(counted or None)
+
+
+def _described(tracked: TrackedService, written: Service | None) -> Service | None:
+    return described(written, tracked.state.routing) if written is not None else None
 
 
 def _are_same(before: tuple[Block, ...], after: tuple[Block, ...]) -> bool:

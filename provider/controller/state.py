@@ -379,12 +379,11 @@ class State:
         before = self.groups.get(key)
         self.groups[key] = plan.group
         self.rollouts.follow(key, plan.group)
+        others: set[str] = set()
         for name, state in plan.states.items():
             self.states[name] = state
             if name in self.services:  # the file may have dropped it while the decision was written
-                # Which colour is active has a say in where its servers are reached.
-                self.services[name].is_stale |= self.services[name].state.active is not state.active
-                self.services[name].state = state
+                others |= self.tracked.decide(name, state)
                 if key not in self.rollouts.watched and self.services[name].checks:
                     self.services[name].checks = {}
         runs = plan.smoke if plan.smoke != self._runs.get(key, ()) else None
@@ -395,7 +394,8 @@ class State:
         if plan.followed != was:
             self.followed[key] = followed = plan.followed
             self.counting.follow(was, followed, self.services, self.traefik.readings.marker)
-        return Adopted(before, runs, Touched(publish={key} if plan.decisions else None), followed)
+        others |= self.tracked.admission_changed()
+        return Adopted(before, runs, Touched(others or None, {key, *others} if plan.decisions else None), followed)
 
     def all_decided(self, retired: dict[str, TrackedService]) -> Touched:
         """Take that all which came in place of these retired services is decided; they leave with the next document."""

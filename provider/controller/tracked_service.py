@@ -30,6 +30,7 @@ from provider.model import (
 from provider.model.analysed import NOTHING_ANALYSED, Analysed
 from provider.model.observed import Result, ServerPlace
 from provider.rollout.health import assess, endpoint_of, network_check
+from provider.rollout.labelled import described, of_server
 from provider.rollout.serving import Rendered
 from provider.traefik.document.render import Fragment
 
@@ -49,6 +50,7 @@ class HealthChange(NamedTuple):
 class TrackedService:
     """One service of the file, with everything known of it.
 
+    `service` is the one that is `written` in the file, as the routing describes it that was decided on (rule 34).
     `asked` are the probes that the health checks were asked for last, `voided` those that went since, even if they came
     back; `health` is the joined verdict on each server.
     `served` are the servers in `fragment`, and `published` those in the last document: before the first one, those that
@@ -61,7 +63,7 @@ class TrackedService:
     first.
     """
 
-    service: Service
+    written: Service
     state: ServiceState
     observed: ByColour[Observed]
     since_utc: datetime
@@ -84,6 +86,25 @@ class TrackedService:
     stayed: dict[str | None, float] = field(default_factory=dict)
     known: dict[ServerPlace, Server] = field(default_factory=dict)
     is_stale: bool = True
+    service: Service = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Describe the service by the routing that is decided already."""
+        self.service = described(self.written, self.state.routing)
+
+    def write(self, written: Service) -> None:
+        """Take what the file says now."""
+        self.written, self.is_stale = written, True
+        self.service = described(written, self.state.routing)
+
+    def decide(self, state: ServiceState) -> None:
+        """Take what was decided, once it is committed."""
+        if state.routing is not self.state.routing:
+            self.service = described(self.written, state.routing)
+            self.is_stale = True
+        # Which colour is active has a say in where its servers are reached.
+        self.is_stale |= self.state.active is not state.active
+        self.state = state
 
     def member(
         self,
@@ -122,18 +143,20 @@ class TrackedService:
         return True
 
     def _probes(self) -> Iterator[Probe]:
-        member, service = self.member(), self.service
-        known: dict[str, tuple[str | None, bool]] = {}
+        member = self.member()
+        known: dict[tuple[Colour, str], tuple[str | None, bool]] = {}
         for colour, observed in self.observed.items():
             for server in observed.servers:
                 endpoint = endpoint_of(member, server)
                 check = network_check(endpoint, server)
                 if check is None:
                     continue
-                if endpoint.name not in known:
-                    known[endpoint.name] = service.host(endpoint), service.passes_tls_on(endpoint)
-                host, speaks_tls = known[endpoint.name]
-                yield Probe(service.name, colour, server.key, check, host, speaks_tls)
+                place = (colour, endpoint.name)
+                if place not in known:
+                    service = of_server(member, server)
+                    known[place] = service.host(endpoint), service.passes_tls_on(endpoint)
+                host, speaks_tls = known[place]
+                yield Probe(member.service.name, colour, server.key, check, host, speaks_tls)
 
     def ask_probes(self) -> tuple[frozenset[Probe], ...]:
         """Return the probes to ask the health checks for, set after set; none where they have been asked for."""

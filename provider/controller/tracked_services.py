@@ -4,12 +4,15 @@ from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import replace
 
 from provider.config.diff import Edit
+from provider.controller.admission import Admission
 from provider.controller.docker_view import DockerView
 from provider.controller.tracked_service import TrackedService
 from provider.docker import networks
 from provider.docker.networks import TraefikNetwork
-from provider.model import ByColour, Colour, Desired, Instant, Observed, Protocol, Service, ServiceState
+from provider.model import ByColour, Colour, Desired, Instant, Observed, Protocol, Server, Service, ServiceState
+from provider.model.desired import group_key
 from provider.model.document import section
+from provider.model.observed import Labelled
 from provider.store import StoredServers
 
 UNSEEN = ByColour(Observed(), Observed())
@@ -33,6 +36,7 @@ class TrackedServices:
         self.retired: dict[str, TrackedService] = {}
         self.held: dict[str, TrackedService] = {}
         self._left: dict[str, TrackedService] = {}
+        self._admission, self._unadmitted = Admission(), set[str]()
         self._docker, self._states, self._stored = docker, states, stored
 
     def load(self, edit: Edit, now: Instant) -> set[str]:
@@ -42,16 +46,18 @@ class TrackedServices:
             self.retired = _retire(self.retired | self.services, edit.desired)
         self._left |= {name: before[name] for name in edit.gone if name in before}
         self.desired = edit.desired
+        self._admission.load(edit.desired, self._states)
         if edit.gone or edit.new:
             self.services = {
                 name: before.get(name) or self.held.get(name) or self._tracked(service, now)
                 for name, service in services.items()
             }
         for name in edit.changed:
-            tracked = self.services[name]
-            tracked.service, tracked.is_stale = services[name], True
+            self.services[name].write(services[name])
         self.members = edit.members
         touched = set(edit.groups)
+        if self._admission.is_on:
+            touched |= self._look_again(name for name, service in services.items() if service.labels is not None)
         if before and was is not None and was.docker_network != edit.desired.docker_network:
             touched |= self.reach_again()
         return touched
@@ -63,7 +69,7 @@ class TrackedServices:
             if name in self.services:
                 continue
             tracked = before.get(name) or self._left.get(name) or self._tracked(service, now)
-            tracked.service, tracked.is_stale = service, True
+            tracked.write(service)
             if name not in before:  # nobody has checked it for a while
                 tracked.probed, tracked.probes, tracked.asked = {}, frozenset(), frozenset()
             self.held[name] = tracked
@@ -78,6 +84,24 @@ class TrackedServices:
         for tracked in self.services.values():
             tracked.is_stale = True
         return set(self.members)
+
+    def decide(self, name: str, state: ServiceState) -> set[str]:
+        """Take what was decided of a service; return the groups of others to be looked at again."""
+        tracked = self.services[name]
+        is_routed = state.routing is not tracked.state.routing
+        tracked.decide(state)
+        return self._look_again(self._admission.decide(name, state.routing)) if is_routed else set()
+
+    def admission_changed(self) -> set[str]:
+        """Return the groups to be looked at again since what others claim has changed."""
+        changed, self._unadmitted = self._unadmitted, set()
+        return self._look_again(changed)
+
+    def _look_again(self, names: Iterable[str]) -> set[str]:
+        there = [self.services[name] for name in names if name in self.services]
+        for tracked in there:
+            tracked.is_stale = True
+        return {group_key(tracked.written) for tracked in there}
 
     @property
     def unnamed(self) -> tuple[str, ...]:
@@ -99,7 +123,7 @@ class TrackedServices:
         found = {name: self.services[name] for name in names if name in self.services}
         return {
             name: StoredServers(
-                colours=ByColour(tracked.observed.blue.servers, tracked.observed.green.servers),
+                colours=ByColour(*(tuple(map(_stored, seen.servers)) for _, seen in tracked.observed.items())),
                 published=tracked.published,
             )
             for name, tracked in found.items()
@@ -109,7 +133,7 @@ class TrackedServices:
     def _tracked(self, service: Service, now: Instant) -> TrackedService:
         stored = self._stored.get(service.name)
         tracked = TrackedService(
-            service=service,
+            written=service,
             state=self._states.get(service.name, UNDECIDED),
             observed=UNSEEN,
             since_utc=now.utc,
@@ -131,7 +155,7 @@ class TrackedServices:
         stored = self._stored.get(tracked.service.name)
         seen = {colour: self._docker.seen(tracked, colour, stored, listed_mono_s) for colour in Colour}
         servers = ByColour(*(known.servers if (known := seen[colour]) else () for colour in Colour))
-        servers = tracked.recognise(servers)
+        servers = self._admitted(tracked, tracked.recognise(servers))
         traefik_network = TraefikNetwork(
             self.desired.docker_network if self.desired else None, self._docker.own_networks
         )
@@ -144,6 +168,29 @@ class TrackedServices:
             is_new |= tracked.observe(colour, replace(known, servers=servers[colour]) if known else None, now)
         tracked.adopt_probes()  # at once: no decision may rest on evidence of the definition before (rule 12)
         return is_new
+
+    def _admitted(self, tracked: TrackedService, servers: ByColour[tuple[Server, ...]]) -> ByColour[tuple[Server, ...]]:
+        """Take of the labels what may be taken (rule 35)."""
+        rule, name = tracked.written.labels, tracked.written.name
+        if rule is None:
+            return servers
+        self._unadmitted |= self._admission.see(name, servers)
+        known = dict[int, Labelled]()
+
+        def admitted(server: Server) -> Server:
+            if server.labelled is None:
+                return server
+            key = id(server.labelled)
+            if key not in known:
+                known[key] = self._admission.admit(name, rule, server.labelled)
+            return server if known[key] is server.labelled else replace(server, labelled=known[key])
+
+        return ByColour(tuple(map(admitted, servers.blue)), tuple(map(admitted, servers.green)))
+
+
+def _stored(server: Server) -> Server:
+    """Return a server as it is stored: what its labels say is read again, and what was decided of them is kept."""
+    return server if server.labelled is None else replace(server, labelled=None)
 
 
 def _retire(services: Mapping[str, TrackedService], desired: Desired) -> dict[str, TrackedService]:

@@ -2,14 +2,22 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import NamedTuple, Self
 
 from provider.docker.container import COMPOSE_CONFIG_HASH, HOST_MODE, JOINED_MODE, SHORT_ID, Binding, Container
-from provider.model import Colour, Desired, Endpoint, Part, Protocol, Route, Server
+from provider.docker.inspected import digest
+from provider.docker.traefik_labels import ContainerFacts
+from provider.docker.traefik_labels.routing import routing_of
+from provider.docker.traefik_labels.tree import routing_labels
+from provider.model import Colour, Desired, Endpoint, HealthCheck, Part, Protocol, Route, Server, Service
 from provider.model.desired import DEFAULT_ENDPOINT
 from provider.model.errors import BluegreenError
+from provider.model.observed import Labelled
+from provider.model.routing import Routing
 from provider.model.text import NAME_MOST, clean
 
 SERVICE = "bluegreen.service"
@@ -28,11 +36,14 @@ PREFIX = "bluegreen"
 """Every label of ours begins so; one that is not known is a typing mistake."""
 COMPOSE_PROJECT = "com.docker.compose.project"
 COMPOSE_SERVICE = "com.docker.compose.service"
+LABELS_REMEMBERED = 4096
+COMPOSE_COLOUR = re.compile(r"(?:^|[-_])(blue|green)$")
 
 
 SCHEMES = ("http", "https", "h2c")
 KIN = 2
 """How many of a release's parts are its image and version."""
+LABEL = "label"
 COMPOSE_SETTINGS = "settings of Compose's service"
 ALLOW_INSPECT = "let the proxy before Docker's socket pass GET /containers/ID/json"
 NOT_INSPECTED = (
@@ -49,13 +60,17 @@ class Scope:
     """Which environment's containers are used; `required` refuses those that do not name one.
 
     `ignored` are the variables of a container's environment that do not change its release. `endpoints` are those of
-    each service for which the file has some.
+    each service for which the file has some. `labelled` are the services whose routing is that of their labels, and
+    `auto` what those are like that the file does not name, where they are services.
     """
 
     environment: str
     required: bool = False
     ignored: frozenset[str] = frozenset()
     endpoints: Mapping[str, tuple[Endpoint, ...]] = field(default_factory=dict)
+    labelled: Mapping[str, Service] = field(default_factory=dict)
+    auto: Service | None = None
+    named: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, desired: Desired, environment: str | None = None) -> Self:
@@ -65,7 +80,14 @@ class Scope:
             desired.require_environment_label,
             desired.ignored_environment,
             {name: service.endpoints for name, service in desired.services.items() if _are_written(service.endpoints)},
+            {name: service for name, service in desired.services.items() if service.labels is not None},
+            desired.auto,
+            frozenset(desired.services) if desired.auto is not None else frozenset(),
         )
+
+    def labelled_as(self, service: str) -> Service | None:
+        """Return what the file says of a service whose routing is that of its labels; None for any other."""
+        return self.labelled.get(service) or (None if service in self.named else self.auto)
 
     def endpoints_of(self, service: str) -> tuple[Endpoint, ...]:
         """Return the endpoints of a service; one of HTTP where the file says nothing of them."""
@@ -149,11 +171,21 @@ def sight(container: Container, scope: Scope, host_address: str) -> Sighting | N
     try:
         check_scope(container.labels, scope)
         colour = colour_of(container.labels)
-        reached = [(each, *_urls(container, each, host_address)) for each in wanted(container.labels, scope)]
+        labelled = labelled_of(container.labels, scope, _facts(container))
+        listening = wanted(container.labels, scope, labelled)
+        reached = [(each, *_urls(container, each, host_address)) for each in listening]
     except Ignored as reason:
         return Sighting(service, container.id, container.name, warning=f"ignored: {reason}", fix=reason.fix)
-    parts, former = _parts(container, scope.ignored), former_id(container)
-    release = former if container.has_config_hash or container.created is None else release_id(parts)
+    parts, former = _parts(container, scope.ignored), [former_id(container)]
+    release = former[0] if container.has_config_hash or container.created is None else release_id(parts)
+    kin = parts[:KIN]
+    if labelled is not None:  # what they say is a part of the release (rule 40)
+        read = routing_labels(container.labels)
+        said = tuple(Part(LABEL, name, digest(value)) for name, value in sorted(read.items()))
+        kin, parts = (*kin, *said), (*parts, *said)
+        if release != former[0]:
+            former.append(release)
+            release = release_id(parts)
     unit = container.labels.get(COMPOSE_SERVICE)
     server = Server(
         url="",
@@ -161,14 +193,20 @@ def sight(container: Container, scope: Scope, host_address: str) -> Sighting | N
         version=container.labels.get(VERSION),
         container=container.id,
         docker_health=container.health,
-        former=() if release == former else (former,),
+        former=tuple(id_ for id_ in former if id_ != release),
         parts=parts,
         unit=unit and f"{container.labels.get(COMPOSE_PROJECT, '')}/{unit}",
-        kin=unit and release_id(parts[:KIN]),
+        kin=unit and release_id(kin),
         is_labelled=NETWORK in container.labels,
+        labelled=labelled,
     )
     servers = tuple(replace(server, url=url, routes=routes, endpoint=each.endpoint) for each, url, routes in reached)
     return Sighting(service, container.id, container.name, colour, servers)
+
+
+def _facts(container: Container) -> ContainerFacts:
+    ports = tuple(sorted({*container.exposed, *container.exposed_udp}))
+    return ContainerFacts(container.labels[SERVICE], container.name, ports)
 
 
 def release_id(parts: Iterable[Part]) -> str:
@@ -211,11 +249,17 @@ def check_scope(labels: Mapping[str, str], scope: Scope) -> None:
 
 
 def colour_of(labels: Mapping[str, str]) -> Colour:
-    """Return the colour of the labels. Raises Ignored where they name none, or another."""
+    """Return the colour of the labels: else the last word of the Compose project, as in shop-blue (rule 36).
+
+    Raises Ignored where they name none, or another.
+    """
     written = {label: labels[label] for label in (COLOUR, COLOR) if label in labels}
     match sorted(set(written.values())):
         case []:
-            raise Ignored(f"no label {COLOUR}", f"add {COLOUR}=blue or {COLOUR}=green")
+            colour = COMPOSE_COLOUR.search(labels.get(COMPOSE_PROJECT, ""))
+            if colour is None:
+                raise Ignored(f"no label {COLOUR}", f"add {COLOUR}=blue or {COLOUR}=green")
+            return Colour(colour[1])
         case ["blue"]:
             return Colour.BLUE
         case ["green"]:
@@ -225,9 +269,28 @@ def colour_of(labels: Mapping[str, str]) -> Colour:
             raise Ignored(found, "the colour must be blue or green")
 
 
-def wanted(labels: Mapping[str, str], scope: Scope) -> tuple[Wanted, ...]:
+def labelled_of(labels: Mapping[str, str], scope: Scope, facts: ContainerFacts) -> Labelled | None:
+    """Return what labels say of the routing of their service; None where the file has it (rule 34)."""
+    service = scope.labelled_as(labels[SERVICE])
+    if service is None or service.labels is None:
+        return None
+    rule = service.labels.default_rule
+    facts = replace(facts, default_rule=rule) if rule is not None else facts
+    return _labelled(tuple(labels.items()), facts, service.endpoints[0].health_check)
+
+
+@lru_cache(maxsize=LABELS_REMEMBERED)
+def _labelled(labels: tuple[tuple[str, str], ...], facts: ContainerFacts, health_check: HealthCheck) -> Labelled:
+    found = routing_of(dict(labels), facts, health_check)
+    return Labelled(found) if isinstance(found, Routing) else Labelled(None, tuple(map(str, found)))
+
+
+def wanted(labels: Mapping[str, str], scope: Scope, labelled: Labelled | None = None) -> tuple[Wanted, ...]:
     """Return where the servers of each endpoint of a service listen. Raises Ignored for labels that do not say so."""
-    endpoints = scope.endpoints_of(labels[SERVICE])
+    if labelled is not None:
+        endpoints = labelled.routing.endpoints if labelled.routing is not None else ONLY_HTTP
+    else:
+        endpoints = scope.endpoints_of(labels[SERVICE])
     names = {port_label(one.name) for one in endpoints}
     for label in labels:
         if label.startswith(OF_ENDPOINT) and label not in names:

@@ -45,6 +45,7 @@ class ConditionCode(StrEnum):
     NONE_HEALTHY = "none-healthy"
     NETWORK_UNCLEAR = "network-unclear"
     SAME_ADDRESS = "same-address"
+    LABELS_REFUSED = "labels-refused"
     REPLACED = "replaced"
     ROLLBACK_TARGET_LOST = "way-back-lost"
     OVERRIDE = "override"
@@ -215,6 +216,11 @@ OF_SERVICE: Mapping[ConditionCode, Entry] = MappingProxyType(
             Severity.WARNING,
             "{servers}",
             fix="give each colour a port or a network of its own; until then nothing is switched",
+        ),
+        ConditionCode.LABELS_REFUSED: Entry(
+            Severity.WARNING,
+            "the labels of {colour} cannot be taken, so {so}: {why}",
+            fix="correct them where the container is started",
         ),
         ConditionCode.REPLACED: Entry(Severity.WARNING, "{colour} was replaced in place: it runs {release}{instead}"),
         ConditionCode.ROLLBACK_TARGET_LOST: Entry(

@@ -8,6 +8,7 @@ from provider.model.analysed import AnalysisEvidence
 from provider.model.desired import Canary
 from provider.model.events import Event
 from provider.model.observed import SmokeResult
+from provider.model.routing import Routing
 from provider.model.vocabulary import AFTER_SWITCH, ByColour, Colour, Instant, Outcome, Phase, Trigger, Wish
 
 
@@ -156,7 +157,8 @@ class RollbackTarget:
     """The exact release that was active before the present one, in the colour that ran it.
 
     `rollout` names the rollout that left it: members of a group that moved together go back together. `lost` says why
-    a rollback was not possible when that was last checked. `alias` is that of the service when it was active.
+    a rollback was not possible when that was last checked. `alias` and `routing` are those of the service when it was
+    active.
     """
 
     colour: Colour
@@ -164,6 +166,7 @@ class RollbackTarget:
     rollout: str | None = None
     lost: str | None = None
     alias: str | None = None
+    routing: Routing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +218,7 @@ class ServiceState:
     `undecided` is kept once both colours were seen running at first sight: one that stops does not settle it. `group`
     is the one that the file named when that was last acted on. `alias` is the name in Traefik under which the active
     colour of a service with sessions is served since it came by steps; None where that is the name of its servers.
+    `routing` is that of the labels of the active colour, None where the file has it, or nobody yet.
     """
 
     active: Colour | None = None
@@ -228,6 +232,7 @@ class ServiceState:
     lease: Lease | None = None
     group: str | None = None
     alias: str | None = None
+    routing: Routing | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class Event(StrEnum):
     WITHDRAWN = "withdrawn"
     REPLACED = "replaced"
     RUNNING = "running"
+    ROUTED = "routed"
     ROLLBACK_TARGET_LOST = "way-back-lost"
     ROLLBACK_TARGET_FOUND = "way-back-found"
     RELEASE_RENAMED = "release-renamed"
@@ -85,6 +86,7 @@ EVENTS: Mapping[Event, str] = MappingProxyType(
         Event.WITHDRAWN: "The service was removed from the file, or its candidate is no longer wanted",
         Event.REPLACED: "The active colour was replaced in place",
         Event.RUNNING: "The active colour runs other releases than before, none of them new",
+        Event.ROUTED: "The labels of the active colour brought other routing",
         Event.ROLLBACK_TARGET_LOST: "The rollback target is no longer ready",
         Event.ROLLBACK_TARGET_FOUND: "The rollback target is ready again",
         Event.RELEASE_RENAMED: "A release id covers other settings than before; the same containers run",

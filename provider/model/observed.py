@@ -1,13 +1,14 @@
 """Observations of the edges: servers, health, results of checks, and what Traefik shows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
 from provider.model.desired import DEFAULT_ENDPOINT, FixedServers, HealthCheck, SmokeTest
 from provider.model.releases import named
+from provider.model.routing import Routing
 from provider.model.vocabulary import Colour, Health, sole
 
 LEAVING_LIMIT_S = 60.0
@@ -48,6 +49,14 @@ class Part(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Labelled:
+    """What the labels of a container say of its service's routing; without one, why they cannot be taken."""
+
+    routing: Routing | None = None
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Server:
     """One backend of a colour, at one endpoint. `docker_health` is None where the container has no HEALTHCHECK.
 
@@ -64,7 +73,8 @@ class Server:
     label names that. Where nothing names one, `guess` says so, and how to name it; `was_served` says whether it has
     been in a document in this network. `twin` says which server of the other colour has the same address (rules 38 and
     39). `slot` is the place that a task of Swarm has in its service: one that died is replaced there by another
-    container, so its deaths are those of the slot (rule 67).
+    container, so its deaths are those of the slot (rule 67). `labelled` is what its container's labels say where its
+    service takes its routing from them.
     """
 
     url: str
@@ -88,6 +98,7 @@ class Server:
     twin: str | None = None
     slot: str | None = None
     endpoint: str = DEFAULT_ENDPOINT
+    labelled: Labelled | None = field(default=None, hash=False)
 
     @property
     def returns_mono_s(self) -> float | None:

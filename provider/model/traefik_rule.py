@@ -116,6 +116,16 @@ def path_before(text: str) -> str:
 
 
 @lru_cache(maxsize=REMEMBERED)
+def named_hosts(text: str) -> frozenset[str]:
+    """Return every host and server name that a rule names, but under `!`, in lower case."""
+    try:
+        rule = parse(text)
+    except RuleError:
+        return frozenset()
+    return frozenset(name.lower() for matcher in ("host", "hostsni") for name in _names(rule, matcher))
+
+
+@lru_cache(maxsize=REMEMBERED)
 def only_hosts(text: str) -> frozenset[str] | None:
     """Return the only hosts that a rule may match, in lower case; None where it may match others, or is no rule."""
     return _only(text, "host")

@@ -19,6 +19,7 @@ from provider.model import (
 )
 from provider.rollout import analysing, stepping
 from provider.rollout.analysing import is_on
+from provider.rollout.labelled import refused
 from provider.rollout.rollback_target import command_now, lost, made_room
 
 SERVERS_SHOWN = 4
@@ -96,6 +97,8 @@ def _conditions(
             why=why,
         )
     yield from _unclear(member, since_utc)
+    if active is not None:
+        yield from _labels(member, active)
     causes = member.analysed.causes if is_on(group.rollout) else {}
     if causes:
         yield condition(
@@ -140,6 +143,16 @@ def _unclear(member: Member, since_utc: datetime) -> Iterator[Condition]:
     twins = [f"{colour} {server.url}: {server.twin}" for colour, server in servers if server.twin is not None]
     if twins:
         yield condition(ConditionCode.SAME_ADDRESS, since_utc, servers=_first_of(twins))
+
+
+def _labels(member: Member, active: Colour) -> Iterator[Condition]:
+    """Rule 34: say what keeps the labels of the active colour from being taken, and what is served meanwhile."""
+    why = refused(member, active)
+    if why is None and member.service.labels is not None and member.state.routing is None:
+        why = f"no container of {active} has labels for routing yet"
+    if why is not None:
+        so = "it is not in the document" if member.state.routing is None else "the last good routing is served on"
+        yield condition(ConditionCode.LABELS_REFUSED, None, colour=active, why=why, so=so)
 
 
 def _first_of(texts: list[str]) -> str:

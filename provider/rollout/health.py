@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from provider.model import Colour, ColourState, Endpoint, Health, HealthCheck, Member, ProbeMode, Protocol, Server
+from provider.rollout.labelled import of_server
 
 NAMED_MOST = 5
 _BEST_FIRST = (Health.HEALTHY, Health.UNKNOWN, Health.UNHEALTHY)
@@ -42,7 +43,7 @@ def assess(member: Member, server: Server) -> Assessment:
 
 def endpoint_of(member: Member, server: Server) -> Endpoint:
     """Return the endpoint of a server; one that the service has no more is checked as any."""
-    return member.service.endpoint(server.endpoint) or Endpoint(server.endpoint)
+    return of_server(member, server).endpoint(server.endpoint) or Endpoint(server.endpoint)
 
 
 def network_check(endpoint: Endpoint, server: Server) -> HealthCheck | None:

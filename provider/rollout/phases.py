@@ -57,6 +57,7 @@ from provider.model import (
     sole,
 )
 from provider.model.errors import IllegalEvent
+from provider.model.routing import Routing
 from provider.rollout import clocks
 from provider.rollout.clocks import Limits
 from provider.rollout.quarantine_list import QUARANTINES_KEPT, with_failed, without
@@ -236,15 +237,23 @@ def join(state: GroupState, left: GroupState, service: str) -> GroupState:
 
 
 def switch(
-    state: ServiceState, candidate: Candidate, rollout: str | None, now: Instant, *, alias: str | None = None
+    state: ServiceState,
+    candidate: Candidate,
+    rollout: str | None,
+    now: Instant,
+    *,
+    alias: str | None = None,
+    routing: Routing | None = None,
 ) -> ServiceState:
     """Make the candidate's colour active; the release that was active becomes the rollback target.
 
-    `alias` is the name in Traefik under which the candidate had its traffic so far (rule 21).
+    `alias` is the name in Traefik under which the candidate had its traffic so far (rule 21), `routing` what its labels
+    say (rule 34).
     """
     target = None
     if state.active is not None:
-        target = RollbackTarget(state.active, sole(state.settled[state.active]), rollout, alias=state.alias)
+        release = sole(state.settled[state.active])
+        target = RollbackTarget(state.active, release, rollout, alias=state.alias, routing=state.routing)
     released = frozenset({candidate.release} if candidate.release else ())
     return replace(
         state,
@@ -254,6 +263,7 @@ def switch(
         replaced=None,
         switched_utc=now.utc,
         alias=alias,
+        routing=routing,
     )
 
 

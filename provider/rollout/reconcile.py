@@ -11,7 +11,7 @@ from typing import TypeAlias
 from provider.model import Decision, Instant, Plan, Snapshot
 from provider.rollout import analysing, serving
 from provider.rollout.candidates import gates_of
-from provider.rollout.rules import after_switch, analysis, before_switch, identity, services, steps
+from provider.rollout.rules import after_switch, analysis, before_switch, identity, routing, services, steps
 from provider.rollout.rules.services import first_sight
 from provider.rollout.transitions import Taken
 
@@ -28,6 +28,7 @@ RULES: tuple[Rule, ...] = (
     services.follow_wish,
     services.lift_override,
     services.record_running,
+    routing.follow_labels,
     services.follow_rollback_target,
     before_switch.hold_rollout,
     before_switch.stand_still,

@@ -33,13 +33,16 @@ BEFORE_SWITCH_TESTED = frozenset({Phase.TESTING, Phase.APPROVAL, Phase.SHIFTING}
 
 
 def serve(member: Member, under_way: Rollout | None = None, service: Service | None = None) -> Served | None:
-    """Return what the document says of a service; None while it is undecided or its servers are unknown.
+    """Return what the document says of a service; None while it is undecided or its servers are unknown, and without a
+    router where those are of labels.
 
     `service` describes it there where the document goes by another text of the file (rule 15).
     """
     service = service or member.service
     active = member.state.active
     if active is None or not member.observed[active].known:
+        return None
+    if service.labels is not None and not service.routers:
         return None
     decided, servers = weights(member, under_way), {active: serving(member, active)}
     if len(decided) > 1:

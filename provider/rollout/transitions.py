@@ -21,9 +21,11 @@ from provider.model import (
     Snapshot,
     Trigger,
 )
+from provider.model.routing import Routing
 from provider.rollout import phases
 from provider.rollout.candidates import limits, member_of
 from provider.rollout.gates import is_rollback_target
+from provider.rollout.labelled import described, routing_of
 
 Taken: TypeAlias = tuple[Snapshot, tuple[Decision, ...]]
 
@@ -121,6 +123,8 @@ def rows(
 def with_state(snapshot: Snapshot, member: Member, state: ServiceState) -> Snapshot:
     """Return the snapshot with what is decided of one member replaced."""
     name, changed = member.service.name, replace(member, state=state)
+    if state.routing is not member.state.routing:
+        changed = replace(changed, service=described(member.service, state.routing))
     return replace(snapshot, members=tuple(changed if each.service.name == name else each for each in snapshot.members))
 
 
@@ -128,7 +132,15 @@ def with_first_colour(snapshot: Snapshot, member: Member, colour: Colour) -> Sna
     """Rule 1: give a service its first active colour; its standby at that moment is settled, not wanted."""
     settled = ByColour(member.observed.blue.releases, member.observed.green.releases)
     of = member.service
-    state = replace(member.state, active=colour, undecided=False, wish=of.active, settled=settled, group=of.group)
+    state = replace(
+        member.state,
+        active=colour,
+        undecided=False,
+        wish=of.active,
+        settled=settled,
+        group=of.group,
+        routing=_routing(member, colour),
+    )
     return with_state(snapshot, member, state)
 
 
@@ -150,9 +162,20 @@ def switch(
     """
     for one in moving:
         member = member_of(snapshot, one.service)
-        state = phases.switch(member.state, one, by, now, alias=aliases.get(one.service))
+        routing = _routing(member, one.colour)
+        state = phases.switch(member.state, one, by, now, alias=aliases.get(one.service), routing=routing)
         snapshot = with_state(snapshot, member, state)
     return snapshot
+
+
+def _routing(member: Member, colour: Colour) -> Routing | None:
+    """Return what the labels of a colour say that becomes active; without its containers, what they said before."""
+    if member.service.labels is None:
+        return None
+    found, back = routing_of(member.observed[colour]), member.state.rollback_target
+    if found is None and back is not None and back.colour is colour:
+        found = back.routing
+    return found or member.state.routing
 
 
 def _canary(snapshot: Snapshot, candidates: tuple[Candidate, ...]) -> Canary | None:

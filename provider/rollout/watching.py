@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from provider.model import Colour, Endpoint, Health, Instant, Member, Observed, Server
 from provider.rollout.health import assess, endpoint_of
+from provider.rollout.labelled import of_colour
 
 DOCKER_PATIENCE_S = 90.0
 """Docker takes so long to call a container unhealthy by default: 3 checks, 30 s apart. It does not report passes."""
@@ -53,7 +54,7 @@ def failing(member: Member, colour: Colour | None, deaths_before: Mapping[str, i
     """
     if colour is None or not member.observed[colour].known:
         return None
-    each = (_failing_at(member, endpoint, colour, deaths_before) for endpoint in member.service.endpoints)
+    each = (_failing_at(member, endpoint, colour, deaths_before) for endpoint in of_colour(member, colour).endpoints)
     return next((found for found in each if found is not None), None)
 
 
@@ -85,7 +86,7 @@ def _failing_at(member: Member, endpoint: Endpoint, colour: Colour, deaths_befor
     failed_last = [each.failed_last_mono_s for each in checks if each.failed_last_mono_s is not None]
     failed_last += [times[-1] if times else observed.changed_mono_s for times in died.values()]
     still = min(failed_last, default=None)
-    where = "" if len(member.service.endpoints) == 1 else f" at endpoint {endpoint.name}"
+    where = "" if len(of_colour(member, colour).endpoints) == 1 else f" at endpoint {endpoint.name}"
     reason = f"{colour} has {able} of at least {needed} servers (minServers){where}: {why}"
     return Failing(max(since), reason, is_recovering=recovering, still_mono_s=still)
 

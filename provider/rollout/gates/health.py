@@ -2,10 +2,11 @@
 
 from math import ceil
 
-from provider.model import Endpoint, GateState, Member, Observed
+from provider.model import Candidate, Colour, Endpoint, GateState, Member
 from provider.model.releases import ids_of, is_part
 from provider.rollout.gates.asked import Asked, Verdict, counted, pending
 from provider.rollout.health import assess, mixture
+from provider.rollout.labelled import of_colour, refused
 
 
 def verdict(asked: Asked) -> Verdict:
@@ -18,16 +19,9 @@ def verdict(asked: Asked) -> Verdict:
     observed = member.observed[candidate.colour]
     if observed.from_docker and not (asked.docker_connected and observed.known):
         return pending("Docker does not answer, so what runs is not known")
-    if not observed.staying:
-        return pending(f"{candidate.colour} has no servers")
-    if observed.release is None:
-        runs = ", ".join(sorted(observed.releases))
-        return pending(f"{candidate.colour} is mixed: it runs releases {runs}{mixture(observed.staying)}")
-    if observed.release != candidate.release and is_part(observed.release, candidate.release):
-        missing = ", ".join(sorted(ids_of(candidate.release or "") - ids_of(observed.release)))
-        return pending(f"{candidate.colour} runs a part of release {candidate.release}: {missing} is missing")
-    if observed.release != candidate.release:
-        return pending(f"{candidate.colour} runs release {observed.release}, not {candidate.release}")
+    another = _another(member, candidate)
+    if another is not None:
+        return pending(another)
     if asked.waived is not None:
         return asked.waived
     if len(observed.staying) < len(observed.servers):
@@ -42,7 +36,7 @@ def verdict(asked: Asked) -> Verdict:
     if asked.is_rollback_target:
         return Verdict(GateState.PASSED, f"{counted(observed.servers, 'server')} healthy; it is the rollback target")
     weight = asked.under_way.next_weight if asked.under_way else 100
-    too_few = _too_few(member, observed, weight)
+    too_few = _too_few(member, candidate.colour, weight)
     if too_few is not None:
         return pending(too_few)
     settled_mono_s = observed.changed_mono_s + member.service.settle_s
@@ -52,14 +46,31 @@ def verdict(asked: Asked) -> Verdict:
     return Verdict(GateState.PASSED, f"{counted(observed.servers, 'server')} healthy")
 
 
-def _too_few(member: Member, observed: Observed, weight: int) -> str | None:
+def _another(member: Member, candidate: Candidate) -> str | None:
+    """Say what runs in place of the candidate, or why its labels cannot be taken, which nobody can waive."""
+    colour, observed = candidate.colour, member.observed[candidate.colour]
+    if not observed.staying:
+        return f"{colour} has no servers"
+    if observed.release is None:
+        runs = ", ".join(sorted(observed.releases))
+        return f"{colour} is mixed: it runs releases {runs}{mixture(observed.staying)}"
+    if observed.release != candidate.release and is_part(observed.release, candidate.release):
+        missing = ", ".join(sorted(ids_of(candidate.release or "") - ids_of(observed.release)))
+        return f"{colour} runs a part of release {candidate.release}: {missing} is missing"
+    if observed.release != candidate.release:
+        return f"{colour} runs release {observed.release}, not {candidate.release}"
+    unusable = refused(member, colour)
+    return f"its labels cannot be taken: {unusable}" if unusable is not None else None
+
+
+def _too_few(member: Member, colour: Colour, weight: int) -> str | None:
     """Say at which endpoint there are fewer servers than the share of the traffic needs."""
-    for endpoint in member.service.endpoints:
-        there = sum(server.endpoint == endpoint.name for server in observed.servers)
+    for endpoint in of_colour(member, colour).endpoints:
+        there = sum(server.endpoint == endpoint.name for server in member.observed[colour].servers)
         needed = ceil(_servers_needed(member, endpoint) * weight / 100)
         if there < needed:
             share = "" if weight == 100 else f" for {weight} % of the traffic"
-            where = "" if len(member.service.endpoints) == 1 else f" at endpoint {endpoint.name}"
+            where = "" if len(of_colour(member, colour).endpoints) == 1 else f" at endpoint {endpoint.name}"
             return f"{there} of at least {needed} servers (minServers) are there{where}{share}"
     return None
 

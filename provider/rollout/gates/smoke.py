@@ -3,6 +3,7 @@
 from provider.model import Candidate, GateState, Member, Rollout, SmokeEvidence, SmokeRun
 from provider.model.desired import DEFAULT_ENDPOINT
 from provider.rollout.gates.asked import Asked, Verdict, counted, pending
+from provider.rollout.labelled import of_colour
 
 
 def verdict(asked: Asked) -> Verdict:
@@ -42,7 +43,7 @@ def smoke_run(member: Member, candidate: Candidate) -> SmokeRun | None:
         colour=candidate.colour,
         release=candidate.release,
         servers=tuple(sorted(tested)),
-        host=member.service.smoke_host,
+        host=of_colour(member, candidate.colour).smoke_host,
         tests=member.service.smoke_tests,
         definition=member.service.smoke_definition,
         elsewhere=tuple(sorted((url, endpoint) for url, endpoint in tested.items() if endpoint != DEFAULT_ENDPOINT)),

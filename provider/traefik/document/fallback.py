@@ -39,7 +39,8 @@ def _section_in_file(protocol: Protocol, ours: Section) -> Section:
     tests = _test_routes(routers) if protocol is Protocol.HTTP else {}
     if tests or f'{OURS}"'.encode() in services.json:
         services = _members(_local(_without(_parsed(services.json), tests.values())))
-    return Section(_members(_lowered(_without(routers, tests), DEFAULTS[protocol])), services)
+    middlewares = _members(_local(_parsed(ours.middlewares.json)))
+    return Section(_members(_lowered(_without(routers, tests), DEFAULTS[protocol])), services, middlewares)
 
 
 def extra_in_file(extra: PassThrough) -> PassThrough:

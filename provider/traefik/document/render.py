@@ -56,10 +56,11 @@ class Members:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """The members that services add to the routers and to the services of one protocol."""
+    """The members that services add to the objects of one protocol; middlewares are those of labels (rule 34)."""
 
     routers: Members
     services: Members
+    middlewares: Members = Members()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,11 @@ def render_service(served: Served) -> Fragment:
     """Render what one service is in Traefik."""
     spoken = {endpoint.protocol for endpoint in served.service.endpoints}
     sections = {
-        protocol: Section(_members(kind.routers(served)), _members(kind.services(served)))
+        protocol: Section(
+            _members(kind.routers(served)),
+            _members(kind.services(served)),
+            _members(served.service.middlewares.get(protocol, {})),
+        )
         for protocol, kind in KINDS.items()
         if protocol in spoken
     }
@@ -135,7 +140,9 @@ def join(fragments: Sequence[Fragment]) -> Block:
         there = [fragment.sections[protocol] for fragment in fragments if protocol in fragment.sections]
         if there:
             sections[protocol] = Section(
-                _joined([one.routers for one in there]), _joined([one.services for one in there])
+                _joined([one.routers for one in there]),
+                _joined([one.services for one in there]),
+                _joined([one.middlewares for one in there]),
             )
     return Block(sections, b"".join([fragment.digest for fragment in fragments]))
 
@@ -182,15 +189,18 @@ def _together(
     passed = extra.sections.get(protocol, {})
     ours = [block.sections[protocol] for block in blocks if protocol in block.sections]
     added = {"routers": [one.routers for one in ours], "services": [one.services for one in ours]}
+    middlewares = [one.middlewares for one in ours if one.middlewares.keys]
     if protocol is Protocol.HTTP:
-        added["middlewares"] = [marker]
+        middlewares.append(marker)
+    if middlewares:
+        added["middlewares"] = middlewares
     found = {kind: [*passed.get(kind, ()), *added.get(kind, ())] for kind in passed.keys() | added.keys()}
     is_http = protocol is Protocol.HTTP
     return {kind: found[kind] for kind in sorted(found, key=lambda kind: (is_http and kind not in JOINED, kind))}
 
 
 def _hashed(sections: Mapping[Protocol, Section]) -> Iterable[bytes]:
-    """Yield what names a fragment; of a service with HTTP alone nothing but that, as it always was (P12)."""
+    """Yield what names a fragment; of a service with routers and services of HTTP alone nothing but these (P12)."""
     nothing = Section(Members(), Members())
     for protocol in KINDS:
         one = sections.get(protocol, nothing)
@@ -198,6 +208,8 @@ def _hashed(sections: Mapping[Protocol, Section]) -> Iterable[bytes]:
             yield from (one.routers.json, one.services.json)
         elif protocol in sections:
             yield from (protocol.encode(), one.routers.json, one.services.json)
+        if one.middlewares.keys:
+            yield from (b"middlewares", protocol.encode(), one.middlewares.json)
 
 
 def _members(values: Mapping[str, object]) -> Members:

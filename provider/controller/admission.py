@@ -1,0 +1,225 @@
+"""Which routing of labels may be taken: nobody takes another's traffic by starting a container (rules 34 and 35).
+
+A host, a name in Traefik and an entry point of UDP belong to one service: to one of the file, else to the one whose
+routing was decided first, else to the first by name of those that are new. What a service `claims` is kept by its
+`Rank`, so that a change looks at nobody else than those who claim the same.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from enum import IntEnum
+from typing import NamedTuple
+
+from provider.model import ByColour, Desired, Protocol, Server, Service, ServiceState
+from provider.model.desired import LabelRouting
+from provider.model.observed import Labelled
+from provider.model.routing import Claim, Reference, Refers, Routing
+from provider.model.traefik_rule import named_hosts
+
+THE_FILE = ""
+"""Who claims what the file passes through."""
+
+
+class Claimed(NamedTuple):
+    """One thing that only one service can have; names are of a protocol, hosts of all."""
+
+    kind: str
+    name: str
+    protocol: Protocol | None = None
+
+
+class Rank(IntEnum):
+    """By what a service has something, the strongest first."""
+
+    FILE = 0
+    DECIDED = 1
+    SEEN = 2
+
+
+class Admission:
+    """Keeps who claims what, and admits routings. It is `on` while any service takes its routing from labels."""
+
+    def __init__(self) -> None:
+        self.is_on = False
+        self._holders: dict[Claimed, set[tuple[Rank, str]]] = {}
+        self._claims: dict[tuple[Rank, str], frozenset[Claimed]] = {}
+        self._decided: dict[str, Routing] = {}
+        self._referring: set[str] = set()
+
+    # --- who claims what --------------------------------------------------------------------------------------------
+
+    def load(self, desired: Desired, states: Mapping[str, ServiceState]) -> None:
+        """Take a new desired state, and what was decided before."""
+        self.is_on = desired.auto is not None or any(one.labels for one in desired.services.values())
+        self._holders, self._claims, self._decided = {}, {}, {}
+        if not self.is_on:
+            return
+        self._put(Rank.FILE, THE_FILE, _passed(desired))
+        for name, service in desired.services.items():
+            state = states.get(name)
+            if service.labels is None:
+                self._put(Rank.FILE, name, _of_service(service))
+            else:
+                self._put(Rank.FILE, name, _of_service(replace(service, routers=())))
+                if state is not None and state.routing is not None:
+                    self.decide(name, state.routing)
+
+    def decide(self, name: str, routing: Routing | None) -> set[str]:
+        """Take a routing that was decided; return the other services that have to be looked at again."""
+        if not self.is_on:
+            return set()
+        before = self._decided.pop(name, None)
+        if routing is not None:
+            self._decided[name] = routing
+        touched = self._put(Rank.DECIDED, name, _of_routing(name, routing) if routing is not None else frozenset())
+        if _middlewares(before) != _middlewares(routing):
+            touched |= self._referring
+        return touched - {name}
+
+    def see(self, name: str, colours: ByColour[tuple[Server, ...]]) -> set[str]:
+        """Take the routings of containers; return the other services that have to be looked at again."""
+        routings = {
+            id(one.labelled): one.labelled.routing for _, some in colours.items() for one in some if one.labelled
+        }
+        found = [routing for routing in routings.values() if routing is not None]
+        if any(routing.references for routing in found):
+            self._referring.add(name)
+        claims = frozenset(claim for routing in found for claim in _of_routing(name, routing))
+        return self._put(Rank.SEEN, name, claims) - {name}
+
+    def _put(self, rank: Rank, name: str, claims: frozenset[Claimed]) -> set[str]:
+        """Replace what a service claims by a rank; return all that claim anything of what has changed."""
+        who, before = (rank, name), self._claims.get((rank, name), frozenset())
+        touched: set[str] = set()
+        for claim in before ^ claims:
+            holders = self._holders.setdefault(claim, set())
+            (holders.add if claim in claims else holders.discard)(who)
+            touched |= {other for _, other in holders}
+            if not holders:
+                del self._holders[claim]
+        self._claims[who] = claims
+        return touched
+
+    def _owner(self, claim: Claimed) -> tuple[Rank, str]:
+        return min(self._holders[claim])
+
+    # --- what may be taken ------------------------------------------------------------------------------------------
+
+    def admit(self, name: str, rule: LabelRouting, labelled: Labelled) -> Labelled:
+        """Return what is taken of labels: the routing with its references resolved, or why it cannot be taken."""
+        routing = labelled.routing
+        if routing is None or labelled.faults:
+            return labelled
+        faults = [*self._trespasses(name, rule, routing)]
+        names: dict[Reference, str] = {}
+        for reference in routing.references:
+            found = self._resolve(name, reference)
+            if found is None:
+                faults.append(_unresolved(reference))
+            elif found != f"{reference.name}@docker":
+                names[reference] = found
+        if faults:
+            return Labelled(None, tuple(faults))
+        return replace(labelled, routing=routing.resolved(names)) if names else labelled
+
+    def _trespasses(self, name: str, rule: LabelRouting, routing: Routing) -> Iterable[str]:
+        for claim in routing.claims:
+            yield from _overreaches(claim, rule)
+        for claimed in sorted(_of_routing(name, routing), key=str):
+            rank, owner = self._owner(claimed) if claimed in self._holders else (Rank.SEEN, name)
+            if owner != name:
+                yield _taken(claimed, rank, owner)
+
+    def _resolve(self, name: str, reference: Reference) -> str | None:
+        """Return what Traefik calls a reference: another service's own, else that of its Docker provider."""
+        if reference.kind is Refers.SERVICE:
+            return reference.name if reference.name in self._decided else f"{reference.name}@docker"
+        owners = [
+            other
+            for other, routing in self._decided.items()
+            if other != name and f"{other}-{reference.name}" in routing.middlewares.get(reference.protocol, {})
+        ]
+        if len(owners) > 1:
+            return None
+        return f"{owners[0]}-{reference.name}" if owners else f"{reference.name}@docker"
+
+
+def _overreaches(claim: Claim, rule: LabelRouting) -> Iterable[str]:
+    """Rule 35: yield what labels may not claim unless the file says so."""
+    if claim.hosts is None and not (claim.entry_points and set(claim.entry_points) <= set(rule.entry_points)):
+        where = ", ".join(claim.entry_points) or "every entry point"
+        allow = ", ".join(claim.entry_points) or "NAME"
+        yield (
+            f"router {claim.router} takes what comes to {where}, whatever its host: name a host in its rule, or allow "
+            f"it in the file: routing: {{labels: true, entryPoints: [{allow}]}}, and name that entry point in the label"
+        )
+    for host in sorted(claim.hosts or ()):
+        if rule.hosts and not any(_covers(allowed, host) for allowed in rule.hosts):
+            yield f"router {claim.router} names the host {host}, and routing.hosts allows {', '.join(rule.hosts)}"
+    if claim.priority is not None and not rule.is_trusted:
+        yield (
+            f"router {claim.router} has the priority {claim.priority}: remove it, or say in the file what labels may "
+            "claim: routing: {labels: true, hosts: [HOST]}"
+        )
+
+
+def _covers(allowed: str, host: str) -> bool:
+    allowed = allowed.lower()
+    return host == allowed or (allowed.startswith("*.") and host.endswith(allowed[1:]))
+
+
+def _taken(claimed: Claimed, rank: Rank, owner: str) -> str:
+    whose = "the file passes it through" if owner == THE_FILE else f"service {owner} has it"
+    since = {Rank.FILE: " in the file", Rank.DECIDED: " already", Rank.SEEN: ", the first by name"}[rank]
+    since = "" if owner == THE_FILE else since
+    fix = "choose another" if claimed.kind != "host" else "a host belongs to one service"
+    return f"{claimed.kind} {claimed.name}: {whose}{since}: {fix}"
+
+
+def _unresolved(reference: Reference) -> str:
+    return (
+        f"{reference.by} refers to the {reference.kind} {reference.name}, which several services have: define it in "
+        "the container's own labels"
+    )
+
+
+# --- what is claimed --------------------------------------------------------------------------------------------------
+
+
+def _of_routing(name: str, routing: Routing) -> frozenset[Claimed]:
+    return _of_service(Service(name, routing.routers, endpoints=routing.endpoints, middlewares=routing.middlewares))
+
+
+def _of_service(service: Service) -> frozenset[Claimed]:
+    found = {Claimed("service", name, each) for each in Protocol for name in service.services_in_traefik(each)}
+    protocols = {endpoint.name: endpoint.protocol for endpoint in service.endpoints}
+    for router in service.routers:
+        protocol = protocols.get(router.endpoint, Protocol.HTTP)
+        found |= {Claimed("host", host) for host in named_hosts(router.rule)}
+        found.add(Claimed("router", router.name, protocol))
+        if protocol is Protocol.UDP:
+            entry_points = router.body.get("entryPoints")
+            named = map(str, entry_points) if isinstance(entry_points, list) else ()
+            found |= {Claimed("entry point", entry_point, protocol) for entry_point in named}
+    for protocol, bodies in service.middlewares.items():
+        found |= {Claimed("middleware", name, protocol) for name in bodies}
+    return frozenset(found)
+
+
+def _passed(desired: Desired) -> frozenset[Claimed]:
+    """Return what the file passes through: routers with their hosts, services and middlewares."""
+    found: set[Claimed] = set()
+    for protocol in Protocol:
+        section = desired.pass_through.get(protocol)
+        for kind in ("router", "service", "middleware"):
+            bodies = section.get(f"{kind}s") if isinstance(section, Mapping) else None
+            for name, body in bodies.items() if isinstance(bodies, Mapping) else ():
+                found.add(Claimed(kind, str(name), protocol))
+                rule = body.get("rule") if isinstance(body, Mapping) else None
+                if isinstance(rule, str):
+                    found |= {Claimed("host", host) for host in named_hosts(rule)}
+    return frozenset(found)
+
+
+def _middlewares(routing: Routing | None) -> dict[Protocol, frozenset[str]]:
+    return {} if routing is None else {each: frozenset(bodies) for each, bodies in routing.middlewares.items()}

@@ -1,0 +1,241 @@
+"""Routing from the labels of containers: decided with the switch, kept, and never another's traffic (rules 34, 35)."""
+
+import json
+
+import pytest
+
+from provider.model import Verb
+from provider.model.desired import LabelRouting, Router, Service
+from provider.rollout.commands.rollback import roll_back
+from provider.rollout.commands.types import Command
+from provider.store import Stored
+from tests.support.labelled_services import WEB, World, by_labels, container
+from tests.support.worlds import BLUE, GREEN, service
+
+R = "traefik.http.routers"
+M = "traefik.http.middlewares"
+OLD_HOST = {
+    f"{R}.shop.rule": "Host(`shop.example.com`)",
+    f"{R}.shop.middlewares": "auth",
+    f"{M}.auth.headers.customrequestheaders.X-From": "old",
+}
+NEW_HOST = OLD_HOST | {
+    f"{R}.shop.rule": "Host(`shop.example.com`) || Host(`www.example.com`)",
+    f"{M}.auth.headers.customrequestheaders.X-From": "new",
+}
+
+
+def http(world: World) -> dict[str, dict[str, dict[str, object]]]:
+    found: dict[str, dict[str, dict[str, object]]] = json.loads(world.document)["http"]
+    return found
+
+
+def rule(world: World, name: str = "shop") -> object:
+    return http(world).get("routers", {}).get(name, {}).get("rule")
+
+
+def test_a_label_that_changed_with_the_release_changes_with_the_switch_in_one_document() -> None:
+    """Rule 34: routers, middlewares and servers are those of one colour."""
+    world = World(by_labels(settle_s=60.0))
+    world.run(container(1, BLUE, OLD_HOST))
+    before = world.document
+    assert rule(world) == OLD_HOST[f"{R}.shop.rule"]
+    world.run(container(2, GREEN, NEW_HOST))
+    assert world.document == before, "the candidate's labels say nothing before its switch"
+    world.pass_s(60.0)
+    world.list_all()
+    assert world.active() is GREEN
+    found = http(world)
+    assert rule(world) == NEW_HOST[f"{R}.shop.rule"]
+    assert found["routers"]["shop"]["middlewares"] == ["shop-auth"]
+    assert found["middlewares"]["shop-auth"] == {"headers": {"customRequestHeaders": {"X-From": "new"}}}
+    assert found["services"].keys() == {"shop", "shop-green"}
+
+
+def test_a_rollback_brings_the_labels_back() -> None:
+    """Rule 34."""
+    world = World(by_labels())
+    world.run(container(1, BLUE, OLD_HOST))
+    before = world.document
+    world.run(container(2, GREEN, NEW_HOST))
+    assert world.active() is GREEN
+    given = Command(Verb.ROLLBACK, "shop", "ann")
+    _, key, plan = world.state.obey("shop", lambda of, now: roll_back(of, given, now), world.pass_s())
+    assert plan is not None
+    world.state.adopt(key, plan)
+    assert world.document == before
+
+
+def test_the_routing_stays_without_containers_and_over_a_restart() -> None:
+    """Rule 34 and P4."""
+    world = World(by_labels())
+    world.run(container(1, BLUE, OLD_HOST))
+    routers = http(world)["routers"]
+    world.stop("c1")
+    assert http(world)["routers"] == routers
+    state = world.state
+    stored = Stored(dict(state.states), dict(state.groups), state.tracked.stored_servers(state.services), None, 0)
+    again = World(by_labels(), stored=stored)
+    again.decide()
+    assert http(again)["routers"] == routers
+
+
+@pytest.mark.parametrize(
+    ("label", "value", "words"),
+    [
+        (f"{R}.shop.priorty", "3", "priorty"),
+        (f"{R}.shop.rule", "Host(", "no rule"),
+        (f"{R}.shop.service", "other", "container"),
+        (f"{R}.shop.tls.options", "mtls", "provider"),
+        (f"{R}.shop.priority", "7", "priority 7"),
+        (f"{R}.all.rule", "PathPrefix(`/`)", "whatever its host"),
+    ],
+)
+def test_a_label_that_cannot_be_taken_shuts_the_gate_with_container_label_and_rule(
+    label: str, value: str, words: str
+) -> None:
+    """Rules 34 and 35: nothing of the active colour changes."""
+    world = World(by_labels())
+    world.run(container(1, BLUE))
+    before = world.document
+    world.run(container(2, GREEN, WEB | {label: value}, image="new"))
+    assert world.active() is BLUE
+    assert world.document == before
+    blocking = world.blocking() or ""
+    assert "c2" in blocking
+    assert words in blocking
+
+
+def test_replaced_in_place_the_last_good_routing_stays_with_a_condition() -> None:
+    """Rule 34."""
+    world = World(by_labels())
+    world.run(container(1, BLUE))
+    before = rule(world)
+    world.stop("c1")
+    world.run(container(3, BLUE, WEB | {f"{R}.shop.nonsense": "1"}))
+    assert rule(world) == before
+    assert any("last good routing is served on" in message and "nonsense" in message for message in world.conditions())
+    world.stop("c3")
+    world.run(container(4, BLUE, {f"{R}.shop.rule": "Host(`other.example.com`)"}))
+    assert rule(world) == "Host(`other.example.com`)"
+    assert not any("routing" in message for message in world.conditions())
+    assert "shop routed" in world.history
+
+
+def test_without_labels_a_service_is_not_published_and_says_so() -> None:
+    """Rule 35."""
+    world = World(by_labels())
+    world.run(container(1, BLUE, {}))
+    assert "routers" not in http(world)
+    assert any("not in the document" in message for message in world.conditions())
+
+
+def test_two_containers_of_a_colour_with_other_labels_are_mixed_and_the_label_is_named() -> None:
+    """Rules 34 and 40."""
+    world = World(by_labels())
+    world.run(container(1, BLUE))
+    compose = {"com.docker.compose.project": "shop", "com.docker.compose.service": "web"}
+    one = container(2, GREEN, WEB | compose, image="new")
+    two = container(3, GREEN, WEB | compose | {f"{R}.shop.tls": "true"}, image="new")
+    world.run(one, two)
+    assert world.active() is BLUE
+    assert (
+        "mixed" in (world.blocking() or world.document) or world.state.services["shop"].observed.green.release is None
+    )
+
+
+# --- whose traffic it is (rule 35) ------------------------------------------------------------------------------------
+
+
+def named(host: str, name: str) -> dict[str, str]:
+    return {f"{R}.{name}.rule": f"Host(`{host}`)"}
+
+
+def test_a_label_may_not_name_a_host_of_a_service_of_the_file() -> None:
+    """Rule 35."""
+    written: Service = service("web", routers=(Router("web", "Host(`shop.example.com`) && PathPrefix(`/`)", {}),))
+    world = World(by_labels(), written)
+    world.run(container(1, BLUE))
+    assert rule(world) is None
+    assert any("host shop.example.com: service web has it in the file" in text for text in world.conditions())
+
+
+def test_a_label_may_not_name_a_host_that_the_file_passes_through() -> None:
+    """Rule 35."""
+    passed = {"http": {"routers": {"api": {"rule": "Host(`shop.example.com`)", "service": "api@file"}}}}
+    world = World(by_labels(), pass_through=passed)
+    world.run(container(1, BLUE))
+    assert any("the file passes it through" in text for text in world.conditions())
+
+
+def test_who_had_a_host_first_keeps_it_and_it_is_free_once_they_leave_it() -> None:
+    """Rule 35."""
+    world = World(by_labels("a"), by_labels("z"))
+    world.run(container(1, BLUE, named("x.example.com", "z"), service="z"))
+    world.run(container(2, BLUE, named("x.example.com", "a"), service="a"))
+    assert rule(world, "z") == "Host(`x.example.com`)"
+    assert rule(world, "a") is None
+    assert any("service z has it already" in text for text in world.conditions("a"))
+    world.stop("c1")
+    world.run(container(3, BLUE, named("z.example.com", "z"), service="z"))
+    assert rule(world, "z") == "Host(`z.example.com`)"
+    world.decide()
+    assert rule(world, "a") == "Host(`x.example.com`)"
+
+
+def test_of_two_new_services_with_one_host_the_first_by_name_has_it() -> None:
+    """Rule 35."""
+    world = World(by_labels("b"), by_labels("a"))
+    world.run(
+        container(1, BLUE, named("x.example.com", "b"), service="b"),
+        container(2, BLUE, named("x.example.com", "a"), service="a"),
+    )
+    assert (rule(world, "a"), rule(world, "b")) == ("Host(`x.example.com`)", None)
+
+
+def test_two_services_may_not_have_routers_of_one_name() -> None:
+    world = World(by_labels("a"), by_labels("b"))
+    world.run(
+        container(1, BLUE, named("a.example.com", "web"), service="a"),
+        container(2, BLUE, named("b.example.com", "web"), service="b"),
+    )
+    assert rule(world, "web") == "Host(`a.example.com`)"
+    assert any("router web: service a has it" in text for text in world.conditions("b"))
+
+
+@pytest.mark.parametrize(
+    ("allowed", "labels", "is_taken"),
+    [
+        (LabelRouting(hosts=("shop.example.com",)), WEB, True),
+        (LabelRouting(hosts=("*.example.com",)), WEB, True),
+        (LabelRouting(hosts=("other.example.com",)), WEB, False),
+        (LabelRouting(hosts=("shop.example.com",)), WEB | {f"{R}.shop.priority": "9"}, True),
+        (
+            LabelRouting(entry_points=("internal",)),
+            {f"{R}.shop.rule": "PathPrefix(`/`)", f"{R}.shop.entrypoints": "internal"},
+            True,
+        ),
+        (LabelRouting(entry_points=("internal",)), {f"{R}.shop.rule": "PathPrefix(`/`)"}, False),
+        (
+            LabelRouting(entry_points=("internal",)),
+            {f"{R}.shop.rule": "PathPrefix(`/`)", f"{R}.shop.entrypoints": "internal,web"},
+            False,
+        ),
+    ],
+)
+def test_a_priority_and_a_rule_without_a_host_count_where_the_file_says_so(
+    allowed: LabelRouting, labels: dict[str, str], is_taken: bool
+) -> None:
+    """Rule 35."""
+    world = World(by_labels(rule=allowed))
+    world.run(container(1, BLUE, labels))
+    assert (rule(world) is not None) is is_taken
+
+
+def test_a_middleware_of_another_service_is_that_of_its_active_colour() -> None:
+    """Rule 34."""
+    world = World(by_labels("auth"), by_labels())
+    auth = named("auth.example.com", "auth") | {f"{M}.login.headers.customrequestheaders.X-By": "auth"}
+    world.run(container(1, BLUE, auth, service="auth"))
+    world.run(container(2, BLUE, WEB | {f"{R}.shop.middlewares": "login@docker,other@docker,x@file"}))
+    assert http(world)["routers"]["shop"]["middlewares"] == ["auth-login", "other@docker", "x@file"]
