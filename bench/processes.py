@@ -66,9 +66,9 @@ backend shop
 
 
 class Daemon:
-    """`bluegreen serve` on a desired-state file and a state directory in `folder`."""
+    """`bluegreen serve` on a desired-state file and a state directory in `folder`; it may stamp its switches."""
 
-    def __init__(self, folder: Path, *, docker: str = "none") -> None:
+    def __init__(self, folder: Path, *, docker: str = "none", stamps: Path | None = None) -> None:
         self._file = folder / "desired.yaml"
         port, admin_port = free_ports(2)
         self.address = f"{LOOPBACK}:{port}"
@@ -76,14 +76,19 @@ class Daemon:
         self._admin = f"http://{LOOPBACK}:{admin_port}"
         self._log = folder / "daemon.log"
         self._command = [
-            *(sys.executable, "-m", "provider", "serve", "--docker", docker, "--log-format", "json"),
+            *(sys.executable, "-m", *(("provider",) if stamps is None else ("bench.stamped", str(stamps)))),
+            *("serve", "--docker", docker, "--log-format", "json"),
             *("--desired-state", str(self._file), "--state-dir", str(folder / "state")),
             *("--listen", self.address, "--admin-listen", f"{LOOPBACK}:{admin_port}"),
         ]
 
-    def write(self, text: str) -> None:
-        """Write the desired-state file; do so before it runs."""
-        self._file.write_text(text)
+    def write(self, text: str) -> float:
+        """Write the desired-state file, in one step; return when that was, in seconds of CLOCK_MONOTONIC."""
+        new = self._file.with_suffix(".new")
+        new.write_text(text)
+        written_s = time.monotonic()
+        new.replace(self._file)
+        return written_s
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -118,17 +123,6 @@ class Daemon:
                     if answer.status == 200 and holds(orjson.loads(await answer.read())):
                         return
                 await asyncio.sleep(0.05)
-
-    async def switched_s(self, service: str) -> float:
-        """Return when the last switch was decided, by its history, in seconds of CLOCK_MONOTONIC."""
-        async with self._session.get(f"{self._admin}/api/v1/history?service={service}&limit=20") as answer:
-            rows = orjson.loads(await answer.read())["history"]
-        return monotonic_s(datetime.fromisoformat(next(row["at"] for row in rows if row["event"] == "shifted")))
-
-    def published_s(self) -> float:
-        """Return when the last document was published, by its log, in seconds of CLOCK_MONOTONIC."""
-        lines = [line for line in self._log.read_bytes().splitlines() if b'"document published"' in line]
-        return monotonic_s(datetime.fromisoformat(orjson.loads(lines[-1])["timestamp"]))
 
     async def _is_ready(self) -> bool:
         with contextlib.suppress(aiohttp.ClientError):

@@ -68,7 +68,11 @@ class Spread:
 
     @property
     def p95_ms(self) -> float:
-        return self._sorted_ms[-(-len(self._sorted_ms) * 95 // 100) - 1]
+        return self._percentile_ms(95)
+
+    @property
+    def p99_ms(self) -> float:
+        return self._percentile_ms(99)
 
     @property
     def worst_ms(self) -> float:
@@ -77,6 +81,13 @@ class Spread:
     def words(self) -> str:
         """Return the median and the 95th percentile, "-" where nothing was measured."""
         return f"{figure(self.median_ms)} / {figure(self.p95_ms)}" if self._sorted_ms else "-"
+
+    def more_words(self) -> str:
+        """Return the median, the 95th and the 99th percentile, "-" where nothing was measured."""
+        return f"{self.words()} / {figure(self.p99_ms)}" if self._sorted_ms else "-"
+
+    def _percentile_ms(self, percent: int) -> float:
+        return self._sorted_ms[-(-len(self._sorted_ms) * percent // 100) - 1]
 
 
 def figure(value: float) -> str:

@@ -5,6 +5,7 @@ import os
 import random
 import statistics
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from bench.load import ANSWER_LIMIT_S, CLIENT_PAUSE_S, CLIENTS, PROBER_PAUSE_S, 
 from bench.machine import Missing
 from bench.processes import folder
 from bench.report import Section, Spread, Table, figure, ratio
-from bench.ways import WAYS, Reported, Scene, Way
+from bench.stamped import Moments
+from bench.ways import FILE_PROVIDER, WAYS, Scene, Way
 from provider.model import Colour
 from provider.traefik.process import free_ports
 
-DEFAULT_SWITCHES = 20
+DEFAULT_SWITCHES = 40
 OTHER_SWITCHES = 10
 SLOW_SWITCHES = 6
 SLOW_S = 5.0
@@ -30,9 +32,9 @@ Without a default certificate in the document, Traefik makes an RSA key at each 
 moment after Traefik's poll interval and throttle have passed since the last one.
 
 - **command**: `switch` is sent to the admin API
-- **decision**: the daemon decides, by its history, before it commits; for files: the rename into place; for HAProxy:
-  the write to its admin socket
-- **published**: the daemon has committed and has the new document, by its log
+- **decision**: the daemon begins to decide, at the moment that its history shows; for files: the rename into place; for
+  HAProxy: the write to its admin socket
+- **published**: the daemon has committed and has the new document
 - **first new, last old**: the first answer of the new colour to any client, the last of the old one; **overlap** is
   the time between them
 - **lost**: broken or refused connections, answers other than 200, answers after more than {ANSWER_LIMIT_S:g} s"""
@@ -49,11 +51,12 @@ class Found:
     overlap: list[float] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     answers: int = 0
+    parts: dict[str, list[float]] = field(default_factory=dict)
 
-    def note(self, sent_s: float, reported: Reported | None, seen: Seen) -> None:
+    def note(self, sent_s: float, reported: Moments | None, seen: Seen) -> None:
         """Note a switch that was sent off at this moment."""
         assert seen.first_new_s is not None, f"the new colour did not come: {seen}"
-        decided_s = reported.decided_s if reported else sent_s
+        decided_s = reported.looked if reported else sent_s
         self.from_decision.append(seen.first_new_s - decided_s)
         self.last_old.append(seen.last_old_s - decided_s)
         self.overlap.append(seen.last_old_s - seen.first_new_s)
@@ -61,7 +64,23 @@ class Found:
         self.answers += seen.answers
         if reported:
             self.from_command.append(seen.first_new_s - sent_s)
-            self.from_published.append(seen.first_new_s - reported.published_s)
+            self.from_published.append(seen.first_new_s - reported.published)
+            for part, took_s in parts(sent_s, reported, seen.first_new_s).items():
+                self.parts.setdefault(part, []).append(took_s)
+
+
+def parts(sent_s: float, at: Moments, first_new_s: float) -> dict[str, float]:
+    """Return how long each part of a switch took, in seconds and in their order."""
+    return {
+        "command or file received": at.looked - sent_s,
+        "decided": at.decided - at.looked,
+        "to the store's thread and back": (at.writing - at.decided) + (at.committed - at.written),
+        "transaction of SQLite": at.counting - at.writing,
+        "counter beside it": at.written - at.counting,
+        "rendered and published": at.published - at.committed,
+        "answer written": at.answered - at.published,
+        "Traefik applied it, and a client was answered": first_new_s - at.answered,
+    }
 
 
 def main(switches: int) -> Section:
@@ -84,22 +103,37 @@ async def _measure(switches: int) -> Section:
             gaps_ms.append(gaps.median_ms)
             notes += [f"Lost by {way.name}: {cause}." for cause in sorted(set(found[way].lost))[:3]]
             print("  " + " | ".join(_line(way, found[way], None)), flush=True)
-    haproxy_ms = [Spread(found[way].from_decision).median_ms for way in found if not way.has_traefik]
+    peers_ms = {way: Spread(one.from_decision).median_ms for way, one in found.items() if way.name == FILE_PROVIDER}
+    by_certificate = {way.certificate: median_ms for way, median_ms in peers_ms.items()}
     table = Table(
         "A switch, in ms: median / p95",
         (
-            *("way", "certificate", "switches", "command to first new", "decision to first new"),
+            *("way", "certificate", "switches", "command to first new", "decision to first new: median / p95 / p99"),
             *("published to first new", "decision to last old", "overlap: median / longest", "answers", "lost"),
-            "decision to first new / HAProxy's",
+            "decision to first new / file provider's",
         ),
-        [_line(way, one, haproxy_ms[0] if haproxy_ms else None) for way, one in found.items()],
+        [
+            _line(way, one, by_certificate.get(way.certificate) if way.has_traefik else None)
+            for way, one in found.items()
+        ],
         [
             f"The prober got an answer every {figure(statistics.median(gaps_ms))} ms, the precision of these times.",
             f"Writing 4 KiB to the disk (fdatasync) took {_sync().words()} ms.",
             *notes,
         ],
     )
-    return Section("switch", "Switch", TEXT, [table])
+    return Section("switch", "Switch", TEXT, [table, _split({way: found[way] for way in found if found[way].parts})])
+
+
+def _split(found: Mapping[Way, Found]) -> Table:
+    """Return which part of a switch takes what, where the aim is about it."""
+    aims = {way: one for way, one in found.items() if way.is_aim}
+    names = list(dict.fromkeys(name for one in aims.values() for name in one.parts))
+    return Table(
+        "Where the time goes, in ms: median / p95 / p99",
+        ("part", *(way.name for way in aims)),
+        [(name, *(Spread(one.parts[name]).more_words() for one in aims.values())) for name in names],
+    )
 
 
 async def _switch(way: Way, scene: Scene, count: int) -> tuple[Found, Spread]:
@@ -120,20 +154,20 @@ async def _switch(way: Way, scene: Scene, count: int) -> tuple[Found, Spread]:
             return found, await witness.resolution()
 
 
-def _line(way: Way, found: Found, haproxy_ms: float | None) -> tuple[str, ...]:
+def _line(way: Way, found: Found, peer_ms: float | None) -> tuple[str, ...]:
     decision, overlap = Spread(found.from_decision), Spread(found.overlap)
     return (
         way.name,
         ("yes" if way.certificate else "no") if way.has_traefik else "-",
         str(len(found.from_decision)),
         Spread(found.from_command).words(),
-        decision.words(),
+        decision.more_words(),
         Spread(found.from_published).words(),
         Spread(found.last_old).words(),
         f"{figure(overlap.median_ms)} / {figure(overlap.worst_ms)}",
         f"{found.answers:,}",
         str(len(found.lost)),
-        ratio(decision.median_ms, haproxy_ms),
+        ratio(decision.median_ms, peer_ms),
     )
 
 

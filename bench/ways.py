@@ -5,11 +5,12 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from bench.load import HOST
 from bench.processes import Daemon, Provided, folder, haproxy, nginx, polling
+from bench.stamped import Moments, read
 from provider.model import Colour
 from provider.traefik.process import LOOPBACK, Traefik
 
@@ -21,7 +22,7 @@ environment: bench
 traefik: {{api: ["{api}"], defaultCertificate: {certificate}}}
 services:
   {service}:
-    active: blue
+    active: {active}
     router: {{rule: "Host(`{host}`)", entryPoints: [web]}}
     settle: 0s
     watch: 0s
@@ -30,13 +31,6 @@ services:
       blue: {{urls: ["http://{loopback}:{blue}"], version: "1"}}
       green: {{urls: ["http://{loopback}:{green}"], version: "2"}}
 """
-
-
-class Reported(NamedTuple):
-    """When the daemon decided on the last switch and when it published it, in seconds of CLOCK_MONOTONIC."""
-
-    decided_s: float
-    published_s: float
 
 
 async def _nothing(_: Colour) -> None: ...
@@ -51,7 +45,7 @@ class Running:
 
     port: int
     switch: Callable[[Colour], Awaitable[float]]
-    reported: Callable[[Colour], Awaitable[Reported | None]] = _nothing
+    reported: Callable[[Colour], Awaitable[Moments | None]] = _nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +61,10 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way to switch: how to start it, how often Traefik polls and applies, and whether the aim is about it."""
+    """One way to switch: how to start it, how often Traefik polls and applies, and whether the aim is about it.
+
+    `by_file` switches by an edit of the desired-state file, not by a command.
+    """
 
     name: str
     start: Callable[["Way", Scene], AbstractAsyncContextManager[Running]]
@@ -76,34 +73,38 @@ class Way:
     throttle_s: float = QUICK_S
     is_aim: bool = False
     has_traefik: bool = True
+    by_file: bool = False
 
 
 @asynccontextmanager
 async def _daemon(way: Way, scene: Scene) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
-        daemon = Daemon(stack.enter_context(folder()))
+        place = stack.enter_context(folder())
+        daemon = Daemon(place, stamps=place / "stamps")
         traefik = polling(daemon.endpoint, interval_s=way.interval_s, throttle_s=way.throttle_s)
-        daemon.write(
-            DESIRED.format(
-                **{colour.value: port for colour, port in scene.ports.items()},
-                api=traefik.api,
-                certificate="generated" if way.certificate else "none",
-                service=SERVICE,
-                host=HOST,
-                loopback=LOOPBACK,
-            )
+        desired = partial(
+            DESIRED.format,
+            **{colour.value: port for colour, port in scene.ports.items()},
+            api=traefik.api,
+            certificate="generated" if way.certificate else "none",
+            service=SERVICE,
+            host=HOST,
+            loopback=LOOPBACK,
         )
+        daemon.write(desired(active=Colour.BLUE))
         await stack.enter_async_context(daemon.running())
         await stack.enter_async_context(traefik)
 
         async def switch(colour: Colour) -> float:
+            if way.by_file:
+                return daemon.write(desired(active=colour))
             sent_s = time.monotonic()
             await daemon.switch(SERVICE, colour)
             return sent_s
 
-        async def reported(colour: Colour) -> Reported:
+        async def reported(colour: Colour) -> Moments:
             scene.documents[way.certificate, colour] = await daemon.document()
-            return Reported(await daemon.switched_s(SERVICE), daemon.published_s())
+            return read(place / "stamps")
 
         await _routed(traefik)
         yield Running(_port(traefik), switch, reported)
@@ -174,12 +175,22 @@ def _port(traefik: Traefik) -> int:
     return int(traefik.url("web").rpartition(":")[2])
 
 
+FILE_PROVIDER = "Traefik's file provider"
 BOTH = (False, True)
 WAYS = (
     *[Way("daemon, polled every 5 s (Traefik's defaults)", _daemon, has, 5.0, 2.0) for has in BOTH],
     *[Way("daemon, polled every 1 s", _daemon, has, 1.0, 2.0, is_aim=has) for has in BOTH],
+    Way(
+        "daemon, polled every 1 s, by an edit of its file",
+        _daemon,
+        certificate=True,
+        interval_s=1.0,
+        throttle_s=2.0,
+        is_aim=True,
+        by_file=True,
+    ),
     *[Way("daemon, polled every 50 ms, throttle 1 ms", _daemon, has, 0.05) for has in BOTH],
     *[Way("nginx, a file polled every 20 ms", _nginx, has, 0.02) for has in BOTH],
-    *[Way("Traefik's file provider", _file_provider, has) for has in BOTH],
+    *[Way(FILE_PROVIDER, _file_provider, has, is_aim=has) for has in BOTH],
     Way("HAProxy, runtime API", _haproxy, has_traefik=False),
 )
