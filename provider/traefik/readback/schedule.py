@@ -22,6 +22,8 @@ RESOLVE_AGAIN_S = 2.0
 ADDRESSES = 64
 """Maximum number of addresses of one name."""
 
+APPLYING_S = 0.02
+"""So long a Traefik is left alone with a document that was just published: it has to answer no question meanwhile."""
 EAGER_S = 0.1
 EAGER_FOR_S = 5.0
 RETRY_S = 1.0
@@ -80,7 +82,7 @@ class ReadBack:
         self._changed.set()
 
     def set_document(self, marker: str) -> None:
-        """Expect the marker of a document that was just published: ask at once, and often in its first seconds."""
+        """Expect the marker of a document that was just published: ask soon, and often in its first seconds."""
         if marker != self._expected.marker:
             self._expected.marker, self._expected.since_mono_s = marker, time.monotonic()
             self._wake()
@@ -240,6 +242,8 @@ class _Traefik:
     async def _poll(self) -> float:
         """Ask for the marker, read everything where that is due, and return in how many seconds to poll again."""
         marker = self._expected.marker
+        if (applying_s := self._expected.since_mono_s + APPLYING_S - time.monotonic()) > 0:
+            return applying_s
         try:
             shown = marker is None or await self._api.shows(marker)
             if self._due_mono_s(marker, shown=shown) <= time.monotonic():
