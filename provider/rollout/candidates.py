@@ -1,6 +1,6 @@
 """What a rollout group wants, and what keeps it from getting it; the rules ask this, and so does the operator."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from provider.model import (
     Candidate,
@@ -64,11 +64,13 @@ def is_held(snapshot: Snapshot) -> bool:
     return snapshot.state.paused is not None or any(member.service.hold for member in snapshot.members)
 
 
-def gates_of(snapshot: Snapshot, candidate: Candidate, now: Instant) -> dict[Gate, Verdict]:
-    """Return what each gate says of one candidate now."""
+def gates_of(
+    snapshot: Snapshot, candidate: Candidate, now: Instant, gates: Collection[Gate] = tuple(Gate)
+) -> dict[Gate, Verdict]:
+    """Return what each of these gates says of one candidate now."""
     member = member_of(snapshot, candidate.service)
     under_way = snapshot.state.rollout
-    return dict(verdicts(Asked(member, candidate, under_way, now, snapshot.docker_connected)))
+    return verdicts(Asked(member, candidate, under_way, now, snapshot.docker_connected), gates)
 
 
 def holding_up(snapshot: Snapshot, now: Instant) -> str | None:
@@ -91,17 +93,16 @@ def holding_up(snapshot: Snapshot, now: Instant) -> str | None:
     return shut(snapshot, OF_PHASE[under_way.phase], now)
 
 
-def shut(snapshot: Snapshot, gates: Iterable[Gate], now: Instant) -> str | None:
+def shut(snapshot: Snapshot, gates: Collection[Gate], now: Instant) -> str | None:
     """Say which of these gates holds a candidate under way up, and why."""
     under_way = snapshot.state.rollout
     there = {member.service.name for member in snapshot.members}
     for one in under_way.candidates if under_way else ():
         if one.service not in there:  # it has left the file, which is yet to be decided on
             continue
-        found = gates_of(snapshot, one, now)
-        for gate in gates:
-            if not found[gate].lets_through:
-                reason = found[gate].reason or "no evidence"
+        for gate, found in gates_of(snapshot, one, now, gates).items():
+            if not found.lets_through:
+                reason = found.reason or "no evidence"
                 return reason if gate is Gate.APPROVAL else f"gate {gate} of {one.service}: {reason}"
     return None
 

@@ -99,7 +99,7 @@ def lacks_requests_alone(snapshot: Snapshot, now: Instant) -> bool:
     others = tuple(gate for gate in BEFORE_NEXT if gate is not Gate.ANALYSIS)
     if shut(snapshot, others, now) is not None:
         return False
-    verdicts = [gates_of(snapshot, one, now)[Gate.ANALYSIS] for one in under_way.candidates]
+    verdicts = [gates_of(snapshot, one, now, (Gate.ANALYSIS,))[Gate.ANALYSIS] for one in under_way.candidates]
     waiting = [verdict for verdict in verdicts if not verdict.lets_through]
     return bool(waiting) and all(verdict.is_counting for verdict in waiting)
 

@@ -5,7 +5,7 @@ A gate is a pure verdict over evidence that an edge gathered, bound to the relea
 line here. `phases` are those that the rollout leaves only when the gate lets every candidate through.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -42,6 +42,6 @@ BEFORE_NEXT: tuple[Gate, ...] = (*(gate for gate in OF_PHASE[Phase.SHIFTING] if 
 """The gates that a step passes; the health gate is asked right before what follows it."""
 
 
-def verdicts(asked: Asked) -> Mapping[Gate, Verdict]:
-    """Return what every gate says of a candidate at this moment."""
-    return {gate: row.verdict(asked) for gate, row in TABLE.items()}
+def verdicts(asked: Asked, gates: Collection[Gate] = tuple(Gate)) -> dict[Gate, Verdict]:
+    """Return what these gates say of a candidate at this moment."""
+    return {gate: TABLE[gate].verdict(asked) for gate in gates}

@@ -46,9 +46,12 @@ def hold_rollout(snapshot: Snapshot, now: Instant) -> Taken | None:
 
     An approval keeps its date over a restart (rule 14) and not over a hold: nobody could have switched by then.
     """
-    under_way, reason = snapshot.state.rollout, held_by(snapshot)
+    under_way = snapshot.state.rollout
+    if under_way is None:
+        return None
+    reason = held_by(snapshot)
     state = clocks.hold(snapshot.state, held=reason is not None, limits=limits(snapshot), now=now)
-    if under_way is None or state is snapshot.state:
+    if state is snapshot.state:
         return None
     return replace(snapshot, state=state), _voided(under_way, state, reason, now)
 
@@ -104,8 +107,10 @@ def expire(snapshot: Snapshot, now: Instant) -> Taken | None:
 
 def begin(snapshot: Snapshot, now: Instant) -> Taken | None:
     """Rule 2: what is wanted, neither held nor quarantined, begins its rollout."""
+    if snapshot.state.rollout is not None:
+        return None
     moving = candidates(snapshot)
-    if snapshot.state.rollout is not None or not moving or held_by(snapshot) or quarantine(snapshot):
+    if not moving or held_by(snapshot) or quarantine(snapshot):
         return None
     return begin_rollout(snapshot, moving, _trigger(snapshot, moving), now)
 
@@ -155,7 +160,7 @@ def go_on(snapshot: Snapshot, now: Instant) -> Taken | None:
 def _skipped(snapshot: Snapshot, under_way: Rollout, now: Instant) -> str | None:
     """Say that the gate of a phase was asked of nobody: it was not passed, either."""
     gate = Gate.SMOKE if under_way.phase is Phase.TESTING else Gate.APPROVAL
-    found = [gates_of(snapshot, one, now)[gate] for one in under_way.candidates]
+    found = [gates_of(snapshot, one, now, (gate,))[gate] for one in under_way.candidates]
     if any(verdict.state is not GateState.SKIPPED for verdict in found):
         return None
     reasons = dict.fromkeys(verdict.reason or "the file asks for none" for verdict in found)
