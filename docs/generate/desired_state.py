@@ -62,6 +62,12 @@ RULES = """\
   endpoint of HTTP, and do nothing there as a default.
 - A server over UDP is checked by `send` and `expect` or by Docker; else the health of the other endpoints counts.
 - Fixed servers have addresses of every endpoint: `urls` are those of `default`, `endpoints` those of the others.
+- With `routing: labels` a service has no `router`, `routers`, `loadBalancer`, `endpoints` and `servers`, and those of
+  the defaults do nothing there. Its `preview` stands in the file; its `smokeTests` may name endpoints of the labels.
+- `services: auto` has each service that containers name with `bluegreen.service`: it has the defaults and
+  `routing: labels`, or the `routing` of the defaults. A service that is written wins: write `services: auto` in one
+  file of a directory and the others beside it, or `"*": auto` among them in one file. Containers must then have the
+  label `bluegreen.environment`: `requireEnvironmentLabel` is true.
 - A server belongs to one colour. Smoke tests of a service have different names.
 - Keys of HTTP requests have no effect on a health check with `mode: tcp` or `docker`.
 - A reload that would remove every service is refused, unless the file says `services: {}`.
@@ -99,6 +105,8 @@ KINDS = {
         ("URL, HOST:PORT", types.ServerUrl),
         ("URL, HOST:PORT", types.ServerPlace),
         ("name of an endpoint", types.EndpointName),
+        ("host", types.HostPattern),
+        ("rule", types.Template),
         ("URL", types.ApiUrl),
         ("URL", types.PrometheusUrl),
         ("URL", types.MetricsUrl),

@@ -20,6 +20,8 @@ def document(desired: Desired) -> tuple[Document, tuple[str, ...]]:
     fragments, assumed = [], []
     if desired.generate_certificate:
         assumed.append("traefik: the default certificate is kept by the daemon that generates it; none is shown")
+    if desired.auto is not None:
+        assumed.append("services: those that only containers name are not known here; none are shown")
     for name in sorted(desired.services):
         member, lines = _assume(desired.services[name])
         assumed += lines
@@ -37,6 +39,8 @@ def _assume(service: Service) -> tuple[Member, list[str]]:
     found = first_sight(member)
     active = found[0] if found else Colour.BLUE
     assumed = [] if found else [f"{service.name}: the file alone does not settle the active colour; blue is shown"]
+    if service.labels is not None:
+        assumed.append(f"{service.name}: its routers come from the labels of its containers; none are shown")
     if not any(fixed for _, fixed in service.servers.items()):
         assumed.append(f"{service.name}: the servers of {active} come from Docker; none are shown")
     else:

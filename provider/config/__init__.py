@@ -17,7 +17,18 @@ from typing import NamedTuple, cast
 
 from pydantic import ValidationError
 
-from provider.config import build, cross_checks, messages, pass_through, redact, references, texts, value_files, yaml
+from provider.config import (
+    build,
+    cross_checks,
+    messages,
+    pass_through,
+    redact,
+    references,
+    routing,
+    texts,
+    value_files,
+    yaml,
+)
 from provider.config.build import fixed_release
 from provider.config.messages import Finding
 from provider.config.schema import FILE, File
@@ -209,7 +220,7 @@ def _validate(value: object) -> tuple[File, list[ValidationError]]:
     pydantic holds the interpreter for all that it is given: of ten thousand services for a tenth of a second, in which
     the event loop of another thread is blocked.
     """
-    services = value.get("services") if isinstance(value, dict) else None
+    services = routing.written(value.get("services")) if isinstance(value, dict) else None
     if not isinstance(value, dict) or not isinstance(services, dict):
         return _validated(value)
     names = list(services)

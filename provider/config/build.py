@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from provider.config import endpoints, engines, pass_through, progressive_build
+from provider.config import endpoints, engines, pass_through, progressive_build, routing
 from provider.config.defaults import effective, merged
 from provider.config.health_checks import mode_of
 from provider.config.schema import File, FixedColour, ServiceObject
@@ -25,7 +25,7 @@ from provider.model import (
     SmokeTest,
     Wish,
 )
-from provider.model.desired import DEFAULT_ENDPOINT
+from provider.model.desired import DEFAULT_ENDPOINT, LabelRouting
 from provider.model.traefik_schema import later_keys
 
 _OF_HTTP = frozenset({"sticky", "analysis", "test_route"})
@@ -44,10 +44,11 @@ def desired(file: File, tree: Tree) -> Desired:
     """Return the desired state that a file without findings describes."""
     defaults: dict[str, Any] = {**file.get("defaults", {})}
     fields = _fields(defaults)
+    is_auto = routing.is_auto(tree.value.get("services") if isinstance(tree.value, dict) else None)
     return Desired(
         environment=file["environment"],
         services={name: _service(name, keys, defaults, fields, tree) for name, keys in file["services"].items()},
-        require_environment_label=file.get("requireEnvironmentLabel", False),
+        require_environment_label=is_auto or file.get("requireEnvironmentLabel", False),
         traefik_api=tuple(file.get("traefik", {}).get("api", ())),
         generate_certificate=file.get("traefik", {}).get("defaultCertificate") == "generated",
         pass_through=_pass_through(file),
@@ -63,6 +64,7 @@ def desired(file: File, tree: Tree) -> Desired:
         ignored_environment=frozenset(file.get("release", {}).get("ignoreEnv", ())),
         traefik_metrics=progressive_build.metrics(file.get("traefik", {}).get("metrics", ())),
         engines=engines.engines(file.get("docker", {}).get("engines", ())),
+        auto=_found(defaults, fields, tree) if is_auto else None,
     )
 
 
@@ -74,6 +76,12 @@ def fixed_release(urls: Iterable[str], version: str | None, others: Iterable[tup
     of_others = (f"{endpoint} {url}" for endpoint, named in others for url in named)
     text = "\n".join([*sorted(urls), *sorted(of_others), version or ""])
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _found(defaults: Mapping[str, Any], fields: Mapping[str, Any], tree: Tree) -> Service:
+    """Return what each service is like that containers name and the file does not (rule 35); it has no name."""
+    keys: Any = {routing.ROUTING: defaults.get(routing.ROUTING) or routing.LABELS}
+    return _service("", keys, defaults, fields, tree)
 
 
 def _service(
@@ -91,9 +99,14 @@ def _service(
             blue=_fixed(servers.get("blue"), (*path, "blue"), tree, known),
             green=_fixed(servers.get("green"), (*path, "green"), tree, known),
         )
-    routers = keys["routers"] if "routers" in keys else {name: keys["router"]}
+    is_by_labels = routing.is_by_labels(keys, defaults)
+    if is_by_labels:
+        own["labels"] = _labels(effective(keys, defaults, routing.ROUTING))
+    routers = keys["routers"] if "routers" in keys else {} if is_by_labels else {name: keys["router"]}
     own["routers"] = tuple(_router(router, common, body, known) for router, body in routers.items())
     values = {**fields, **own}
+    if is_by_labels:
+        values.pop("load_balancer", None)
     usual = {key: values.pop(key) for key in ("load_balancer", "health_check") if key in values}
     if endpoints.written(keys, defaults) is None:
         return Service(name=name, **values, endpoints=(Endpoint(**usual),))
@@ -104,6 +117,13 @@ def _service(
         _endpoint(one, body, known[one], balancer, check) for one, body in endpoints.written(keys, defaults).items()
     )
     return Service(name=name, **values, endpoints=tuple(every))
+
+
+def _labels(written: Mapping[str, Any] | str) -> LabelRouting:
+    if isinstance(written, str):
+        return LabelRouting()
+    hosts, entry_points = (tuple(written.get(key, ())) for key in ("hosts", "entryPoints"))
+    return LabelRouting(hosts, entry_points, written.get("defaultRule"))
 
 
 def _endpoint(

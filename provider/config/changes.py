@@ -9,6 +9,7 @@ from itertools import islice
 
 from provider.config import yaml
 from provider.config.diff import Edit
+from provider.config.routing import AUTO, EVERY_OTHER, is_auto
 from provider.config.tree import KeyPath, Tree, dotted
 from provider.model import Desired
 from provider.model.errors import DesiredStateError
@@ -50,6 +51,9 @@ def _changes(
 ) -> Iterator[Changed]:
     if has_rest:
         paths = _shown(_paths(_rest(old), _rest(new)))
+        was_found, found = before.auto if before is not None else None, edited.desired.auto
+        if was_found != found and is_auto(old.get("services")) and is_auto(new.get("services")):
+            paths = (*paths, *_shown(_paths(old.get("defaults"), new.get("defaults"), ("defaults",))))[:PATHS_MOST]
         yield Changed(None, ChangeKind.CHANGED if before is not None else ChangeKind.ADDED, paths)
     defaults = _shown(_paths(old.get("defaults"), new.get("defaults"), ("defaults",)))
     old_services, new_services = _mapping(old.get("services")), _mapping(new.get("services"))
@@ -73,7 +77,9 @@ def _read(text: str) -> Tree:
 
 
 def _rest(values: Mapping[str, object]) -> dict[str, object]:
-    return {key: value for key, value in values.items() if key not in APART}
+    """Return what belongs to no service that is written; those that containers name are one key."""
+    others = {"services": {EVERY_OTHER: AUTO}} if is_auto(values.get("services")) else {"services": {}}
+    return {key: value for key, value in values.items() if key not in APART} | others
 
 
 def _mapping(value: object) -> Mapping[str, object]:

@@ -7,11 +7,20 @@ everything.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from provider.config import endpoint_checks, endpoints, engines, health_checks, priorities, progressive_checks
+from provider.config import (
+    endpoint_checks,
+    endpoints,
+    engines,
+    health_checks,
+    priorities,
+    progressive_checks,
+    routing_checks,
+)
 from provider.config.defaults import effective
 from provider.config.endpoints import ENDPOINTS
 from provider.config.messages import Finding
 from provider.config.names import Owners
+from provider.config.routing import is_by_labels
 from provider.config.tree import KeyPath, Tree
 from provider.config.types import shown
 from provider.model import Colour
@@ -25,17 +34,18 @@ _COOKIE = ("cookie", "name")
 def findings(value: object, tree: Tree) -> Iterator[Finding]:
     """Yield what is wrong between parts of a file, in its value as Traefik reads it; `tree` has the places."""
     services = _mapping(_within(value, "services"))
+    defaults = _mapping(_within(value, "defaults"))
     default_check = _mapping(_within(value, "defaults", "healthCheck"))
     for name, keys in services.items():
         if not isinstance(keys, dict):
             continue
-        if ("router" in keys) == ("routers" in keys):
+        if ("router" in keys) == ("routers" in keys) and not is_by_labels(keys, defaults):
             yield _one_router(("services", name), both="router" in keys)
         if "servers" in keys:
             servers = _mapping(keys["servers"])
-            known = endpoints.protocols(keys, _mapping(_within(value, "defaults")))
+            known = endpoints.protocols(keys, defaults)
             yield from _shared_servers(tree, ("services", name, "servers"), servers, known)
-            for endpoint, port in _check_ports(name, keys, _mapping(_within(value, "defaults"))):
+            for endpoint, port in _check_ports(name, keys, defaults):
                 yield from _shared_checks(port, servers, endpoint, tree.at(port))
         common_check = _mapping(effective(keys, {"healthCheck": default_check}, "healthCheck"))
         if "healthCheck" in keys:
@@ -54,6 +64,7 @@ def findings(value: object, tree: Tree) -> Iterator[Finding]:
     yield from _same_cookie(value)
     yield from engines.findings(value, tree)
     yield from endpoint_checks.findings(value, tree)
+    yield from routing_checks.findings(value)
     yield from progressive_checks.findings(value)
     yield from priorities.findings(value)
     owners = Owners(value, tree)

@@ -11,10 +11,13 @@ from typing import NamedTuple
 
 from provider.config import yaml
 from provider.config.file import DesiredStateFile
+from provider.config.routing import AUTO, EVERY_OTHER
 from provider.config.tree import KeyPath, Tree
 from provider.model.errors import DesiredStateError, Problem
 
 SERVICES, ENVIRONMENT = "services", "environment"
+AUTO_INDENT = 2
+"""How far the line that stands for `services: auto` is from the left at least."""
 _MARK = re.compile(r"(---|\.\.\.|%)")
 _COMMENT = re.compile(r"(#.*)?\s*")
 
@@ -102,10 +105,12 @@ class _Part:
         if self.lines and not self.lines[-1].endswith("\n"):
             self.lines[-1] += "\n"
         services = self.value.get(SERVICES)
-        if services is not None and not isinstance(services, dict):
-            raise self.refused((SERVICES,), "must be a mapping of services")
-        self.services: dict[str, object] = services or {}
-        for path, mapping in (((), self.value), ((SERVICES,), self.services)):
+        self.is_auto = services == AUTO
+        if services is not None and not self.is_auto and not isinstance(services, dict):
+            raise self.refused((SERVICES,), "must be a mapping of services, or auto")
+        named: dict[str, object] = services if isinstance(services, dict) else {}
+        self.services = {EVERY_OTHER: AUTO} if self.is_auto else named
+        for path, mapping in (((), self.value), ((SERVICES,), named)):
             if mapping and self._is_flow(mapping):
                 raise self.refused(path, "write one key a line, without braces, to have it put together with others")
 
@@ -118,6 +123,8 @@ class _Part:
     @property
     def indent(self) -> int:
         """How far its services are from the left."""
+        if self.is_auto:
+            return AUTO_INDENT
         return min((self.problem((SERVICES, name), "").column - 1 for name in self.services), default=0)
 
     def chunk(self, key: str) -> Iterator[tuple[int, str]]:
@@ -183,7 +190,9 @@ def _lines(parts: Sequence[_Part]) -> Iterator[tuple[str, Origin | None]]:
         yield f"{' ' * indent}# {Path(part.tree.file).name.encode('unicode_escape').decode()}\n", None
         moved = indent - part.indent
         for number, line in part.chunk(SERVICES):
-            if number != part.begins(SERVICES):
+            if part.is_auto and number == part.begins(SERVICES):
+                yield f'{" " * indent}"{EVERY_OTHER}": {AUTO}\n', Origin(part.tree.file, number, indent)
+            elif number != part.begins(SERVICES):
                 yield f"{' ' * moved if line.strip() else ''}{line}", Origin(part.tree.file, number, moved)
 
 

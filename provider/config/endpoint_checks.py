@@ -11,6 +11,7 @@ from provider.config import endpoints, tcp_rules
 from provider.config.defaults import effective
 from provider.config.endpoints import ENDPOINTS
 from provider.config.messages import Finding
+from provider.config.routing import is_by_labels
 from provider.config.tree import KeyPath, Tree
 from provider.config.types import NO_SERVER_URL, shown
 from provider.model import Colour, Protocol, listed
@@ -144,6 +145,8 @@ def _without_http(one: _Service) -> Iterator[Finding]:
 def _reference(one: _Service, path: KeyPath, body: Mapping[str, Any]) -> Iterator[Finding]:
     """Rule 31: without `endpoint` it is `default`, else an error."""
     name = endpoints.endpoint_of(body)
+    if is_by_labels(one.keys, one.defaults):  # they say which there are
+        return
     if not one.known or not isinstance(name, str) or name in one.known:
         return
     if "endpoint" not in body:
@@ -160,7 +163,7 @@ def _reference(one: _Service, path: KeyPath, body: Mapping[str, Any]) -> Iterato
 def _router(one: _Service, path: KeyPath, body: Mapping[str, Any]) -> Iterator[Finding]:
     yield from _reference(one, path, body)
     spoken = endpoints.protocol_of(body, one.known)
-    if spoken is None:
+    if spoken is None or is_by_labels(one.keys, one.defaults):
         return
     yield from _keys_of(path, body, spoken, "router")
     if spoken is Protocol.UDP:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from provider.config.routing import is_by_labels
 from provider.config.tree import KeyPath
 from provider.model.desired import DEFAULT_ENDPOINT
 from provider.model.traefik_schema import LOAD_BALANCER, ROUTER, Struct
@@ -23,6 +24,8 @@ _PROTOCOLS = {str(one): one for one in Protocol}
 
 def written(keys: Mapping[str, Any], defaults: Mapping[str, Any]) -> Any:
     """Return the endpoints that are written for a service, here or in the defaults; None where none are."""
+    if is_by_labels(keys, defaults):
+        return None
     return keys[ENDPOINTS] if ENDPOINTS in keys else defaults.get(ENDPOINTS)
 
 

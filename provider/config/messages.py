@@ -108,7 +108,8 @@ def _wrong_value(detail: ErrorDetails, written: str | None) -> str:
         case "literal_error":
             choices = [choice.strip("'") for choice in context["expected"].replace(" or ", ", ").split(", ")]
             near = suggestion(value, choices) if isinstance(value, str) else ""
-            return f"must be {context['expected']}, not {named}{near if 'mean' in near else ''}"
+            expected = context["expected"].replace("True", "true")  # as YAML has it
+            return f"must be {expected}, not {named}{near if 'mean' in near else ''}"
         case "greater_than_equal":
             return f"must be at least {context['ge']}, not {named}"
         case "less_than_equal":

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from provider.config import endpoints
 from provider.config.messages import Finding
 from provider.config.progressive_checks import Holder
+from provider.config.routing import is_by_labels
 from provider.config.tree import KeyPath, Tree
 from provider.model import Affinity, Colour
 from provider.model.desired import DEFAULT_ENDPOINT
@@ -55,7 +56,9 @@ def of_service(name: str, keys: Mapping[str, Any], defaults: Mapping[str, Any]) 
     preview_at: KeyPath = ("preview",)
     router_at: KeyPath = ("router",)
     implied = {preview_at: endpoints.Routed(preview_at, f"{name}-preview", {})}
-    if "routers" not in keys:
+    if is_by_labels(keys, defaults):
+        written.pop(router_at, None)
+    elif "routers" not in keys:
         implied[router_at] = endpoints.Routed(router_at, name, {})
     else:
         written.pop(router_at, None)

@@ -12,6 +12,7 @@ from provider.config.defaults import effective
 from provider.config.messages import Finding
 from provider.config.progressive import COUNTED_TESTS
 from provider.config.progressive_build import TESTS
+from provider.config.routing import EVERY_OTHER, is_auto
 from provider.config.tree import KeyPath
 from provider.config.types import shown
 from provider.model import Affinity, Protocol, listed
@@ -72,6 +73,8 @@ def findings(value: object) -> Iterator[Finding]:
         for name, keys in _mapping(value.get("services")).items()
         if isinstance(keys, dict)
     ]
+    if is_auto(value.get("services")):
+        services.append(Holder(("services", EVERY_OTHER), {}, defaults.keys))
     traefik = _mapping(value.get("traefik"))
     yield from _rising_buckets(traefik)
     bounds_s = _buckets(traefik)

@@ -1,16 +1,26 @@
 """The shape of the desired-state file, for validation and for the JSON Schema that editors read."""
 
+from dataclasses import dataclass
 from typing import Annotated, Literal, Required
 
-from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, with_config
-from pydantic.json_schema import GenerateJsonSchema
+from pydantic import (
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    TypeAdapter,
+    with_config,
+)
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 from typing_extensions import TypedDict  # pydantic takes typing's own only from Python 3.12 on
 
+from provider.config.endpoint_keys import EndpointObject, HealthCheckKeys, SmokeTestKeys
 from provider.config.passed_sections import HttpSection, TcpSection, TlsSection, UdpSection
 from provider.config.progressive import AnalysisKeys, CanaryKeys, TestRouteKeys
+from provider.config.routing import AUTO, EVERY_OTHER, RoutingKeys
 from provider.config.traefik_objects import (
     STRICT,
-    EndpointBalancer,
     Filled,
     LoadBalancer,
     RouterKeys,
@@ -27,35 +37,46 @@ from provider.config.types import (
     EngineAddress,
     EngineName,
     EngineUrl,
-    HeaderName,
-    HeaderValue,
-    Hostname,
-    Method,
     MetricsUrl,
     Name,
     NetworkName,
-    Payload,
-    Port,
+    Or,
     ServerPlace,
     ServerUrl,
-    ServiceName,
-    Status,
     Text,
-    UrlPath,
     VariableName,
     Version,
     Wait,
     doc,
     refused,
+    shown,
     wrong,
 )
 
 _NOT_A_DEFAULT = refused("no default: every service would get the same, so write it in each service")
 
 
-def _services_not_empty(value: object) -> object:
+@dataclass(frozen=True, slots=True)
+class OrAuto:
+    """Lets `auto` stand for services, and `"*": auto` beside them: `routing.written` takes it out before."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(_services, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        named = handler(schema)
+        ((pattern, service),) = named["patternProperties"].items()
+        every_other = {"const": AUTO, "description": "Every other service that containers name."}
+        apart = {rf"^(?!\*$){pattern.removeprefix('^')}": service}
+        found = {**named, "properties": {EVERY_OTHER: every_other}, "patternProperties": apart}
+        return {"anyOf": [{"const": AUTO}, found]}
+
+
+def _services(value: object) -> object:
     if value is None:
         raise wrong("names no services: write 'services: {}' if that is what is meant")
+    if isinstance(value, str):
+        raise wrong(f"must be auto, or a mapping of services by their names, not {shown(value)}")
     return value
 
 
@@ -89,98 +110,6 @@ class Servers(TypedDict, total=False):
 
     blue: Annotated[FixedColour, doc("Those of blue.")]
     green: Annotated[FixedColour, doc("Those of green.")]
-
-
-@with_config(STRICT)
-class HealthCheckKeys(TypedDict, total=False):
-    """One check of a server."""
-
-    mode: Annotated[
-        Literal["http", "grpc", "tcp", "docker"],
-        doc("http where a key of an HTTP request is written, tcp where `send` or `expect` is."),
-    ]
-    path: Annotated[UrlPath, doc("The path of the request.", default="/", example="/healthz")]
-    interval: Annotated[Wait, doc("From the beginning of one check to that of the next.", default="2s")]
-    timeout: Annotated[Wait, doc("How long an answer may take.", default="1s")]
-    healthyAfter: Annotated[Count, doc("How many passes in a row make a server healthy.", default=3)]
-    unhealthyAfter: Annotated[Count, doc("How many failures in a row make it unhealthy.", default=3)]
-    scheme: Annotated[
-        Literal["http", "https", "h2c"],
-        doc(
-            "That of the server's URL where not written. h2c is HTTP/2 without TLS, as mode grpc also speaks it with "
-            "http."
-        ),
-    ]
-    port: Annotated[Port, doc("That of the server's URL where not written.", example=9000)]
-    hostname: Annotated[
-        Hostname,
-        doc("The Host header; the first host of the router's rule where not written.", example="shop.internal"),
-    ]
-    method: Annotated[Method, doc("The method of the request.", default="GET")]
-    status: Annotated[Status, doc("The one status that passes; 200 to 399 where not written.", example=204)]
-    headers: Annotated[dict[HeaderName, HeaderValue], doc("Further headers.", example={"X-Probe": "bluegreen"})]
-    followRedirects: Annotated[bool, doc("true follows redirects on the same server.", default=False)]
-    insecureSkipVerify: Annotated[bool, doc("true accepts any certificate of the server.", default=False)]
-    service: Annotated[
-        ServiceName,
-        doc("The service that mode grpc asks for; the whole server where not written.", example="shop.v1.Basket"),
-    ]
-    send: Annotated[
-        Payload,
-        doc(
-            "What mode tcp sends. Bytes are written as \\r, \\n, \\t, \\0, \\\\ and \\xNN, without quotes or in single "
-            "ones.",
-            example="PING\\r\\n",
-        ),
-    ]
-    expect: Annotated[
-        Payload,
-        doc("What must be in the answer, in the same writing; any answer passes where not written.", example="+PONG"),
-    ]
-
-
-@with_config(STRICT)
-class EndpointObject(TypedDict, total=False):
-    """One port and protocol of a service."""
-
-    port: Annotated[
-        Port,
-        doc(
-            "The port of its containers, where their labels name none; the lowest that is exposed where not written.",
-            example=1883,
-        ),
-    ]
-    protocol: Annotated[Literal["http", "tcp", "udp"], doc("What it speaks.", default="http")]
-    scheme: Annotated[
-        Literal["http", "https", "h2c"],
-        doc("That of its containers' URLs, where their labels name none: http where not written."),
-    ]
-    loadBalancer: Annotated[
-        EndpointBalancer, doc("How Traefik treats its servers; of HTTP with the keys that the service has.")
-    ]
-    healthCheck: Annotated[
-        HealthCheckKeys, doc("How each of its servers is checked; of HTTP with the keys that the service has.")
-    ]
-
-
-@with_config(STRICT)
-class SmokeTestKeys(TypedDict, total=False):
-    """One request that a release must answer as written before it may take traffic."""
-
-    name: Required[Annotated[Text, doc("The name of the test in messages.", example="home page")]]
-    endpoint: Annotated[EndpointName, doc("The endpoint that is asked, one of HTTP.", default="default")]
-    path: Annotated[UrlPath, doc("The path of the request.", default="/")]
-    method: Annotated[Method, doc("The method of the request.", default="GET")]
-    headers: Annotated[dict[HeaderName, HeaderValue], doc("Further headers.", example={"Accept": "application/json"})]
-    status: Annotated[Status, doc("The one status that passes; redirects are not followed.", default=200)]
-    contains: Annotated[Text, doc("Text that the answer must contain, letter for letter.", example="Add to basket")]
-    json: Annotated[
-        dict[Text, object],
-        doc("Values of the JSON answer by dotted path, such as items.0.name.", example={"database": "ok"}),
-    ]
-    timeout: Annotated[Wait, doc("How long the whole answer may take.", default="5s")]
-    retries: Annotated[int, Field(ge=0), doc("How often a test whose answer does not match is repeated.", default=0)]
-    insecureSkipVerify: Annotated[bool, doc("true accepts any certificate of the server.", default=False)]
 
 
 @with_config(STRICT)
@@ -243,6 +172,14 @@ class ServiceKeys(TypedDict, total=False):
             example={"web": {"port": 8080}, "mqtt": {"port": 1883, "protocol": "tcp"}},
         ),
     ]
+    routing: Annotated[
+        RoutingKeys,
+        Or("labels", "{labels: true, hosts: [shop.example.com]}"),
+        OR_OFF,
+        doc(
+            "labels: routers, middlewares and load balancers are those in the containers' labels; false: in this file."
+        ),
+    ]
     smokeTests: Annotated[
         list[SmokeTestKeys], doc("Requests that every server of a release must answer as written, before its switch.")
     ]
@@ -257,7 +194,7 @@ class ServiceKeys(TypedDict, total=False):
 
 
 @with_config(
-    ConfigDict(**STRICT, json_schema_extra={"oneOf": [{"required": ["router"]}, {"required": ["routers"]}]}),
+    ConfigDict(**STRICT, json_schema_extra={"not": {"required": ["router", "routers"]}}),
 )
 class ServiceObject(ServiceKeys, total=False):
     """One application under blue-green: `shop`, and `shop-blue` and `shop-green`, in Traefik."""
@@ -410,8 +347,11 @@ class File(TypedDict, total=False):
     services: Required[
         Annotated[
             dict[Name, ServiceObject],
-            BeforeValidator(_services_not_empty),
-            doc("Every application under blue-green; write 'services: {}' to have none."),
+            OrAuto(),
+            doc(
+                "Every application under blue-green; write 'services: {}' to have none, and auto to have each one that "
+                "containers name."
+            ),
         ]
     ]
     http: Annotated[HttpSection, doc("Further HTTP configuration for Traefik, passed through.")]

@@ -143,7 +143,8 @@ class Or:
         return core_schema.no_info_wrap_validator_function(check, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"anyOf": [{"const": self.word}, handler(schema)]}
+        other = handler(schema)
+        return {"anyOf": [{"const": self.word}, *(other["anyOf"] if {"anyOf"} == other.keys() else [other])]}
 
 
 OR_OFF = Or(word=False)
@@ -153,7 +154,9 @@ OR_OFF = Or(word=False)
 def alternative(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a JSON Schema with that of the mapping in place of the choice that `Or` makes."""
     found = next((one for one in schema.get("anyOf", ()) if "const" not in one), None)
-    return schema if found is None else {**schema, **found}
+    if found is None:
+        return schema
+    return alternative({**{key: part for key, part in schema.items() if key != "anyOf"}, **found})
 
 
 Text: TypeAlias = Annotated[str, StringConstraints(min_length=1)]
@@ -237,6 +240,20 @@ EndpointName: TypeAlias = Annotated[
         r"(?!(?:blue|green|preview)$)[A-Za-z0-9][A-Za-z0-9_-]{0,62}",
         "is no name of an endpoint: write up to 63 letters, digits, '-' and '_', and not blue, green or preview, which "
         "names in Traefik end in already",
+    ),
+]
+HostPattern: TypeAlias = Annotated[
+    str,
+    Matches(
+        r"(?:\*\.)?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*",
+        "is no host: write a name without a port, such as shop.example.com, or *.example.com for all below one",
+    ),
+]
+Template: TypeAlias = Annotated[
+    str,
+    Matches(
+        r"(?=[\s\S]*\S)(?:(?!\$\{)[\s\S]){1,4096}",
+        "is no rule for routers without one: write one such as Host(`{{ normalize .Name }}`), without ${...}",
     ),
 ]
 UrlPath: TypeAlias = Annotated[

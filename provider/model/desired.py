@@ -244,9 +244,9 @@ class CandidateRoute:
 class LabelRouting:
     """That a service takes its routing from the `traefik.*` labels of its containers (rule 34), and what they may say.
 
-    Labels may name only these `hosts`, any where there are none. A rule without a host counts only on these
-    `entry_points`, and a priority only where `is_trusted`: the file has a list of either (rule 35). `default_rule` is
-    that of routers without a rule, as Traefik's Docker provider has it.
+    Labels may name only these `hosts`, any where there are none; `*.example.com` is each one below it. A rule without a
+    host counts only on these `entry_points`, and a priority only where `is_trusted`: the file has a list of either
+    (rule 35). `default_rule` is that of routers without a rule, as Traefik's Docker provider has it.
     """
 
     hosts: tuple[str, ...] = ()
@@ -257,6 +257,13 @@ class LabelRouting:
     def is_trusted(self) -> bool:
         """Whether the file says what the labels may claim."""
         return bool(self.hosts or self.entry_points)
+
+    def may_name(self, host: str) -> bool:
+        """Return whether a rule may name a host, as far as the file limits it."""
+        written, name = {one.lower() for one in self.hosts}, host.lower()
+        labels = name.split(".")
+        above = (f"*.{'.'.join(labels[start:])}" for start in range(1, len(labels)))
+        return not written or name in written or any(one in written for one in above)
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,22 @@ def test_a_service_that_is_named_twice_is_refused_with_both_places() -> None:
     ]
 
 
+def test_services_that_are_found_and_services_that_are_written_stand_in_two_files() -> None:
+    """Rule 35: a service written in the file wins."""
+    auto = "# all others\nservices: auto  # by their labels\n"
+    for texts in ((BASE, SHOP, auto), (auto, BASE, SHOP), (BASE, auto), (auto, BASE, "services: {}\n")):
+        found = whole(*texts)
+        desired = config.load(found.text, "conf")
+        assert desired.auto is not None
+        assert sorted(desired.services) == (["shop"] if SHOP in texts else [])
+        assert "# all others" in found.text
+    assert refusal(BASE, auto, "services: auto\n") == [
+        "conf/c.yaml:1:1: services.*: this service is also at conf/b.yaml:2:1: name it once"
+    ]
+    (found_in,) = refusal(BASE, auto, "requireEnvironmentLabel: false\n")
+    assert found_in.startswith("conf/c.yaml:1:26: requireEnvironmentLabel: must be true")
+
+
 def test_other_keys_stand_in_one_file() -> None:
     assert refusal(BASE, "http: {}\nenvironment: staging\nservices: {}\n") == [
         "conf/b.yaml:1:1: http: is also at conf/a.yaml:4:1: of several files only services are put together",

@@ -85,7 +85,7 @@ REFUSED = {
     "no services": (
         "environment: x",
         [
-            "1:1: services: required key is missing: Every application under blue-green; write 'services: {}' to have none"
+            "1:1: services: required key is missing: Every application under blue-green; write 'services: {}' to have none, and auto to have each one that containers name"
         ],
     ),
     "null services": (
