@@ -1,10 +1,16 @@
 """Labels of containers as people write them, and as nobody should, to be read by Traefik and by us.
 
+`drawn` makes others at random, which follow Traefik's tables but for their texts.
+
 Each set has names of its own: `NAME` in a label or a value stands for the name of the set, and of its container.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from random import Random
+
+from provider.model.traefik_schema import Anything, Kind, Many, Named, Scalar, Struct
+from provider.model.traefik_schema.labels import LABELS
 
 R, S, M = "traefik.http.routers.NAME", "traefik.http.services.NAME", "traefik.http.middlewares.NAME"
 TR, TS, TM = "traefik.tcp.routers.NAME", "traefik.tcp.services.NAME", "traefik.tcp.middlewares.NAME"
@@ -407,3 +413,77 @@ SETS: dict[str, Labelled] = {
     "udp-rule": dropped({f"{UR}.rule": "x"}),
     "a-plugin-with-a-comma": dropped({f"{PLUGIN}.map.x": ",a"}),
 }
+
+
+TEXTS = (
+    *("a", "", " ", "x y", "true", "null", "~", "1", "1.5", "<<", "*", "&a", "!!int", "#", "- a", "a: b", "{", "}"),
+    *("[", "]", "%", "@", "`", "'", '"', "\\", "\t", "\n", "\r\n", "a\n b", "\x07", "\x7f", "\u0085", "\u2028"),
+    *(
+        "\ufeff",
+        "\ufffe",
+        "\uffff",
+        "\u2551",
+        "24\u2551a",
+        "a,b",
+        ",",
+        "\u00e9",
+        "\U0001f600",
+        "yes",
+        "0x10",
+        "1e3",
+        "=",
+    ),
+    *("=", "?", "| ", "> ", "---", "...", "x" * 300, '"' * 200, "${a}", "a@b", "a@docker", "a@file"),
+    *("bluegreen-1", "blue"),
+)
+"""What YAML or Traefik's decoder may take for something else."""
+NAMES = tuple(text for text in TEXTS if text and "." not in text)
+GOOD = {
+    Scalar.BOOL: ("true", "false", "1", "F"),
+    Scalar.INT: ("1", "0", "-1", "200", "+007", "9223372036854775807"),
+    Scalar.DURATION: ("5s", "10", "-1ms", "1h2m3s", "0"),
+    Scalar.RULE: ("Host(`NAME`)", "PathPrefix(`/`)", 'Host("a") || !Path(`/x`)'),
+}
+
+
+def drawn(random: Random) -> dict[str, str]:
+    """Return a few labels, with `NAME` in them as in SETS, whose values mostly are of the right kind."""
+    labels = {f"{R}.rule": "Host(`NAME`)"}
+    for _ in range(random.randint(1, 5)):
+        section = random.choice([one for one in LABELS.fields if one != "tls"])
+        part = random.choice(["routers", "services", "middlewares"])
+        kind = LABELS.fields[section].kind
+        assert isinstance(kind, Struct)
+        if part in kind.fields:
+            labels |= dict(_below(random, kind.fields[part].kind, f"traefik.{section}.{part}"))
+    return labels
+
+
+def _below(random: Random, kind: Kind, label: str) -> Iterator[tuple[str, str]]:
+    match kind:
+        case Scalar():
+            good = GOOD.get(kind) or (("80", "443") if label.endswith(".port") else None)
+            yield label, random.choice(good) if good and random.random() < 0.97 else _text(random)
+        case Many(item=Struct() as item):
+            yield from _below(random, item, f"{label}[{random.randint(0, 11)}]")
+        case Many():
+            yield label, ",".join(_text(random) for _ in range(random.randint(0, 3)))
+        case Struct():
+            if random.random() < 0.1:
+                yield label, random.choice(["true", "false"])
+            keys = ["loadBalancer"] if "loadBalancer" in kind.fields else list(kind.fields)
+            most = 1 if "inFlightConn" in keys or "chain" in keys else 3
+            for key in random.sample(keys, min(len(keys), random.randint(1, most))):
+                yield from _below(random, kind.fields[key].kind, f"{label}.{key}")
+        case Named():
+            name = random.choice(["", *NAMES] if label.count(".") == 2 else NAMES)
+            name = f"NAME{name}" if label.count(".") == 2 else name
+            yield from _below(random, kind.value, f"{label}.{name}")
+        case Anything():
+            for _ in range(random.randint(1, 3)):
+                names = random.choices([*NAMES, "a[0]", "a[1]", "b"], k=random.randint(1, 3))
+                yield ".".join([label, *names]), _text(random)
+
+
+def _text(random: Random) -> str:
+    return random.choice(TEXTS) if random.random() < 0.5 else "a"
