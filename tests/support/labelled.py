@@ -6,7 +6,7 @@ Each set has names of its own: `NAME` in a label or a value stands for the name 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from provider.model.traefik_schema import Anything, Kind, Many, Named, Scalar, Struct
@@ -24,21 +24,22 @@ PLUGIN = f"{M}.plugin.NAME"
 class Labelled:
     """The labels of one container, and what Traefik drops for them: nothing, some routers, or the container.
 
-    Only one that `needs_server` has to run.
+    Only one that `needs_server` has to run; Traefik has the others without a server.
     """
 
     labels: Mapping[str, str]
     is_dropped: bool = False
     loses_routers: bool = False
-    needs_server: bool = True
+    needs_server: bool = False
 
     def named(self, name: str) -> dict[str, str]:
         """Return the labels with the name of the container in them."""
         return {key.replace("NAME", name): value.replace("NAME", name) for key, value in self.labels.items()}
 
 
-def taken(*labels: Mapping[str, str]) -> Labelled:
-    return Labelled({key: value for one in labels for key, value in one.items()})
+def taken(*labels: Mapping[str, str], needs_server: bool = False) -> Labelled:
+    every = {key: value for one in labels for key, value in one.items()}
+    return Labelled(every, needs_server=needs_server or any(".server." in key for key in every))
 
 
 def dropped(*labels: Mapping[str, str], needs_server: bool = False) -> Labelled:
@@ -46,12 +47,12 @@ def dropped(*labels: Mapping[str, str], needs_server: bool = False) -> Labelled:
 
 
 def without_a_router(*labels: Mapping[str, str]) -> Labelled:
-    return Labelled(taken(*labels).labels, loses_routers=True)
+    return replace(taken(*labels), loses_routers=True)
 
 
 SETS: dict[str, Labelled] = {
     # what is implicit
-    "nothing": taken(),
+    "nothing": taken(needs_server=True),
     "docker-labels-only": taken({"traefik.docker.network": "none", "traefik.docker.lbswarm": "true"}),
     "rule-only": taken(RULE),
     "empty-rule": taken({f"{R}.rule": ""}),
@@ -348,7 +349,7 @@ SETS: dict[str, Labelled] = {
     "strategy": taken(RULE, {f"{S}.loadbalancer.strategy": "p2c", f"{R}.observability.metrics": "false"}),
     # TCP and UDP
     "tcp": taken(TCP_RULE, {f"{TR}.entrypoints": "more", f"{TS}.loadbalancer.server.port": "1883"}),
-    "tcp-implicit": taken(TCP_RULE),
+    "tcp-implicit": taken(TCP_RULE, needs_server=True),
     "tcp-passthrough": taken(
         {
             f"{TR}.rule": "HostSNI(`NAME`)",
@@ -371,7 +372,7 @@ SETS: dict[str, Labelled] = {
     "tcp-without-rule": without_a_router({f"{TR}.entrypoints": "more"}),
     "tcp-and-http": taken(RULE, TCP_RULE, {f"{TS}.loadbalancer.server.port": "9000"}),
     "udp": taken({f"{UR}.entrypoints": "datagrams", f"{US}.loadbalancer.server.port": "53"}),
-    "udp-implicit": taken({UR: "x"}),
+    "udp-implicit": taken({UR: "x"}, needs_server=True),
     "udp-several": without_a_router(
         {
             f"{UR}.entrypoints": "datagrams",
