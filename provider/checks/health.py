@@ -23,6 +23,10 @@ CROWD = 10_000
 """The first checks of this many new servers spread over one interval; those of fewer over a part of it."""
 MAX_RUNNING = 1_000
 """Maximum number of checks at once, or half of the files that may be open; a check beyond it starts late."""
+EARLY_S = 0.01
+"""A new server that does not pass is checked again after this time, then after twice as long, and so on."""
+EARLY_MOST = 100
+"""Maximum number of servers that are checked more often than their interval says, as they are new."""
 Spawn: TypeAlias = Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
 
 log = structlog.get_logger()
@@ -86,11 +90,17 @@ class Evidence:
 
 @dataclass(slots=True, eq=False)
 class _Scheduled:
-    """The checks of one server. It is either due or being checked, so never checked twice at once."""
+    """The checks of one server. It is either due or being checked, so never checked twice at once.
+
+    `due_s` is its last start at the fixed rate. Until its first pass, or the second of those starts, it is checked in
+    between after `early_after_s`; None after that. Of a check that `is_early` only a pass counts.
+    """
 
     probe: Probe
     evidence: Evidence
     due_s: float
+    early_after_s: float | None = EARLY_S
+    is_early: bool = False
     check: Check | None = None
     task: asyncio.Task[None] | None = None
     stopped: bool = False
@@ -124,6 +134,7 @@ class HealthChecker:
         self._max_running = min(MAX_RUNNING, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
         self._last_new_s: dict[float, float] = {}
         self._woken = asyncio.Event()
+        self._early: set[_Scheduled] = set()
         self._logged: set[type[Exception]] = set()
 
     def set_probes(self, service: str, probes: frozenset[Probe]) -> None:
@@ -171,18 +182,20 @@ class HealthChecker:
         start_s = first_start_s(self._last_new_s.get(interval_s, -math.inf), loop_s(), interval_s)
         self._last_new_s[interval_s] = start_s
         server = _Scheduled(probe, Evidence(probe.check, datetime.now(UTC)), start_s)
-        self._schedule(server)
+        self._schedule(server, start_s)
         return server
 
-    def _schedule(self, server: _Scheduled) -> None:
-        heapq.heappush(self._due, (server.due_s, next(self._order), server))
+    def _schedule(self, server: _Scheduled, start_s: float) -> None:
+        heapq.heappush(self._due, (start_s, next(self._order), server))
         if self._due[0][2] is server:
             self._woken.set()
 
     def _start_due(self, now_s: float) -> None:
         while self._due and self._due[0][0] <= now_s and len(self._running) < self._max_running:
             server = heapq.heappop(self._due)[2]
-            if not server.stopped:
+            if server.stopped:
+                self._early.discard(server)
+            else:
                 server.task = self._spawn(self._check(server), f"health check of {server.probe.key.url}")
                 self._running.add(server.task)
                 server.task.add_done_callback(functools.partial(self._finished, server))
@@ -193,15 +206,38 @@ class HealthChecker:
             self._woken.set()
         self._running.discard(task)
         server.task = None
-        if not server.stopped:
-            server.due_s = next_start_s(server.due_s, task.get_loop().time(), server.probe.check.interval_s)
-            self._schedule(server)
+        if server.stopped:
+            self._early.discard(server)
+            return
+        now_s = task.get_loop().time()
+        next_s = next_start_s(server.due_s, now_s, server.probe.check.interval_s)
+        early_s = self._early_start_s(server, now_s, next_s)
+        server.is_early = early_s is not None
+        if early_s is None:
+            server.due_s, server.early_after_s = next_s, None
+        self._schedule(server, next_s if early_s is None else early_s)
+
+    def _early_start_s(self, server: _Scheduled, now_s: float, next_s: float) -> float | None:
+        """Return when to check a new server before it is due, None where it passed, or that would come too late.
+
+        What has just started rarely listens yet, and would wait for a whole interval.
+        """
+        after_s = server.early_after_s
+        has_room = server in self._early or len(self._early) < EARLY_MOST
+        if after_s is None or not has_room or now_s + after_s + server.probe.check.timeout_s > next_s:
+            self._early.discard(server)
+            return None
+        self._early.add(server)
+        server.early_after_s = 2 * after_s
+        return now_s + after_s
 
     async def _check(self, server: _Scheduled) -> None:
         started_mono_s = CLOCK.mono_s
         found = await self._check_once(server)
         _ = CLOCK.mono_s  # notices a gap, after which this check is void
-        if server.stopped:
+        if found.result is Result.PASS:
+            server.early_after_s = None
+        if server.stopped or (server.is_early and found.result is not Result.PASS):
             return
         self._on_result(server.probe, found.result, started_mono_s)
         if server.evidence.add(found, datetime.now(UTC)):

@@ -33,7 +33,14 @@ class HealthCheckKeys(TypedDict, total=False):
         doc("http where a key of an HTTP request is written, tcp where `send` or `expect` is."),
     ]
     path: Annotated[UrlPath, doc("The path of the request.", default="/", example="/healthz")]
-    interval: Annotated[Wait, doc("From the beginning of one check to that of the next.", default="2s")]
+    interval: Annotated[
+        Wait,
+        doc(
+            "From the beginning of one check to that of the next. A new server is checked more often until its first "
+            "pass, for one interval at most.",
+            default="2s",
+        ),
+    ]
     timeout: Annotated[Wait, doc("How long an answer may take.", default="1s")]
     healthyAfter: Annotated[Count, doc("How many passes in a row make a server healthy.", default=3)]
     unhealthyAfter: Annotated[Count, doc("How many failures in a row make it unhealthy.", default=3)]

@@ -727,3 +727,39 @@ def test_cancelling_the_run_ends_every_check_and_it_can_run_again(run: Run) -> N
         assert reports.count(held) == 0
 
     run(scene())
+
+
+NEW = replace(HTTP, interval_s=3600.0, timeout_s=60.0)
+"""Of such a check there is one in the time of a test."""
+
+
+async def test_a_new_server_that_is_soon_ready_waits_for_no_interval() -> None:
+    """It is found as soon as it starts. Of the checks in between only a pass counts (P2)."""
+    asked = 0
+
+    async def starting(_: str, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        writer.write(OK if asked > 4 else b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+
+    async with serving(starting) as url:
+        server = probe(url, NEW)
+        async with checking(server) as (_, reports):
+            await eventually(lambda: len(reports.of(server)) == 2)
+    assert [health for health, _ in reports.of(server)] == [Health.UNHEALTHY, Health.HEALTHY]
+    assert reports.results == Counter({(server, Result.FAIL): 1, (server, Result.PASS): 1})
+
+
+async def test_few_servers_at_a_time_are_checked_more_often_than_their_interval(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing is without a bound: ten thousand servers that are down are not checked eight times as often."""
+    monkeypatch.setattr(checker, "EARLY_MOST", 2)
+    probes = [
+        replace(probe("http://127.0.0.1:1", NEW), key=ServerKey("http://127.0.0.1:1", str(n), "1")) for n in range(9)
+    ]
+    async with checking(*probes) as (checks, reports):
+        await eventually(lambda: len(reports.verdicts) == len(probes))
+        assert len(checks._early) == 2
+        checks.set_probes("shop", frozenset())
+        await eventually(lambda: not checks._early)
