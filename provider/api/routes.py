@@ -84,6 +84,7 @@ _SUMMARIES: Mapping[Verb, str] = {
     Verb.RETRY: "Try the standby release that failed again.",
     Verb.PAUSE: "Stop forward rollouts.",
     Verb.RESUME: "Resume forward rollouts.",
+    Verb.FORGET: "Let go of a service that only containers named, once none is left.",
 }
 _REFUSALS: Mapping[Verb, tuple[Code, ...]] = {
     Verb.SWITCH: (
@@ -100,6 +101,7 @@ _REFUSALS: Mapping[Verb, tuple[Code, ...]] = {
     Verb.RETRY: (Code.BUSY,),
     Verb.PAUSE: (),
     Verb.RESUME: (),
+    Verb.FORGET: (Code.NOT_READY,),
 }
 COMMANDS: Mapping[Verb, Route] = {
     verb: Route(

@@ -63,6 +63,7 @@ NEEDS: Mapping[str, frozenset[Scope]] = MappingProxyType(
         Verb.RETRY: EVERYTHING,
         Verb.PAUSE: EVERYTHING,
         Verb.RESUME: EVERYTHING,
+        Verb.FORGET: EVERYTHING,
         LEASE: frozenset({Scope.DEPLOY, Scope.OPERATE}),
         FORCE: EVERYTHING,
     }

@@ -24,7 +24,7 @@ class Settings:
     """The flags of `bluegreen serve`. `docker` None asks the environment, as Docker's own client does.
 
     `store` None is SQLite in `state_dir`; the rest of it is for one of several `replica`s, for which `desired_state`
-    may be None (rule 62).
+    may be None (rule 62). A daemon alone without a file serves what the containers of an `environment` say (rule 35).
     """
 
     desired_state: Path | None
@@ -49,6 +49,7 @@ class Settings:
     poll_hold_s: float = 4.0
     write_file: Path | None = None
     public_url: str | None = None
+    environment: str | None = None
     provider_hosts: tuple[str, ...] = ()
 
     @property

@@ -14,6 +14,7 @@ from provider.checks.smoke import SmokeTester
 from provider.controller.controller import Controller
 from provider.controller.desired_source import DesiredSource
 from provider.controller.inputs import PROBLEMS_SHOWN, Inputs
+from provider.controller.labels_desired import LabelsDesired
 from provider.controller.lasting import Lasting
 from provider.controller.loading import Loader, Surroundings, Validate, validated
 from provider.controller.outputs import Listeners, Outputs
@@ -149,7 +150,8 @@ class Term:
         file, inputs = self._settings.desired_state, self.controller.inputs
         if shared is not None:
             return StoredDesired(shared, loader, inputs, seed=file)
-        assert file is not None, "a daemon alone follows a file"
+        if file is None:
+            return LabelsDesired(self._settings.environment or "", loader)
         return Reload(file, loader, inputs)
 
     def _edges(self, inputs: Inputs) -> Outputs:

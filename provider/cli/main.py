@@ -14,6 +14,7 @@ from provider.cli.commands.diff import diff
 from provider.cli.commands.doctor import doctor
 from provider.cli.commands.exit_codes import MEANING
 from provider.cli.commands.explain import explain
+from provider.cli.commands.forget import forget
 from provider.cli.commands.forget_replica import forget_replica
 from provider.cli.commands.healthcheck import healthcheck
 from provider.cli.commands.help import Verbs
@@ -64,7 +65,7 @@ def main() -> None:
 
 for verb in (
     *(serve, status, explain, history, wait, deploy),
-    *(approve, promote, abort, rollback, retry, switch, pause, resume, forget_replica),
+    *(approve, promote, abort, rollback, retry, switch, pause, resume, forget, forget_replica),
     *(apply, diff, desired),
     *(validate, render, schema, token, completion, doctor, healthcheck, store, demo),
 ):

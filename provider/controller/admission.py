@@ -57,12 +57,10 @@ class Admission:
         self._put(Rank.FILE, THE_FILE, _passed(desired))
         for name, service in desired.services.items():
             state = states.get(name)
-            if service.labels is None:
+            if not service.is_discovered:
                 self._put(Rank.FILE, name, _of_service(service))
-            else:
-                self._put(Rank.FILE, name, _of_service(replace(service, routers=())))
-                if state is not None and state.routing is not None:
-                    self.decide(name, state.routing)
+            if service.labels is not None and state is not None and state.routing is not None:
+                self.decide(name, state.routing)
 
     def decide(self, name: str, routing: Routing | None) -> set[str]:
         """Take a routing that was decided; return the other services that have to be looked at again."""

@@ -146,12 +146,13 @@ class Draft:
         if state.desired is None:
             return "no desired state was accepted yet"
         waited_s = now.mono_s - self._started.mono_s
-        if self._is_first:
+        reason: str | None = None
+        if self._is_first and state.desired.auto is not None and state.docker.services is None:
+            reason = "the services are those that containers name, and Docker has not listed any yet"
+        elif self._is_first:
             reason = first_document_waits_for((tracked.member() for tracked in state.services.values()), waited_s)
         elif state.docker.enabled and state.docker.services is None and waited_s < DOCKER_AT_START_S:
             reason = "waiting for Docker's first list"
-        else:
-            reason = None
         reason = reason or self._unrendered()
         if reason is None and state.services and not self._assembly and not state.pass_through.has_routers:
             reason = "no service has an active colour yet"

@@ -100,7 +100,7 @@ class Inputs:
 
     def docker_listed(self, services: Mapping[str, ByColour[tuple[Server, ...]]], listed_mono_s: float) -> None:
         """Take Docker's complete list."""
-        self._queues.put(self._state.docker_listed(services, listed_mono_s))
+        self._queues.put(self._state.docker_listed(services, listed_mono_s, clock()))
         self._daemon_conditions.follow_unnamed()
 
     def docker_service(self, service: str, colours: ByColour[tuple[Server, ...]], listed_mono_s: float) -> None:

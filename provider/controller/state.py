@@ -7,8 +7,10 @@ Each input is a method that takes values, replaces one part of the state, and re
 from collections.abc import Callable, Mapping, Set
 from typing import TYPE_CHECKING, TypeAlias
 
+from provider.config import diff
 from provider.config.diff import Edit
 from provider.controller.counted import Counting
+from provider.controller.discovered import with_discovered
 from provider.controller.docker_view import DockerView
 from provider.controller.rollouts import Rollouts
 from provider.controller.touched import NOTHING, Adopted, Texts, Touched, both
@@ -72,6 +74,7 @@ class State:
         self.replaced: dict[str, TrackedService] | None = None
         self.unprobed: set[str] = set()
         self.set_aside: set[str] = set()
+        self._written: Desired | None = None
         self.states: dict[str, ServiceState] = dict(stored.services)
         self.groups: dict[str, GroupState] = dict(stored.groups)
         self.tracked = TrackedServices(self.docker, self.states, stored.servers)
@@ -105,7 +108,9 @@ class State:
         """
         was_refused = self.rest.is_refused
         self.rest.load(text, edit.desired)
-        touched = self.tracked.load(edit, now) | self.set_aside
+        self._written = edit.desired
+        edit = self._with_discovered(edit)
+        touched = {*(self._take(edit, now).decide or ()), *self.set_aside}
         self.set_aside = set()
         if not self._is_resumed:
             self._is_resumed = True
@@ -113,7 +118,6 @@ class State:
             touched |= self.rollouts.under_way
         applied = self.rest.applied
         self.tracked.keep_left(applied.desired.services if applied is not None else ())
-        self.unprobed |= edit.gone
         if self.rest.is_refused or was_refused:
             self._take_rest(now)
             published = touched | self.members.keys()
@@ -123,6 +127,11 @@ class State:
         desired = edit.desired
         self.traefik.readings.expect(desired.traefik_api, desired.environment, desired.later_keys)
         return Touched(touched, published)  # the text is written with what is decided on it
+
+    def _take(self, edit: Edit, now: Instant) -> Touched:
+        """Have the services of an edit in place of those before."""
+        self.unprobed |= edit.gone
+        return both(self.tracked.load(edit, now))
 
     def applied_known(self, applied: AppliedText, desired: Desired) -> None:
         """Take what every Traefik had applied when an earlier process ended; it comes before any file."""
@@ -166,27 +175,49 @@ class State:
 
     # --- Docker ---------------------------------------------------------------------------------------------------
 
-    def docker_listed(self, services: Mapping[str, ByColour[tuple[Server, ...]]], listed_mono_s: float) -> Touched:
+    def docker_listed(
+        self, services: Mapping[str, ByColour[tuple[Server, ...]]], listed_mono_s: float, now: Instant
+    ) -> Touched:
         """Take Docker's complete list.
 
         What follows from it for each service is worked out when that is looked at.
         """
         touched = {name for key in self.rollouts.under_way for name in self.members.get(key, ())}
         touched.update(self.docker.list_all(services, listed_mono_s, self.services))
+        discovered = self._discover(now)
         for tracked in (*(self.services[name] for name in touched), *self.tracked.held.values()):
             tracked.is_stale = True
-        return both({group_key(self.services[name].service) for name in touched} | self.tracked.held.keys())
+        keys = {group_key(self.services[name].service) for name in touched if name in self.services}
+        return both(keys | self.tracked.held.keys()) | discovered
 
     def docker_service(
         self, name: str, colours: ByColour[tuple[Server, ...]], listed_mono_s: float, now: Instant
     ) -> Touched:
         """Take Docker's list of one service; without a complete list before, it is kept for nothing."""
+        if not self.docker.list_service(name, colours):
+            return both(set())
+        discovered = self._discover(now) if name not in self.services else NOTHING
         tracked = self.services.get(name) or self.tracked.held.get(name)
-        if not self.docker.list_service(name, colours) or tracked is None:
+        if tracked is None:
             return both(set())
         key = group_key(tracked.service)
         is_new = self.tracked.observe(tracked, now, listed_mono_s)
-        return both({key} if is_new or key in self.rollouts.under_way else set())
+        return both({key} if is_new or key in self.rollouts.under_way else set()) | discovered
+
+    def _discover(self, now: Instant) -> Touched:
+        """Take the services that containers name, and let go of those that are forgotten (rule 35)."""
+        if self._written is None or self._written.auto is None or self.desired is None:
+            return NOTHING
+        found = with_discovered(self._written, self.docker.services or (), self.states)
+        if found.services.keys() == self.desired.services.keys():
+            return NOTHING
+        return self._take(diff.edit(self.desired, found), now)
+
+    def _with_discovered(self, written: Edit) -> Edit:
+        if written.desired.auto is None and (self.desired is None or self.desired.auto is None):
+            return written
+        found = with_discovered(written.desired, self.docker.services or (), self.states)
+        return diff.edit(self.desired, found)
 
     def docker_networks(self, own: frozenset[str]) -> Touched:
         """Take the networks of the daemon's own container, on which the addresses of servers may hang."""
@@ -394,6 +425,8 @@ class State:
         if plan.followed != was:
             self.followed[key] = followed = plan.followed
             self.counting.follow(was, followed, self.services, self.traefik.readings.marker)
+        if any(row.event is Event.FORGOTTEN for row in plan.decisions):
+            self._discover(Instant(0.0, plan.decisions[-1].at_utc))
         others |= self.tracked.admission_changed()
         return Adopted(before, runs, Touched(others or None, {key, *others} if plan.decisions else None), followed)
 

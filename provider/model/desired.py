@@ -282,7 +282,8 @@ class Service:
     """One application under blue-green, as in the file.
 
     Its `endpoints` have names of their own, and there is one at least. With `labels` its routers, its endpoints and its
-    `middlewares`, by protocol and name, are those that the labels of the active colour had when it was decided on.
+    `middlewares`, by protocol and name, are those that the labels of the active colour had when it was decided on. One
+    that `is_discovered` is named by containers alone.
     """
 
     name: str
@@ -305,6 +306,7 @@ class Service:
     analysis: Analysis | None = None
     test_route: CandidateRoute | None = None
     labels: LabelRouting | None = None
+    is_discovered: bool = False
     middlewares: Mapping[Protocol, JsonObject] = field(default_factory=dict)
 
     @property

@@ -48,6 +48,7 @@ class Event(StrEnum):
     RETRY = "retry"
     PAUSED = "paused"
     RESUMED = "resumed"
+    FORGOTTEN = "forgotten"
     LEASE_TAKEN = "lease-taken"
     LEASE_RENEWED = "lease-renewed"
     LEASE_ENDED = "lease-ended"
@@ -94,6 +95,7 @@ EVENTS: Mapping[Event, str] = MappingProxyType(
         Event.RETRY: "A release that failed is tried again",
         Event.PAUSED: "Forward rollouts were stopped",
         Event.RESUMED: "Forward rollouts go on",
+        Event.FORGOTTEN: "A service without containers, which only they had named, is let go of",
         Event.LEASE_TAKEN: "A deployment took the lease",
         Event.LEASE_RENEWED: "A deployment renewed its lease",
         Event.LEASE_ENDED: "The holder gave its lease back, or an operator ended it",

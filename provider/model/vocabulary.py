@@ -126,6 +126,7 @@ class Verb(StrEnum):
     RETRY = "retry"
     PAUSE = "pause"
     RESUME = "resume"
+    FORGET = "forget"
 
 
 class Trigger(StrEnum):

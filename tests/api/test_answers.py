@@ -58,7 +58,7 @@ def state() -> State:
     """Two services in Docker; the shop's blue is active, with one of two servers healthy."""
     made = State(Stored({}, {}, {}, None, 0), docker_enabled=True)
     load(made, Desired("production", {"shop": service(), "pay": service("pay")}), NOW)
-    made.docker_listed({"shop": ByColour((ONE, TWO), ()), "web": ByColour((TWO,), ())}, 1000.0)
+    made.docker_listed({"shop": ByColour((ONE, TWO), ()), "web": ByColour((TWO,), ())}, 1000.0, at(1000.0))
     made.tracked.refresh("shop", NOW)
     shop = made.services["shop"]
     shop.state = ServiceState(active=BLUE, switched_utc=EPOCH)
@@ -160,7 +160,7 @@ async def test_a_reading_follows_every_change_from_scrape_to_scrape() -> None:
     of.traefik.revision = 0
     assert (await shop()).confirmed, "what the Traefiks have is asked each time"
     of.groups["shop"] = GroupState(paused=Pause("ann", None, EPOCH))
-    of.docker_listed({"shop": ByColour((), (TWO,))}, 1001.0)
+    of.docker_listed({"shop": ByColour((), (TWO,))}, 1001.0, at(1001.0))
     of.tracked.refresh("shop", NOW)
     assert (await shop()).servers == {(GREEN, Health.UNKNOWN): 1}
 
@@ -199,7 +199,7 @@ def test_what_holds_for_the_whole_daemon_names_services_that_the_file_does_not()
 async def test_the_rollback_target_is_reported_to_prometheus_as_in_the_status() -> None:
     of = state()
     of.docker.connected = True
-    of.docker_listed({"shop": ByColour((ONE,), (TWO,))}, 1001.0)
+    of.docker_listed({"shop": ByColour((ONE,), (TWO,))}, 1001.0, at(1001.0))
     of.tracked.refresh("shop", NOW)
     shop = of.services["shop"]
     for probe in shop.probes:
@@ -232,7 +232,7 @@ async def test_a_requested_release_that_failed_is_reported_until_another_is_requ
     failed = Quarantine((Candidate("shop", GREEN, "r2"),), Outcome.EXPIRED, "r1", EPOCH)
 
     async def quarantined(*green: Server, group: GroupState) -> bool:
-        of.docker_listed({"shop": ByColour((ONE,), green)}, 1001.0)
+        of.docker_listed({"shop": ByColour((ONE,), green)}, 1001.0, at(1001.0))
         of.tracked.refresh("shop", NOW)
         of.groups["shop"] = group
         (_, shop) = await readings.read(NOW)

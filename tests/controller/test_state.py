@@ -79,7 +79,7 @@ def desired(*services: Service) -> Desired:
 
 
 def listed(of: State, name: str = "shop", *, blue: tuple[Server, ...] = (), green: tuple[Server, ...] = ()) -> Set[str]:
-    touched = of.docker_listed({name: ByColour(blue, green)}, 1000.0)
+    touched = of.docker_listed({name: ByColour(blue, green)}, 1000.0, at(1000.0))
     look(of, NOW)
     return touched.decide or set()
 
@@ -215,9 +215,9 @@ def test_before_the_first_complete_list_dockers_servers_are_unknown() -> None:
 def test_a_list_touches_only_what_it_changes() -> None:
     of = state(service(), service("pay"))
     both = {"shop": ByColour((ONE,), ()), "pay": ByColour((TWO,), ())}
-    assert of.docker_listed(both, 1000.0).decide == {"shop", "pay"}
+    assert of.docker_listed(both, 1000.0, at(1000.0)).decide == {"shop", "pay"}
     look(of, NOW)
-    assert of.docker_listed(both, 1001.0).decide == set()
+    assert of.docker_listed(both, 1001.0, at(1001.0)).decide == set()
     assert of.services["shop"].observed.blue.changed_mono_s == 1000.0
     assert of.docker_service("shop", ByColour((ONE,), (server(3),)), 1002.0, LATER).decide == {"shop"}
     assert of.services["shop"].observed.green.changed_mono_s == 1005.0
@@ -231,7 +231,7 @@ def test_a_list_always_touches_a_group_with_a_rollout() -> None:
     of.rollouts.under_way.add("shop")
     assert of.docker_service("shop", ByColour((ONE,), (TWO,)), 1004.0, LATER).decide == {"shop"}
     assert of.services["shop"].observed.green.listed_mono_s == 1004.0
-    assert of.docker_listed({"shop": ByColour((ONE,), (TWO,))}, 1006.0).decide == {"shop"}
+    assert of.docker_listed({"shop": ByColour((ONE,), (TWO,))}, 1006.0, at(1006.0)).decide == {"shop"}
     look(of, LATER)
     assert of.services["shop"].observed.green.listed_mono_s == 1006.0
 
@@ -247,7 +247,7 @@ def test_what_one_list_of_a_service_says_is_not_undone_by_an_older_list_of_all()
     """A complete list is worked out service by service; one may have been listed again meanwhile."""
     of = state(service())
     listed(of, blue=(ONE,))
-    of.docker_listed({"shop": ByColour((ONE,), (server(3),))}, 1001.0)
+    of.docker_listed({"shop": ByColour((ONE,), (server(3),))}, 1001.0, at(1001.0))
     of.docker_service("shop", ByColour((ONE,), (TWO,)), 1004.0, LATER)
     look(of, LATER)
     assert of.services["shop"].observed.green.servers == (TWO,)
@@ -375,7 +375,7 @@ def test_a_switch_waits_for_the_pollers_of_every_replica() -> None:
 
 def test_services_of_labels_that_the_file_does_not_name_are_known_until_they_are_gone() -> None:
     of = state(service())
-    of.docker_listed({"web": ByColour((ONE,), ()), "shop": ByColour((), ())}, 1000.0)
+    of.docker_listed({"web": ByColour((ONE,), ()), "shop": ByColour((), ())}, 1000.0, at(1000.0))
     assert list(of.tracked.unnamed) == ["web"]
     of.docker_service("web", ByColour((), ()), 1001.0, NOW)
     assert not of.tracked.unnamed
@@ -575,7 +575,7 @@ def test_a_service_that_only_the_text_has_that_traefik_applied_is_followed_and_l
     assert held.probed == {ONE.key: HEALTHY}
     of.docker_service("shop", ByColour((ONE, TWO), ()), 1010.0, LATER)
     assert [one.url for one in held.observed.blue.servers] == [ONE.url, TWO.url]
-    of.docker_listed({"shop": ByColour((TWO,), ())}, 1011.0)
+    of.docker_listed({"shop": ByColour((TWO,), ())}, 1011.0, at(1011.0))
     of.tracked.refresh_held(LATER)
     assert [one.url for one in held.observed.blue.servers] == [TWO.url]
     load(of, desired(service("pay"), service("shop")), LATER)

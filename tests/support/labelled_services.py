@@ -82,7 +82,7 @@ class World:
             colours = found.setdefault(sighting.service, {colour: [] for colour in Colour})
             colours[sighting.colour] += [replace(one, deaths=0) for one in sighting.servers]
         listed = {name: ByColour(tuple(by[Colour.BLUE]), tuple(by[Colour.GREEN])) for name, by in found.items()}
-        self.state.docker_listed(listed, self.pass_s().mono_s)
+        self.state.docker_listed(listed, self.pass_s().mono_s, self.now)
         self.decide()
 
     def decide(self) -> None:

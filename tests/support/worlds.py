@@ -418,7 +418,7 @@ class World:
         services = {
             name: ByColour(*(self.containers.get((name, colour), ()) for colour in Colour)) for name in sorted(names)
         }
-        self.put(self.state.docker_listed(services, self.mono_s))
+        self.put(self.state.docker_listed(services, self.mono_s, at(self.mono_s)))
         self.put(self.state.docker_connected(connected=True))
         for name in self.services:
             self._look(name, self.mono_s)

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
       --listen 0.0.0.0:8900 --provider-token-file provider-token \\
       --admin-listen 0.0.0.0:8901 --tokens-file tokens --tls-cert cert.pem --tls-key key.pem
 
-    # Serve without Docker: the file names every server
-    bluegreen serve --desired-state config/staging.yaml --state-dir /var/lib/bluegreen --docker none
+    # Serve containers by their traefik labels, without a file
+    bluegreen serve --environment production --state-dir /var/lib/bluegreen
 
     # Serve as one of three replicas over etcd; the file seeds the store
     bluegreen serve --desired-state config/production.yaml --state-dir /var/lib/bluegreen \\
@@ -51,7 +51,14 @@ if TYPE_CHECKING:
     envvar="BLUEGREEN_DESIRED_STATE",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Desired-state file, reloaded when it changes. With --store etcd: only the first one, and optional.",
+    help="Desired-state file, reloaded when it changes; without one, see --environment. With --store etcd: only the "
+    "first one, and optional.",
+)
+@click.option(
+    "--environment",
+    envvar="BLUEGREEN_ENVIRONMENT",
+    metavar="NAME",
+    help="Without --desired-state: serve the containers with bluegreen.environment=NAME, as their traefik labels say.",
 )
 @state_dir_option
 @store_option
@@ -170,6 +177,7 @@ if TYPE_CHECKING:
 )
 def serve(
     desired_state: Path | None,
+    environment: str | None,
     state_dir: Path | None,
     store: str | None,
     store_credentials: Path | None,
@@ -201,8 +209,15 @@ def serve(
 
     logs.configure(as_json=log_format == "json" or (log_format == "auto" and not sys.stderr.isatty()))
     urls = _notify_urls(notify_urls, notify_file)
-    if desired_state is None and not (store or "").startswith(SHARED):
-        raise click.UsageError("Missing option '--desired-state'.")
+    is_shared = (store or "").startswith(SHARED)
+    if environment is not None and (desired_state is not None or is_shared):
+        raise click.UsageError("--environment is for a daemon without a desired state, which names its own.")
+    if desired_state is None and environment is None and not is_shared:
+        raise click.UsageError(
+            "Missing option '--desired-state', or '--environment' to serve containers by their labels."
+        )
+    if environment is not None and docker == "none":
+        raise click.UsageError("--environment serves containers by their labels, and --docker none finds none.")
     replica = replica or socket.gethostname()
     address, directory = _store(state_dir, store, desired_state, replica)
     settings = app.Settings(
@@ -229,6 +244,7 @@ def serve(
         write_file=write_file,
         public_url=public_url,
         provider_hosts=provider_hosts,
+        environment=environment,
     )
     _run(settings)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from provider.model import Instant, Snapshot, Verb
 from provider.rollout.commands.approve import approve
+from provider.rollout.commands.forget import forget
 from provider.rollout.commands.pause import pause, resume
 from provider.rollout.commands.promote import promote
 from provider.rollout.commands.retry import retry
@@ -24,6 +25,7 @@ _VERBS: Mapping[Verb, Callable[[Snapshot, Command, Instant], Done | Refused]] = 
     Verb.RETRY: retry,
     Verb.PAUSE: pause,
     Verb.RESUME: resume,
+    Verb.FORGET: forget,
 }
 
 

@@ -104,7 +104,8 @@ class Rest:
         """Return a service of the file as the document has it; None where the document has it not."""
         if not self.is_refused or self.applied is None:
             return service
-        return self.applied.desired.services.get(service.name)
+        found = self.applied.desired.services.get(service.name)
+        return service if found is None and service.is_discovered else found
 
     def published(self, of: Text | None, marker: str, revision: int, now: Instant) -> None:
         """Note a document with the rest of a text that was published, or that would be the same.

@@ -1,0 +1,36 @@
+"""The desired state of a daemon without a file: every service is what the labels of its containers say (rule 35)."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from json import dumps
+
+from provider.controller.desired_source import Accepted, Submitted
+from provider.controller.loading import Loader
+from provider.model.document import AppliedText
+from provider.model.errors import FollowsFile
+
+NAME = "labels"
+
+
+class LabelsDesired:
+    """See the module; `environment` is the one whose containers count."""
+
+    place = NAME
+
+    def __init__(self, environment: str, loader: Loader) -> None:
+        self._text, self._loader = f"environment: {dumps(environment)}\nservices: auto\n", loader
+
+    async def first(self, accepted_last: str | None, applied: AppliedText | None = None) -> None:  # noqa: ARG002  it never changes
+        """Load the text."""
+        await self._loader.first(lambda: self._text, NAME, None, applied)
+
+    async def preview(self, submitted: Submitted) -> Accepted:
+        """Return what a text would change."""
+        return (await self._loader.compare(submitted))[1]
+
+    async def apply(self, submitted: Submitted) -> Accepted:  # noqa: ARG002  whatever it is
+        """Raise FollowsFile."""
+        raise FollowsFile("this daemon follows the labels of containers: to change more, start it with --desired-state")
+
+    def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """Return no loop: nothing changes."""
+        return {}
