@@ -12,6 +12,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, TypeAlias
 
+import pytest
+
 from bench.engine import IMAGE, Engine
 from provider.docker.traefik_labels import ContainerFacts, Decoded, decode
 from provider.docker.traefik_labels.default_rule import normalize
@@ -20,7 +22,7 @@ from provider.docker.traefik_labels.texts import unreadable
 from provider.docker.traefik_labels.tree import NAME_MOST
 from provider.model import JsonObject, Protocol
 from provider.model.routing import DOCKER, Routing
-from provider.traefik.process import LOOPBACK, free_ports
+from provider.traefik.process import LOOPBACK, Traefik, free_ports
 from tests.support.decoder import Decoder
 from tests.support.labelled import SETS, Labelled, drawn
 from tests.support.labelled_engine import LabelledEngine
@@ -224,3 +226,24 @@ async def test_a_document_of_any_labels_that_are_taken_decodes(traefik_binary: P
             if len(routings) == 1:
                 labels, routing = routings[0]
                 raise AssertionError(f"{await decoder.refusal(published([routing]))}: {labels}")
+
+
+@pytest.mark.parametrize(("name", "is_fatal"), [("a]", True), ("a[", False)])
+async def test_a_bracket_that_is_only_closed_takes_every_container_from_traefik(
+    start_traefik: StartTraefik, documents: DocumentServer, name: str, is_fatal: bool
+) -> None:
+    """Rule 34: its provider panics, so such a label is named; one that only opens is a name as any other."""
+    label = f"traefik.http.middlewares.{name}.compress"
+    labels = {"s0": {"traefik.enable": "true"}, "s1": {"traefik.enable": "true", label: "true"}}
+    assert bool(decoded("s1", labels["s1"]).faults) == is_fatal
+    async with LabelledEngine(labels, ("80/tcp",)) as engine:
+        traefik = await start_traefik(documents.url, docker=engine.url.replace("http:", "tcp:"))
+        if is_fatal:
+            await eventually(lambda: any("panic" in error for error in traefik.errors()), limit_s=CHANGES_S)
+        else:
+            await eventually(lambda: has_router(traefik, "s0@docker"), limit_s=CHANGES_S)
+        assert await has_router(traefik, "s0@docker") != is_fatal
+
+
+async def has_router(traefik: Traefik, name: str) -> bool:
+    return name in (await traefik.raw_data()).get("routers", {})

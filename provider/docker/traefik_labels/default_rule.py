@@ -12,7 +12,7 @@ from provider.model.errors import RuleError
 
 DEFAULT_RULE = "Host(`{{ normalize .Name }}`)"
 """Traefik's own (pkg/provider/docker/shared.go)."""
-TEMPLATE_MOST = 4096
+TEMPLATE_MOST = 1000
 RULE_MOST = 1 << 16
 _ACTION = re.compile(r"\{\{(-\s)?(.*?)(\s-)?\}\}", re.DOTALL)
 _TOKEN = re.compile(r"""\s*(?:`(?P<raw>[^`]*)`|"(?P<quoted>[^"\\\n]*)"|(?P<word>\.?[A-Za-z][\w.]*)|(?P<pipe>\|))""")

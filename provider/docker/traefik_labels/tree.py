@@ -12,6 +12,8 @@ FILTERS = ("traefik.http", "traefik.tcp", "traefik.udp", "traefik.tls.stores.def
 LABELS_MOST = 2000
 NAME_MOST = 500
 VALUE_MOST = 1 << 16
+ALL_MOST = 1 << 17
+"""All names and values together: a routing is stored in one piece, and etcd takes one of 1.5 MiB at most."""
 DEPTH_MOST = 40
 """Traefik's own tables are 9 deep; only what a plugin reads may be deeper."""
 SHOWN_MOST = 120
@@ -79,14 +81,17 @@ def _folded(letter: str) -> str:
 
 
 def _bounded(labels: Mapping[str, str], faults: list[Fault]) -> Iterator[tuple[str, str]]:
+    size = 0
     for number, (label, value) in enumerate(labels.items()):
-        if number == LABELS_MOST:
-            faults.append(fault(label, value, f"more than {LABELS_MOST} labels with routing", "write fewer"))
-            return
+        size += len(label) + len(value)
         if len(label) > NAME_MOST:
             faults.append(fault(label, value, f"the name is longer than {NAME_MOST} characters", "shorten it"))
         elif len(value) > VALUE_MOST:
             faults.append(fault(label, value, f"the value is longer than {VALUE_MOST} characters", "shorten it"))
+        elif number == LABELS_MOST or size > ALL_MOST:
+            message = f"the container has more than {LABELS_MOST} labels with routing, or {ALL_MOST} characters in them"
+            faults.append(fault(label, value, message, "write fewer, or in the file"))
+            return
         else:
             yield label, value
 
@@ -113,6 +118,7 @@ def _wrong_parts(written: Iterable[str]) -> Iterator[tuple[str, str]]:
         elif part[0] == "[":
             yield "a name begins with a bracket, which is for the places of a list", "write it as name[0]"
         elif part[-1] == "]" and "[" not in part:
-            yield "a bracket is closed that is not open", "write it as name[0]"
+            message = "a bracket is closed that is not open, for which Traefik's provider panics, with all containers"
+            yield message, "write it as name[0]"
         if number == DEPTH_MOST:
             yield f"the label has more than {DEPTH_MOST} parts", "remove some"

@@ -106,6 +106,7 @@ def test_only_labels_of_sections_are_routing(name: str, is_routing: bool) -> Non
         {f"traefik.http.routers.r{number}.rule": "x" for number in range(LABELS_MOST + 1)},
         {f"traefik.http.routers.{'r' * NAME_MOST}.rule": "x"},
         {"traefik.http.routers.r.rule": "x" * (VALUE_MOST + 1)},
+        {f"traefik.http.middlewares.m{number}.headers.featurepolicy": "x" * VALUE_MOST for number in range(3)},
         {"traefik.http.middlewares.m.plugin.p" + ".x" * DEPTH_MOST: "x"},
         {"traefik.http.middlewares.m]": "x"},
     ],
