@@ -87,7 +87,7 @@ class Readings:
                     continue
                 reading = _reading(facts)
             else:
-                applied = state.traefik.readings.applied(tracked.service)
+                applied = state.traefik.readings.applied(tracked.as_shown or tracked.service)
                 member = tracked.member(applied=applied, fetched=fetched.by_pollers)
                 is_confirmed = unconfirmed(member, None) is None
                 reading = reading if reading.confirmed is is_confirmed else replace(reading, confirmed=is_confirmed)

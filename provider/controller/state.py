@@ -372,7 +372,7 @@ class State:
 
     def member(self, tracked: TrackedService, fetched: Fetched) -> Member:
         """Return the frozen view of one service, with what the Traefiks show of it."""
-        applied = self.traefik.readings.applied(tracked.service, fetched.by_traefik)
+        applied = self.traefik.readings.applied(tracked.as_shown or tracked.service, fetched.by_traefik)
         return tracked.member(fetched=fetched.by_pollers, given=fetched.given, laggard=fetched.laggard, applied=applied)
 
     def plan(self, key: str, now: Instant, fetched: Fetched | None = None) -> Plan:

@@ -106,6 +106,11 @@ class TrackedService:
         self.is_stale |= self.state.active is not state.active
         self.state = state
 
+    @property
+    def as_shown(self) -> Service | None:
+        """The service as the last document has it; None where that is not known."""
+        return self.in_document.served.service if self.in_document is not None else None
+
     def member(
         self,
         *,
@@ -122,6 +127,7 @@ class TrackedService:
             health=self.probed,
             published=self.published,
             shown=self.shown,
+            as_shown=self.as_shown,
             checks=self.checks,
             smoke=self.smoke,
             analysed=self.analysed,

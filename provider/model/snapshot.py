@@ -39,7 +39,8 @@ class Shown:
 class Member:
     """Everything known of one service at one moment.
 
-    `published` are its servers in the last document, and `shown` the weights there. `fetched` says
+    `published` are its servers in the last document, and `shown` the weights there; `as_shown` is the service as that
+    has it, which may go by another text of the file (rule 15), None where it is as in the file. `fetched` says
     whether every poller has that document; None without pollers. `given` says whether every poller was given it, which
     may still be on its way: None where only some were, False where none was. `laggard` is one that has it not.
     """
@@ -50,6 +51,7 @@ class Member:
     health: Mapping[ServerKey, ServerHealth]
     published: frozenset[ServerKey] = frozenset()
     shown: Shown | None = None
+    as_shown: Service | None = None
     checks: Mapping[ServerKey, Checks] = field(default_factory=dict)
     smoke: Smoke | None = None
     analysed: Analysed = NOTHING_ANALYSED

@@ -149,11 +149,11 @@ def _is_out(member: Member, under_way: Rollout | None) -> bool:
 
 
 def _expected(member: Member) -> tuple[tuple[str, int], ...]:
-    shown = member.shown
+    shown, service = member.shown, member.as_shown or member.service
     return tuple(
         sorted(
-            (member.service.in_traefik(colour, endpoint.name), share)
-            for endpoint in member.service.endpoints
+            (service.in_traefik(colour, endpoint.name), share)
+            for endpoint in service.endpoints
             for colour, share in (shown.at(endpoint.name) if shown else ())
         )
     )

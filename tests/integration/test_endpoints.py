@@ -22,8 +22,8 @@ from tests.support.answering import self_signed
 from tests.support.documents import Json, marked
 from tests.support.endpoints import ANY, broker_served
 from tests.support.reading_back import reading_back
-from tests.support.sockets import NewLoad, TcpBackend, TcpClient, UdpBackend, UdpClient, ask_tcp, ask_udp
-from tests.support.traefik import Backend, DocumentServer, Load, StartBackend, StartTraefik
+from tests.support.sockets import Application, NewLoad, TcpBackend, TcpClient, UdpClient, applications, ask_tcp, ask_udp
+from tests.support.traefik import DocumentServer, Load, StartBackend, StartTraefik
 from tests.support.waiting import eventually
 from tests.support.worlds import BLUE, GREEN, service, whole
 
@@ -31,22 +31,6 @@ HTTP, TCP, UDP = Protocol
 HOST = "broker.test"
 RULE = f"Host(`{HOST}`)"
 SPLIT = ((BLUE, 90), (GREEN, 10))
-
-
-@dataclass(frozen=True, slots=True)
-class Application:
-    """One colour of the broker: it speaks HTTP, TCP and UDP."""
-
-    web: Backend
-    mqtt: TcpBackend
-    dns: UdpBackend
-
-    def servers(self, release: str) -> tuple[Server, ...]:
-        return (
-            Server(self.web.url, release),
-            Server(f"tcp://127.0.0.1:{self.mqtt.port}", release, endpoint="mqtt"),
-            Server(f"udp://127.0.0.1:{self.dns.port}", release, endpoint="dns"),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +90,8 @@ async def stage(
     start_traefik: StartTraefik, start_backend: StartBackend, documents: DocumentServer
 ) -> AsyncIterator[Stage]:
     web, mqtt, dns = free_ports(3)
-    async with AsyncExitStack() as stack:
-        colours = {
-            colour: Application(
-                await start_backend(colour),
-                await stack.enter_async_context(TcpBackend(colour)),
-                await stack.enter_async_context(UdpBackend(colour)),
-            )
-            for colour in Colour
-        }
+    async with applications(*[await start_backend(colour) for colour in Colour]) as (blue, green):
+        colours = {BLUE: blue, GREEN: green}
         entry_points: dict[str, Any] = {"entry_points": {"web": web, "mqtt": mqtt}, "udp_entry_points": {"dns": dns}}
         traefik = await start_traefik(documents.url, **entry_points)
         yield Stage(traefik, documents, colours, mqtt, dns)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from provider.model import Applied, Laggard, Member, Shown
+from provider.model import Applied, Endpoint, Laggard, Member, Protocol, Shown
 from provider.rollout import confirming
 from tests.support.phases import moved
 from tests.support.worlds import BLUE, GREEN, all_on, member, service
@@ -61,6 +61,20 @@ def test_what_is_served_is_compared_and_not_what_was_decided() -> None:
     assert confirming.unconfirmed(left_out, None) is None
     shared = replace(of(replace(SHOWS, weights=(*OURS, *BEFORE))), shown=Shown(decided, ((BLUE, 100), (GREEN, 100))))
     assert confirming.unconfirmed(shared, None) is None
+
+
+def test_every_endpoint_that_the_document_has_must_show_its_weights() -> None:
+    """Rules 15 and 31: not those of a text that Traefik refuses."""
+    web, mqtt = Endpoint(), Endpoint("mqtt", Protocol.TCP)
+    both = (*OURS, ("shop-mqtt-green", 100))
+    for as_shown, shows, is_confirmed in (
+        (service(endpoints=(web, mqtt)), both, True),
+        (service(endpoints=(web, mqtt)), OURS, False),
+        (service(endpoints=(web,)), OURS, True),
+        (service(endpoints=(web,)), both, False),
+    ):
+        seen = replace(of(replace(SHOWS, weights=shows)), as_shown=as_shown, service=service(endpoints=(web, mqtt)))
+        assert (confirming.unconfirmed(seen, None) is None) is is_confirmed
 
 
 @pytest.mark.parametrize(

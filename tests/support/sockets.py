@@ -3,12 +3,15 @@
 import asyncio
 import ssl
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from provider.model import Server
 from provider.traefik.process import LOOPBACK, free_ports
+from tests.support.traefik import Backend
 from tests.support.waiting import eventually
 
 ANSWER_S = 10.0
@@ -185,3 +188,40 @@ class NewLoad:
         """Wait for so many further answers of this backend."""
         wanted = self.answers[name] + count
         await eventually(lambda: self.answers[name] >= wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """One colour of a service that speaks HTTP, TCP (endpoint mqtt) and UDP (endpoint dns)."""
+
+    web: Backend
+    mqtt: TcpBackend
+    dns: UdpBackend
+
+    def servers(self, release: str) -> tuple[Server, ...]:
+        return (
+            Server(self.web.url, release),
+            Server(f"tcp://127.0.0.1:{self.mqtt.port}", release, endpoint="mqtt"),
+            Server(f"udp://127.0.0.1:{self.dns.port}", release, endpoint="dns"),
+        )
+
+    @property
+    def written(self) -> str:
+        """Return its servers as a file has them."""
+        web, mqtt, dns = self.servers("")
+        others = ", ".join(f"{one.endpoint}: ['{one.url.partition('://')[2]}']" for one in (mqtt, dns))
+        return f"{{urls: ['{web.url}'], version: '{self.web.name}', endpoints: {{{others}}}}}"
+
+
+@asynccontextmanager
+async def applications(*webs: Backend) -> AsyncIterator[list[Application]]:
+    """Run an application of the name of each backend of HTTP."""
+    async with AsyncExitStack() as stack:
+        yield [
+            Application(
+                web,
+                await stack.enter_async_context(TcpBackend(web.name)),
+                await stack.enter_async_context(UdpBackend(web.name)),
+            )
+            for web in webs
+        ]

@@ -40,7 +40,7 @@ def test_a_file_gives_the_very_bytes_of_its_golden_document(file: Path) -> None:
     assert body == orjson.dumps(orjson.loads(expected))
 
 
-@pytest.mark.parametrize("name", ["nothing", "pass-through", "routers"])
+@pytest.mark.parametrize("name", ["nothing", "pass-through", "routers", "endpoints"])
 async def test_traefik_accepts_the_unusual_documents(name: str) -> None:
     try:
         binary = find_binary()
