@@ -8,7 +8,7 @@ from provider.docker.traefik_labels.health import health_check_of
 from provider.docker.traefik_labels.tree import fault
 from provider.model.desired import DEFAULT_ENDPOINT, Endpoint, HealthCheck
 from provider.model.routing import DOCKER, Fault
-from provider.model.vocabulary import JsonObject, Protocol
+from provider.model.vocabulary import JsonObject, ProbeMode, Protocol
 
 TAKEN = frozenset({"blue", "green", "preview"})
 """They stand behind the service's name already."""
@@ -74,12 +74,26 @@ def endpoint_of(
     server = balancer.pop("server", {})
     check = balancer.pop("healthCheck", None)
     prefix = f"{prefix}.loadbalancer"
+    health_check = _of_protocol(key.protocol, health_check)
     faults += _server_faults(f"{prefix}.server", server)
     faults += _transport_faults(prefix, balancer)
     if isinstance(check, Mapping):
         health_check = health_check_of(key.protocol, f"{prefix}.healthcheck", check, health_check, faults, ignored)
     ignored += [f"{prefix}.server.{label}" for label in ("weight", "preservePath") if label in server]
     return Endpoint(name, key.protocol, _port(server), server.get("scheme") or None, balancer, health_check)
+
+
+def _of_protocol(protocol: Protocol, check: HealthCheck) -> HealthCheck:
+    """Return the check of a service for one of its endpoints: of one for HTTP the others have only how often."""
+    own = {Protocol.HTTP: check.mode, Protocol.TCP: ProbeMode.TCP, Protocol.UDP: ProbeMode.UDP}[protocol]
+    if check.mode in (None, ProbeMode.DOCKER, own):
+        return check
+    return HealthCheck(
+        interval_s=check.interval_s,
+        timeout_s=check.timeout_s,
+        healthy_after=check.healthy_after,
+        unhealthy_after=check.unhealthy_after,
+    )
 
 
 def _is_off(key: str, value: object) -> bool:

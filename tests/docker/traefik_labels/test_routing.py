@@ -183,6 +183,16 @@ def test_a_check_of_tcp_sends_the_bytes_of_its_label() -> None:
     assert (check.mode, check.send, check.expect) == (ProbeMode.TCP, r"PING\r\n\xc3\xa4\\", "+")
 
 
+def test_a_check_by_http_is_of_the_endpoints_of_http() -> None:
+    """Rule 31."""
+    check = HealthCheck(mode=ProbeMode.HTTP, path="/health", interval_s=9.0, healthy_after=7)
+    labels = {**RULE, "traefik.tcp.routers.a.rule": "HostSNI(`*`)"}
+    found = {one.protocol: one.health_check for one in routing(labels, health_check=check).endpoints}
+    assert found == {Protocol.HTTP: check, Protocol.TCP: HealthCheck(interval_s=9.0, healthy_after=7)}
+    check = HealthCheck(mode=ProbeMode.TCP, send="a", expect="b")
+    assert {one.health_check for one in routing(labels, health_check=check).endpoints} == {check}
+
+
 def test_objects_that_are_off_are_absent() -> None:
     found = routing(RULE, PORT, {f"{R}.tls": "false", f"{S}.loadbalancer.sticky.cookie": "false"})
     assert "tls" not in found.routers[0].body
