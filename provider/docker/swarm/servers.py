@@ -22,6 +22,7 @@ from provider.docker.labels import (
     check_scope,
     colour_of,
     kind_of,
+    labelled_of,
     port_label,
     release_id,
     url_at,
@@ -30,7 +31,9 @@ from provider.docker.labels import (
 )
 from provider.docker.swarm import spec
 from provider.docker.swarm.tasks import RUNNING, SwarmService, Task, tag_of
+from provider.docker.traefik_labels import ContainerFacts
 from provider.model import Colour, Health, Protocol, Route, Server
+from provider.model.observed import Labelled
 from provider.model.text import clean
 
 LEAVING_LIMIT_S = 86_400.0
@@ -45,6 +48,7 @@ class Settings:
 
     colour: Colour
     endpoints: tuple[Wanted, ...]
+    labelled: Labelled | None
     network: str | None
     use_bind_port: bool
 
@@ -92,12 +96,13 @@ def settings_of(service: SwarmService, scope: Scope) -> Settings:
         if label in service.container_labels and not labels.keys() & {label, COLOR if label == COLOUR else label}:
             raise Ignored(f"{label} is on its containers, not on the service", ON_SERVICE)
     check_scope(labels, scope)
-    endpoints = wanted(labels, scope)
+    labelled = labelled_of(labels, scope, ContainerFacts(labels[SERVICE], service.name))
+    endpoints = wanted(labels, scope, labelled)
     for each in endpoints:
         if each.port is None:
             label = port_label(each.endpoint)
             raise Ignored(f"no label {label}, which a Swarm service needs", f"add {label}=PORT under deploy: labels:")
-    return Settings(colour_of(labels), endpoints, labels.get(NETWORK), uses_bind_port(labels))
+    return Settings(colour_of(labels), endpoints, labelled, labels.get(NETWORK), uses_bind_port(labels))
 
 
 def _sighting(
@@ -122,6 +127,7 @@ def _sighting(
         kin=release_id([*parts[:1], *(part for part in parts if part.name == VERSION)]),
         is_labelled=settings.network is not None,
         slot=name,
+        labelled=settings.labelled,
     )
     if task.is_leaving:
         server = replace(server, leaving_mono_s=0.0, leaving_limit_s=LEAVING_LIMIT_S)

@@ -6,6 +6,7 @@ from provider.docker.labels import Scope
 from provider.docker.swarm.servers import sight
 from provider.docker.swarm.tasks import Task, node_address, task_from
 from provider.model import Health, Observed, Route
+from provider.model.desired import LabelRouting, Service
 from tests.support.swarm_answers import ANSWERS, NODES, PRODUCTION, entries, servers, service, sightings, warning
 
 
@@ -165,3 +166,23 @@ def test_a_task_without_a_container_is_named_by_its_own_id() -> None:
     (found,) = sight(service("rec_green"), [task], NODES, PRODUCTION)
     assert found.server is not None
     assert found.server.container == entry["ID"]
+
+
+def test_the_traefik_labels_of_a_service_are_its_routing_where_the_file_says_so() -> None:
+    """Rule 34: the routing of every task, with the port of Traefik's label where ours names none."""
+    found = service("rec_blue")
+    labels = {key: value for key, value in found.labels.items() if key != "bluegreen.port"}
+    named = labels["bluegreen.service"]
+    said = {
+        f"traefik.http.routers.{named}.rule": "Host(`shop.example.com`)",
+        f"traefik.http.services.{named}.loadbalancer.server.port": "80",
+    }
+    scope = replace(PRODUCTION, labelled={named: Service(named, (), labels=LabelRouting())})
+    tasks = [*map(task_from, entries("rec_blue"))]
+    for one in sight(replace(found, labels=labels | said), tasks, NODES, scope):
+        assert one.server is not None
+        assert one.server.labelled is not None
+        assert one.server.labelled.routing is not None
+        (router,) = one.server.labelled.routing.routers
+        assert router.rule == "Host(`shop.example.com`)"
+        assert one.server.url.endswith(":80")

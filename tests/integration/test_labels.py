@@ -1,0 +1,164 @@
+"""Routing by labels on a real engine and through a real Traefik, under load (rules 34 to 36)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import aiohttp
+
+from bench.engine import Engine
+from tests.support.daemon import FAST_CHECKS, Daemon, StartDaemon
+from tests.support.traefik import StartTraefik
+from tests.support.waiting import eventually
+
+HOST = "shop.example.com"
+OWN = {"bluegreen.environment": "production"}
+AUTO = f"""\
+environment: production
+release: {{ignoreEnv: [LISTEN]}}
+services: auto
+defaults:
+  settle: 200ms
+  healthCheck: {FAST_CHECKS}
+  deadlines: {{confirming: 200ms}}
+  watch: 0s
+"""
+R, M = "traefik.http.routers.shop", "traefik.http.middlewares.named.headers.customresponseheaders"
+
+
+def labels(release: str, rule: str = f"Host(`{HOST}`)", **more: str) -> Mapping[str, str]:
+    """The labels of a release, by which Traefik names it in a header of every answer."""
+    said = {f"{R}.rule": rule, f"{R}.entrypoints": "web", f"{R}.middlewares": "named", f"{M}.X-Release": release}
+    return OWN | said | {f"{R}.{key}": value for key, value in more.items()}
+
+
+class Visits:
+    """What clients got: the release that answered, and the one that the labels named."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.pairs: dict[tuple[str, str], int] = {}
+        self.failures: list[str] = []
+        self._stopping = asyncio.Event()
+
+    @asynccontextmanager
+    async def going_on(self, clients: int = 6) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(self._visit()) for _ in range(clients)]
+        try:
+            yield
+        finally:
+            self._stopping.set()
+            await asyncio.gather(*tasks)
+
+    async def until(self, answered: str, count: int = 30) -> None:
+        """Wait for so many further answers of a release."""
+        wanted = self._of(answered) + count
+        await eventually(lambda: self._has(answered, wanted))
+
+    async def _has(self, answered: str, wanted: int) -> bool:
+        return self._of(answered) >= wanted
+
+    def _of(self, answered: str) -> int:
+        return sum(count for (body, _), count in self.pairs.items() if body == answered)
+
+    async def _visit(self) -> None:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+            while not self._stopping.is_set():
+                try:
+                    async with session.get(self.url, headers={"Host": HOST}) as answer:
+                        body = (await answer.text()).strip()
+                        if answer.status != 200:
+                            self.failures.append(f"{answer.status} {body}")
+                            continue
+                        pair = body, answer.headers.get("X-Release", "none")
+                        self.pairs[pair] = self.pairs.get(pair, 0) + 1
+                except (aiohttp.ClientError, TimeoutError) as error:
+                    self.failures.append(repr(error))
+                await asyncio.sleep(0.01)
+
+
+async def routed(daemon: Daemon, url: str, body: str) -> None:
+    async def look() -> bool:
+        status, answer, _ = await daemon.get("/", base=url, host=HOST)
+        return (status, answer.decode().strip()) == (200, body)
+
+    await eventually(look)
+
+
+async def test_labels_change_with_the_switch_and_go_back_with_the_rollback_as_clients_see_it(
+    start_daemon: StartDaemon, start_traefik: StartTraefik, engine: Engine
+) -> None:
+    """Rule 34: no client sees one release with the labels of another, and no request is lost."""
+    engine.run("shop-1", "shop", "blue", version="1", labels=labels("blue 1"))
+    daemon = await start_daemon(AUTO, docker=engine.url)
+    traefik = await start_traefik(daemon.endpoint)
+    await routed(daemon, traefik.url("web"), "shop blue 1")
+    visits = Visits(traefik.url("web"))
+    async with visits.going_on():
+        for number in range(2, 6):
+            colour, other = ("green", "blue") if number % 2 == 0 else ("blue", "green")
+            await asyncio.to_thread(engine.remove, f"shop-{number - 2}") if number > 2 else None
+            await asyncio.to_thread(
+                engine.run, f"shop-{number}", "shop", colour, version=str(number), labels=labels(f"{colour} {number}")
+            )
+            await visits.until(f"shop {colour} {number}")
+            assert (await daemon.status("shop"))["active"] == colour
+        await daemon.until("shop", rollout=None)
+        status, _ = await daemon.command("shop", "rollback", force=False)
+        assert status in {200, 202}
+        await visits.until(f"shop {other} {number - 1}")
+    assert visits.failures == []
+    assert {body.removeprefix("shop ") == named for body, named in visits.pairs} == {True}, visits.pairs
+
+
+async def test_bad_labels_of_a_new_release_keep_the_old_one_and_say_which(
+    start_daemon: StartDaemon, start_traefik: StartTraefik, engine: Engine
+) -> None:
+    """Rule 34: an unknown key, for which Traefik drops the whole container."""
+    engine.run("shop-1", "shop", "blue", version="1", labels=labels("blue 1"))
+    daemon = await start_daemon(AUTO, docker=engine.url)
+    traefik = await start_traefik(daemon.endpoint)
+    await routed(daemon, traefik.url("web"), "shop blue 1")
+    bad = labels("green 2", priorty="3")
+    container = await asyncio.to_thread(engine.run, "shop-2", "shop", "green", version="2", labels=bad)
+
+    async def says_why() -> bool:
+        blocking = (await daemon.status("shop"))["blocking"] or ""
+        return container[:12] in blocking and f"{R}.priorty" in blocking
+
+    await eventually(says_why)
+    await routed(daemon, traefik.url("web"), "shop blue 1")
+
+
+async def test_a_label_does_not_take_the_host_of_a_service_of_another(
+    start_daemon: StartDaemon, start_traefik: StartTraefik, engine: Engine
+) -> None:
+    """Rule 35: whoever may start a container may not take another's traffic."""
+    engine.run("shop-1", "shop", "blue", version="1", labels=labels("blue 1"))
+    daemon = await start_daemon(AUTO, docker=engine.url)
+    traefik = await start_traefik(daemon.endpoint)
+    await routed(daemon, traefik.url("web"), "shop blue 1")
+    thief = {"traefik.http.routers.a.rule": f"Host(`{HOST}`) && PathPrefix(`/`)", **OWN}
+    await asyncio.to_thread(engine.run, "thief", "a", "blue", version="1", labels=thief)
+
+    async def says_why() -> bool:
+        conditions = (await daemon.status("a")).get("conditions", ())
+        return any("service shop has it" in each["message"] for each in conditions)
+
+    await eventually(says_why)
+    assert "a" not in (await daemon.document())["http"]["routers"]
+    await routed(daemon, traefik.url("web"), "shop blue 1")
+
+
+async def test_a_container_without_the_label_of_the_environment_brings_no_service(
+    start_daemon: StartDaemon, engine: Engine
+) -> None:
+    """Rule 35: two daemons on one engine would both route it."""
+    engine.run("shop-1", "shop", "blue", version="1", labels=labels("blue 1"))
+    foreign = {key: value for key, value in labels("x").items() if key not in OWN}
+    engine.run("other-1", "other", "blue", version="1", labels=foreign)
+    daemon = await start_daemon(AUTO, docker=engine.url)
+    await daemon.until("shop", active="blue")
+    message = (await daemon.until_condition("containers"))["message"]
+    assert "other-1" in message
+    assert "bluegreen.environment" in message
