@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck as Slow
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from provider.docker.traefik_labels import ContainerFacts, Decoded, decode, has_routing
@@ -131,6 +132,7 @@ KEYS = st.one_of(
 VALUES = st.one_of(st.text(max_size=40), st.sampled_from(["true", "false", "1", "-1", "5s", "a,b", ",", "9" * 30]))
 
 
+@settings(deadline=None, suppress_health_check=[Slow.too_slow])
 @given(
     labels=st.dictionaries(KEYS, VALUES, max_size=12),
     name=st.text(max_size=20),

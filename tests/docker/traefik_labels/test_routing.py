@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck as Slow
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -18,6 +19,7 @@ from tests.support.labelled import SETS
 FACTS = ContainerFacts("shop", "shop-blue-1", (80,))
 R, S, M = "traefik.http.routers.shop", "traefik.http.services.shop", "traefik.http.middlewares"
 RULE = {f"{R}.rule": "Host(`shop.example.com`)"}
+KEPT = TypeAdapter(Routing)
 PORT = {f"{S}.loadbalancer.server.port": "8080"}
 
 
@@ -288,8 +290,7 @@ def test_a_router_claims_hosts_entry_points_and_a_priority() -> None:
 def test_a_routing_is_stored_and_read_as_it_was(name: str) -> None:
     found = routing_of(SETS[name].named("shop"), FACTS)
     if isinstance(found, Routing):
-        kept = TypeAdapter(Routing)
-        assert kept.validate_json(kept.dump_json(found)) == found
+        assert KEPT.validate_json(KEPT.dump_json(found)) == found
 
 
 def test_of_what_traefik_takes_only_this_is_refused() -> None:
@@ -307,12 +308,12 @@ def test_of_what_traefik_takes_only_this_is_refused() -> None:
     }
 
 
+@settings(deadline=None, suppress_health_check=[Slow.too_slow])
 @given(labels=st.dictionaries(KEYS, VALUES, max_size=12), ports=st.lists(st.integers(0, 70000), max_size=3))
 def test_no_labels_raise(labels: dict[str, str], ports: list[int]) -> None:
     found = routing_of({**RULE, **labels}, ContainerFacts("shop", "c", tuple(ports)))
     if isinstance(found, Routing):
         assert found.claims
-        kept = TypeAdapter(Routing)
-        assert kept.validate_json(kept.dump_json(found)) == found
+        assert KEPT.validate_json(KEPT.dump_json(found)) == found
     else:
         assert all(len(str(fault)) < 1500 for fault in found)
