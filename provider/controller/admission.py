@@ -37,10 +37,16 @@ class Rank(IntEnum):
 
 
 class Admission:
-    """Keeps who claims what, and admits routings. It is `on` while any service takes its routing from labels."""
+    """Keeps who claims what, and admits routings. It `is_on` while any service takes its routing from labels.
+
+    `in_docker` is what Traefik's Docker provider has; None where that is not known. `waiting` are the services that
+    refer to what nobody has yet.
+    """
 
     def __init__(self) -> None:
         self.is_on = False
+        self.in_docker: frozenset[Reference] | None = None
+        self.waiting: set[str] = set()
         self._holders: dict[Claimed, set[tuple[Rank, str]]] = {}
         self._claims: dict[tuple[Rank, str], frozenset[Claimed]] = {}
         self._decided: dict[str, Routing] = {}
@@ -85,6 +91,13 @@ class Admission:
         claims = frozenset(claim for routing in found for claim in _of_routing(name, routing))
         return self._put(Rank.SEEN, name, claims) - {name}
 
+    def traefik_has(self, in_docker: frozenset[Reference] | None) -> set[str]:
+        """Take what Traefik's Docker provider has; return the services that have to be looked at again."""
+        if in_docker == self.in_docker:
+            return set()
+        self.in_docker = in_docker
+        return set(self._referring)
+
     def _put(self, rank: Rank, name: str, claims: frozenset[Claimed]) -> set[str]:
         """Replace what a service claims by a rank; return all that claim anything of what has changed."""
         who, before = (rank, name), self._claims.get((rank, name), frozenset())
@@ -110,10 +123,12 @@ class Admission:
             return labelled
         faults = [*self._trespasses(name, rule, routing)]
         names: dict[Reference, str] = {}
+        self.waiting.discard(name)
         for reference in routing.references:
             found = self._resolve(name, reference)
             if found is None:
-                faults.append(_unresolved(reference))
+                self.waiting.add(name)
+                faults.append(self._unresolved(reference))
             elif found != f"{reference.name}@docker":
                 names[reference] = found
         if faults:
@@ -130,8 +145,9 @@ class Admission:
 
     def _resolve(self, name: str, reference: Reference) -> str | None:
         """Return what Traefik calls a reference: another service's own, else that of its Docker provider."""
+        elsewhere = f"{reference.name}@docker" if self.in_docker is None or reference in self.in_docker else None
         if reference.kind is Refers.SERVICE:
-            return reference.name if reference.name in self._decided else f"{reference.name}@docker"
+            return reference.name if reference.name in self._decided else elsewhere
         owners = [
             other
             for other, routing in self._decided.items()
@@ -139,7 +155,16 @@ class Admission:
         ]
         if len(owners) > 1:
             return None
-        return f"{owners[0]}-{reference.name}" if owners else f"{reference.name}@docker"
+        return f"{owners[0]}-{reference.name}" if owners else elsewhere
+
+    def _unresolved(self, reference: Reference) -> str:
+        named = f"{reference.by} refers to the {reference.kind} {reference.name}"
+        if self.in_docker is not None and reference not in self.in_docker:
+            return (
+                f"{named}, which its container does not have, nor another service, nor Traefik's Docker provider: "
+                f"define it, or name its provider, as in {reference.name}@file"
+            )
+        return f"{named}, which several services have: define it in the container's own labels"
 
 
 def _overreaches(claim: Claim, rule: LabelRouting) -> Iterable[str]:
@@ -172,13 +197,6 @@ def _taken(claimed: Claimed, rank: Rank, owner: str) -> str:
     since = "" if owner == THE_FILE else since
     fix = "choose another" if claimed.kind != "host" else "a host belongs to one service"
     return f"{claimed.kind} {claimed.name}: {whose}{since}: {fix}"
-
-
-def _unresolved(reference: Reference) -> str:
-    return (
-        f"{reference.by} refers to the {reference.kind} {reference.name}, which several services have: define it in "
-        "the container's own labels"
-    )
 
 
 # --- what is claimed --------------------------------------------------------------------------------------------------

@@ -331,7 +331,7 @@ class Controller:
     async def _report(self, plans: Mapping[str, Plan], adopted: Mapping[str, Adopted], now: Instant) -> None:
         """Report what was decided to the log, the metrics, the read-back and everybody who listens."""
         await _document_sent()
-        self._outputs.reader.set_attentive(bool(self.state.rollouts.moving))
+        self._outputs.reader.set_attentive(bool(self.state.rollouts.moving) or self.state.tracked.waits_for_traefik)
         timeslice = Timeslice()
         for key, plan in plans.items():
             before = adopted[key].before

@@ -312,6 +312,8 @@ class State:
         is_new = self.traefik.read(reading, now.mono_s)
         self.counting.traefik_read(reading, now)
         followed = self.follow_rest(now) if is_new or not self.rest.is_settled else NOTHING
+        again = self.tracked.traefik_has(self.traefik.readings.in_docker) if is_new else None
+        followed |= both(again) if again else NOTHING
         return followed | self._confirming() if is_new else followed
 
     def traefik_gone(self, traefik: str) -> Touched:

@@ -13,6 +13,7 @@ from provider.model import ByColour, Colour, Desired, Instant, Observed, Protoco
 from provider.model.desired import group_key
 from provider.model.document import section
 from provider.model.observed import Labelled
+from provider.model.routing import Reference
 from provider.store import StoredServers
 
 UNSEEN = ByColour(Observed(), Observed())
@@ -91,6 +92,15 @@ class TrackedServices:
         is_routed = state.routing is not tracked.state.routing
         tracked.decide(state)
         return self._look_again(self._admission.decide(name, state.routing)) if is_routed else set()
+
+    @property
+    def waits_for_traefik(self) -> bool:
+        """Whether labels refer to what Traefik's Docker provider may have by now."""
+        return not self._admission.waiting.isdisjoint(self.services)
+
+    def traefik_has(self, in_docker: frozenset[Reference] | None) -> set[str]:
+        """Take what Traefik's Docker provider has; return the groups to be looked at again."""
+        return self._look_again(self._admission.traefik_has(in_docker)) if self._admission.is_on else set()
 
     def admission_changed(self) -> set[str]:
         """Return the groups to be looked at again since what others claim has changed."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from provider.model import Applied, Condition, ConditionCode, Instant, Protocol, Service, condition, listed
+from provider.model.routing import Reference
 from provider.model.traefik_schema import Later, parse_version, unknown_to
 from provider.traefik.readback import Reading
 from provider.traefik.readback.reading import Children
@@ -144,6 +145,12 @@ class Traefiks:
             for name, reading in self._readings.items()
             if reading.cause is None and reading.marker in self._ours and self.doubt(reading) is None
         }
+
+    @property
+    def in_docker(self) -> frozenset[Reference] | None:
+        """What every Traefik that answers has of its Docker provider; None where none is read back."""
+        each = [one.in_docker for one in self._readings.values() if one.cause is None and self.doubt(one) is None]
+        return frozenset.intersection(*each) if each else None
 
     def doubt(self, reading: Reading) -> str | None:
         """Return why what an address shows is no evidence; None where it may be."""

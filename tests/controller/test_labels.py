@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from provider.model import Verb
+from provider.model import Protocol, Verb
 from provider.model.desired import LabelRouting, Router, Service
+from provider.model.routing import Reference, Refers
 from provider.rollout.commands.rollback import roll_back
 from provider.rollout.commands.types import Command
 from provider.store import Stored
@@ -239,3 +240,17 @@ def test_a_middleware_of_another_service_is_that_of_its_active_colour() -> None:
     world.run(container(1, BLUE, auth, service="auth"))
     world.run(container(2, BLUE, WEB | {f"{R}.shop.middlewares": "login@docker,other@docker,x@file"}))
     assert http(world)["routers"]["shop"]["middlewares"] == ["auth-login", "other@docker", "x@file"]
+
+
+def test_a_reference_stays_with_traefiks_docker_provider_only_where_that_has_it() -> None:
+    """Rule 34: no router goes out without one of its middlewares."""
+    world = World(by_labels())
+    known = frozenset({Reference(Refers.MIDDLEWARE, Protocol.HTTP, "login")})
+    world.state.tracked.traefik_has(known)
+    world.run(container(1, BLUE, WEB | {f"{R}.shop.middlewares": "login,gone"}))
+    assert rule(world) is None
+    assert any("middleware gone" in text and "gone@file" in text for text in world.conditions())
+    touched = world.state.tracked.traefik_has(known | {Reference(Refers.MIDDLEWARE, Protocol.HTTP, "gone")})
+    assert touched == {"shop"}
+    world.decide()
+    assert http(world)["routers"]["shop"]["middlewares"] == ["login@docker", "gone@docker"]

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 import orjson
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provider.model import Protocol
+from provider.model.routing import Reference, Refers
 from provider.runtime.resolver import look_up
 from provider.traefik.process import free_ports
 from provider.traefik.readback import Reading, api, schedule
@@ -430,3 +432,20 @@ def test_no_answer_of_whatever_form_breaks_the_reader(content: object, services:
     whole = {**content, "services": services} if isinstance(content, dict) else content
     with suppress(InvalidAnswer):
         assert reading(whole).cause is None
+
+
+async def test_what_traefiks_docker_provider_has_is_read_for_the_references_of_labels() -> None:
+    """Rule 34."""
+    found = raw_data(
+        MARKER,
+        services={"web@docker": {}, "shop@http": {}},
+        tcpMiddlewares={"allow@docker": {}},
+        routers={"r@docker": {"rule": "Host(`x`)"}},
+    )
+    middlewares = {**cast("Mapping[str, object]", found["middlewares"]), "login@docker": {}, "x@file": {}}
+    reading = read(bytearray(orjson.dumps(found | {"middlewares": middlewares})), "http://traefik:8080", MARKER)
+    assert reading.in_docker == {
+        Reference(Refers.MIDDLEWARE, Protocol.HTTP, "login"),
+        Reference(Refers.MIDDLEWARE, Protocol.TCP, "allow"),
+        Reference(Refers.SERVICE, Protocol.HTTP, "web"),
+    }

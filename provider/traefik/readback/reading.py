@@ -6,6 +6,7 @@ from typing import TypeAlias, TypeGuard
 
 from provider.model import Protocol
 from provider.model.document import MARKER
+from provider.model.routing import DOCKER, Reference, Refers
 from provider.model.text import NAME_MOST, clean, one_line
 from provider.runtime.timeslice import free, uncollected
 from provider.traefik.process import RAW_DATA_SECTIONS, ROUTERS, SERVICES
@@ -21,6 +22,13 @@ CHILDREN_MOST = 100
 WEIGHT_MOST = 1_000_000
 """A higher weight counts as this; one below 0 counts as none, as in Traefik."""
 
+REFERRED: Mapping[str, tuple[Refers, Protocol]] = {
+    "middlewares": (Refers.MIDDLEWARE, Protocol.HTTP),
+    "tcpMiddlewares": (Refers.MIDDLEWARE, Protocol.TCP),
+    "services": (Refers.SERVICE, Protocol.HTTP),
+}
+"""The sections with objects that labels may refer to."""
+
 Objects: TypeAlias = list[tuple[str, dict[str, object]]]
 Name: TypeAlias = tuple[Protocol, str]
 """A router or service of provider http, without `@http`; another section may have the same name."""
@@ -35,6 +43,7 @@ class Reading:
     expected one where it is shown, else that of another document of ours. `errors` are Traefik's messages by the name
     of their router or service, `weights` the children of each service that spreads traffic by their weights.
 
+    `in_docker` are the middlewares and services of Traefik's Docker provider, to which labels may refer (rule 34).
     `environment` is the one that the marker names. `instance` identifies one process of Traefik; None where the API
     does not have it. `is_shared` says that several processes answer at this address, so that this is no evidence of
     any.
@@ -48,6 +57,7 @@ class Reading:
     environment: str | None = None
     instance: str | None = None
     is_shared: bool = False
+    in_docker: frozenset[Reference] = frozenset()
 
 
 class InvalidAnswer(Exception):  # noqa: N818  what Traefik did, not an error of ours
@@ -61,8 +71,9 @@ def read(raw_data: bytearray, traefik: str, expected: str | None) -> Reading:
 
 
 def _read(raw_data: bytearray, traefik: str, expected: str | None) -> Reading:
+    others: set[Reference] = set()
     try:
-        found = {section: _ours(members) for section, members in json_stream.sections(raw_data)}
+        found = {section: _ours(members, others, section) for section, members in json_stream.sections(raw_data)}
     except (ValueError, RecursionError):
         found = {}
     if "services" not in found:
@@ -76,18 +87,26 @@ def _read(raw_data: bytearray, traefik: str, expected: str | None) -> Reading:
         errors=_errors(sections),
         weights=dict(_weights(sections)),
         environment=_environment(dict(sections["middlewares"]).get(marker or "", {})),
+        in_docker=frozenset(others),
     )
     free(*found.values())
     return reading
 
 
-def _ours(members: Iterable[tuple[str, object]]) -> Objects:
-    """Return the used keys of the objects of provider http, by name; entries of another form are skipped."""
-    return [
-        (clean(key.removesuffix(PROVIDER), NAME_MOST), {field: body[field] for field in READ if field in body})
-        for key, body in members
-        if key.endswith(PROVIDER) and _is_object(body)
-    ]
+def _ours(members: Iterable[tuple[str, object]], others: set[Reference], section: str) -> Objects:
+    """Return the used keys of the objects of provider http, by name; entries of another form are skipped.
+
+    What of `others` labels may refer to is added to them.
+    """
+    kind, protocol = REFERRED.get(section, (None, Protocol.HTTP))
+    found: Objects = []
+    for key, body in members:
+        if key.endswith(PROVIDER) and _is_object(body):
+            name = clean(key.removesuffix(PROVIDER), NAME_MOST)
+            found.append((name, {field: body[field] for field in READ if field in body}))
+        elif kind is not None and key.endswith(DOCKER):
+            others.add(Reference(kind, protocol, clean(key.removesuffix(DOCKER), NAME_MOST)))
+    return found
 
 
 def _names_in_document(routers: Objects) -> dict[str, str]:
