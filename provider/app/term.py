@@ -171,14 +171,14 @@ class Term:
 
     def _follow_docker(self, inputs: Inputs) -> "Discovery":
         # Docker's SDK takes a tenth of a start, also of one that does without it.
-        from provider.docker import kinds  # noqa: PLC0415
+        from provider.docker import hosts, kinds  # noqa: PLC0415
 
         for action in kinds.ACTIONS:
             self._metrics.docker_events.labels(action)  # from zero on: a rate knows nothing of what begins with 1
         settings = self._settings
-        return kinds.follow(
-            settings.docker_mode,
+        return hosts.Hosts(
             inputs,
+            mode=settings.docker_mode,
             base_url=settings.docker,
             docker_host_address=settings.docker_host_address,
         )

@@ -151,7 +151,7 @@ class Draft:
             reason = "the services are those that containers name, and Docker has not listed any yet"
         elif self._is_first:
             reason = first_document_waits_for((tracked.member() for tracked in state.services.values()), waited_s)
-        elif state.docker.enabled and state.docker.services is None and waited_s < DOCKER_AT_START_S:
+        elif state.docker.enabled and not state.docker.is_complete and waited_s < DOCKER_AT_START_S:
             reason = "waiting for Docker's first list"
         reason = reason or self._unrendered()
         if reason is None and state.services and not self._assembly and not state.pass_through.has_routers:

@@ -8,7 +8,18 @@ import structlog
 from provider.controller.daemon_conditions import DaemonConditions
 from provider.controller.state import State
 from provider.controller.work_queue import Queues
-from provider.model import ByColour, ConditionCode, Desired, Probe, Server, ServerHealth, Smoke, condition, listed
+from provider.model import (
+    ByColour,
+    ConditionCode,
+    Desired,
+    EngineSeen,
+    Probe,
+    Server,
+    ServerHealth,
+    Smoke,
+    condition,
+    listed,
+)
 from provider.model.analysed import Answer, Scrape
 from provider.model.document import AppliedText
 from provider.model.errors import DesiredStateError, Problem
@@ -25,6 +36,7 @@ log = structlog.get_logger("bluegreen")
 
 PROBLEMS_SHOWN = 10
 OUTDATED_SHOWN = 20
+GO_ON = "services that have no server there go on"
 MORE = "and {} more: bluegreen validate shows them all"
 
 
@@ -113,18 +125,33 @@ class Inputs:
         """Take the networks of the daemon's own container."""
         self._queues.put(self._state.docker_networks(networks))
 
+    def docker_engines(self, engines: Mapping[str, EngineSeen]) -> None:
+        """Take what is known of the engines of the file; that of `--docker` says itself whether it answers."""
+        self._queues.put(self._state.docker_engines(engines))
+        self._metrics.follow_engines({name: seen.answers for name, seen in engines.items()})
+        if not engines:
+            return
+        causes = [f"engine {name}: {seen.cause}" for name, seen in engines.items() if seen.cause is not None]
+        is_connected = self._state.docker.connected
+        self._metrics.docker_connected.set(is_connected)
+        if causes or is_connected:
+            self._tell_connected("; ".join([*causes, GO_ON]) if causes else None)
+
     def docker_connected(self, connected: bool, cause: str | None) -> None:
         """Take Docker's presence or absence; the last known servers stay (rule 4)."""
-        if connected:
-            if not self._state.docker.connected:
-                log.info("docker answers")
-            self._conditions.clear(ConditionCode.DOCKER_AWAY)
-        else:
-            if ConditionCode.DOCKER_AWAY not in self._conditions:
-                log.warning("docker does not answer", cause=cause)
-            self._conditions.put(condition(ConditionCode.DOCKER_AWAY, clock().utc, cause=cause))
+        if connected and not self._state.docker.connected:
+            log.info("docker answers")
+        self._tell_connected(None if connected else cause)
         self._metrics.docker_connected.set(connected)
         self._queues.put(self._state.docker_connected(connected=connected))
+
+    def _tell_connected(self, cause: str | None) -> None:
+        if cause is None:
+            self._conditions.clear(ConditionCode.DOCKER_AWAY)
+            return
+        if ConditionCode.DOCKER_AWAY not in self._conditions:
+            log.warning("docker does not answer", cause=cause)
+        self._conditions.put(condition(ConditionCode.DOCKER_AWAY, clock().utc, cause=cause))
 
     def docker_warnings(self, warnings: Mapping[str, str]) -> None:
         """Take what is wrong with containers, by their names: most are ignored for it."""

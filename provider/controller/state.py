@@ -20,6 +20,7 @@ from provider.controller.traefik_view import Fetched, TraefikView
 from provider.model import (
     ByColour,
     Desired,
+    EngineSeen,
     Event,
     GroupState,
     Instant,
@@ -226,6 +227,11 @@ class State:
         self.docker.own_networks = own
         return both(self.tracked.reach_again())
 
+    def docker_engines(self, engines: Mapping[str, EngineSeen]) -> Touched:
+        """Take what is known of the engines of the file; on which there are, the servers of all services hang."""
+        is_other = self.docker.take_engines(engines)
+        return both(self.rollouts.under_way | (self.tracked.reach_again() if is_other else set()))
+
     def docker_connected(self, *, connected: bool) -> Touched:
         """Take Docker's presence or absence; the last known servers stay (rule 4)."""
         self.docker.connected = connected
@@ -273,7 +279,7 @@ class State:
 
     def void(self) -> Touched:
         """Forget what was seen, and keep what is served; Docker is away until it has listed again (rule 14)."""
-        self.docker.connected = False
+        self.docker.void()
         self.traefik.readings.void()
         for tracked in self.services.values():
             tracked.probed, tracked.checks, tracked.smoke = {}, {}, None
@@ -363,11 +369,15 @@ class State:
         state = self.groups.get(key, GroupState())
         was = state.rollout.members if state.rollout else ()
         moved = [one for one in members if one.state.group != one.service.group]
+        away = self.docker.away_of(
+            server for one in members for _, seen in one.observed.items() for server in seen.servers
+        )
         was_in = {one.service.name: key_of(one.service.name, one.state.group) for one in moved}
         return Snapshot(
             members=members,
             state=state,
-            docker_connected=self.docker.connected,
+            docker_connected=self.docker.connected if not self.docker.engines else not away,
+            engines_away=away,
             left={name: self.groups[before] for name, before in was_in.items() if before in self.groups},
             gone=frozenset(name for name in was if name in self.services and name not in self.members.get(key, ())),
         )

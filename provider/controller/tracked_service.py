@@ -58,7 +58,8 @@ class TrackedService:
     that is said of it. `checks` are kept while the service is confirming or watching.
     `reported` are the codes of the conditions that were reported.
     `stayed` are the containers that were asked to stop and did not, each with when they were asked.
-    `known` are the servers that are containers, as they were last seen.
+    `known` are the servers that are containers, as they were last seen. `unlisted` are the engines that have not listed
+    their containers yet.
     While `is_stale` the service or Docker's list is newer than what was made of them: `TrackedServices.refresh` comes
     first.
     """
@@ -86,6 +87,7 @@ class TrackedService:
     stayed: dict[str | None, float] = field(default_factory=dict)
     known: dict[ServerPlace, Server] = field(default_factory=dict)
     is_stale: bool = True
+    unlisted: tuple[str, ...] = ()
     service: Service = field(init=False)
 
     def __post_init__(self) -> None:
@@ -135,6 +137,7 @@ class TrackedService:
             fetched=fetched,
             given=given,
             laggard=laggard,
+            unlisted=self.unlisted,
         )
 
     def adopt_probes(self) -> bool:

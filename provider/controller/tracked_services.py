@@ -161,7 +161,7 @@ class TrackedServices:
 
     def observe(self, tracked: TrackedService, now: Instant, listed_mono_s: float | None = None) -> bool:
         """Put in place what is known of a service's servers; return whether more than the time of the list is new."""
-        tracked.is_stale = False
+        tracked.is_stale, tracked.unlisted = False, self._docker.unlisted
         stored = self._stored.get(tracked.service.name)
         seen = {colour: self._docker.seen(tracked, colour, stored, listed_mono_s) for colour in Colour}
         servers = ByColour(*(known.servers if (known := seen[colour]) else () for colour in Colour))

@@ -27,7 +27,7 @@ from provider.docker.inventory import Inventory, Sink, Stop
 from provider.docker.labels import ENVIRONMENT, SERVICE, Scope, Sighting
 from provider.docker.later import Later
 from provider.docker.listing import Listing, OwnContainer, started_since
-from provider.model import Health
+from provider.model import Engine, Health
 from provider.model.text import NAME_MOST, clean
 from provider.runtime.clock import CLOCK
 from provider.runtime.threads import in_thread
@@ -70,7 +70,7 @@ class Containers(Following):
         self,
         sink: Sink,
         *,
-        base_url: str | None,
+        base_url: str | Engine | None,
         docker_host_address: str | None = None,
         ping_s: float = 3.0,
         timeout_s: float = 5.0,

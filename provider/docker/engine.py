@@ -14,8 +14,10 @@ import docker
 import requests
 import urllib3.exceptions
 from docker.errors import DockerException, create_api_error_from_http_exception
+from docker.tls import TLSConfig
 from docker.utils import kwargs_from_env, parse_host
 
+from provider import model
 from provider.model.errors import DockerUnavailable
 from provider.model.text import one_line, without_userinfo
 from provider.runtime.bounded import Bounds, LimitExceeded, has_too_many_values
@@ -35,6 +37,7 @@ MALFORMED = (ValueError, RecursionError, KeyError, TypeError)
 READ_BYTES = 64 * 1024
 BACKLOG_MOST, EVENTS_AT_ONCE = 10_000, 100
 HANGING_MOST = 16
+"""Maximum number of requests to one engine that are under way: what hangs ends with its connection."""
 THREAD = "docker"
 SCHEMES = ("unix://", "tcp://", "http://", "https://")
 
@@ -201,14 +204,15 @@ def _lines(answer: requests.Response, bounds: Bounds) -> Iterator[bytes]:
 class Connection:
     """An engine that has answered once."""
 
-    def __init__(self, client: Client, timeout_s: float, silence_s: float) -> None:
+    def __init__(self, client: Client, timeout_s: float, silence_s: float, running: set[object]) -> None:
         self._client = client
         self._timeout_s = timeout_s
         self._silence_s = silence_s
+        self._running = running
 
     async def ask(self, request: Callable[Concatenate[Client, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Send a request to the engine; raises DockerUnavailable when there is no answer in time."""
-        return await _limited(self._timeout_s, lambda: request(self._client, *args, **kwargs))
+        return await _limited(self._timeout_s, self._running, lambda: request(self._client, *args, **kwargs))
 
     async def subscribe(
         self,
@@ -222,7 +226,7 @@ class Connection:
         filters = {"type": list(types), "event": list(map(str, actions))}
         bounds = Bounds(EVENT_BYTES, None)
         answer = await _limited(
-            self._timeout_s, lambda: self._client.open_events(filters, self._silence_s), bounds=bounds
+            self._timeout_s, self._running, lambda: self._client.open_events(filters, self._silence_s), bounds=bounds
         )
         return Stream(answer, bounds, on_events, on_end)
 
@@ -234,16 +238,21 @@ class Connection:
 class Engine:
     """The address of a Docker Engine, and its time limits: `timeout_s` for an answer, `silence_s` between events.
 
-    `url` None takes DOCKER_HOST, else the default socket; DOCKER_TLS_VERIFY and DOCKER_CERT_PATH count for both.
-    Raises DockerUnavailable for an invalid address.
+    `url` None takes DOCKER_HOST, else the default socket; DOCKER_TLS_VERIFY and DOCKER_CERT_PATH count for both. An
+    engine of the file has settings of its own. Raises DockerUnavailable for an invalid address.
     """
 
-    def __init__(self, url: str | None, *, timeout_s: float, silence_s: float) -> None:
+    def __init__(self, url: str | model.Engine | None, *, timeout_s: float, silence_s: float) -> None:
+        self._files: model.EngineTls | None = None
+        self._tls: Any = False
         try:
-            environment = kwargs_from_env()
-            self.url = url or environment.get("base_url") or DEFAULT_URL
-            self._tls = environment.get("tls", False)
-            parse_host(self.url, tls=bool(self._tls))
+            if isinstance(url, model.Engine):
+                self.url, self._files = url.url, url.tls
+            else:
+                environment = kwargs_from_env()
+                self.url = url or environment.get("base_url") or DEFAULT_URL
+                self._tls = environment.get("tls", False)
+            parse_host(self.url, tls=bool(self._files or self._tls))
         except DockerException as error:
             raise DockerUnavailable(f"Docker cannot be used with these settings: {_one_line(error)}") from error
         self.shown_url = without_userinfo(self.url)
@@ -253,28 +262,41 @@ class Engine:
             )
         self._timeout_s = timeout_s
         self._silence_s = silence_s
+        self._running: set[object] = set()
 
     async def connect(self) -> Connection:
         """Read the engine's version and ping it; raises DockerUnavailable."""
-        client = await _limited(self._timeout_s, self._client)
-        return Connection(client, self._timeout_s, self._silence_s)
+        client = await _limited(self._timeout_s, self._running, self._client)
+        return Connection(client, self._timeout_s, self._silence_s, self._running)
 
     def _client(self) -> Client:
-        client = Client(self.url, tls=self._tls, timeout_s=self._timeout_s)
+        files = self._files
+        # It names the files, which are read for each connection: a renewed certificate needs no restart.
+        tls = self._tls if files is None else TLSConfig((files.cert, files.key), files.ca, verify=True)
+        client = Client(self.url, tls=tls, timeout_s=self._timeout_s)
         client.ping()  # a proxy that forbids only this would end every connection at its first ping
         return client
 
 
-async def _limited(timeout_s: float, request: Callable[[], T], *, bounds: Bounds | None = None) -> T:
-    """Run a request in a thread, and end its connection when the time is over: the thread ends with it."""
+async def _limited(
+    timeout_s: float, running: set[object], request: Callable[[], T], *, bounds: Bounds | None = None
+) -> T:
+    """Run a request in a thread, and end its connection when the time is over: the thread ends with it.
+
+    `running` has those that have not ended.
+    """
     bounds = bounds or Bounds(ANSWER_BYTES, timeout_s)
     silence = DockerUnavailable(f"no answer within {timeout_s:g} s")
-    if sum(thread.name == THREAD for thread in threading.enumerate()) >= HANGING_MOST:
+    if len(running) >= HANGING_MOST:
         raise DockerUnavailable(f"{HANGING_MOST} earlier requests still hang")
 
     def ask() -> T:
-        with bounds.in_force():
-            return request()
+        running.add(ask)
+        try:
+            with bounds.in_force():
+                return request()
+        finally:
+            running.discard(ask)
 
     try:
         async with asyncio.timeout(timeout_s):

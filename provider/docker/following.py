@@ -3,9 +3,10 @@
 import asyncio
 from abc import ABC, abstractmethod
 
-from provider.docker.engine import Engine
+from provider.docker import engine
 from provider.docker.labels import Scope
 from provider.docker.reconnect import Reconnect
+from provider.model import Engine
 
 
 class Following(ABC):
@@ -16,9 +17,15 @@ class Following(ABC):
     """
 
     def __init__(
-        self, base_url: str | None, *, timeout_s: float, refresh_s: float, backoff_s: float, backoff_max_s: float
+        self,
+        base_url: str | Engine | None,
+        *,
+        timeout_s: float,
+        refresh_s: float,
+        backoff_s: float,
+        backoff_max_s: float,
     ) -> None:
-        self._engine = Engine(base_url, timeout_s=timeout_s, silence_s=refresh_s + 3 * timeout_s)
+        self._engine = engine.Engine(base_url, timeout_s=timeout_s, silence_s=refresh_s + 3 * timeout_s)
         self._refresh_s = refresh_s
         self._reconnect = Reconnect(
             self._engine.shown_url, self._report_away, backoff_s=backoff_s, backoff_max_s=backoff_max_s

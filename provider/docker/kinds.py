@@ -10,7 +10,7 @@ from provider.docker.engine import Action, SwarmAction
 from provider.docker.inventory import Sink
 from provider.docker.labels import Scope
 from provider.docker.swarm.discovery import Tasks
-from provider.model import DockerMode
+from provider.model import DockerMode, Engine
 
 
 class Discovery(Protocol):
@@ -29,7 +29,7 @@ class Discovery(Protocol):
         """Follow Docker until cancelled; it sends no request before there is a scope."""
 
 
-Follow: TypeAlias = Callable[[Sink, str | None, str | None], Discovery]
+Follow: TypeAlias = Callable[[Sink, str | Engine | None, str | None], Discovery]
 
 KINDS: Mapping[DockerMode, Follow] = MappingProxyType(
     {
@@ -42,6 +42,8 @@ ACTIONS = (*Action, *SwarmAction)
 """The events that any of them counts."""
 
 
-def follow(mode: DockerMode, sink: Sink, *, base_url: str | None, docker_host_address: str | None) -> Discovery:
+def follow(
+    mode: DockerMode, sink: Sink, *, base_url: str | Engine | None, docker_host_address: str | None
+) -> Discovery:
     """Return what follows Docker in this mode. Raises DockerUnavailable for an invalid address."""
     return KINDS[mode](sink, base_url, docker_host_address)

@@ -13,7 +13,7 @@ from provider.docker.inspected import digest
 from provider.docker.traefik_labels import ContainerFacts
 from provider.docker.traefik_labels.routing import routing_of
 from provider.docker.traefik_labels.tree import routing_labels
-from provider.model import Colour, Desired, Endpoint, HealthCheck, Part, Protocol, Route, Server, Service
+from provider.model import Colour, Desired, Endpoint, Engine, HealthCheck, Part, Protocol, Route, Server, Service
 from provider.model.desired import DEFAULT_ENDPOINT
 from provider.model.errors import BluegreenError
 from provider.model.observed import Labelled
@@ -61,7 +61,9 @@ class Scope:
 
     `ignored` are the variables of a container's environment that do not change its release. `endpoints` are those of
     each service for which the file has some. `labelled` are the services whose routing is that of their labels, and
-    `auto` what those are like that the file does not name, where they are services.
+    `auto` what those are like that the file does not name, where they are services. `engines` are those of the file.
+    Of one engine alone: containers are reached by their published ports at `address`, where there is one, and `is_one`
+    of several, whose releases are told by what all of them have in common.
     """
 
     environment: str
@@ -71,6 +73,9 @@ class Scope:
     labelled: Mapping[str, Service] = field(default_factory=dict)
     auto: Service | None = None
     named: frozenset[str] = frozenset()
+    engines: tuple[Engine, ...] = ()
+    address: str | None = None
+    is_one: bool = False
 
     @classmethod
     def of(cls, desired: Desired, environment: str | None = None) -> Self:
@@ -83,6 +88,7 @@ class Scope:
             {name: service for name, service in desired.services.items() if service.labels is not None},
             desired.auto,
             frozenset(desired.services) if desired.auto is not None else frozenset(),
+            desired.engines,
         )
 
     def labelled_as(self, service: str) -> Service | None:

@@ -46,6 +46,7 @@ class ConditionCode(StrEnum):
     NETWORK_UNCLEAR = "network-unclear"
     SAME_ADDRESS = "same-address"
     LABELS_REFUSED = "labels-refused"
+    ENGINE_GONE = "engine-gone"
     REPLACED = "replaced"
     ROLLBACK_TARGET_LOST = "way-back-lost"
     OVERRIDE = "override"
@@ -221,6 +222,13 @@ OF_SERVICE: Mapping[ConditionCode, Entry] = MappingProxyType(
             Severity.WARNING,
             "the labels of {colour} cannot be taken, so {so}: {why}",
             fix="correct them where the container is started",
+        ),
+        ConditionCode.ENGINE_GONE: Entry(
+            Severity.WARNING,
+            "{colour} is active, and the engine of all of its servers is in the file no more: {servers}; they stay, as "
+            "nothing else takes their traffic",
+            fix="start {colour} on an engine of the file, or give the traffic to {other}: bluegreen switch {service} "
+            "{other}, which --force does whatever the gates say",
         ),
         ConditionCode.REPLACED: Entry(Severity.WARNING, "{colour} was replaced in place: it runs {release}{instead}"),
         ConditionCode.ROLLBACK_TARGET_LOST: Entry(

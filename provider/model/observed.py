@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from math import inf
 from typing import NamedTuple
 
 from provider.model.desired import DEFAULT_ENDPOINT, FixedServers, HealthCheck, SmokeTest
@@ -74,7 +75,8 @@ class Server:
     been in a document in this network. `twin` says which server of the other colour has the same address (rules 38 and
     39). `slot` is the place that a task of Swarm has in its service: one that died is replaced there by another
     container, so its deaths are those of the slot (rule 67). `labelled` is what its container's labels say where its
-    service takes its routing from them.
+    service takes its routing from them. `engine` is the one of the file that it runs on; None for that of the command
+    line, and for fixed servers.
     """
 
     url: str
@@ -99,11 +101,19 @@ class Server:
     slot: str | None = None
     endpoint: str = DEFAULT_ENDPOINT
     labelled: Labelled | None = field(default=None, hash=False)
+    engine: str | None = None
 
     @property
     def returns_mono_s(self) -> float | None:
-        """When it counts again if it still passes its checks; None while it is not stopping."""
-        return None if self.leaving_mono_s is None else self.leaving_mono_s + self.leaving_limit_s
+        """When it counts again if it still passes its checks; None while it is not stopping, or its engine is gone."""
+        if self.leaving_mono_s is None or self.is_left_behind:
+            return None
+        return self.leaving_mono_s + self.leaving_limit_s
+
+    @property
+    def is_left_behind(self) -> bool:
+        """Whether the file has its engine no more: it leaves for good (rule 38)."""
+        return self.leaving_limit_s == inf
 
     @property
     def key(self) -> ServerKey:

@@ -43,6 +43,7 @@ class Member:
     has it, which may go by another text of the file (rule 15), None where it is as in the file. `fetched` says
     whether every poller has that document; None without pollers. `given` says whether every poller was given it, which
     may still be on its way: None where only some were, False where none was. `laggard` is one that has it not.
+    `unlisted` are the engines that have not listed their containers yet.
     """
 
     service: Service
@@ -59,6 +60,7 @@ class Member:
     fetched: bool | None = None
     given: bool | None = None
     laggard: Laggard | None = None
+    unlisted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +68,14 @@ class Snapshot:
     """Everything known of one rollout group at one moment; members are sorted by name.
 
     `left` has the earlier group's state of each member that the file has moved here, until that is acted on. `gone` are
-    the members of the rollout under way that the file has moved to another group.
+    the members of the rollout under way that the file has moved to another group. `docker_connected` says whether every
+    engine answers that has servers of a member, and `engines_away` names those of the file that do not.
     """
 
     members: tuple[Member, ...]
     state: GroupState
     docker_connected: bool = True
+    engines_away: tuple[str, ...] = ()
     left: Mapping[str, GroupState] = field(default_factory=dict)
     gone: frozenset[str] = frozenset()
 

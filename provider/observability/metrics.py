@@ -91,6 +91,9 @@ class Metrics:
         self.docker_connected = self._gauge("docker_connected", "Whether the Docker Engine answers.")
         if not with_docker:
             self.registry.unregister(self.docker_connected)  # 0 would call somebody out for nothing
+        self._docker_engine = self._gauge(
+            "docker_engine_connected", "Whether an engine of the desired-state file answers.", "engine"
+        )
         self.store_failing = self._gauge("store_failing", "Whether decisions are frozen because the store fails.")
         self.write_file_failing = self._gauge("write_file_failing", "Whether the file of --write-file is out of date.")
         self.event_loop_lag = self._gauge(
@@ -103,6 +106,12 @@ class Metrics:
         self.condition = self._gauge("condition", "Whether a condition of the whole daemon holds.", "code")
         self._leader: Gauge | None = None
         self._gauge("build_info", "Version of the daemon.", "version").labels(__version__).set(1)
+
+    def follow_engines(self, answers: Mapping[str, bool]) -> None:
+        """Show whether each engine of the file answers."""
+        self._docker_engine.clear()
+        for name, does in answers.items():
+            self._docker_engine.labels(name).set(does)
 
     def follow_store(self, *, leads: bool, store_age_s: float) -> None:
         """Show whether this replica leads, and how old its word from the store is; of several replicas only."""

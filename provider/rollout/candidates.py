@@ -70,7 +70,8 @@ def gates_of(
     """Return what each of these gates says of one candidate now."""
     member = member_of(snapshot, candidate.service)
     under_way = snapshot.state.rollout
-    return verdicts(Asked(member, candidate, under_way, now, snapshot.docker_connected), gates)
+    asked = Asked(member, candidate, under_way, now, snapshot.docker_connected, snapshot.engines_away)
+    return verdicts(asked, gates)
 
 
 def holding_up(snapshot: Snapshot, now: Instant) -> str | None:

@@ -45,7 +45,9 @@ def undecided(member: Member, since_utc: datetime | None = None) -> Condition:
     fix = f"name one: bluegreen switch {member.service.name} blue|green"
     running = [colour for colour, observed in member.observed.items() if observed.servers]
     if not all(observed.known for _, observed in member.observed.items()):
-        why, fix = "Docker has not listed its containers yet", ""
+        why, fix = f"{lister(member.unlisted)} not listed its containers yet", ""
+        if member.unlisted:
+            fix = "make it answer, or take it out of the file"
     elif member.state.undecided and len(running) < len(Colour):
         why = "both colours were seen running"
     elif not running:
@@ -53,6 +55,13 @@ def undecided(member: Member, since_utc: datetime | None = None) -> Condition:
     else:
         why = "both colours have servers"
     return condition(ConditionCode.UNDECIDED, since_utc, why=why, fix=fix)
+
+
+def lister(unlisted: tuple[str, ...]) -> str:
+    """Return who has not listed its containers, with its verb."""
+    if not unlisted:
+        return "Docker has"
+    return f"engine {unlisted[0]} has" if len(unlisted) == 1 else f"each of the engines {', '.join(unlisted)} has"
 
 
 def overridden(member: Member) -> Condition | None:
@@ -138,6 +147,18 @@ def _unclear(member: Member, since_utc: datetime) -> Iterator[Condition]:
     """Yield what makes it unclear where Traefik reaches servers, or which of them answers (rules 38 and 39)."""
     servers = [(colour, server) for colour, observed in member.observed.items() for server in observed.servers]
     guesses = [f"{colour}: {server.guess}" for colour, server in servers if server.guess is not None]
+    active = member.state.active
+    left = [server for colour, server in servers if server.is_left_behind and colour is active]
+    if active is not None and left and all(server.is_left_behind for server in member.observed[active].servers):
+        found = [f"{server.url} on {server.engine or 'the engine of --docker'}" for server in left]
+        yield condition(
+            ConditionCode.ENGINE_GONE,
+            since_utc,
+            servers=_first_of(found),
+            colour=active,
+            service=member.service.name,
+            other=active.other,
+        )
     if guesses:
         yield condition(ConditionCode.NETWORK_UNCLEAR, since_utc, servers=_first_of(guesses))
     twins = [f"{colour} {server.url}: {server.twin}" for colour, server in servers if server.twin is not None]

@@ -178,7 +178,8 @@ class ServiceFacts:
             return stepping.waits_for(self.snapshot, self.now)
         reason = candidates.holding_up(self.snapshot, self.now)
         is_still = reason is not None and under_way.still_mono_s is not None
-        return f"{reason}; its deadline does not run until Docker answers" if is_still else reason
+        who = f"engine {' and '.join(self.snapshot.engines_away)}" if self.snapshot.engines_away else "Docker"
+        return f"{reason}; its deadline does not run until {who} answers" if is_still else reason
 
     def _awaited_after_switch(self, under_way: Rollout) -> str:
         failing = watching.failing(self.member, self.active, under_way.deaths_before)

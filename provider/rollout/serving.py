@@ -23,7 +23,7 @@ from provider.model import (
     Weights,
 )
 from provider.model.releases import ids_of
-from provider.rollout.conditions import undecided
+from provider.rollout.conditions import lister, undecided
 from provider.rollout.health import assess, colour_state
 from provider.rollout.weights import ALL, affinity, candidate_of, children, cookie, weights
 
@@ -231,7 +231,8 @@ def first_document_waits_for(members: Iterable[Member], waited_s: float) -> str 
     for member in members:
         name, active = member.service.name, member.state.active
         if not all(observed.known for _, observed in member.observed.items()):
-            return f"service {name} waits for Docker's first complete list"
+            missing = f": {lister(member.unlisted)} not listed its containers yet" if member.unlisted else ""
+            return f"service {name} waits for Docker's first complete list{missing}"
         if active is None and any(observed.servers for _, observed in member.observed.items()):
             return f"service {name} is {undecided(member).message}"
         if active is not None and waited_s < FIRST_HEALTH_LIMIT_S and _not_yet_healthy(member, active):

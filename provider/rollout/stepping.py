@@ -5,6 +5,7 @@ from datetime import timedelta
 from provider.model import Colour, Gate, Health, Instant, Member, Rollout, Snapshot, Step, StepState
 from provider.rollout.candidates import gates_of, held_by, moved, shut
 from provider.rollout.gates import BEFORE_NEXT
+from provider.rollout.gates.asked import silence
 from provider.rollout.health import assess
 
 
@@ -41,7 +42,7 @@ def stopped_by(snapshot: Snapshot) -> str | None:
         return held
     members = moved(snapshot)
     if not snapshot.docker_connected and any(member.observed[_candidate(member)].from_docker for member in members):
-        return "Docker does not answer, so what runs is not known"
+        return silence(snapshot.engines_away)
     sick = next(
         (member for member in members if not _able(member, Colour.BLUE) and not _able(member, Colour.GREEN)), None
     )

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 
-from provider.docker import auto
-from provider.docker.auto import EMPTY
+from provider.docker.joined import EMPTY, Joined
 from provider.model import ByColour, Server
 
 OF_COMPOSE = Server("http://172.17.0.2:80", "aaaaaaaa", container="aaaaaaaaaaaa")
@@ -47,8 +46,8 @@ class Reports:
 
 def test_a_service_may_have_containers_and_tasks() -> None:
     sink = Reports()
-    joined = auto._Joined(sink)
-    engine, swarm = joined.half(), joined.half()
+    joined = Joined(sink)
+    engine, swarm = joined.part(), joined.part()
     engine.docker_service("shop", BLUE, 0.5)
     engine.docker_listed({"shop": BLUE}, 1.0)
     assert sink.times_mono_s == [], "before the first complete list of both, nothing is known (rule 1)"
@@ -61,8 +60,8 @@ def test_a_service_may_have_containers_and_tasks() -> None:
 def test_what_was_listed_again_is_as_old_as_the_older_half() -> None:
     """Rule 6."""
     sink = Reports()
-    joined = auto._Joined(sink)
-    engine, swarm = joined.half(), joined.half()
+    joined = Joined(sink)
+    engine, swarm = joined.part(), joined.part()
     engine.docker_listed({}, 1.0)
     swarm.docker_listed({}, 2.0)
     engine.docker_service("shop", BLUE, 5.0)
@@ -75,8 +74,8 @@ def test_what_was_listed_again_is_as_old_as_the_older_half() -> None:
 def test_docker_answers_while_both_halves_do() -> None:
     """Rule 6."""
     sink = Reports()
-    joined = auto._Joined(sink)
-    engine, swarm = joined.half(), joined.half()
+    joined = Joined(sink)
+    engine, swarm = joined.part(), joined.part()
     engine.docker_connected(connected=True, cause=None)
     assert sink.connected == []
     swarm.docker_connected(connected=True, cause=None)
@@ -88,8 +87,8 @@ def test_docker_answers_while_both_halves_do() -> None:
 
 def test_warnings_of_both_stand_side_by_side() -> None:
     sink = Reports()
-    joined = auto._Joined(sink)
-    engine, swarm = joined.half(), joined.half()
+    joined = Joined(sink)
+    engine, swarm = joined.part(), joined.part()
     engine.docker_warnings({"shop-red": "ignored"})
     swarm.docker_warnings({"shop-blue": "no port"})
     assert sink.warnings == {"shop-red": "ignored", "shop-blue": "no port"}

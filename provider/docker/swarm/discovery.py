@@ -20,7 +20,7 @@ from provider.docker.listing import FORBIDDEN, OwnContainer
 from provider.docker.swarm.listing import Listed, Listing, NoManager
 from provider.docker.swarm.servers import sight
 from provider.docker.swarm.tasks import DEAD, RUNNING, SwarmService, Task
-from provider.model import ByColour, Colour, Server
+from provider.model import ByColour, Colour, Engine, Server
 from provider.model.errors import DockerUnavailable
 from provider.runtime.clock import CLOCK
 
@@ -46,7 +46,7 @@ class Tasks(Following):
         self,
         sink: Sink,
         *,
-        base_url: str | None,
+        base_url: str | Engine | None,
         may_be_none: bool = False,
         on_services: Callable[[frozenset[str]], None] = lambda _: None,
         every_s: float = 1.0,

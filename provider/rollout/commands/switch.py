@@ -8,6 +8,7 @@ from provider.rollout.candidates import candidate_of, candidates, held_by, is_he
 from provider.rollout.commands.promote import promote
 from provider.rollout.commands.rollback import abort, running_releases, runs
 from provider.rollout.commands.types import Command, Done, Refusal, Refused, record
+from provider.rollout.conditions import lister
 from provider.rollout.gates import is_rollback_target
 from provider.rollout.transitions import Taken, advance, begin, with_first_colour, with_state
 
@@ -68,7 +69,8 @@ def _begin(snapshot: Snapshot, member: Member, chosen: Candidate, given: Command
 def _settle(snapshot: Snapshot, member: Member, colour: Colour, given: Command, now: Instant) -> Done | Refused:
     """Rule 1: an undecided service gets the colour that an operator names; its standby is then settled."""
     if not all(observed.known for _, observed in member.observed.items()):
-        return Refused(Refusal.NOT_READY, "Docker has not listed its containers yet; try again when it has")
+        who = lister(member.unlisted)
+        return Refused(Refusal.NOT_READY, f"{who} not listed its containers yet; try again when it has")
     if not member.observed[colour].staying:
         return Refused(Refusal.NO_RELEASE, f"{colour} of {given.service} has no servers; start one first")
     row = Decision(

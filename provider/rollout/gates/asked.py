@@ -27,13 +27,17 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One candidate at one moment; the evidence is that of the rollout under way."""
+    """One candidate at one moment; the evidence is that of the rollout under way.
+
+    `docker_connected` and `engines_away` are as in `Snapshot`.
+    """
 
     member: Member
     candidate: Candidate
     under_way: Rollout | None
     now: Instant
     docker_connected: bool
+    engines_away: tuple[str, ...] = ()
 
     @property
     def is_rollback_target(self) -> bool:
@@ -56,6 +60,12 @@ def is_rollback_target(member: Member, candidate: Candidate) -> bool:
     """Return whether a candidate is the exact release that was active before the present one (rule 9)."""
     back = member.state.rollback_target
     return back is not None and back.colour is candidate.colour and is_part(candidate.release, back.release)
+
+
+def silence(engines_away: tuple[str, ...]) -> str:
+    """Say who does not answer, and what that means for a rollout."""
+    who = f"engine {' and '.join(engines_away)}" if engines_away else "Docker"
+    return f"{who} does not answer, so what runs is not known"
 
 
 def pending(reason: str) -> Verdict:

@@ -4,7 +4,7 @@ from math import ceil
 
 from provider.model import Candidate, Colour, Endpoint, GateState, Member
 from provider.model.releases import ids_of, is_part
-from provider.rollout.gates.asked import Asked, Verdict, counted, pending
+from provider.rollout.gates.asked import Asked, Verdict, counted, pending, silence
 from provider.rollout.health import assess, mixture
 from provider.rollout.labelled import of_colour, refused
 
@@ -18,7 +18,7 @@ def verdict(asked: Asked) -> Verdict:
     member, candidate = asked.member, asked.candidate
     observed = member.observed[candidate.colour]
     if observed.from_docker and not (asked.docker_connected and observed.known):
-        return pending("Docker does not answer, so what runs is not known")
+        return pending(silence(asked.engines_away))
     another = _another(member, candidate)
     if another is not None:
         return pending(another)
