@@ -33,6 +33,15 @@ class Binding(NamedTuple):
         """Whether it is published on every address of the host."""
         return not self.ip or ipaddress.ip_address(self.ip).is_unspecified
 
+    def is_reached_at(self, address: str) -> bool:
+        """Whether it is published at an address of the host; what a name leads to is left to whoever wrote it."""
+        if self.is_wildcard or self.ip == address:
+            return True
+        try:
+            return ipaddress.ip_address(self.ip) == ipaddress.ip_address(address)
+        except ValueError:
+            return not ipaddress.ip_address(self.ip).is_loopback
+
 
 @dataclass(frozen=True, slots=True)
 class Container:
@@ -40,7 +49,8 @@ class Container:
     `exposed_udp` those of UDP.
 
     `created` comes from an inspection; None where there was none, or the engine forbids it. One that `is_joined` has
-    the network of another container, and that one's mode, addresses and bindings.
+    the network of another container, and that one's mode, addresses and bindings. `digest` is that of its image in a
+    repository, where it was asked for.
     """
 
     id: str
@@ -56,6 +66,7 @@ class Container:
     created: Created | None = None
     is_joined: bool = False
     exposed_udp: tuple[int, ...] = ()
+    digest: str | None = None
 
     @property
     def has_config_hash(self) -> bool:

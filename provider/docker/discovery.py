@@ -100,6 +100,11 @@ class Containers(Following):
         self._left_out: frozenset[str] = frozenset()
         self._own = OwnContainer()
 
+    def set_scope(self, scope: Scope) -> None:
+        """Use only the containers of this environment."""
+        self._listing.digests.are_wanted = scope.is_one
+        super().set_scope(scope)
+
     def leave_out(self, swarm_services: frozenset[str]) -> None:
         """Ignore the containers of these services of a Swarm: their tasks are listed by a manager."""
         if swarm_services != self._left_out:

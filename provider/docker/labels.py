@@ -179,35 +179,60 @@ def sight(container: Container, scope: Scope, host_address: str) -> Sighting | N
         colour = colour_of(container.labels)
         labelled = labelled_of(container.labels, scope, _facts(container))
         listening = wanted(container.labels, scope, labelled)
-        reached = [(each, *_urls(container, each, host_address)) for each in listening]
+        reached = [(each, *_urls(container, each, host_address, scope.address)) for each in listening]
     except Ignored as reason:
         return Sighting(service, container.id, container.name, warning=f"ignored: {reason}", fix=reason.fix)
-    parts, former = _parts(container, scope.ignored), [former_id(container)]
-    release = former[0] if container.has_config_hash or container.created is None else release_id(parts)
-    kin = parts[:KIN]
-    if labelled is not None:  # what they say is a part of the release (rule 40)
-        read = routing_labels(container.labels)
-        said = tuple(Part(LABEL, name, digest(value)) for name, value in sorted(read.items()))
-        kin, parts = (*kin, *said), (*parts, *said)
-        if release != former[0]:
-            former.append(release)
-            release = release_id(parts)
+    said = _said(container) if labelled is not None else ()
+    parts, ids = _parts(container, scope.ignored), [former_id(container)]
+    if not (container.has_config_hash or container.created is None):
+        ids.append(release_id(parts))
+        if labelled is not None:
+            ids.append(release_id((*parts, *said)))
+    if scope.is_one:
+        parts = _on_any_engine(container, parts)
+        ids.append(release_id((*parts, *said)))
+    kin, parts = (*parts[:KIN], *said), (*parts, *said)
     unit = container.labels.get(COMPOSE_SERVICE)
     server = Server(
         url="",
-        release=release,
+        release=ids[-1],
         version=container.labels.get(VERSION),
         container=container.id,
         docker_health=container.health,
-        former=tuple(id_ for id_ in former if id_ != release),
+        former=tuple(id_ for id_ in dict.fromkeys(ids) if id_ != ids[-1]),
         parts=parts,
         unit=unit and f"{container.labels.get(COMPOSE_PROJECT, '')}/{unit}",
         kin=unit and release_id(kin),
         is_labelled=NETWORK in container.labels,
         labelled=labelled,
+        untold=_untold(container) if scope.is_one else None,
     )
     servers = tuple(replace(server, url=url, routes=routes, endpoint=each.endpoint) for each, url, routes in reached)
     return Sighting(service, container.id, container.name, colour, servers)
+
+
+def _said(container: Container) -> tuple[Part, ...]:
+    """Return what labels say of the routing, which is a part of the release (rule 40)."""
+    return tuple(Part(LABEL, name, digest(value)) for name, value in sorted(routing_labels(container.labels).items()))
+
+
+def _on_any_engine(container: Container, parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """Return the parts of a release by what engines have in common: images built on each have ids of their own.
+
+    Rule 38: the image by its digest in a repository, else by the version; where there is neither it is told apart.
+    """
+    image = Part("image", "", container.image_id) if _untold(container) else Part("digest", "", container.digest or "")
+    return (image, *parts[1:])
+
+
+def _untold(container: Container) -> str | None:
+    """Say why it cannot be told whether containers of several engines are one release; None where it can."""
+    if container.digest is not None or container.labels.get(VERSION):
+        return None
+    return (
+        f"container {container.id}: its image has no digest of a repository, and the container no label {VERSION}, so "
+        "that nothing tells whether other engines run the same"
+    )
 
 
 def _facts(container: Container) -> ContainerFacts:
@@ -313,22 +338,45 @@ def _wanted(labels: Mapping[str, str], endpoint: Endpoint) -> Wanted:
     return Wanted(endpoint.name, endpoint.protocol, scheme or "http", port)
 
 
-def _urls(container: Container, wanted: Wanted, host_address: str) -> tuple[str, tuple[Route, ...]]:
+def _urls(
+    container: Container, wanted: Wanted, host_address: str, published_at: str | None = None
+) -> tuple[str, tuple[Route, ...]]:
     """Return where Traefik reaches an endpoint of the container, and each network of its own with its address there.
 
-    Of several without a label that names one, the first by name is used until `networks.choose` decides.
+    Of several without a label that names one, the first by name is used until `networks.choose` decides. On an engine
+    with an address, where its ports are `published_at`, there is no other way (rule 38).
     """
     scheme, port, protocol = wanted.scheme, wanted.port, wanted.protocol
-    if uses_bind_port(container.labels):
+    if published_at is not None and container.network_mode != HOST_MODE:
+        public = published_port(container, port, protocol, published_at)
+        return url_at(scheme, published_at, public), ()
+    if published_at is None and uses_bind_port(container.labels):
         binding = _binding(container.bindings, port, protocol)
         return url_at(scheme, host_address if binding.is_wildcard else binding.ip, binding.public), ()
     port = port or min(container.exposed_udp if protocol is Protocol.UDP else container.exposed, default=None)
     if port is None:
         raise Ignored(f"it exposes no {kind_of(protocol)} port", f"add {port_label(wanted.endpoint)}=PORT")
     if container.network_mode == HOST_MODE:
-        return url_at(scheme, host_address, port), ()
+        return url_at(scheme, published_at or host_address, port), ()
     routes = tuple(Route(name, url_at(scheme, address, port)) for name, address in container.addresses.items())
     return url_at(scheme, _address(container), port), routes
+
+
+def published_port(container: Container, port: int | None, protocol: Protocol, address: str) -> int:
+    """Return the port of the engine's address at which a port of a container is published.
+
+    Raises Ignored where it is not published there: on no address, or on another one.
+    """
+    try:
+        there = tuple(one for one in container.bindings if one.is_reached_at(address))
+        return _binding(there, port, protocol).public
+    except Ignored:
+        kind = kind_of(protocol)
+        what = f"no {kind} port of it is" if port is None else f"its {kind} port {port} is not"
+        raise Ignored(
+            f"{what} published at {address}, where its engine is reached",
+            f"publish it on every address of the host, or on {address}",
+        ) from None
 
 
 def scheme_of(labels: Mapping[str, str]) -> str:

@@ -15,6 +15,7 @@ from docker.errors import APIError, NotFound
 
 from provider.docker.container import HOST_MODE, JOINED_MODE, UNREADABLE, Container, container_from
 from provider.docker.deaths import Life
+from provider.docker.digests import Digests
 from provider.docker.engine import Client
 from provider.docker.inspected import Created, as_listed, created_from
 from provider.docker.labels import ALLOW_INSPECT, NOT_INSPECTED, PORT, SERVICE, Scope, Sighting, sight, unreadable
@@ -63,6 +64,7 @@ class Listing:
     """
 
     def __init__(self) -> None:
+        self.digests = Digests()
         self._created: dict[str, Created | None] = {}
         self._missing: set[str] = set()
         self._as_listed: dict[str, _Constant] = {}
@@ -86,6 +88,7 @@ class Listing:
                 container = container_from(entry)
                 if container.running:
                     self._note(entry, container, self._as_listed, self._as_inspected)
+                    container = self.digests.added(client, entry, container)
                     found.append((self._with_network(client, container), entry))
             except UNREADABLE:
                 odd.append(unreadable(entry))
@@ -133,6 +136,7 @@ class Listing:
                     self._created[container.id] = created_from(inspected)
                     its_lives[container.id] = _life(inspected)
                     self._note(entry, container, self._as_inspected, self._as_listed)
+                    container = self.digests.added(client, inspected.get("Config") or {}, container)
                     found.append((self._with_network(client, container), entry))
             except (NotFound, OverflowError, *UNREADABLE):
                 continue

@@ -47,6 +47,7 @@ class ConditionCode(StrEnum):
     SAME_ADDRESS = "same-address"
     LABELS_REFUSED = "labels-refused"
     ENGINE_GONE = "engine-gone"
+    RELEASE_UNTOLD = "release-untold"
     REPLACED = "replaced"
     ROLLBACK_TARGET_LOST = "way-back-lost"
     OVERRIDE = "override"
@@ -222,6 +223,11 @@ OF_SERVICE: Mapping[ConditionCode, Entry] = MappingProxyType(
             Severity.WARNING,
             "the labels of {colour} cannot be taken, so {so}: {why}",
             fix="correct them where the container is started",
+        ),
+        ConditionCode.RELEASE_UNTOLD: Entry(
+            Severity.WARNING,
+            "{servers}",
+            fix="pull the image from a registry, or add the label bluegreen.version; until then nothing is switched",
         ),
         ConditionCode.ENGINE_GONE: Entry(
             Severity.WARNING,

@@ -76,7 +76,7 @@ class Server:
     39). `slot` is the place that a task of Swarm has in its service: one that died is replaced there by another
     container, so its deaths are those of the slot (rule 67). `labelled` is what its container's labels say where its
     service takes its routing from them. `engine` is the one of the file that it runs on; None for that of the command
-    line, and for fixed servers.
+    line, and for fixed servers. `untold` says why it cannot be told whether servers of several engines are one release.
     """
 
     url: str
@@ -102,6 +102,7 @@ class Server:
     endpoint: str = DEFAULT_ENDPOINT
     labelled: Labelled | None = field(default=None, hash=False)
     engine: str | None = None
+    untold: str | None = None
 
     @property
     def returns_mono_s(self) -> float | None:

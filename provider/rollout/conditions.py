@@ -161,6 +161,11 @@ def _unclear(member: Member, since_utc: datetime) -> Iterator[Condition]:
         )
     if guesses:
         yield condition(ConditionCode.NETWORK_UNCLEAR, since_utc, servers=_first_of(guesses))
+    untold = list(
+        dict.fromkeys(f"{colour}: {server.untold}" for colour, server in servers if server.untold is not None)
+    )
+    if untold:
+        yield condition(ConditionCode.RELEASE_UNTOLD, since_utc, servers=_first_of(untold))
     twins = [f"{colour} {server.url}: {server.twin}" for colour, server in servers if server.twin is not None]
     if twins:
         yield condition(ConditionCode.SAME_ADDRESS, since_utc, servers=_first_of(twins))

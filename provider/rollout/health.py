@@ -82,16 +82,33 @@ def _by_siblings(member: Member, server: Server) -> Assessment:
 
 
 def doubt_of(member: Member, server: Server) -> str | None:
-    """Say why no check of a server is evidence: its address is the other colour's, too, or only a guess (rule 38, 39).
+    """Say why no check of a server is evidence (rules 38 and 39).
+
+    Its address is the other colour's, too, or only a guess, or nothing tells its release on every engine.
 
     The active colour is served as it stands, and where a server has been served is no longer a guess.
     """
     if server.twin is not None:
         return server.twin
+    if is_untold(member, server) and not _is_active(member, server):
+        return server.untold
     if server.guess is None or server.was_served:
         return None
+    return None if _is_active(member, server) else server.guess
+
+
+def is_untold(member: Member, server: Server) -> bool:
+    """Return whether its colour runs on several engines, and nothing tells whether it is one release (rule 38)."""
+    if server.untold is None:
+        return False
+    return any(
+        server in seen.servers and len({one.engine for one in seen.servers}) > 1 for _, seen in member.observed.items()
+    )
+
+
+def _is_active(member: Member, server: Server) -> bool:
     active = member.state.active
-    return None if active is not None and server in member.observed[active].servers else server.guess
+    return active is not None and server in member.observed[active].servers
 
 
 def mixture(servers: Iterable[Server]) -> str:

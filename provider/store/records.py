@@ -108,7 +108,7 @@ class Rows(Generic[T]):
 
 
 PROCESS_FIELDS = {"leaving_mono_s", "leaving_limit_s", "died_mono_s"}
-LIST_FIELDS = {"parts", "routes", "is_labelled", "guess", "twin", "slot"}
+LIST_FIELDS = {"parts", "routes", "is_labelled", "guess", "twin", "slot", "untold"}
 EXCLUDED: Mapping[str, Any] = {
     "__all__": {
         "colours": {colour: {"__all__": PROCESS_FIELDS | LIST_FIELDS} for colour in ("blue", "green")},

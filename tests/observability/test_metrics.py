@@ -48,6 +48,7 @@ NAMES = {
     "desired_state_last_reload_success": set(),
     "desired_state_last_reload_timestamp_seconds": set(),
     "docker_connected": set(),
+    "docker_engine_connected": set(),
     "docker_events": {"action"},
     "store_failing": set(),
     "write_file_failing": set(),
