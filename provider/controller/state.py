@@ -185,6 +185,8 @@ class State:
         """
         touched = {name for key in self.rollouts.under_way for name in self.members.get(key, ())}
         touched.update(self.docker.list_all(services, listed_mono_s, self.services))
+        if self.docker.engines:
+            touched.update(name for name, tracked in self.services.items() if tracked.has_left_behind)
         discovered = self._discover(now)
         for tracked in (*(self.services[name] for name in touched), *self.tracked.held.values()):
             tracked.is_stale = True

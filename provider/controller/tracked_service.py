@@ -140,6 +140,11 @@ class TrackedService:
             unlisted=self.unlisted,
         )
 
+    @property
+    def has_left_behind(self) -> bool:
+        """Whether a server stays only until another one of its colour is in the document (rule 38)."""
+        return any(server.is_left_behind for _, seen in self.observed.items() for server in seen.servers)
+
     def adopt_probes(self) -> bool:
         """Work out which servers to probe; evidence of a probe that is no more is void. Return whether they changed."""
         probes = frozenset(self._probes())

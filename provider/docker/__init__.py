@@ -3,6 +3,8 @@
 `kinds` has what may be followed (`--docker-mode`): an engine, a Swarm (`swarm`), or both at once (`auto`). Each is a
 `following` of one `engine`: it takes what is to be listed, and connects again (`reconnect`).
 
+`hosts` follows the engines of the file, each as such a kind (rule 38), and `joined` reports several as one.
+
 Of an engine, `discovery` follows events; `inventory` keeps what was listed and reports it. `listing` has the requests,
 `container` reads an entry of a list, `labels` turns it into a server, and `inspected` reads what it was created with,
 from which its release id follows. `networks` chooses the address that Traefik reaches (rule 38); `deaths` counts
