@@ -49,6 +49,7 @@ LABELS = (
     ),
     ("action", f"action of Docker's event: {_words(Action)}"),
     ("poller", "the `X-Bluegreen-Poller` header, else the address; `other` from the 65th on"),
+    ("engine", "the name of an engine of the desired-state file"),
     ("version", "of the daemon"),
 )
 

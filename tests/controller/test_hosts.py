@@ -39,7 +39,7 @@ def blue(*servers: Server) -> ByColour[tuple[Server, ...]]:
 def see(daemon: Running, engines: Mapping[str, EngineSeen], **services: ByColour[tuple[Server, ...]]) -> None:
     """Report as Hosts does: first what is known of each engine, then all that is listed."""
     daemon.controller.inputs.docker_engines(engines)
-    daemon.list_docker(**services)
+    daemon.list_docker(None, **services)
 
 
 async def test_an_engine_that_was_never_seen_keeps_its_stored_servers(tmp_path: Path) -> None:
