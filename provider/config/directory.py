@@ -5,16 +5,19 @@ The texts stay as they are written, comments included, and `Whole` leads a place
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from provider.config import yaml
-from provider.config.file import DesiredStateFile
+from provider.config.reading import read_file, refused
 from provider.config.routing import AUTO, EVERY_OTHER
 from provider.config.tree import KeyPath, Tree
+from provider.config.yaml import MAX_BYTES
 from provider.model.errors import DesiredStateError, Problem
 
+ATTEMPTS = 5
 SERVICES, ENVIRONMENT = "services", "environment"
 AUTO_INDENT = 2
 """How far the line that stands for `services: auto` is from the left at least."""
@@ -47,6 +50,19 @@ class Whole:
         column = max(1, problem.column - found.moved)
         return replace(problem, file=found.file, line=found.line, column=column, message=message)
 
+    @contextmanager
+    def placing(self) -> Iterator[None]:
+        """Lead the problems of a DesiredStateError back to the files."""
+        refusal: DesiredStateError | None = None
+        try:
+            yield
+        except DesiredStateError as error:
+            if not self.origins:
+                raise
+            refusal = error
+        if refusal is not None:  # raised here, or it would hold what was read by the other's traceback
+            raise DesiredStateError(tuple(sorted(map(self.place, refusal.problems))))
+
     def _origin(self, line: int) -> Origin | None:
         return self.origins[line - 1] if 0 < line <= len(self.origins) else None
 
@@ -56,21 +72,66 @@ class Whole:
 
 
 def read(path: Path) -> Whole:
-    """Read a file, or all `*.yaml` of a directory. Raises DesiredStateError."""
+    """Read a file, or all `*.yaml` of a directory. Raises DesiredStateError.
+
+    Files that change while they are read are read again: a swap of Kubernetes replaces all of them at once, and a part
+    of each state may be valid, too.
+    """
     if not path.is_dir():
-        return Whole(DesiredStateFile(path).read(), str(path))
-    names = sorted(each for each in path.glob("*.yaml") if not each.name.startswith("."))
+        return Whole(read_file(path), str(path))
+    for _ in range(ATTEMPTS):
+        before = _state(path)
+        try:
+            found, refusal = _read(path), None
+        except DesiredStateError as error:
+            found, refusal = None, error
+        if _state(path) == before:
+            break
+    else:
+        raise refused(str(path), "its files change while they are read: they are read again once that is over")
+    if found is None:
+        raise refusal or AssertionError
+    return merged(found, str(path))
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the files of a directory that are put together, in order; none of one that cannot be read."""
+    try:
+        return sorted(each for each in path.glob("*.yaml") if not each.name.startswith("."))
+    except OSError:
+        return []
+
+
+def _read(path: Path) -> list[tuple[str, str]]:
+    names = files_of(path)
     if not names:
-        raise _refused(str(path), "has no *.yaml: name a file, or a directory of them")
-    texts, problems = list[tuple[str, str]](), list[Problem]()
+        raise refused(str(path), "has no *.yaml: name a file, or a directory of them")
+    texts, problems, size = list[tuple[str, str]](), list[Problem](), 0
     for each in names:
         try:
-            texts.append((str(each), DesiredStateFile(each).read()))
+            texts.append((str(each), read_file(each)))
         except DesiredStateError as error:
             problems += error.problems
+            continue
+        size += len(texts[-1][1])
+        if size > MAX_BYTES:
+            raise refused(str(path), "its files have more than 5 MiB in all, and a desired state has 5 MiB at most")
     if problems:
         raise DesiredStateError(tuple(problems))
-    return merged(texts, str(path))
+    return texts
+
+
+def _state(path: Path) -> list[tuple[str, str, int, int, int]]:
+    """Return what changes with any file of a directory, and with where a symlink leads."""
+    found = []
+    for each in files_of(path):
+        try:
+            status = each.stat()
+        except OSError:
+            found.append((str(each), "", 0, 0, 0))
+        else:
+            found.append((str(each), str(each.resolve()), status.st_ino, status.st_mtime_ns, status.st_size))
+    return found
 
 
 def merged(texts: Sequence[tuple[str, str]], name: str) -> Whole:
@@ -89,7 +150,7 @@ def merged(texts: Sequence[tuple[str, str]], name: str) -> Whole:
     lines = list(_lines(parts))
     whole = Whole("".join(line for line, _ in lines), name, [origin for _, origin in lines])
     if yaml.read(whole.text, name).value != _value(parts):
-        raise _refused(name, "the files cannot be put together as they are: write the values of aliases out")
+        raise refused(name, "the files cannot be put together as they are: write the values of aliases out")
     return whole
 
 
@@ -99,7 +160,7 @@ class _Part:
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
         if not isinstance(tree.value, dict):
-            raise _refused(tree.file, "must be a mapping, with the keys of a desired state")
+            raise refused(tree.file, "must be a mapping, with the keys of a desired state")
         self.value: dict[str, object] = tree.value
         self.lines = tree.text.splitlines(keepends=True)
         if self.lines and not self.lines[-1].endswith("\n"):
@@ -203,7 +264,3 @@ def _value(parts: Sequence[_Part]) -> dict[str, object]:
     if SERVICES in value:
         value[SERVICES] = {name: keys for part in parts for name, keys in part.services.items()}
     return value
-
-
-def _refused(name: str, message: str) -> DesiredStateError:
-    return DesiredStateError((Problem(name, 1, 1, "", message),))

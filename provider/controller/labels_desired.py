@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from json import dumps
 
+from provider.config.directory import Whole
 from provider.controller.desired_source import Accepted, Submitted
 from provider.controller.loading import Loader
 from provider.model.document import AppliedText
@@ -21,7 +22,7 @@ class LabelsDesired:
 
     async def first(self, accepted_last: str | None, applied: AppliedText | None = None) -> None:  # noqa: ARG002  it never changes
         """Load the text."""
-        await self._loader.first(lambda: self._text, NAME, None, applied)
+        await self._loader.first(lambda: Whole(self._text, NAME), NAME, None, applied)
 
     async def preview(self, submitted: Submitted) -> Accepted:
         """Return what a text would change."""

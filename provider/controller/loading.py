@@ -13,6 +13,7 @@ from provider import config
 from provider.config import secrets
 from provider.config.changes import changes
 from provider.config.diff import Edit, edit
+from provider.config.directory import Whole
 from provider.controller.controller import Controller
 from provider.controller.desired_source import Accepted, Submitted
 from provider.model import Desired
@@ -94,7 +95,7 @@ class Loader:
         return desired.environment if desired is not None else None
 
     async def first(
-        self, read: Callable[[], str], name: str, accepted_last: str | None, applied: AppliedText | None
+        self, read: Callable[[], Whole], name: str, accepted_last: str | None, applied: AppliedText | None
     ) -> str:
         """Load a text, else the one that was accepted last; return it. Raises DesiredStateError without either.
 
@@ -105,9 +106,12 @@ class Loader:
         refusal: DesiredStateError | None = None
         outdated: tuple[Problem, ...] = ()
         text: str | None = None
+        whole = Whole("", name)
         try:
-            text = read()
-            edited = await self.read(text, name)
+            whole = await asyncio.to_thread(read)
+            text = whole.text
+            with whole.placing():
+                edited = await self.read(text, whole.name)
         except DesiredStateError as error:
             if accepted_last is None:
                 raise
@@ -115,6 +119,7 @@ class Loader:
                 refusal = error.with_traceback(None)  # else it would hold the whole tree of the file
             was_named = name if text == accepted_last else f"{name} (as accepted last)"
             edited, outdated = await self._read_accepted(accepted_last, was_named)
+            outdated = tuple(map(whole.place, outdated)) if text == accepted_last else outdated
             text = accepted_last
         if applied is not None:
             await self._know(applied, edited.desired if applied.text == text else None, name)

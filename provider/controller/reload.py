@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
+from provider.config.directory import Whole
 from provider.config.file import DesiredStateFile
 from provider.controller.desired_source import Accepted, Submitted
 from provider.controller.inputs import Inputs
@@ -13,7 +14,7 @@ from provider.model.errors import DesiredStateError, FollowsFile
 
 
 class Reload:
-    """Reads the file at `path`; one loop watches it, and another accepts or refuses what was seen last."""
+    """Reads the file or directory at `path`; one loop watches it, and another takes or refuses what was seen last."""
 
     def __init__(self, path: Path, loader: Loader, inputs: Inputs) -> None:
         self.place = str(path.absolute())
@@ -49,29 +50,30 @@ class Reload:
             if isinstance(seen, DesiredStateError):
                 self._inputs.desired_refused(seen)
                 continue
-            if seen == self._accepted and not self._inputs.desired_is_refused:
+            if seen.text == self._accepted and not self._inputs.desired_is_refused:
                 continue
             try:
-                edited = await self._loader.read(seen, self._name)
+                with seen.placing():
+                    edited = await self._loader.read(seen.text, seen.name)
             except DesiredStateError as error:
                 self._inputs.desired_refused(error)
             else:
-                await self._loader.accept(edited, seen)
-                self._accepted = seen
+                await self._loader.accept(edited, seen.text)
+                self._accepted = seen.text
 
 
 class _Latest:
     """What was last seen of the file and nobody has looked at yet: its text, or why it cannot be read."""
 
     def __init__(self) -> None:
-        self._seen: str | DesiredStateError | None = None
+        self._seen: Whole | DesiredStateError | None = None
         self._came = asyncio.Event()
 
-    def put(self, seen: str | DesiredStateError) -> None:
+    def put(self, seen: Whole | DesiredStateError) -> None:
         self._seen = seen
         self._came.set()
 
-    async def take(self) -> str | DesiredStateError:
+    async def take(self) -> Whole | DesiredStateError:
         while self._seen is None:
             self._came.clear()
             await self._came.wait()

@@ -13,8 +13,8 @@ from pathlib import Path
 import structlog
 
 from provider.config.diff import Edit
+from provider.config.directory import Whole, read
 from provider.config.environment import environment_line
-from provider.config.file import DesiredStateFile
 from provider.controller.desired_source import Accepted, Submitted
 from provider.controller.inputs import Inputs
 from provider.controller.loading import Loader
@@ -63,7 +63,7 @@ class StoredDesired:
         if accepted_last is None:
             self._inputs.desired_missing()
         else:
-            await self._loader.first(lambda: accepted_last, NAME, accepted_last, applied)
+            await self._loader.first(lambda: Whole(accepted_last, NAME), NAME, accepted_last, applied)
 
     async def preview(self, submitted: Submitted) -> Accepted:
         """Return what a text would change."""
@@ -95,8 +95,9 @@ class StoredDesired:
         if self._seed is None or self._loader.text is not None:
             return
         try:
-            text = await asyncio.to_thread(DesiredStateFile(self._seed).read)
-            await self.apply(Submitted(text, str(self._seed), "--desired-state", is_first=True))
+            whole = await asyncio.to_thread(read, self._seed)
+            with whole.placing():
+                await self.apply(Submitted(whole.text, whole.name, "--desired-state", is_first=True))
         except DesiredStateError as error:
             self._inputs.desired_refused(error)
         except StoreError as failure:

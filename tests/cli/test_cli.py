@@ -118,6 +118,18 @@ def test_a_file_that_is_missing_or_no_file_is_a_usage_error(command: str, tmp_pa
     assert bluegreen(command).exit_code == 2
 
 
+def test_a_directory_is_validated_as_one_and_each_message_names_its_file(tmp_path: Path) -> None:
+    """P11, rule 41."""
+    (tmp_path / "a.yaml").write_text("environment: staging\n")
+    (tmp_path / "b.yaml").write_text("services:\n  shop: {router: {rule: 'Path(`/`)'}}\n")
+    assert bluegreen("validate", tmp_path).stdout == f"{tmp_path}: valid: staging, 1 service\n"
+    assert json.loads(bluegreen("render", tmp_path).stdout)["http"]["routers"].keys() == {"shop"}
+    (tmp_path / "b.yaml").write_text("services:\n  shop: {router: {rul: 'Path(`/`)'}}\n")
+    done = bluegreen("validate", tmp_path)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"{tmp_path}/b.yaml:2:19: services.shop.router.rul: unknown key")
+
+
 def test_several_files_are_validated_and_each_message_names_its_file(file: Path, tmp_path: Path) -> None:
     """P11. A pipeline validates everything that it has in one go."""
     bad, other = tmp_path / "bad.yaml", tmp_path / "other.yaml"

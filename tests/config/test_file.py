@@ -9,6 +9,7 @@ from typing import TextIO
 import pytest
 
 from provider.config import MAX_BYTES
+from provider.config.directory import Whole
 from provider.config.file import DesiredStateFile, directories
 from provider.model.errors import DesiredStateError
 from tests.support.waiting import eventually
@@ -20,8 +21,8 @@ class Reports:
     def __init__(self) -> None:
         self.all: list[str] = []
 
-    def on_text(self, text: str) -> None:
-        self.all.append(text)
+    def on_text(self, whole: Whole) -> None:
+        self.all.append(whole.text)
 
     def on_unreadable(self, error: DesiredStateError) -> None:
         self.all.append(f"refused: {error}")
@@ -32,6 +33,9 @@ class Reports:
             return True
 
         await eventually(look)
+
+    async def last_begins(self, expected: str) -> None:
+        await eventually(lambda: self.all[-1].startswith(expected))
 
 
 @asynccontextmanager
@@ -65,6 +69,14 @@ def open_to_write(path: Path) -> TextIO:
 
 def remove(path: Path) -> None:
     path.unlink()
+
+
+def make(path: Path) -> None:
+    path.mkdir()
+
+
+def move(path: Path, name: str) -> None:
+    path.replace(path.with_name(name))
 
 
 def replace(path: Path, text: str) -> None:
@@ -188,11 +200,121 @@ async def test_what_leaves_the_text_as_it_was_is_not_reported(file: Path) -> Non
         assert reports.all == ["one", "two"]
 
 
+class TestDirectory:
+    """Rule 41."""
+
+    @pytest.fixture
+    def files(self, tmp_path: Path) -> Path:
+        path = tmp_path / "conf.d"
+        path.mkdir()
+        (path / "base.yaml").write_text("environment: x\n")
+        (path / "shop.yaml").write_text("services:\n  shop: {}\n")
+        return path
+
+    def services(self, *names: str) -> str:
+        files = "".join(f"  # {name}.yaml\n  {name}: {{}}\n" for name in names)
+        return f"environment: x\nservices:\n{files}"
+
+    async def test_a_file_that_is_added_edited_renamed_and_removed_is_seen(self, files: Path) -> None:
+        async with watched(files) as reports:
+            assert reports.all == [self.services("shop")]
+            write(files / "cart.yaml", "services:\n  cart: {}\n")
+            await reports.last_is(self.services("cart", "shop"))
+            replace(files / "cart.yaml", "services:\n  cart: {hold: true}\n")
+            await reports.last_is(self.services("cart", "shop").replace("cart: {}", "cart: {hold: true}"))
+            move(files / "cart.yaml", "z.yaml")
+            await reports.last_is(self.services("shop", "z").replace("z: {}", "cart: {hold: true}"))
+            remove(files / "z.yaml")
+            await reports.last_is(self.services("shop"))
+
+    async def test_a_half_written_file_takes_nothing_of_the_others_and_is_followed_by_the_whole(
+        self, files: Path
+    ) -> None:
+        async with watched(files) as reports:
+            with open_to_write(files / "cart.yaml") as half:
+                half.write("services:\n  cart: {")
+                half.flush()
+                await reports.last_begins("refused: ")
+                half.write("}\n")
+            await reports.last_is(self.services("cart", "shop"))
+            assert all(text.startswith("refused: ") for text in reports.all[1:-1])
+
+    async def test_a_directory_that_is_emptied_or_replaced_is_reported_and_seen_again(self, files: Path) -> None:
+        async with watched(files) as reports:
+            for number in range(2):
+                shutil.rmtree(files)
+                await reports.last_begins("refused: ")
+                make(files)
+                write(files / "one.yaml", f"environment: x{number}\n")
+                await reports.last_is(f"environment: x{number}\n")
+
+    async def test_a_config_map_of_kubernetes_is_followed_as_a_whole(self, tmp_path: Path) -> None:
+        """It swaps one symlink; no text is reported that has files of both versions."""
+        mount = tmp_path / "mount"
+        mount.mkdir()
+
+        def publish(version: str) -> None:
+            (mount / f"..{version}").mkdir()
+            (mount / f"..{version}" / "base.yaml").write_text(f"environment: {version}\n")
+            (mount / f"..{version}" / "shop.yaml").write_text(f"services:\n  {version}: {{}}\n")
+            (mount / "..data_tmp").symlink_to(f"..{version}")
+            (mount / "..data_tmp").replace(mount / "..data")
+
+        publish("v0")
+        for name in ("base.yaml", "shop.yaml"):
+            (mount / name).symlink_to(f"..data/{name}")
+        async with watched(mount) as reports:
+            for number in range(1, 20):
+                publish(f"v{number}")
+                if number % 5 == 0:
+                    await reports.last_is(f"environment: v{number}\nservices:\n  # shop.yaml\n  v{number}: {{}}\n")
+            await reports.last_is("environment: v19\nservices:\n  # shop.yaml\n  v19: {}\n")
+            assert all(text.split()[1] in text.split("services:")[1] for text in reports.all)
+
+    async def test_a_symlink_to_another_directory_is_seen(self, files: Path, tmp_path: Path) -> None:
+        (tmp_path / "link").symlink_to(files)
+        async with watched(tmp_path / "link") as reports:
+            (tmp_path / "other").mkdir()
+            (tmp_path / "other" / "one.yaml").write_text("environment: y\n")
+            (tmp_path / "new").symlink_to(tmp_path / "other")
+            move(tmp_path / "new", "link")
+            await reports.last_is("environment: y\n")
+
+    def test_every_file_that_cannot_be_read_is_reported_and_none_is_taken(self, files: Path) -> None:
+        (files / "bad.yaml").write_bytes(b"\xff")
+        (files / "gone.yaml").symlink_to("nowhere")
+        (files / "pipe.yaml").mkdir()
+        with pytest.raises(DesiredStateError) as refused:
+            DesiredStateFile(files).read()
+        assert [str(one).removeprefix(f"{files}/") for one in refused.value.problems] == [
+            "bad.yaml:1:1: is not UTF-8: byte 0xff",
+            "gone.yaml:1:1: cannot be read: No such file or directory",
+            "pipe.yaml:1:1: is not a regular file",
+        ]
+
+    def test_all_files_together_have_a_sane_size(self, files: Path) -> None:
+        for name in "abc":
+            (files / f"{name}.yaml").write_text("#" * (MAX_BYTES // 2))
+        with pytest.raises(DesiredStateError, match="more than 5 MiB in all"):
+            DesiredStateFile(files).read()
+
+    def test_files_that_never_hold_still_are_left_for_later(self, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        contents = iter(range(1000))
+
+        def read_and_edit(path: Path) -> str:
+            (files / "shop.yaml").write_text(f"# {next(contents)}" * next(contents))
+            return path.read_text()
+
+        monkeypatch.setattr("provider.config.directory.read_file", read_and_edit)
+        with pytest.raises(DesiredStateError, match="its files change while they are read"):
+            DesiredStateFile(files).read()
+
+
 class TestRefused:
     @pytest.mark.parametrize(
         ("make", "message"),
         [
-            (lambda path: path.mkdir(), "1:1: is not a regular file"),
+            (lambda path: path.mkdir(), "1:1: has no *.yaml: name a file, or a directory of them"),
             (os.mkfifo, "1:1: is not a regular file"),
             (lambda path: path.write_bytes(b"a: 1\nb: \xc3\xbc \xff"), "2:6: is not UTF-8: byte 0xff"),
             (

@@ -59,7 +59,7 @@ def show(done: "api.DesiredApplied", *, as_json: bool) -> None:
 def _read(file: str) -> "Whole":
     from provider import config
     from provider.config.directory import Whole, read
-    from provider.config.file import decoded
+    from provider.config.reading import decoded
 
     if file == STDIN:
         return Whole(decoded(sys.stdin.buffer.read(config.MAX_BYTES + 1), STDIN_NAME), STDIN_NAME)

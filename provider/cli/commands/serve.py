@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     envvar="BLUEGREEN_DESIRED_STATE",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Desired-state file, reloaded when it changes; without one, see --environment. With --store etcd: only the "
-    "first one, and optional.",
+    help="Desired-state file, or a directory of *.yaml, reloaded when it changes; without one, see --environment. With "
+    "--store etcd: only the first one, and optional.",
 )
 @click.option(
     "--environment",
@@ -282,13 +282,13 @@ def _address(url: str, desired_state: Path | None) -> "StoreAddress":
     """Read the URL of the store; where its prefix is that of several environments, the file says which."""
     import asyncio
 
+    from provider.config.directory import read
     from provider.config.environment import environment_of
-    from provider.config.file import DesiredStateFile
     from provider.model.errors import AddressError, DesiredStateError
     from provider.store.kinds import kind_of
 
     async def environment() -> str | None:
-        return environment_of(DesiredStateFile(desired_state).read()) if desired_state is not None else None
+        return environment_of(read(desired_state).text) if desired_state is not None else None
 
     async def settled() -> "StoreAddress":
         kind = kind_of(url)

@@ -14,6 +14,7 @@ from provider.cli.commands.help import Verb
 from provider.cli.commands.options import json_option
 
 if TYPE_CHECKING:
+    from provider.config.directory import Whole
     from provider.model import Desired
     from provider.model.errors import Problem
 
@@ -22,7 +23,7 @@ STDIN = "-"
 STDIN_NAME = "<stdin>"
 """Its name in messages."""
 
-file_kind = click.Path(exists=True, dir_okay=False, allow_dash=True)
+file_kind = click.Path(exists=True, allow_dash=True)
 file_argument = click.argument("file", type=file_kind)
 
 
@@ -66,7 +67,7 @@ class _Result:
     help="Also load the document into a real Traefik, started on loopback. [default: the one found]",
 )
 def validate(files: tuple[str, ...], as_json: bool, traefik: str | None) -> None:
-    """Validate desired-state files.
+    """Validate desired-state files, or directories of them.
 
     Prints every problem with its line and column; - is standard input. Exits with 2 if any file is invalid. A warning
     is no problem: the file is valid.
@@ -96,7 +97,7 @@ def _result(file: str, traefik: str | None) -> _Result:
     loaded = _load(file)
     if loaded.desired is None:
         return _Result(name, None, loaded.problems)
-    checked = _Result(name, loaded.desired, warnings=_warnings(loaded.desired, loaded.text, name))
+    checked = _Result(name, loaded.desired, warnings=_warnings(loaded.desired, loaded.whole))
     if traefik is None:
         return checked
     errors, notes = _loaded_by_traefik(loaded.desired, traefik)
@@ -149,35 +150,37 @@ def load_file(file: str) -> "tuple[Desired | None, tuple[dict[str, object], ...]
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """The text of a file, with its desired state or every problem."""
+    """The text of a file, or of all files of a directory, with its desired state or every problem."""
 
-    text: str
+    whole: "Whole"
     desired: "Desired | None"
     problems: tuple[dict[str, object], ...] = ()
 
 
 def _load(file: str) -> _Loaded:
     from provider import config
-    from provider.config.file import DesiredStateFile, decoded
+    from provider.config.directory import Whole, read
+    from provider.config.reading import decoded
     from provider.model.errors import DesiredStateError
 
-    name, text = STDIN_NAME if file == STDIN else file, ""
+    name = STDIN_NAME if file == STDIN else file
+    whole = Whole("", name)
     try:
         if file == STDIN:
-            text = decoded(sys.stdin.buffer.read(config.MAX_BYTES + 1), name)
+            whole = Whole(decoded(sys.stdin.buffer.read(config.MAX_BYTES + 1), name), name)
         else:
-            text = DesiredStateFile(Path(file)).read()
-        return _Loaded(text, config.load(text, name))
+            whole = read(Path(file))
+        return _Loaded(whole, config.load(whole.text, whole.name))
     except DesiredStateError as error:
-        return _Loaded(text, None, tuple(_row(problem, str(problem)) for problem in error.problems))
+        problems = [whole.place(problem) for problem in error.problems]
+        return _Loaded(whole, None, tuple(_row(problem, str(problem)) for problem in problems))
 
 
-def _warnings(desired: "Desired", text: str, name: str) -> tuple[dict[str, object], ...]:
+def _warnings(desired: "Desired", whole: "Whole") -> tuple[dict[str, object], ...]:
     from provider.config.advice import warnings
 
-    return tuple(
-        _row(one, str(replace(one, message=f"warning: {one.message}"))) for one in warnings(desired, text, name)
-    )
+    found = (whole.place(one) for one in warnings(desired, whole.text, whole.name))
+    return tuple(_row(one, str(replace(one, message=f"warning: {one.message}"))) for one in found)
 
 
 def _row(problem: "Problem", text: str) -> dict[str, object]:

@@ -25,7 +25,7 @@ from provider.cli.doctor.facts import replicas as replica_facts
 from provider.cli.doctor.facts import swarm as swarm_facts
 from provider.cli.doctor.facts import traefik as traefik_facts
 from provider.cli.doctor.findings import Code, Finding, Report, Skipped, report
-from provider.config.file import DesiredStateFile
+from provider.config.directory import read
 from provider.model import Colour, Desired, DockerMode, listed
 from provider.model import api_types as api
 from provider.model.errors import AddressError, DesiredStateError, DockerUnavailable
@@ -158,7 +158,9 @@ class _Examination:
         where = f"desired-state {path}"
         try:
             if path is not None:
-                self.desired = config.load(DesiredStateFile(path).read(), str(path))
+                whole = await asyncio.to_thread(read, path)
+                with whole.placing():
+                    self.desired = config.load(whole.text, whole.name)
             elif (text := await asyncio.to_thread(self._text_of_replicas)) is not None:
                 where = "desired state of the replicas"
                 self.desired, _ = config.load_accepted(text, where)
