@@ -49,7 +49,7 @@ A number of containers run, one for each service, and one more joins the first s
 Docker reports as its start (`StartedAt`). Both Traefiks have a default certificate and the default throttle of 2 s,
 which has passed before the next start. The engine is a private one; the containers are a static busybox on its bridge.
 A bridge has 1,024 ports at most, and each container that runs takes 7 MB, so 1,800 of 2,000 are created and not
-started: the engine keeps them and passes over them in each list. Traefik's provider inspects only those that run.
+started: the engine keeps them and passes over them when it lists those that run.
 
 - **in the document**: the daemon, after one HTTP check, serves the new server beside the old one; every server is
   checked every 5 s
