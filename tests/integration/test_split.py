@@ -11,6 +11,7 @@ from provider.model import JsonObject, Router, Served
 from provider.model.document import Document
 from provider.traefik.document.render import SPLIT_ABOVE, assemble, render_pass_through, render_service
 from provider.traefik.process import Traefik
+from tests.support.endpoints import broker_served
 from tests.support.traefik import DocumentServer, StartTraefik
 from tests.support.waiting import eventually
 from tests.support.worlds import BLUE, GREEN, server, service, whole
@@ -39,7 +40,7 @@ def all_served(draw: st.DrawFn) -> list[Served]:
         servers = {BLUE: (server(1 + 2 * number),), GREEN: (server(2 + 2 * number),)}
         previewed = GREEN if of.preview is not None else None
         found.append(Served(of, whole(BLUE), servers if previewed else {BLUE: servers[BLUE]}, previewed))
-    return found
+    return [*found, broker_served()] if draw(st.booleans()) else found
 
 
 @pytest.fixture

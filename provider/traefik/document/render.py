@@ -201,12 +201,10 @@ def _together(
 
 def _hashed(sections: Mapping[Protocol, Section]) -> Iterable[bytes]:
     """Yield what names a fragment; of a service with routers and services of HTTP alone nothing but these (P12)."""
-    nothing = Section(Members(), Members())
-    for protocol in KINDS:
-        one = sections.get(protocol, nothing)
-        if protocol is Protocol.HTTP:
-            yield from (one.routers.json, one.services.json)
-        elif protocol in sections:
+    of_http = sections.get(Protocol.HTTP)
+    yield from (of_http.routers.json, of_http.services.json) if of_http is not None else (b"", b"")
+    for protocol, one in sections.items():
+        if protocol is not Protocol.HTTP:
             yield from (protocol.encode(), one.routers.json, one.services.json)
         if one.middlewares.keys:
             yield from (b"middlewares", protocol.encode(), one.middlewares.json)
