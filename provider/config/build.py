@@ -147,7 +147,8 @@ def _router(
     """Return a router; `common` are keys of HTTP's."""
     endpoint = body.get("endpoint", DEFAULT_ENDPOINT)
     is_http = known.get(endpoint) is Protocol.HTTP
-    merged = {**(common if is_http else {}), **{key: value for key, value in body.items() if key != "endpoint"}}
+    merged: dict[str, Any] = {**(common if is_http else {}), **body}
+    merged.pop("endpoint", None)
     if merged.get("tls") is False:  # removes that of the defaults
         del merged["tls"]
     return Router(name, body.get("rule", ""), merged, endpoint)

@@ -25,6 +25,16 @@ _NEEDS_HTTP = {
     "loadBalancer": "it is what endpoints of HTTP have in common: write it in the endpoint",
 }
 _SAID_ELSEWHERE = frozenset({"rule", "service", "servers", "healthCheck"})
+_OF_OTHERS = {
+    what: {
+        spoken: frozenset(key for other in tables.values() for key in other.fields)
+        - one.fields.keys()
+        - _SAID_ELSEWHERE
+        for spoken, one in tables.items()
+    }
+    for what, tables in (("router", endpoints.ROUTERS), ("load balancer", endpoints.BALANCERS))
+}
+"""The keys that Traefik has in such an object of another protocol alone."""
 _OF_A_REQUEST = ("path", "scheme", "hostname", "method", "status", "headers", "followRedirects", "insecureSkipVerify")
 
 
@@ -114,10 +124,9 @@ def _udp_check(path: KeyPath, check: dict[str, Any]) -> Iterator[Finding]:
 
 def _keys_of(path: KeyPath, body: Mapping[str, Any], spoken: Protocol, what: str) -> Iterator[Finding]:
     """Yield the keys that Traefik has in such an object of another protocol alone."""
-    tables = endpoints.ROUTERS if what == "router" else endpoints.BALANCERS
-    known = {key for struct in tables.values() for key in struct.fields} - _SAID_ELSEWHERE
-    for key in body:
-        if key in known and key not in tables[spoken].fields:
+    of_others = _OF_OTHERS[what][spoken]
+    for key in body if not of_others.isdisjoint(body) else ():
+        if key in of_others:
             why = f"is no key of a {what} of {spoken.upper()}, for which Traefik refuses the whole document"
             if key == "sticky":
                 why = f"keeps clients by a cookie, and {spoken.upper()} has none: each connection stays where it is"

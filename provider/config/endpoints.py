@@ -36,6 +36,8 @@ def path_of(name: str, keys: Mapping[str, Any], endpoint: str) -> KeyPath:
 
 def protocols(keys: Mapping[str, Any], defaults: Mapping[str, Any]) -> Mapping[str, Protocol | None]:
     """Return what each endpoint of a service speaks, None where what is written is nothing that one can speak."""
+    if ENDPOINTS not in keys and ENDPOINTS not in defaults:  # as nearly all are, and this is asked often
+        return _ONE
     found = written(keys, defaults)
     if found is None:
         return _ONE

@@ -5,6 +5,7 @@ appears in the middle of a rollout.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -98,33 +99,36 @@ class Owners:
 
     def __init__(self, value: object, tree: Tree) -> None:
         self._value, self._tree = value, tree
-        self._owners: dict[tuple[Protocol, str], dict[str, KeyPath]] = {}
+        self._owners = defaultdict[tuple[Protocol, str], dict[str, KeyPath]](dict)
 
     def clashes(self, services: dict[str, Any]) -> Iterator[Finding]:
         """Collect the names of each service in Traefik, then those passed through; yield duplicates."""
         defaults = _mapping(_mapping(self._value).get("defaults"))
         makers: dict[str, tuple[re.Pattern[str], KeyPath]] = {}
         for name, service in services.items():
-            for taken in of_service(name, _mapping(service), defaults):
-                yield from self._take(taken)
+            found = [self._clash(taken) for taken in of_service(name, _mapping(service), defaults)]
+            yield from filter(None, found)
             for weighted, pattern, owner in made_by_rollouts(name, _mapping(service), defaults):
                 makers[weighted] = (pattern, owner)
         for section in Protocol:
             passed = _mapping(_mapping(self._value).get(section))
             for kind in (SERVICE, ROUTER):
-                for name in _mapping(passed.get(f"{kind}s")):
-                    yield from self._take(Taken(section, kind, name, (str(section), f"{kind}s", name)))
+                names = (
+                    Taken(section, kind, name, (str(section), f"{kind}s", name))
+                    for name in _mapping(passed.get(f"{kind}s"))
+                )
+                yield from filter(None, map(self._clash, names))
         yield from self._of_rollouts(makers)
 
     def of(self, section: Protocol, service: str) -> KeyPath | None:
         """Return the service, or its endpoint, for which the daemon makes a service in Traefik; None for another's."""
-        owner = self._owners.get((section, SERVICE), {}).get(service)
+        owner = self._owners[section, SERVICE].get(service)
         return owner if owner is not None and owner[0] in {"services", "defaults"} else None
 
     def _of_rollouts(self, makers: Mapping[str, tuple[re.Pattern[str], KeyPath]]) -> Iterator[Finding]:
         """Yield names that a rollout may make of its own (rule 21); `makers` are the services with such rollouts."""
         patterns = {pattern for pattern, _ in makers.values()}
-        for name, owner in self._owners.get((Protocol.HTTP, SERVICE), {}).items() if patterns else ():
+        for name, owner in self._owners[Protocol.HTTP, SERVICE].items() if patterns else ():
             for pattern in patterns:
                 found = pattern.fullmatch(name)
                 made_of, maker = makers.get(found[1], (None, ())) if found is not None else (None, ())
@@ -133,13 +137,15 @@ class Owners:
                     message = f"clashes with {first}: its rollouts make the service {name!r} in Traefik; rename one"
                     yield Finding(owner, message, on_key=True)
 
-    def _take(self, taken: Taken) -> Iterator[Finding]:
-        other = self._owners.setdefault((taken.section, taken.kind), {}).setdefault(taken.name, taken.owner)
-        if other != taken.owner:
-            first = f"{'.'.join(map(str, other))} ({self._tree.place(other)})"
-            what = taken.kind if taken.section is Protocol.HTTP else f"{taken.section.upper()} {taken.kind}"
-            message = f"clashes with {first}: both are the {what} {taken.name!r} in Traefik; rename one"
-            yield Finding(taken.owner, message, on_key=True)
+    def _clash(self, taken: Taken) -> Finding | None:
+        """Take a name; return what is wrong where another has it."""
+        other = self._owners[taken.section, taken.kind].setdefault(taken.name, taken.owner)
+        if other == taken.owner:
+            return None
+        first = f"{'.'.join(map(str, other))} ({self._tree.place(other)})"
+        what = taken.kind if taken.section is Protocol.HTTP else f"{taken.section.upper()} {taken.kind}"
+        message = f"clashes with {first}: both are the {what} {taken.name!r} in Traefik; rename one"
+        return Finding(taken.owner, message, on_key=True)
 
 
 def _mapping(value: object) -> dict[str, Any]:
