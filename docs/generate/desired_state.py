@@ -20,7 +20,8 @@ INTRODUCTION = """\
 The file of `bluegreen serve --desired-state FILE`: YAML, with keys in camelCase as in Traefik. The daemon reloads it
 when it changes. A file with an error has no effect: `bluegreen validate FILE` shows every error with line and column,
 and so do `bluegreen status` and the log. FILE may be a directory: all of its `*.yaml` are one desired state, services
-in any of them and every other key in one. While one of them has an error, nothing of the directory has an effect.
+and names under `http`, `tcp`, `udp` and `tls` in any of them, and every other key in one. A name may stand in one file.
+While one of them has an error, nothing of the directory has an effect.
 Examples with comments: [`config/production.yaml`](../../config/production.yaml) and
 [`config/staging.yaml`](../../config/staging.yaml). For completion and checks in an editor use
 [`config/desired-state.schema.json`](../../config/desired-state.schema.json); `bluegreen schema` prints it.

@@ -2,12 +2,14 @@
 
 `yaml` reads the text and keeps the place of each value in a `tree`. `schema` and the types beside it validate the
 daemon's own keys; `pass_through` reads Traefik's objects as Traefik does, and `traefik_types` checks them by the table
-in `model.traefik_schema`. `cross_checks`, `texts` and `references` find what no single key shows. `messages` and
-`redact` write the errors, without secrets; `build` makes the models, and `diff` compares two desired states.
+in `model.traefik_schema`. `cross_checks` and the checks that it calls, `texts` and `references` find what no single key
+shows; `endpoints` and `routing` read what a service has, its own or by the defaults. `messages` and `redact` write the
+errors, without secrets; `build` makes the models, and `diff` compares two desired states. `directory` puts files
+together.
 
 Everything wrong is reported at once, with file, line and column, and nothing wrong reaches Traefik (P12). A text that
-was accepted once is loaded again, even where newer rules would refuse it (rule 13). Only `file` and
-`value_files` open files. This room knows neither what runs nor what was decided.
+was accepted once is loaded again, even where newer rules would refuse it (rule 13). Only `reading`,
+`directory`, `file` and `value_files` touch files. This room knows neither what runs nor what was decided.
 """
 
 import gc

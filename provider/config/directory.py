@@ -1,4 +1,5 @@
-"""The files of a directory as one desired state (rule 62): services from all of them, all else from one file.
+"""The files of a directory as one desired state (rule 62): services and names for Traefik from all of
+them, all else from one file.
 
 The texts stay as they are written, comments included, and `Whole` leads a place in the one text back to its file.
 """
@@ -16,8 +17,10 @@ from provider.config.routing import AUTO, EVERY_OTHER
 from provider.config.tree import KeyPath, Tree
 from provider.config.yaml import MAX_BYTES
 from provider.model.errors import DesiredStateError, Problem
+from provider.model.traefik_schema import DOCUMENT
 
 ATTEMPTS = 5
+SECTIONS = tuple(DOCUMENT.fields)
 SERVICES, ENVIRONMENT = "services", "environment"
 AUTO_INDENT = 2
 """How far the line that stands for `services: auto` is from the left at least."""
@@ -188,22 +191,44 @@ class _Part:
             return AUTO_INDENT
         return min((self.problem((SERVICES, name), "").column - 1 for name in self.services), default=0)
 
-    def chunk(self, key: str) -> Iterator[tuple[int, str]]:
+    def chunk(self, *path: str) -> Iterator[tuple[int, str]]:
         """Yield the lines of a key with their numbers, and the comments above it."""
-        begins = sorted(self._line(each) for each in self.value)
-        index = begins.index(self._line(key))
-        begin = self._above(begins[index]) if index else 1
-        end = self._above(begins[index + 1]) if index + 1 < len(begins) else len(self.lines) + 1
-        for number in range(begin, end):
+        for number in range(*self._span(path)):
             if not _MARK.match(self.lines[number - 1]):
                 yield number, self.lines[number - 1]
 
-    def begins(self, key: str) -> int:
+    def begins(self, *path: str) -> int:
         """Return the line of a key."""
-        return self._line(key)
+        return self.problem(path, "").line
 
-    def _line(self, key: str) -> int:
-        return self.problem((key,), "").line
+    def column(self, *path: str) -> int:
+        """Return how far a key is from the left."""
+        return self.problem(path, "").column - 1
+
+    def section(self, *path: str) -> dict[str, object]:
+        """Return the mapping at a path; an empty one where there is none."""
+        found: object = self.value
+        for key in path:
+            found = found.get(key) if isinstance(found, dict) else None
+        return found if isinstance(found, dict) else {}
+
+    def keys_apart(self, *path: str) -> dict[str, object]:
+        """Return a mapping of which each key has lines of its own. Raises DesiredStateError."""
+        found = self.section(*path)
+        if found and self._is_flow(found):
+            raise self.refused(path, "write one key a line, without braces, to have it put together with others")
+        return found
+
+    def _span(self, path: tuple[str, ...]) -> tuple[int, int]:
+        """Return the first line of a key, comments above included, and the one behind it."""
+        *above, _ = path
+        first, end = (self.begins(*above) + 1, self._span(tuple(above))[1]) if above else (1, len(self.lines) + 1)
+        begins = sorted(self.begins(*above, each) for each in self.section(*above))
+        index = begins.index(self.begins(*path))
+        return (
+            self._above(begins[index]) if index else first,
+            self._above(begins[index + 1]) if index + 1 < len(begins) else end,
+        )
 
     def _above(self, line: int) -> int:
         while line > 1 and _COMMENT.fullmatch(self.lines[line - 2]):
@@ -218,18 +243,33 @@ class _Part:
 def _clashes(parts: Sequence[_Part]) -> Iterator[Problem]:
     first: dict[KeyPath, _Part] = {}
     for part in parts:
-        for path in [*((key,) for key in part.value if key != SERVICES), *((SERVICES, name) for name in part.services)]:
+        for path in _units(part):
             other = first.setdefault(path, part)
             if other is part:
                 continue
             there = other.tree.place(path)
-            if len(path) == 2:
+            if path[0] == SERVICES:
                 yield part.problem(path, f"this service is also at {there}: name it once")
+            elif len(path) == 3:
+                yield part.problem(path, f"this name is also at {there}: name it once")
             elif path != (ENVIRONMENT,):
-                yield part.problem(path, f"is also at {there}: of several files only services are put together")
+                message = f"is also at {there}: of several files services are put together, and names for Traefik"
+                yield part.problem(path, message)
             elif part.value[ENVIRONMENT] != other.value[ENVIRONMENT]:
                 own = part.value[ENVIRONMENT]
                 yield part.problem(path, f"{own!r} is not that of {there}: a directory is of one environment")
+
+
+def _units(part: _Part) -> Iterator[KeyPath]:
+    """Yield what only one file may have: a service, a name in a section for Traefik, any other key."""
+    for key in part.value:
+        if key == SERVICES:
+            yield from ((SERVICES, name) for name in part.services)
+        elif key in SECTIONS:
+            for kind, named in part.section(key).items():
+                yield from ((key, kind, name) for name in named) if isinstance(named, dict) else ((key, kind),)
+        else:
+            yield (key,)
 
 
 def _lines(parts: Sequence[_Part]) -> Iterator[tuple[str, Origin | None]]:
@@ -237,8 +277,13 @@ def _lines(parts: Sequence[_Part]) -> Iterator[tuple[str, Origin | None]]:
     seen = set[str]()
     for part in parts:
         for key in part.value:
-            if key != SERVICES and key not in seen:
-                seen.add(key)
+            if key == SERVICES or key in seen:
+                continue
+            seen.add(key)
+            holders = [other for other in parts if key in other.value] if key in SECTIONS else [part]
+            if len(holders) > 1:
+                yield from _section_lines(holders, key)
+            else:
                 yield from ((line, Origin(part.tree.file, number, 0)) for number, line in part.chunk(key))
     if not any(SERVICES in part.value for part in parts):
         return
@@ -248,19 +293,63 @@ def _lines(parts: Sequence[_Part]) -> Iterator[tuple[str, Origin | None]]:
     for part in parts:
         if not part.services:
             continue
-        yield f"{' ' * indent}# {Path(part.tree.file).name.encode('unicode_escape').decode()}\n", None
-        moved = indent - part.indent
+        yield _named_after(part, indent)
         for number, line in part.chunk(SERVICES):
             if part.is_auto and number == part.begins(SERVICES):
                 yield f'{" " * indent}"{EVERY_OTHER}": {AUTO}\n', Origin(part.tree.file, number, indent)
             elif number != part.begins(SERVICES):
-                yield f"{' ' * moved if line.strip() else ''}{line}", Origin(part.tree.file, number, moved)
+                yield _moved(part, number, line, indent - part.indent)
+
+
+def _section_lines(parts: Sequence[_Part], key: str) -> Iterator[tuple[str, Origin | None]]:
+    """Yield the lines of a section for Traefik that several files have."""
+    kinds = list(dict.fromkeys(kind for part in parts for kind in part.keys_apart(key)))
+    yield f"{key}:\n" if kinds else f"{key}: {{}}\n", None
+    indent = max((part.column(key, kind) for part in parts for kind in part.section(key)), default=0)
+    for kind in kinds:
+        holders = [part for part in parts if kind in part.section(key)]
+        if len(holders) == 1:
+            (part,) = holders
+            yield _named_after(part, indent)
+            for number, line in part.chunk(key, kind):
+                yield _moved(part, number, line, indent - part.column(key, kind))
+            continue
+        named = [part for part in holders if part.keys_apart(key, kind)]
+        yield f"{' ' * indent}{kind}:\n" if named else f"{' ' * indent}{kind}: {{}}\n", None
+        columns = [part.column(key, kind, next(iter(part.section(key, kind)))) for part in named]
+        inner = max([indent + 2, *columns])
+        for part, column in zip(named, columns, strict=True):
+            yield _named_after(part, inner)
+            for number, line in part.chunk(key, kind):
+                if number != part.begins(key, kind):
+                    yield _moved(part, number, line, inner - column)
+
+
+def _named_after(part: _Part, indent: int) -> tuple[str, None]:
+    return f"{' ' * indent}# {Path(part.tree.file).name.encode('unicode_escape').decode()}\n", None
+
+
+def _moved(part: _Part, number: int, line: str, by: int) -> tuple[str, Origin]:
+    return f"{' ' * by if line.strip() else ''}{line}", Origin(part.tree.file, number, by)
 
 
 def _value(parts: Sequence[_Part]) -> dict[str, object]:
     value: dict[str, object] = {}
     for part in reversed(parts):
         value |= part.value
+    for key in value:
+        holders = [part for part in parts if key in part.value] if key in SECTIONS else []
+        if len(holders) > 1:
+            value[key] = _section_value(holders, key)
     if SERVICES in value:
         value[SERVICES] = {name: keys for part in parts for name, keys in part.services.items()}
     return value
+
+
+def _section_value(parts: Sequence[_Part], key: str) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for part in parts:
+        for kind, named in part.section(key).items():
+            before = found.get(kind)
+            found[kind] = {**before, **named} if isinstance(before, dict) and isinstance(named, dict) else named
+    return found

@@ -1,7 +1,9 @@
+# ruff: noqa: E501  messages stand whole, as an operator reads and searches them
 """Several files as one desired state: what is put together, what is refused, and the way back to a file (rule 62)."""
 
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
@@ -96,10 +98,61 @@ def test_services_that_are_found_and_services_that_are_written_stand_in_two_file
 
 
 def test_other_keys_stand_in_one_file() -> None:
-    assert refusal(BASE, "http: {}\nenvironment: staging\nservices: {}\n") == [
-        "conf/b.yaml:1:1: http: is also at conf/a.yaml:4:1: of several files only services are put together",
+    assert refusal(BASE, "defaults: {}\nenvironment: staging\nservices: {}\n") == [
+        "conf/b.yaml:1:1: defaults: is also at conf/a.yaml:3:1: of several files services are put together, and names for Traefik",
         "conf/b.yaml:2:1: environment: 'staging' is not that of conf/a.yaml:2:1: a directory is of one environment",
     ]
+
+
+def test_names_for_traefik_are_put_together_by_their_sections() -> None:
+    """Rule 41."""
+    base = "environment: x\nservices: {}\ntls: {certificates: [{certFile: a, keyFile: b}]}\n"
+    one = """\
+        http:
+            # of team a
+            middlewares:
+                zip: {compress: {}}  # small
+                text:
+                    headers:
+                        customRequestHeaders: {X-A: "two
+                          lines"}
+            routers: {}
+        """
+    other = """\
+        http:
+          # of team b
+          routers:
+            docs: {rule: Path(`/docs`), service: docs}
+          services:
+            docs: {loadBalancer: {servers: [{url: "http://a"}]}}
+          middlewares:
+            # before
+            strip: {stripPrefix: {prefixes: [/a]}}
+        tcp: {}
+        """
+    found = whole(base, one, other, "tcp: {}\nhttp: {}\n")
+    passed: Any = config.load(found.text, "conf").pass_through
+    assert passed["http"]["middlewares"].keys() == {"zip", "text", "strip"}
+    assert passed["http"]["middlewares"]["text"]["headers"]["customRequestHeaders"] == {"X-A": "two lines"}
+    assert (passed["http"]["routers"].keys(), passed["http"]["services"].keys()) == ({"docs"}, {"docs"})
+    assert all(comment in found.text for comment in ("# of team b", "# before", "# small"))
+    assert refusal(base, one, other.replace("prefixes: [/a]", "prefxes: [/a]")) == [
+        "conf/c.yaml:9:27: http.middlewares.strip.stripPrefix.prefxes: unknown key (did you mean 'prefixes'?), for which Traefik 3.0 to 3.7 refuses the whole document; a newer Traefik's key goes into traefik.unchecked"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("http:\n  middlewares:\n    gzip: {}\n", "3:5: http.middlewares.gzip: this name is also at conf/a.yaml:6:13"),
+        ("http: {middlewares: {}}\n", "1:1: http: write one key a line, without braces"),
+        ("http:\n  middlewares: {a: {}}\n", "2:3: http.middlewares: write one key a line, without braces"),
+    ],
+)
+def test_a_name_for_traefik_that_cannot_be_put_together_is_refused(text: str, wrong: str) -> None:
+    base = BASE.replace("      middlewares: {gzip: {compress: {}}}", "      middlewares:\n                gzip: {}")
+    (found,) = refusal(base, text)
+    assert found.startswith(f"conf/b.yaml:{wrong}")
 
 
 def test_a_place_within_a_message_is_that_of_the_file_too() -> None:
