@@ -22,7 +22,16 @@ from tests.support.answering import self_signed
 from tests.support.documents import Json, marked
 from tests.support.endpoints import ANY, broker_served
 from tests.support.reading_back import reading_back
-from tests.support.sockets import Application, NewLoad, TcpBackend, TcpClient, UdpClient, applications, ask_tcp, ask_udp
+from tests.support.sockets import (
+    Application,
+    NewLoad,
+    TcpBackend,
+    TcpClient,
+    applications,
+    ask_tcp,
+    ask_udp,
+    kept_alive,
+)
 from tests.support.traefik import DocumentServer, Load, StartBackend, StartTraefik
 from tests.support.waiting import eventually
 from tests.support.worlds import BLUE, GREEN, service, whole
@@ -135,16 +144,20 @@ async def test_weights_share_out_new_connections_and_new_sessions(stage: Stage) 
 async def test_what_is_established_stays_after_a_switch_and_after_a_rollback(stage: Stage) -> None:
     """Rule 32: connections of TCP and sessions of UDP."""
     await stage.show(whole(BLUE))
-    async with TcpClient(stage.mqtt) as old_connection, UdpClient(stage.dns) as old_session:
-        assert (await old_connection.ask(), await old_session.ask()) == (BLUE, BLUE)
+    async with TcpClient(stage.mqtt) as old, kept_alive(stage.dns) as old_session:
+        await old_session.until_answer(BLUE)
+        assert await old.ask() == BLUE
         await stage.show(whole(GREEN))
-        async with TcpClient(stage.mqtt) as connection, UdpClient(stage.dns) as session:
-            assert (await connection.ask(), await session.ask()) == (GREEN, GREEN)
-            assert (await old_connection.ask(), await old_session.ask()) == (BLUE, BLUE)
+        async with TcpClient(stage.mqtt) as new, kept_alive(stage.dns) as session:
+            await session.until_answer(GREEN)
+            await old_session.until_answer(BLUE)
+            assert (await old.ask(), await new.ask()) == (BLUE, GREEN)
             await stage.show(whole(BLUE))
-            assert (await connection.ask(), await session.ask()) == (GREEN, GREEN)
-            assert (await old_connection.ask(), await old_session.ask()) == (BLUE, BLUE)
+            await session.until_answer(GREEN)
+            await old_session.until_answer(BLUE)
+            assert (await old.ask(), await new.ask()) == (BLUE, GREEN)
             assert await stage.all() == {BLUE}
+    assert (list(old_session.answers), list(session.answers)) == (["blue"], ["green"])
 
 
 async def test_an_endpoint_whose_colour_has_no_server_leaves_the_others_as_they_are(stage: Stage) -> None:

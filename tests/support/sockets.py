@@ -190,6 +190,13 @@ class NewLoad:
         await eventually(lambda: self.answers[name] >= wanted)
 
 
+@asynccontextmanager
+async def kept_alive(port: int) -> AsyncIterator[NewLoad]:
+    """Ask in one session again and again: Traefik ends one after three seconds of silence (its `udp.timeout`)."""
+    async with UdpClient(port) as client, NewLoad(client.ask, clients=1, pause_s=0.2) as load:
+        yield load
+
+
 @dataclass(frozen=True, slots=True)
 class Application:
     """One colour of a service that speaks HTTP, TCP (endpoint mqtt) and UDP (endpoint dns)."""
