@@ -2,7 +2,7 @@
 
 `yaml` reads the text and keeps the place of each value in a `tree`. `schema` and the types beside it validate the
 daemon's own keys; `pass_through` reads Traefik's objects as Traefik does, and `traefik_types` checks them by the table
-in `model.traefik_schema`. `cross_checks` and the checks that it calls, `texts` and `references` find what no single key
+in `model.traefik_schema`. `cross_checks`, `endpoint_checks`, `texts` and `references` find what no single key
 shows; `endpoints` and `routing` read what a service has, its own or by the defaults. `messages` and `redact` write the
 errors, without secrets; `build` makes the models, and `diff` compares two desired states. `directory` puts files
 together.
@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from provider.config import (
     build,
     cross_checks,
+    endpoint_checks,
     messages,
     pass_through,
     redact,
@@ -161,6 +162,7 @@ def _check(tree: Tree, *, respells: bool = True) -> _Checked:
             *unreadable,
             *unknown,
             *cross_checks.findings(value, tree),
+            *endpoint_checks.findings(checked, tree),
             *texts.findings(checked),
             *references.findings(checked),
         ]

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from provider.config import (
-    endpoint_checks,
     endpoints,
     engines,
     health_checks,
@@ -63,7 +62,6 @@ def findings(value: object, tree: Tree) -> Iterator[Finding]:
     yield from _one_default_store(value, tree)
     yield from _same_cookie(value)
     yield from engines.findings(value, tree)
-    yield from endpoint_checks.findings(value, tree)
     yield from routing_checks.findings(value)
     yield from progressive_checks.findings(value)
     yield from priorities.findings(value)

@@ -3,15 +3,21 @@
 
 import json
 from textwrap import dedent, indent
+from typing import Any
 
 import jsonschema
 import pytest
 import yaml
 
 from provider import config
+from provider.cli.offline import document
 from provider.config import fixed_release, load
 from provider.model import ByColour, Colour, Endpoint, FixedServers, HealthCheck, ProbeMode, Protocol, Router, Service
+from provider.model.errors import TraefikError
 from provider.model.traefik_schema.versions import Later
+from provider.traefik.process import find_binary
+from provider.traefik.validation import validate
+from tests.support.components import missing
 from tests.support.desired_state import FILE, WITH_ENDPOINTS, refused
 
 
@@ -359,6 +365,18 @@ def test_it_is_refused_with_its_place_and_the_way_out(text: str, messages: list[
     assert refused(text) == [f"{FILE}:{message}" for message in messages]
 
 
+def test_keys_of_a_newer_traefik_go_out_unchecked() -> None:
+    text = service(
+        "routers: {mqtt: {rule: HostSNI(`*`), endpoint: mqtt, observability: {metrics: true}}}\n",
+        "traefik: {unchecked: [services.shop.routers.mqtt.observability, services.shop.endpoints.mqtt.loadBalancer.novel]}\n",
+    ).replace("mqtt: {protocol: tcp}", "mqtt: {protocol: tcp, loadBalancer: {novel: 5}}")
+    shop = load(text, FILE).services["shop"]
+    assert shop.routers[0].body["observability"] == {"metrics": True}
+    mqtt = shop.endpoint("mqtt")
+    assert mqtt is not None
+    assert mqtt.load_balancer == {"novel": 5}
+
+
 def test_endpoints_of_one_colour_may_have_one_address() -> None:
     """Rule 39: two load balancers over one server."""
     text = service(ROUTER, "").replace("mqtt: {protocol: tcp}", "api: {}").replace("      dns: {protocol: udp}\n", "")
@@ -375,3 +393,36 @@ def test_what_is_wrong_with_the_defaults_alone_is_said_once() -> None:
     assert refused(dedent(text)) == [
         "production.yaml:2:67: defaults.smokeTests[0].endpoint: 'x' is no endpoint of this service: write one of web"
     ]
+
+
+class TestRealTraefik:
+    """What is accepted here must decode there, since one wrong key makes Traefik refuse the whole document."""
+
+    async def errors(self, body: bytes) -> tuple[str, ...]:
+        try:
+            binary = find_binary()
+        except TraefikError as error:
+            missing("traefik", str(error))
+        return (await validate(body, binary=binary)).errors
+
+    async def test_it_takes_every_key_that_is_accepted(self) -> None:
+        assert await self.errors(document(load(WITH_ENDPOINTS, FILE))[0].body) == ()
+
+    @pytest.mark.parametrize(
+        ("section", "kind", "body"),
+        [
+            ("udp", "routers", {"entryPoints": ["x"], "service": "s", "priority": 5}),
+            ("udp", "routers", {"entryPoints": ["x"], "service": "s", "rule": "x"}),
+            ("tcp", "routers", {"rule": "HostSNI(`*`)", "service": "s", "observability": {"metrics": True}}),
+            ("tcp", "services", {"loadBalancer": {"sticky": {"cookie": {}}, "servers": [{"address": "127.0.0.1:1"}]}}),
+            ("udp", "services", {"loadBalancer": {"serversTransport": "x", "servers": [{"address": "127.0.0.1:1"}]}}),
+            ("http", "routers", {"rule": "Path(`/`)", "service": "s", "tls": {"passthrough": True}}),
+        ],
+    )
+    async def test_it_refuses_what_is_refused_here(self, section: str, kind: str, body: dict[str, object]) -> None:
+        """Rule 32."""
+        mark = {"bluegreen-0123456789ab": {"headers": {"customResponseHeaders": {"X-Document": "x"}}}}
+        whole: dict[str, Any] = {"http": {"middlewares": mark}}
+        whole.setdefault(section, {})[kind] = {"x": body}
+        (error,) = await self.errors(json.dumps(whole).encode())
+        assert "field not found" in error
