@@ -79,12 +79,14 @@ async def test_routers_that_traefik_renames_are_reported_by_the_names_they_were_
     lost = {"rule": "Host(`lost.test`)", "service": "shop", "middlewares": ["nope"]}
     content = shop(blue, tls={"options": "strict"})
     cast("dict[str, Json]", content["http"])["routers"] |= {"other": other, "lost": lost}
-    marker = published(documents, {**content, "tls": {"options": {"strict": {"sniStrict": True}}}})
+    tcp = {"routers": {"lost": {"rule": "HostSNI(`*`)", "service": "none", "entryPoints": ["web", "admin"]}}}
+    content |= {"tcp": tcp, "tls": {"options": {"strict": {"sniStrict": True}}}}
+    marker = published(documents, content)
     web, admin = free_ports(2)
     traefik = await start_traefik(documents.url, entry_points={"web": web, "admin": admin}, entry_point_http=http)
     async with reading_back(traefik.api, marker=marker) as (_, record):
         last = await record.shows(traefik.api, marker)
-        assert last.errors.keys() == {(HTTP, "shop"), (HTTP, "lost")}
+        assert last.errors.keys() == {(HTTP, "shop"), (HTTP, "lost"), (TCP, "lost")}
         (conflict,) = last.errors[HTTP, "shop"]
         assert conflict.startswith("router shop: router's TLSOptions configuration is conflicting")
         assert last.errors[HTTP, "lost"] == ('router lost: middleware "nope@http" does not exist',)
