@@ -188,9 +188,10 @@ class State:
         if self.docker.engines:
             touched.update(name for name, tracked in self.services.items() if tracked.has_left_behind)
         discovered = self._discover(now)
-        for tracked in (*(self.services[name] for name in touched), *self.tracked.held.values()):
+        there = [self.services[name] for name in touched if name in self.services]  # the last container may have gone
+        for tracked in (*there, *self.tracked.held.values()):
             tracked.is_stale = True
-        keys = {group_key(self.services[name].service) for name in touched if name in self.services}
+        keys = {group_key(tracked.service) for tracked in there}
         return both(keys | self.tracked.held.keys()) | discovered
 
     def docker_service(

@@ -130,3 +130,24 @@ def test_services_of_labels_leave_with_the_key_and_those_of_the_file_stay() -> N
     assert world.state.services.keys() == {"web"}
     world.state.load(edit(world.state.desired, world.desired), "text", world.pass_s())
     assert world.state.services.keys() == {"web", "shop"}
+
+
+def test_one_that_was_never_routed_leaves_with_its_last_container() -> None:
+    """Rule 35: nothing of it is in the document, so nobody has to forget it."""
+    world = World(auto=AUTO)
+    world.run(container(1, BLUE, {}), container(2, BLUE, named("pay", "pay.example.com"), service="pay"))
+    assert world.state.services.keys() == {"shop", "pay"}
+    world.stop("c1")
+    assert world.state.services.keys() == {"pay"}
+    assert routers(world) == {"pay"}
+
+
+def test_one_that_was_never_routed_leaves_in_the_midst_of_its_rollout() -> None:
+    """Rule 35."""
+    world = World(auto=AUTO)
+    world.run(container(1, BLUE, {}))
+    world.run(container(2, GREEN, {}, image="new"))
+    assert "shop begun" in world.history
+    world.stop("c1", "c2")
+    assert not world.state.services
+    assert not world.state.rollouts.under_way

@@ -89,7 +89,7 @@ class World:
         """Decide on every group until nothing is new; a list that is asked for is made."""
         for _ in range(10):
             was = len(self.history)
-            for key in list(self.state.members):
+            for key in self.state.ordered(self.state.everything.decide or set()):
                 self._healthy(key)
                 plan = self.state.plan(key, self.pass_s())
                 self.history += [f"{row.service} {row.event}" for row in plan.decisions]
