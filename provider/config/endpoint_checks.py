@@ -16,6 +16,7 @@ from provider.config.tree import KeyPath, Tree
 from provider.config.types import NO_SERVER_URL, shown
 from provider.model import Colour, Protocol, listed
 from provider.model.desired import DEFAULT_ENDPOINT
+from provider.model.traefik_rule import only_server_names
 
 _NEEDS_HTTP = {
     "testRoute": "requests are told apart by a header or a cookie, which only HTTP has",
@@ -72,6 +73,7 @@ def findings(value: object, tree: Tree) -> Iterator[Finding]:
             found += _of_service(one)
     yield from dict.fromkeys(found)  # what the defaults alone are to blame for, once
     yield from _udp_entry_points(file, tree)
+    yield from _tcp_previews(file, tree)
 
 
 def _of_service(one: _Service) -> Iterator[Finding]:
@@ -238,16 +240,15 @@ def _address(path: KeyPath, address: str, spoken: Protocol) -> Iterator[Finding]
         yield Finding(path, message)
 
 
-# --- UDP -----------------------------------------------------------------------------------------------------------
+# --- entry points --------------------------------------------------------------------------------------------------
 
 
 def _udp_entry_points(file: Mapping[str, Any], tree: Tree) -> Iterator[Finding]:
     """Rule 32: UDP has no rules, so that of two routers on an entry point the last by name would take everything."""
     first: dict[str, KeyPath] = {}
     anywhere: KeyPath | None = None
-    for path, body in _udp_routers(file):
-        names = body.get("entryPoints")
-        listens = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+    for path, body in _routers_of(Protocol.UDP, file):
+        listens = _listens(body)
         met = [first[name] for name in listens if name in first] if listens else list(first.values())
         other = met[0] if met else anywhere
         if other is not None:
@@ -261,17 +262,38 @@ def _udp_entry_points(file: Mapping[str, Any], tree: Tree) -> Iterator[Finding]:
         first |= dict.fromkeys(listens, path)
 
 
-def _udp_routers(file: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
+def _tcp_previews(file: Mapping[str, Any], tree: Tree) -> Iterator[Finding]:
+    """Rule 32: a preview is above all routers, so that one for any server name would take their connections."""
+    routers = list(_routers_of(Protocol.TCP, file))
+    for path, body in routers:
+        rule, listens = body.get("rule"), set(_listens(body))
+        if path[-1] != "preview" or not isinstance(rule, str) or only_server_names(rule) is not None:
+            continue
+        for other, its in routers:
+            at = set(_listens(its))
+            if other is not path and (not listens or not at or listens & at):
+                also = f"{'.'.join(map(str, other))} ({tree.place(other)})"
+                message = f"takes every connection that is meant for {also}, as a preview is above all routers: write"
+                yield Finding(path, f"{message} entryPoints that no other one has, or HostSNI of a name", on_key=True)
+                break
+
+
+def _listens(body: Mapping[str, Any]) -> list[str]:
+    names = body.get("entryPoints")
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+
+def _routers_of(protocol: Protocol, file: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
     defaults = _mapping(file.get("defaults"))
     for name, keys in _mapping(file.get("services")).items():
         known = endpoints.protocols(_mapping(keys), defaults)
-        if Protocol.UDP in known.values():
+        if protocol in known.values():
             for router in endpoints.routers(name, _mapping(keys)):
-                if endpoints.protocol_of(router.body, known) is Protocol.UDP:
+                if endpoints.protocol_of(router.body, known) is protocol:
                     yield ("services", name, *router.path), router.body
-    for name, body in _mapping(_mapping(file.get("udp")).get("routers")).items():
+    for name, body in _mapping(_mapping(file.get(protocol)).get("routers")).items():
         if isinstance(body, dict):
-            yield ("udp", "routers", name), body
+            yield (protocol, "routers", name), body
 
 
 def _mapping(value: object) -> dict[str, Any]:

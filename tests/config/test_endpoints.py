@@ -262,6 +262,17 @@ tcp: {services: {shop-mqtt-r1-2: {}}}
             "12:17: udp.routers.c: listens on entry point 'dns', and so does services.shop.routers.a (production.yaml:9:7): one router of UDP takes all of it; write entryPoints that no other one has",
         ],
     ),
+    "a preview of TCP that would take production's connections": (
+        service(
+            """\
+            router: {rule: HostSNI(`*`), entryPoints: [mqtt, x], endpoint: mqtt}
+            preview: {rule: HostSNI(`*`), entryPoints: [x], endpoint: mqtt}
+            """,
+        ),
+        [
+            "9:5: services.shop.preview: takes every connection that is meant for services.shop.router (production.yaml:8:5), as a preview is above all routers: write entryPoints that no other one has, or HostSNI of a name",
+        ],
+    ),
     "rules of TCP": (
         service(
             """\
