@@ -19,6 +19,7 @@ from provider.cli.commands.forget_replica import forget_replica
 from provider.cli.commands.healthcheck import healthcheck
 from provider.cli.commands.help import Verbs
 from provider.cli.commands.history import history
+from provider.cli.commands.import_ import import_
 from provider.cli.commands.pause import pause
 from provider.cli.commands.promote import promote
 from provider.cli.commands.render import render
@@ -66,7 +67,7 @@ def main() -> None:
 for verb in (
     *(serve, status, explain, history, wait, deploy),
     *(approve, promote, abort, rollback, retry, switch, pause, resume, forget, forget_replica),
-    *(apply, diff, desired),
+    *(apply, diff, desired, import_),
     *(validate, render, schema, token, completion, doctor, healthcheck, store, demo),
 ):
     main.add_command(verb)
