@@ -3,9 +3,12 @@
 A host, a name in Traefik and an entry point of UDP belong to one service: to one of the file, else to the one whose
 routing was decided first, else to the first by name of those that are new. What a service `claims` is kept by its
 `Rank`, so that a change looks at nobody else than those who claim the same.
+
+A middleware of another service is copied with all that it refers to: the routing that is decided has it then, whatever
+that service takes out or wherever it goes (P4).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from enum import IntEnum
 from typing import NamedTuple
@@ -13,7 +16,7 @@ from typing import NamedTuple
 from provider.model import ByColour, Desired, Protocol, Server, Service, ServiceState
 from provider.model.desired import LabelRouting
 from provider.model.observed import Labelled
-from provider.model.routing import Claim, Reference, Refers, Routing
+from provider.model.routing import DOCKER, Claim, Reference, Refers, Routing, renamed_middleware
 from provider.model.traefik_rule import named_hosts
 
 THE_FILE = ""
@@ -26,6 +29,14 @@ class Claimed(NamedTuple):
     kind: str
     name: str
     protocol: Protocol | None = None
+
+
+class _Middleware(NamedTuple):
+    """A middleware that labels define, by its name in the document."""
+
+    owner: str
+    protocol: Protocol
+    name: str
 
 
 class Rank(IntEnum):
@@ -50,7 +61,7 @@ class Admission:
         self._holders: dict[Claimed, set[tuple[Rank, str]]] = {}
         self._claims: dict[tuple[Rank, str], frozenset[Claimed]] = {}
         self._decided: dict[str, Routing] = {}
-        self._referring: set[str] = set()
+        self._referring: dict[str, list[Routing]] = {}
 
     # --- who claims what --------------------------------------------------------------------------------------------
 
@@ -76,8 +87,8 @@ class Admission:
         if routing is not None:
             self._decided[name] = routing
         touched = self._put(Rank.DECIDED, name, _of_routing(name, routing) if routing is not None else frozenset())
-        if _middlewares(before) != _middlewares(routing):
-            touched |= self._referring
+        if (before and before.middlewares) != (routing and routing.middlewares) or not (before and routing):
+            touched |= self._referring.keys()
         return touched - {name}
 
     def see(self, name: str, colours: ByColour[tuple[Server, ...]]) -> set[str]:
@@ -86,8 +97,9 @@ class Admission:
             id(one.labelled): one.labelled.routing for _, some in colours.items() for one in some if one.labelled
         }
         found = [routing for routing in routings.values() if routing is not None]
+        self._referring.pop(name, None)
         if any(routing.references for routing in found):
-            self._referring.add(name)
+            self._referring[name] = found
         claims = frozenset(claim for routing in found for claim in _of_routing(name, routing))
         return self._put(Rank.SEEN, name, claims) - {name}
 
@@ -123,17 +135,30 @@ class Admission:
             return labelled
         faults = [*self._trespasses(name, rule, routing)]
         names: dict[Reference, str] = {}
+        copies: dict[Protocol, dict[str, object]] = {}
         self.waiting.discard(name)
         for reference in routing.references:
-            found = self._resolve(name, reference)
-            if found is None:
+            owners = self._owners(name, reference)
+            if len(owners) == 1 and reference.kind is Refers.MIDDLEWARE:
+                theirs = _Middleware(owners[0], reference.protocol, f"{owners[0]}-{reference.name}")
+                names[reference] = f"{name}-{theirs.name}"
+                if self._leads_back(theirs):
+                    faults.append(f"{reference.by} refers to the middleware {theirs.name}, which refers to itself")
+                else:
+                    copies.setdefault(reference.protocol, {}).update(self._copied(name, theirs))
+            elif len(owners) == 1:
+                names[reference] = reference.name
+            elif owners or not self._is_elsewhere(name, reference):
                 self.waiting.add(name)
-                faults.append(self._unresolved(reference))
-            elif found != f"{reference.name}@docker":
-                names[reference] = found
+                faults.append(_unresolved(reference, owners))
+        faults += self._clashes(name, routing, copies)
         if faults:
             return Labelled(None, tuple(faults))
-        return replace(labelled, routing=routing.resolved(names)) if names else labelled
+        if not names:
+            return labelled
+        resolved = routing.resolved(names)
+        middlewares = {each: {**resolved.middlewares.get(each, {}), **copies.get(each, {})} for each in Protocol}
+        return Labelled(replace(resolved, middlewares={each: some for each, some in middlewares.items() if some}))
 
     def _trespasses(self, name: str, rule: LabelRouting, routing: Routing) -> Iterable[str]:
         for claim in routing.claims:
@@ -143,28 +168,99 @@ class Admission:
             if owner != name:
                 yield _taken(claimed, rank, owner)
 
-    def _resolve(self, name: str, reference: Reference) -> str | None:
-        """Return what Traefik calls a reference: another service's own, else that of its Docker provider."""
-        elsewhere = f"{reference.name}@docker" if self.in_docker is None or reference in self.in_docker else None
+    def _owners(self, name: str, reference: Reference) -> list[str]:
+        """Return the other services that have what a reference names; without any it is Traefik's Docker provider's."""
         if reference.kind is Refers.SERVICE:
-            return reference.name if reference.name in self._decided else elsewhere
-        owners = [
+            return [reference.name] if reference.name in self._decided else []
+        return [
             other
             for other, routing in self._decided.items()
             if other != name and f"{other}-{reference.name}" in routing.middlewares.get(reference.protocol, {})
         ]
-        if len(owners) > 1:
-            return None
-        return f"{owners[0]}-{reference.name}" if owners else elsewhere
 
-    def _unresolved(self, reference: Reference) -> str:
-        named = f"{reference.by} refers to the {reference.kind} {reference.name}"
-        if self.in_docker is not None and reference not in self.in_docker:
-            return (
-                f"{named}, which its container does not have, nor another service, nor Traefik's Docker provider: "
-                f"define it, or name its provider, as in {reference.name}@file"
-            )
-        return f"{named}, which several services have: define it in the container's own labels"
+    def _is_elsewhere(self, name: str, reference: Reference) -> bool:
+        """Return whether Traefik's Docker provider has what nobody has here; unknown, unless it was copied before."""
+        if self.in_docker is not None:
+            return reference in self.in_docker
+        before = self._decided.get(name)
+        if before is None or reference in before.references:
+            return True
+        bodies = before.middlewares.get(reference.protocol, {})
+        if reference.kind is Refers.SERVICE:
+            return not any(_errors(body) == reference.name for body in bodies.values())
+        copied = [one for one in bodies if one.endswith(f"-{reference.name}")]
+        return f"{name}-{reference.name}" in copied or not copied
+
+    def _copied(self, name: str, one: _Middleware) -> dict[str, object]:
+        """Return copies of another service's middleware and of those that it refers to, by the names they get."""
+        theirs = self._decided[one.owner].middlewares[one.protocol]
+        left, found = [one.name], dict[str, object]()
+
+        def rename(kind: Refers, _: Protocol, other: str) -> str:
+            if kind is Refers.SERVICE or other not in theirs:
+                return other
+            left.append(other)
+            return f"{name}-{other}"
+
+        while left:
+            other = left.pop()
+            if f"{name}-{other}" not in found:
+                found[f"{name}-{other}"] = {}  # it may refer to itself
+                found[f"{name}-{other}"] = renamed_middleware(one.protocol, theirs[other], rename)
+        return found
+
+    def _leads_back(self, start: _Middleware) -> bool:
+        """Return whether a middleware refers to itself in the end, by labels: a copy of that would grow for ever."""
+        left, found = [*self._next(start)], set[_Middleware]()
+        while left:
+            one = left.pop()
+            if one == start:
+                return True
+            if one not in found:
+                found.add(one)
+                left += self._next(one)
+        return False
+
+    def _next(self, one: _Middleware) -> Iterable[_Middleware]:
+        for routing in self._referring.get(one.owner, ()):
+            for name in _chained(routing.middlewares.get(one.protocol, {}).get(one.name)):
+                if not name.endswith(DOCKER):
+                    yield _Middleware(one.owner, one.protocol, name)
+                    continue
+                reference = Reference(Refers.MIDDLEWARE, one.protocol, name.removesuffix(DOCKER))
+                for owner in self._owners(one.owner, reference):
+                    yield _Middleware(owner, one.protocol, f"{owner}-{reference.name}")
+
+    def _clashes(self, name: str, routing: Routing, copies: Mapping[Protocol, Iterable[str]]) -> Iterable[str]:
+        for protocol, copied in copies.items():
+            for copy in sorted(copied):
+                claimed = Claimed("middleware", copy, protocol)
+                rank, owner = self._owner(claimed) if claimed in self._holders else (Rank.SEEN, name)
+                if owner != name:
+                    yield _taken(claimed, rank, owner)
+                elif copy in routing.middlewares.get(protocol, {}):
+                    yield f"middleware {copy}: a middleware of another service has this name here: choose another"
+
+
+def _unresolved(reference: Reference, owners: Sequence[str]) -> str:
+    named = f"{reference.by} refers to the {reference.kind} {reference.name}"
+    if owners:
+        return f"{named}, which several services have ({', '.join(owners)}): define it in the container's own labels"
+    return (
+        f"{named}, which its container does not have, nor another service, nor Traefik's Docker provider: define it, "
+        f"or name its provider, as in {reference.name}@file"
+    )
+
+
+def _chained(body: object) -> Iterable[str]:
+    chain = body.get("chain") if isinstance(body, Mapping) else None
+    names = chain.get("middlewares") if isinstance(chain, Mapping) else None
+    return map(str, names) if isinstance(names, list) else ()
+
+
+def _errors(body: object) -> object:
+    errors = body.get("errors") if isinstance(body, Mapping) else None
+    return errors.get("service") if isinstance(errors, Mapping) else None
 
 
 def _overreaches(claim: Claim, rule: LabelRouting) -> Iterable[str]:
@@ -235,7 +331,3 @@ def _passed(desired: Desired) -> frozenset[Claimed]:
                 if isinstance(rule, str):
                     found |= {Claimed("host", host) for host in named_hosts(rule)}
     return frozenset(found)
-
-
-def _middlewares(routing: Routing | None) -> dict[Protocol, frozenset[str]]:
-    return {} if routing is None else {each: frozenset(bodies) for each, bodies in routing.middlewares.items()}

@@ -7,6 +7,7 @@ import pytest
 from provider.model import Protocol, Verb
 from provider.model.desired import LabelRouting, Router, Service
 from provider.model.routing import Reference, Refers
+from provider.rollout.commands import command
 from provider.rollout.commands.rollback import roll_back
 from provider.rollout.commands.types import Command
 from provider.store import Stored
@@ -239,7 +240,98 @@ def test_a_middleware_of_another_service_is_that_of_its_active_colour() -> None:
     auth = named("auth.example.com", "auth") | {f"{M}.login.headers.customrequestheaders.X-By": "auth"}
     world.run(container(1, BLUE, auth, service="auth"))
     world.run(container(2, BLUE, WEB | {f"{R}.shop.middlewares": "login@docker,other@docker,x@file"}))
-    assert http(world)["routers"]["shop"]["middlewares"] == ["auth-login", "other@docker", "x@file"]
+    assert http(world)["routers"]["shop"]["middlewares"] == ["shop-auth-login", "other@docker", "x@file"]
+
+
+LOGIN = {
+    f"{M}.login.chain.middlewares": "from,other@file",
+    f"{M}.from.headers.customrequestheaders.X-By": "auth",
+}
+COPIED = {
+    "shop-auth-login": {"chain": {"middlewares": ["shop-auth-from", "other@file"]}},
+    "shop-auth-from": {"headers": {"customRequestHeaders": {"X-By": "auth"}}},
+}
+
+
+def middlewares(world: World) -> dict[str, object]:
+    return {name: body for name, body in http(world)["middlewares"].items() if name.startswith("shop-")}
+
+
+def with_login() -> World:
+    """Have a service `shop` that refers to a middleware of the service `auth`."""
+    world = World(by_labels(), auto=by_labels(""))
+    world.run(container(1, BLUE, named("auth.example.com", "auth") | LOGIN, service="auth"))
+    world.run(container(2, BLUE, WEB | {f"{R}.shop.middlewares": "login"}))
+    return world
+
+
+def test_a_middleware_of_another_service_stays_where_that_takes_it_out_or_goes() -> None:
+    """Rule 34 and P4: no router without one of its middlewares, and none that Traefik disables for it."""
+    world = with_login()
+    assert middlewares(world) == COPIED
+    world.run(container(3, GREEN, named("auth.example.com", "auth"), service="auth", image="new"))
+    assert world.active("auth") is GREEN
+    assert middlewares(world) == COPIED
+    assert http(world)["routers"]["shop"]["middlewares"] == ["shop-auth-login"]
+    world.stop("c1", "c3")
+    given = Command(Verb.FORGET, "auth", "ann")
+    _, key, plan = world.state.obey("auth", lambda of, now: command(of, given, now), world.pass_s())
+    assert plan is not None
+    world.state.adopt(key, plan)
+    world.decide()
+    assert "auth" not in world.state.services
+    assert middlewares(world) == COPIED
+
+
+def test_a_middleware_of_another_service_changes_with_that() -> None:
+    """Rule 34."""
+    world = with_login()
+    changed = LOGIN | {f"{M}.from.headers.customrequestheaders.X-By": "other"}
+    world.run(container(3, GREEN, named("auth.example.com", "auth") | changed, service="auth", image="new"))
+    assert middlewares(world)["shop-auth-from"] == {"headers": {"customRequestHeaders": {"X-By": "other"}}}
+    before = len(world.history)
+    world.list_all()
+    assert len(world.history) == before
+
+
+def test_middlewares_that_refer_to_each_other_are_refused() -> None:
+    """Rule 34: copies of copies would never end."""
+    world = with_login()
+    back = {f"{M}.login.chain.middlewares": "mine", f"{M}.x.headers.customrequestheaders.X-A": "1"}
+    mine = WEB | {f"{M}.mine.headers.customrequestheaders.X-A": "1", f"{R}.shop.middlewares": "login"}
+    world.run(container(3, GREEN, mine, image="new"))
+    world.run(container(4, GREEN, named("auth.example.com", "auth") | back, service="auth", image="new"))
+    assert world.active("auth") is GREEN, "auth's refers to shop's, and that to nothing"
+    world.run(container(5, BLUE, mine | {f"{M}.mine.chain.middlewares": "login"}, image="newest"))
+    del world.containers["c2"]
+    world.list_all()
+    rounds = len(world.history)
+    world.list_all()
+    assert len(world.history) == rounds
+    assert len(middlewares(world)) < 6
+
+
+def test_two_services_may_use_middlewares_of_each_other() -> None:
+    """Rule 34."""
+    world = World(by_labels("a"), by_labels())
+    of_a = named("a.example.com", "a") | {f"{M}.zip.compress": "true", f"{R}.a.middlewares": "login"}
+    ours = WEB | {f"{M}.login.headers.customrequestheaders.X-A": "1", f"{R}.shop.middlewares": "zip"}
+    world.run(container(1, BLUE, of_a, service="a"), container(2, BLUE, ours))
+    world.decide()
+    found = http(world)["routers"]
+    assert (found["a"]["middlewares"], found["shop"]["middlewares"]) == (["a-shop-login"], ["shop-a-zip"])
+
+
+def test_a_copy_of_a_middleware_takes_no_name_that_is_taken() -> None:
+    """Rule 34: one name twice, and Traefik refuses the whole document."""
+    world = with_login()
+    own = {f"{M}.auth-login.headers.customrequestheaders.X-A": "1", f"{R}.shop.middlewares": "login,auth-login"}
+    world.run(container(3, GREEN, WEB | own, image="new"))
+    assert world.active() is BLUE
+    assert "choose another" in (world.blocking() or "")
+    clash = named("x.example.com", "x") | {f"{M}.login.headers.customrequestheaders.X-A": "1"}
+    world.run(container(4, BLUE, clash, service="shop-auth"))
+    assert "x" not in http(world)["routers"]
 
 
 def test_a_reference_stays_with_traefiks_docker_provider_only_where_that_has_it() -> None:
