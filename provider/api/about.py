@@ -48,6 +48,7 @@ class About:
             "version": __version__,
             "environment": desired.environment if desired else None,
             "environment_label_required": desired.require_environment_label if desired else None,
+            "discovers": desired.auto is not None if desired else None,
             "time": time_status(now.utc),
             "pid": os.getpid(),
             "uid": os.geteuid(),

@@ -12,13 +12,18 @@ from provider.model.errors import FollowsFile
 NAME = "labels"
 
 
+def labels_text(environment: str) -> str:
+    """Return the desired state by which every container's service is what its labels say."""
+    return f"environment: {dumps(environment)}\nservices: auto\n"
+
+
 class LabelsDesired:
     """See the module; `environment` is the one whose containers count."""
 
     place = NAME
 
     def __init__(self, environment: str, loader: Loader) -> None:
-        self._text, self._loader = f"environment: {dumps(environment)}\nservices: auto\n", loader
+        self._text, self._loader = labels_text(environment), loader
 
     async def first(self, accepted_last: str | None, applied: AppliedText | None = None) -> None:  # noqa: ARG002  it never changes
         """Load the text."""

@@ -35,6 +35,7 @@ class StartTraefik(Protocol):
         files: Path | None = None,
         docker: str | None = None,
         default_rule: str | None = None,
+        constraints: str | None = None,
         **options: object,
     ) -> "FileTraefik": ...
 
@@ -46,10 +47,11 @@ class FileTraefik(Traefik):
         if directory is not None:
             self._static["providers"]["file"] = {"directory": str(directory)}  # type: ignore[index]
 
-    def follows(self, engine_url: str | None, default_rule: str | None = None) -> None:
+    def follows(self, engine_url: str | None, default_rule: str | None = None, constraints: str | None = None) -> None:
         if engine_url is not None:
-            rule = {} if default_rule is None else {"defaultRule": default_rule}
-            self._static["providers"]["docker"] = {"endpoint": engine_url, "exposedByDefault": False, **rule}  # type: ignore[index]
+            given = {"defaultRule": default_rule, "constraints": constraints}
+            more = {key: value for key, value in given.items() if value is not None}
+            self._static["providers"]["docker"] = {"endpoint": engine_url, "exposedByDefault": False, **more}  # type: ignore[index]
 
     async def end(self, number: signal.Signals = signal.SIGKILL) -> None:
         """End the process, by default as a power cut does."""
@@ -192,6 +194,15 @@ class Relay:
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._pass_on, LOOPBACK, self.port)
+
+    def lead(self, port: int) -> None:
+        """Pass what connects from now on to another port."""
+        self._ports = itertools.cycle([port])
+
+    async def idle(self) -> None:
+        """Wait until nothing is open any more that came until now; what keeps its connection never lets go."""
+        before = set(self._open)
+        await eventually(lambda: not before & self._open)
 
     async def stop(self) -> None:
         """Listen no more, and break what is open."""
@@ -364,6 +375,7 @@ async def start_traefik(traefik_binary: Path) -> AsyncIterator[StartTraefik]:
             files: Path | None = None,
             docker: str | None = None,
             default_rule: str | None = None,
+            constraints: str | None = None,
             **options: object,
         ) -> FileTraefik:
             api_port, web_port = free_ports(2)
@@ -376,7 +388,7 @@ async def start_traefik(traefik_binary: Path) -> AsyncIterator[StartTraefik]:
             }
             traefik = FileTraefik(endpoint, **{**fast, **options})  # type: ignore[arg-type]  # options are Traefik's own
             traefik.reads(files)
-            traefik.follows(docker, default_rule)
+            traefik.follows(docker, default_rule, constraints)
             return await stack.enter_async_context(traefik)
 
         yield start

@@ -66,6 +66,14 @@ class _Signalled(KeyboardInterrupt):
     "--colour", "--color", "colour", type=COLOURS, help="Colour of a service that runs nothing yet. [default: blue]"
 )
 @compose_option
+@click.option(
+    "--traefik",
+    "traefiks",
+    multiple=True,
+    metavar="URL|none",
+    help="API of a Traefik, to check that its own provider does not see the service. Repeatable. [default: traefik.api "
+    "of the desired state]",
+)
 @click.option("--swarm", is_flag=True, help="Update the standby's service of a Swarm, in place of a compose file.")
 @click.option("--image", metavar="IMAGE", help="Image of the release. Required with --swarm.")
 @click.option(
@@ -102,6 +110,7 @@ def deploy(
     prefix: str | None,
     colour: str | None,
     compose: str | None,
+    traefiks: tuple[str, ...],
     swarm: bool,
     image: str | None,
     swarm_service: str | None,
@@ -114,11 +123,12 @@ def deploy(
     """Deploy a release and follow its rollout.
 
     Starts the release in the standby colour: runs `docker compose -p SERVICE-COLOUR -f FILE up -d` with
-    BLUEGREEN_COLOUR set to the standby colour. The file labels its containers with it:
+    BLUEGREEN_COLOUR set to the standby colour. Their colour is that of the project, or of the label
     bluegreen.colour=${BLUEGREEN_COLOUR}.
 
     Checks the file first. Refuses to start or replace containers of the other colour or of other services, a file with
-    critical findings of doctor, and a standby with containers of another project.
+    critical findings of doctor, a standby with containers of another project, and a second colour while Traefik's own
+    provider sees the service.
 
     With --swarm it runs `docker service update --image IMAGE` on the Swarm service with the labels
     bluegreen.service=SERVICE and bluegreen.colour of the standby, on the manager that docker talks to. -e sets
@@ -148,7 +158,19 @@ def deploy(
             command = tuple(shlex.split(compose)) if compose else docker_compose.find_command()
         updated = None if image is None else SwarmOptions(image, swarm_service, replicas, with_registry_auth)
         chosen = Colour(colour) if colour else None
-        options = DeployOptions(service, command, files, prefix, tags, chosen, timeout_s, force, reason, swarm=updated)
+        options = DeployOptions(
+            service,
+            command,
+            files,
+            prefix,
+            tags,
+            chosen,
+            timeout_s,
+            force,
+            reason,
+            swarm=updated,
+            traefiks=traefiks or None,
+        )
         with _signals(), Progress() as progress:
             deployment = Deployment(admin, options, progress.log, progress.show)
             try:

@@ -12,11 +12,13 @@ from provider.cli.deploy.lease import Leases
 from provider.cli.deploy.options import DeployOptions, DeployRefused
 from provider.cli.deploy.release import SEEN_WITHIN_S, ReleaseFollower, never_seen
 from provider.cli.deploy.swarm import SwarmInspection
+from provider.cli.deploy.traefiks import check_unseen
 from provider.model import Colour
 from provider.model import api_types as api
 
 FIRST_COLOUR = Colour.BLUE
 FIRST_WITHIN_S = 600.0
+NOT_FOUND = 404
 
 
 class Deployment:
@@ -45,17 +47,33 @@ class Deployment:
             TimedOut: the time limit passed; the rollout continues.
             NoDaemon, CommandRefused: as of the requests to the daemon.
         """
-        status = self._service.begin()
-        if status["active"] is None:
+        status = self._begin()
+        if status is None or status["active"] is None:
             return self._deploy_first(status)
         standby = Colour(status["active"]).other
         self._check_options(status, standby)
+        self._check_traefiks(status)
         self._inspection.check_file(standby)
         try:
             self._leases.take(self._inspection.leased[1:])
             return self._deploy(standby)
         finally:
             self._leases.end()
+
+    def _begin(self) -> api.Service | None:
+        """Return the status of the service; None for one that its first container brings (rule 35)."""
+        try:
+            return self._service.begin()
+        except CommandRefused as refusal:
+            if refusal.status != NOT_FOUND or not self._admin.daemon().get("discovers"):
+                raise
+            return None
+
+    def _check_traefiks(self, status: api.Service) -> None:
+        traefiks = self._options.traefiks
+        if not self._options.force:
+            read_back = self._admin.daemon()["traefik"] if traefiks is None else ()
+            check_unseen(status, traefiks or read_back, self._log)
 
     def _deploy(self, standby: Colour) -> str:
         name = self._options.service
@@ -103,10 +121,10 @@ class Deployment:
         if status["active"] == standby and status["colours"][standby]["release"] == before is not None:
             raise DeployRefused(f"{self._options.service}: given up, as {standby} became active meanwhile")
 
-    def _deploy_first(self, status: api.Service) -> str:
+    def _deploy_first(self, status: api.Service | None) -> str:
         """Start a service that runs nothing yet. The API leases only a standby, and there is none."""
         name, colour = self._options.service, self._options.colour or FIRST_COLOUR
-        if any(found["state"] != "empty" for found in status["colours"].values()):
+        if status is not None and any(found["state"] != "empty" for found in status["colours"].values()):
             raise DeployRefused(f"{name}: {status['blocking']}")
         self._inspection.check_file(colour)
         self._inspection.check_containers(colour)

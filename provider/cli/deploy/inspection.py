@@ -89,7 +89,8 @@ class Inspection:
         if wrong:
             raise DeployRefused(_lines(self.service, f"not started; {_named(project)} cannot deploy {colour}", wrong))
         self.services = (self.service, *sorted({one.service or "" for one in self._started} & {*target.companions()}))
-        self.leased = tuple(one for one in self.services if target.services[one]["active"] is not None)
+        known = (one for one in self.services if one in target.services)
+        self.leased = tuple(one for one in known if target.services[one]["active"] is not None)
         if not self.force:
             self._check_critical(colour, config)
 

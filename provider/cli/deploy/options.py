@@ -30,7 +30,8 @@ class SwarmOptions:
 class DeployOptions:
     """What to deploy: the compose `files`, or the update of a service of the `swarm`. `colour` may name the standby.
 
-    `force` deploys even while the release before is watched, and despite critical findings of doctor.
+    `force` deploys even while the release before is watched, and despite critical findings of doctor. `traefiks` are
+    the APIs of Traefik to ask, None for those that the daemon reads back.
     """
 
     service: str
@@ -43,6 +44,7 @@ class DeployOptions:
     force: bool = False
     reason: str | None = None
     swarm: SwarmOptions | None = None
+    traefiks: tuple[str, ...] | None = None
 
     def project(self, colour: Colour) -> Project:
         """Return the compose project of a colour."""

@@ -150,8 +150,8 @@ def _why_not(compose_service: StartedService, target: Target) -> str | None:
         return f"it has no label {ENVIRONMENT}, which the desired state requires: add {label}"
     if not service:
         return f"{SERVICE} is empty: name a service of the desired state"
-    if not values:
-        return f"it has no label {COLOUR}: add {LABEL}, which deploy sets"
+    if not values:  # rule 36: the colour is that of the project
+        values = [str(target.colour)]
     if len(values) > 1 or values[0] not in set(Colour):
         written_as = " and ".join(f"{label}={value}" for label, value in compose_service.colours.items())
         return f"{written_as}: the colour must be blue or green. Write {LABEL}, which deploy sets"

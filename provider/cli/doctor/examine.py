@@ -8,10 +8,11 @@ from pathlib import Path
 from provider import config
 from provider.cli.client.admin_api import Admin, CommandRefused, NoDaemon
 from provider.cli.client.compose import ComposeError
+from provider.cli.doctor.checks import adoption, containers
 from provider.cli.doctor.checks import compose as compose_checks
-from provider.cli.doctor.checks import containers
 from provider.cli.doctor.checks import daemon as daemon_checks
 from provider.cli.doctor.checks import daemon_files as file_checks
+from provider.cli.doctor.checks import labelled as labelled_checks
 from provider.cli.doctor.checks import replicas as replica_checks
 from provider.cli.doctor.checks import steps as step_checks
 from provider.cli.doctor.checks import swarm as swarm_checks
@@ -24,8 +25,10 @@ from provider.cli.doctor.facts import etcd as etcd_facts
 from provider.cli.doctor.facts import replicas as replica_facts
 from provider.cli.doctor.facts import swarm as swarm_facts
 from provider.cli.doctor.facts import traefik as traefik_facts
+from provider.cli.doctor.facts.applied import adopted_servers
 from provider.cli.doctor.findings import Code, Finding, Report, Skipped, report
 from provider.config.directory import read
+from provider.controller.labels_desired import labels_text
 from provider.model import Colour, Desired, DockerMode, listed
 from provider.model import api_types as api
 from provider.model.errors import AddressError, DesiredStateError, DockerUnavailable
@@ -33,6 +36,7 @@ from provider.runtime.files import FileRefused, file_id
 from provider.store.etcd.address import SCHEME, parse_address
 
 NONE = "none"
+FILE = "desired-state"
 PROBLEMS_SHOWN = 3
 NAMED_MOST = 3
 
@@ -165,6 +169,8 @@ class _Examination:
                 where = "desired state of the replicas"
                 self.desired, _ = config.load_accepted(text, where)
                 self.checked.append(where)
+            elif (text := self._text_of_labels()) is not None:
+                self.desired = config.load(text, "labels")
             else:
                 self._skip("the desired state", "no file to read here: name it with --desired-state")
         except DesiredStateError as refusal:
@@ -173,6 +179,13 @@ class _Examination:
             what = f"it is invalid: {'; '.join(problems[:PROBLEMS_SHOWN])}{more}"
             fix = f"bluegreen validate {path or 'FILE'} lists every problem, with line and column"
             self.findings.append(Finding(Code.DESIRED_STATE_REFUSED, where, what, fix))
+
+    def _text_of_labels(self) -> str | None:
+        """Return the desired state of a daemon without a file: every service is what its containers say."""
+        about = self._about
+        if about is None or not about.get("discovers") or any(row["role"] == FILE for row in about["files"]):
+            return None
+        return labels_text(str(about["environment"]))
 
     def _text_of_replicas(self) -> str | None:
         """Return the desired state that replicas keep in their store, where the token may see it (rule 62)."""
@@ -306,8 +319,11 @@ class _Examination:
         if daemon is not None:
             own = next((one.name for one in docker.traefiks if one.has_own_network), None) if docker else None
             self.findings += daemon_checks.check(daemon, docker_runs_traefik=own)
+        context = self._context(traefiks, docker)
+        labelled = labelled_checks.services(containers.read(docker.containers, context)) if docker is not None else ()
         expected = traefik_checks.Expected(
             desired=self.desired,
+            labelled=labelled,
             poll_hold_s=self._about["poll_hold_s"] if self._about is not None else None,
             observed_interval_s=daemon.interval_s if daemon is not None else None,
             has_document=daemon is None or daemon.services["revision"] is not None,
@@ -318,14 +334,23 @@ class _Examination:
         )
         for traefik in traefiks:
             self.findings += traefik_checks.check(traefik, expected, file_facts.now())
+            self.findings += adoption.check(f"Traefik {traefik.api}", traefik.objects, self._adopted(docker))
+        for service in labelled:
+            self.findings += labelled_checks.routers(service, f"service {service.name}")
         if self.desired is not None:
             self.findings += step_checks.check(self.desired, traefiks)
         if docker is not None:
             tasks = {task.container for state in swarm.services for task in state.tasks} if swarm else frozenset()
             alone = [one for one in docker.containers if one.docker.id not in tasks]
-            self.findings += containers.check(alone, self._context(traefiks, docker))
+            self.findings += containers.check(alone, context)
         if swarm is not None:
-            self.findings += swarm_checks.check(swarm, self._context(traefiks, docker), self._mode)
+            self.findings += swarm_checks.check(swarm, context, self._mode)
+
+    def _adopted(self, docker: docker_facts.DockerFacts | None) -> adoption.Adopted:
+        """Return what containers of our services define in a Traefik: known of the engine, else of the daemon."""
+        servers = adopted_servers(self.daemon.services["services"]) if self.daemon is not None else {}
+        ours = [(one.service, one.docker.labels) for one in docker.containers] if docker is not None else []
+        return adoption.Adopted.of(servers, ours, docker.other_labels if docker is not None else ())
 
     def _context(
         self, traefiks: Iterable[traefik_checks.TraefikFacts], docker: docker_facts.DockerFacts | None

@@ -22,6 +22,7 @@ class Code(StrEnum):
     CLOCK_SKEW = "clock-skew"
     VERSIONS_DIFFER = "versions-differ"
     NO_READ_BACK = "no-read-back"
+    SERVICE_UNDECIDED = "service-undecided"
 
     NO_LEADER = "no-leader"
     REPLICA_AWAY = "replica-away"
@@ -65,6 +66,12 @@ class Code(StrEnum):
     POLL_SLOWER_THAN_NEEDED = "poll-slower-than-needed"
     THROTTLE_LONG = "throttle-long"
     THROTTLE_LONGER_THAN_NEEDED = "throttle-longer-than-needed"
+    ENTRY_POINT_PROTOCOL = "entry-point-protocol"
+    HOST_SNI_WITHOUT_TLS = "host-sni-without-tls"
+    UDP_ENTRY_POINT_SHARED = "udp-entry-point-shared"
+    TLS_OPTIONS_DIFFER = "tls-options-differ"
+    REFERENCE_LOST = "reference-lost"
+    SEEN_BY_TRAEFIK = "seen-by-traefik"
 
     DOCKER_UNREACHABLE = "docker-unreachable"
     CONTAINER_IGNORED = "container-ignored"
@@ -76,6 +83,11 @@ class Code(StrEnum):
     NO_HEALTH_CHECK = "no-health-check"
     DOCKER_HEALTH_MISSING = "docker-health-missing"
     TRAEFIK_LABELS = "traefik-labels"
+    LABELS_REFUSED = "labels-refused"
+    LABELS_DIFFER = "labels-differ"
+    HOST_TAKEN = "host-taken"
+    ENDPOINT_UNKNOWN = "endpoint-unknown"
+    ENVIRONMENT_LABEL_MISSING = "environment-label-missing"
     RESTART_POLICY = "restart-policy"
     IMAGE_MOVES = "image-moves"
 
@@ -110,6 +122,8 @@ _CRITICAL = frozenset(
         *(Code.ROUTER_TIE, Code.ENTRY_POINT_MISSING, Code.POLL_TIMEOUT_SHORT, Code.NETWORK_NOT_SHARED),
         *(Code.DOCKER_HEALTH_MISSING, Code.CONTAINER_NAME_FIXED, Code.PORT_COLLIDES, Code.COMPOSE_REFUSED),
         *(Code.COMPOSE_COLOUR_FIXED, Code.COMPOSE_BOTH_COLOURS, Code.COMPOSE_DEPLOY_LABELS),
+        *(Code.SERVICE_UNDECIDED, Code.ENTRY_POINT_PROTOCOL, Code.HOST_SNI_WITHOUT_TLS, Code.UDP_ENTRY_POINT_SHARED),
+        *(Code.TLS_OPTIONS_DIFFER, Code.REFERENCE_LOST, Code.LABELS_REFUSED, Code.LABELS_DIFFER, Code.HOST_TAKEN),
         *(Code.DATABASE_PER_COLOUR, Code.DATABASE_SHARES_FILES, Code.VOLUME_PER_COLOUR, Code.SWARM_NO_MANAGER),
     }
 )

@@ -51,6 +51,8 @@ class Daemon(TypedDict):
     environment: str | None
     environment_label_required: bool | None
     """Whether a container must name its environment"""
+    discovers: bool | None
+    """Whether each service that containers name is served, also where the desired state does not name it"""
     time: Time
     """Its clock"""
     pid: int

@@ -74,10 +74,6 @@ UNFIT = {
     ),
     "no such colour": ({"app": labelled(colour="Green")}, "bluegreen.colour=Green: the colour must be blue or green"),
     "an empty colour": ({"app": labelled(colour="")}, "bluegreen.colour=: the colour must be blue or green"),
-    "no colour": (
-        {"app": labelled(colour=None)},
-        "no label bluegreen.colour: add bluegreen.colour=${BLUEGREEN_COLOUR}",
-    ),
     "another environment": (
         {"app": labelled(environment="staging")},
         "bluegreen.environment=staging, but the daemon's",

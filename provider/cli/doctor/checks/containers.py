@@ -6,11 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from provider.cli.doctor.checks import labelled
 from provider.cli.doctor.findings import Code, Finding
 from provider.docker.container import HOST_MODE, Container
 from provider.docker.labels import (
     COLOR,
     COLOUR,
+    COMPOSE_COLOUR,
+    COMPOSE_PROJECT,
     ENVIRONMENT,
     KNOWN,
     NETWORK,
@@ -73,7 +76,9 @@ class ServiceContainer:
     def colour(self) -> str:
         """The colour that it names, "" where it names none."""
         labels = self.docker.labels
-        return labels.get(COLOUR) or labels.get(COLOR, "")
+        written = labels.get(COLOUR) or labels.get(COLOR)
+        found = COMPOSE_COLOUR.search(labels.get(COMPOSE_PROJECT, "")) if self.service else None
+        return written or (found[1] if found else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,10 @@ class Context:
     has_docker_provider: bool | None = None
     peers: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
+    def takes_labels(self, service: str) -> bool:
+        """Return whether the routing of a service is that of the labels of its containers."""
+        return self.desired is not None and Scope.of(self.desired).labelled_as(service) is not None
+
 
 def check(containers: Iterable[ServiceContainer], context: Context) -> Iterator[Finding]:
     """Yield what is wrong with containers, each by itself and together with those of the other colour."""
@@ -102,8 +111,16 @@ def check(containers: Iterable[ServiceContainer], context: Context) -> Iterator[
         elif container.service or SERVICE in container.docker.labels:
             counted.append(container)
             yield from _one(container, context, guesses.get(container.where))
+    yield from labelled.check(tuple(read(counted, context)), context.desired)
     yield from collisions(counted)
     yield from _names_without_colour(counted)
+
+
+def read(containers: Iterable[ServiceContainer], context: Context) -> Iterator[labelled.Read]:
+    """Yield the containers of services that run, as the daemon reads them."""
+    for container in containers:
+        if container.docker.running and (sighting := _sighting(container, context)) is not None:
+            yield labelled.Read(container.where, container.docker.labels, sighting)
 
 
 def collisions(containers: Iterable[ServiceContainer]) -> Iterator[Finding]:
@@ -119,7 +136,7 @@ def collisions(containers: Iterable[ServiceContainer]) -> Iterator[Finding]:
 
 def needs_healthcheck(container: ServiceContainer, desired: Desired | None) -> bool | None:
     """Return whether a container lacks the HEALTHCHECK that its service relies on; None if not known."""
-    service = desired.services.get(container.service) if desired is not None else None
+    service = (desired.services.get(container.service) or desired.auto) if desired is not None else None
     over_network = {ProbeMode.HTTP, ProbeMode.GRPC, ProbeMode.TCP}
     if service is not None and service.endpoints[0].health_check.mode in over_network:
         return False
@@ -128,7 +145,7 @@ def needs_healthcheck(container: ServiceContainer, desired: Desired | None) -> b
 
 def _one(container: ServiceContainer, context: Context, guess: str | None) -> Iterator[Finding]:
     desired = context.desired
-    service = desired.services.get(container.service) if desired is not None else None
+    service = (desired.services.get(container.service) or desired.auto) if desired is not None else None
     if desired is not None and service is None and container.service:
         close = difflib.get_close_matches(container.service, desired.services, 1)
         meant = f"; did you mean {close[0]}?" if close else ""
@@ -142,7 +159,8 @@ def _one(container: ServiceContainer, context: Context, guess: str | None) -> It
     if container.docker.running:
         yield from _as_sighted(container, context, guess)
     if service is not None:
-        yield from _health(container, service)
+        is_auto = context.desired is not None and service is context.desired.auto
+        yield from _health(container, service, "defaults" if is_auto else f"services.{service.name}")
     yield from _traefik_labels(container, context)
     yield from _keeping(container)
 
@@ -182,7 +200,8 @@ def _as_sighted(container: ServiceContainer, context: Context, guess: str | None
     fix = sighting.fix or "correct its labels or networks"
     warning = (sighting.warning or "").removeprefix("ignored: ").removesuffix(f": {fix}")
     if not sighting.servers:
-        yield Finding(Code.CONTAINER_IGNORED, container.where, f"the daemon ignores it: {warning}", fix)
+        code = labelled.why_ignored(container.docker.labels, sighting, context.desired)
+        yield Finding(code, container.where, f"the daemon ignores it: {warning}", fix)
         return
     if guess is not None:
         what, _, fix = guess.partition(TO_FIX_IT)
@@ -227,17 +246,17 @@ def _elsewhere(container: ServiceContainer, environment: str, ours: str) -> Find
     )
 
 
-def _health(container: ServiceContainer, service: Service) -> Iterator[Finding]:
+def _health(container: ServiceContainer, service: Service, place: str) -> Iterator[Finding]:
     if container.has_healthcheck is not False:
         return
     match service.endpoints[0].health_check.mode:
         case ProbeMode.DOCKER:
-            what = f"services.{service.name}.healthCheck says mode: docker, but it has no HEALTHCHECK: never healthy"
+            what = f"{place}.healthCheck says mode: docker, but it has no HEALTHCHECK: never healthy"
             fix = "give the image or the container a HEALTHCHECK, or write {mode: http, path: /healthz} in the file"
             yield Finding(Code.DOCKER_HEALTH_MISSING, container.where, what, fix)
         case None:
             what = "it has no HEALTHCHECK and its service no healthCheck, so an open port counts as healthy"
-            fix = f"write healthCheck: {{mode: http, path: /healthz}} under services.{service.name}"
+            fix = f"write healthCheck: {{mode: http, path: /healthz}} under {place}"
             yield Finding(Code.NO_HEALTH_CHECK, container.where, what, fix)
         case _:
             return
@@ -247,6 +266,8 @@ def _traefik_labels(container: ServiceContainer, context: Context) -> Iterator[F
     labels = container.docker.labels
     routing = sorted(label for label in labels if label.lower().startswith(TRAEFIK_ROUTING))
     if not routing or labels.get("traefik.enable", "").lower() == "false" or context.has_docker_provider is False:
+        return
+    if context.takes_labels(container.service):  # checks.adoption has what Traefik's own provider makes of them
         return
     what = (
         f"it also has labels for Traefik's Docker provider ({routing[0]}), so both colours get traffic past the daemon"

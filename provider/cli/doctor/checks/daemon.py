@@ -10,8 +10,11 @@ from provider.cli.doctor.findings import Code, Finding
 from provider.model import Severity
 from provider.model import api_types as api
 from provider.model.addresses import is_loopback
+from provider.model.condition_catalogue import ConditionCode
 
 SKEW_S = 2.0
+SWITCH = "bluegreen switch"
+"""What gets a service an active colour where both run; where none does there is nothing to choose."""
 CONDITION_CODES: Mapping[str, Code] = {
     Severity.CRITICAL: Code.CONDITION_CRITICAL,
     Severity.WARNING: Code.CONDITION_WARNING,
@@ -76,6 +79,8 @@ def _conditions(daemon: DaemonFacts) -> Iterator[Finding]:
     for (code, message), (severity, services) in found.items():
         if (kind := CONDITION_CODES.get(severity)) is None:
             continue
+        if code == ConditionCode.UNDECIDED and SWITCH in message:
+            kind = Code.SERVICE_UNDECIDED
         names = f" {', '.join(services[:3])}{f' and {len(services) - 3} more' if len(services) > 3 else ''}"
         where = f"daemon, {code}{names if services else ''}"
         whole = one_sentence(message)

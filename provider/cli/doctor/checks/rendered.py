@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from provider.cli.doctor.checks.containers import Port, ServiceContainer
 from provider.docker.container import HOST_MODE, Container
-from provider.docker.labels import COLOR, COLOUR, PREFIX, SERVICE
+from provider.docker.labels import COLOR, COLOUR, COMPOSE_COLOUR, COMPOSE_PROJECT, PREFIX, SERVICE
 from provider.model import Colour
 
 Config = Mapping[str, object]
@@ -45,6 +45,7 @@ class ComposeService:
     networks: frozenset[str]
     depends_on: frozenset[str]
     environment: Mapping[str, str]
+    project: str = ""
 
     @property
     def is_ours(self) -> bool:
@@ -59,7 +60,7 @@ class ComposeService:
     @property
     def colour(self) -> str:
         """The colour that it names, "" where it names none."""
-        return self.labels.get(COLOUR) or self.labels.get(COLOR, "")
+        return _colour(self.labels, self.project)
 
 
 def service_containers(config: Config, project: str) -> tuple[ServiceContainer, ...]:
@@ -108,6 +109,7 @@ def _compose_service(config: Config, project: str, name: str, service: Config) -
         networks=frozenset(_networks(config, project, service, str(service.get("network_mode") or ""))),
         depends_on=frozenset([*(depends_on if isinstance(depends_on, dict | list) else ()), *linked]),
         environment=_labels(service.get("environment")),
+        project=project,
     )
 
 
@@ -120,14 +122,14 @@ def _service_container(
 ) -> ServiceContainer:
     container_name = service.get("container_name")
     mode = str(service.get("network_mode") or "")
-    colour = labels.get(COLOUR) or labels.get(COLOR, "")
+    colour = _colour(labels, project)
     return ServiceContainer(
         where=f"compose service {name}{f' ({colour})' if colour else ''}",
         docker=Container(
             id=name,
             name=name,
             image_id=str(service.get("image") or ""),
-            labels=labels,
+            labels={COMPOSE_PROJECT: project, **labels},
             running=True,
             health=None,
             network_mode=HOST_MODE if mode == HOST_MODE else "",
@@ -142,6 +144,13 @@ def _service_container(
         restarts=_restarts(service),
         image=str(service["image"]) if "image" in service else None,
     )
+
+
+def _colour(labels: Mapping[str, str], project: str) -> str:
+    """Return the colour of labels, else the one of the project, of what names a service (rule 36)."""
+    written = labels.get(COLOUR) or labels.get(COLOR)
+    found = COMPOSE_COLOUR.search(project) if SERVICE in labels else None
+    return written or (found[1] if found else "")
 
 
 def _mapping(config: Config, key: str) -> Config:

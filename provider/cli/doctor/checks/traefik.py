@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from provider.cli.doctor.checks.applied import OURS, Applied
 from provider.cli.doctor.findings import Code, Finding
-from provider.model import Desired
+from provider.model import Desired, Protocol, Service
 
-OURS = "http"
 PLUGGED = "HTTP"
-"""The name of our provider in Traefik's API, at objects and among the settings."""
+"""The name of our provider among the settings in Traefik's API."""
 GENERATED = "TRAEFIK DEFAULT CERT"
 """The common name of the certificate that Traefik makes where it has no default one."""
 OLDEST = (3, 0)
@@ -60,9 +60,9 @@ class Certificate:
 class TraefikFacts:
     """What one Traefik showed.
 
-    Of the entry points, `local` are those that only this machine reaches, and `forwarded` those that believe a proxy's
-    X-Forwarded-For. `broken` has Traefik's messages by service; `default_name` is the common name of the certificate
-    for a client that names no host, None if not known.
+    Of the entry points, `local` are those that only this machine reaches, `forwarded` those that believe a proxy's
+    X-Forwarded-For, and `udp` those of UDP. `broken` has Traefik's messages by service; `default_name` is the common
+    name of the certificate for a client that names no host, None if not known. `objects` are of all providers.
     """
 
     api: str
@@ -71,22 +71,25 @@ class TraefikFacts:
     entry_points: frozenset[str] = frozenset()
     local: frozenset[str] = frozenset()
     forwarded: frozenset[str] = frozenset()
+    udp: frozenset[str] = frozenset()
     routers: tuple[Router, ...] = ()
     broken: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     marker: str | None = None
     default_name: str | None = None
     certificates: tuple[Certificate, ...] = ()
+    objects: tuple[Applied, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
     """What a Traefik must fit.
 
-    `observed_interval_s` is the interval of the polls that the daemon sees. `has_document` and `is_polled` come from
-    the daemon; they are True if not known.
+    `labelled` are services as the labels of their containers describe them. `observed_interval_s` is the interval of
+    the polls that the daemon sees. `has_document` and `is_polled` come from the daemon; they are True if not known.
     """
 
     desired: Desired | None = None
+    labelled: tuple[Service, ...] = ()
     endpoint: str = "http://DAEMON:8900/traefik"
     poll_hold_s: float | None = None
     observed_interval_s: float | None = None
@@ -101,7 +104,7 @@ def check(traefik: TraefikFacts, expected: Expected, now: datetime) -> Iterator[
     yield from _version(traefik, where)
     yield from _polling(traefik, where, expected)
     yield from _document(traefik, where, expected)
-    yield from _entry_points(traefik, where, expected.desired)
+    yield from _entry_points(traefik, where, expected)
     yield from _default_certificate(traefik, where, expected.desired)
     yield from _broken(traefik)
     yield from _doubled(traefik, expected)
@@ -170,20 +173,31 @@ def _document(traefik: TraefikFacts, where: str, expected: Expected) -> Iterator
         yield Finding(Code.NO_DOCUMENT_APPLIED, where, what, fix)
 
 
-def _entry_points(traefik: TraefikFacts, where: str, desired: Desired | None) -> Iterator[Finding]:
-    if desired is None or not traefik.entry_points:
+def _entry_points(traefik: TraefikFacts, where: str, expected: Expected) -> Iterator[Finding]:
+    if not traefik.entry_points:
         return
-    for service in desired.services.values():
-        previews = (service.preview,) if service.preview else ()
-        for router in (*service.routers, *previews):
-            named = router.body.get("entryPoints")
-            for missing in sorted(set(named) - traefik.entry_points) if isinstance(named, list) else ():
+    for service in expected.desired.services.values() if expected.desired is not None else ():
+        yield from _named_entry_points(traefik, where, service, f"services.{service.name}", "the desired state")
+    for service in expected.labelled:
+        yield from _named_entry_points(traefik, where, service, service.name, "the label")
+
+
+def _named_entry_points(traefik: TraefikFacts, where: str, service: Service, of: str, source: str) -> Iterator[Finding]:
+    protocols = {endpoint.name: endpoint.protocol for endpoint in service.endpoints}
+    previews = (service.preview,) if service.preview else ()
+    for router in (*service.routers, *previews):
+        named = router.body.get("entryPoints")
+        is_udp = protocols.get(router.endpoint) is Protocol.UDP
+        for name in sorted(map(str, named)) if isinstance(named, list) else ():
+            what = f"router {router.name} of {of} names entry point {name}"
+            fix = f"correct the name in {source}, or define it in Traefik's static configuration"
+            if name not in traefik.entry_points:
                 there = ", ".join(sorted(traefik.entry_points))
-                what = (
-                    f"router {router.name} of services.{service.name} names entry point {missing}, not one of {there}"
-                )
-                fix = "correct the name in the desired state, or define it in Traefik's static configuration"
-                yield Finding(Code.ENTRY_POINT_MISSING, where, what, fix)
+                yield Finding(Code.ENTRY_POINT_MISSING, where, f"{what}, not one of {there}", fix)
+            elif is_udp is not (name in traefik.udp):
+                speaks, wanted = ("TCP", "UDP") if is_udp else ("UDP", "TCP")
+                what = f"{what}, which speaks {speaks}, and the router is of {wanted}"
+                yield Finding(Code.ENTRY_POINT_PROTOCOL, where, what, fix)
 
 
 def _default_certificate(traefik: TraefikFacts, where: str, desired: Desired | None) -> Iterator[Finding]:

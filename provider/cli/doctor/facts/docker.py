@@ -14,11 +14,12 @@ from provider.cli.doctor.checks.rendered import host_address, is_special
 from provider.cli.doctor.findings import Skipped
 from provider.docker.container import HOST_MODE, JOINED_MODE, SHORT_ID, Container, container_from
 from provider.docker.engine import DEFAULT_URL, Client, Engine
-from provider.docker.labels import PREFIX
+from provider.docker.labels import PREFIX, SERVICE
 from provider.docker.listing import Listing
 
 TIMEOUT_S = 10.0
 INSPECTED_MOST = 500
+RUNNING = "running"
 PROJECT, COMPOSE_SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 
 
@@ -37,7 +38,8 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class DockerFacts:
-    """What an engine has: containers of our services, all short ids, the Traefiks, and the daemon."""
+    """What an engine has: containers of our services, all short ids, the Traefiks, the daemon, and the labels of all
+    other containers that run."""
 
     url: str
     containers: tuple[ServiceContainer, ...]
@@ -45,6 +47,7 @@ class DockerFacts:
     traefiks: tuple[Peer, ...]
     daemon: Peer | None
     skipped: tuple[Skipped, ...]
+    other_labels: tuple[Mapping[str, str], ...] = ()
 
 
 def address(url: str | None) -> str:
@@ -87,6 +90,11 @@ async def gather(url: str | None, *, traefik_addresses: frozenset[str], daemon_h
         skipped=(Skipped(f"Docker {engine.url}", f"{left} containers beyond the first {INSPECTED_MOST}"),)
         if left > 0
         else (),
+        other_labels=tuple(
+            labels
+            for each in listed
+            if SERVICE not in (labels := each.get("Labels") or {}) and each.get("State") == RUNNING
+        ),
     )
 
 

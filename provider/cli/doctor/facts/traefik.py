@@ -23,6 +23,7 @@ from yarl import URL
 
 from provider import config
 from provider.cli.doctor.checks.traefik import Certificate, Router, Static, TraefikFacts
+from provider.cli.doctor.facts.applied import applied
 from provider.cli.doctor.findings import Code, Finding, Skipped
 from provider.model.document import MARKER
 from provider.runtime.resolver import look_up
@@ -34,6 +35,8 @@ T = TypeVar("T")
 LIMIT_S = 5.0
 PORT_DIGITS = 5
 STATIC = "static-config.json"
+UDP = "/udp"
+"""The address of an entry point of UDP ends so."""
 GZIP = 16
 """What makes zlib read gzip's own head (https://www.zlib.net/manual.html)."""
 ASKED_BYTES, DUMP_BYTES = 16 * 1024 * 1024, 64 * 1024 * 1024
@@ -125,8 +128,8 @@ ENTRY_POINTS = TypeAdapter(list[_EntryPoint])
 _CERTIFICATES = TypeAdapter(list[_Certificate])
 
 
-async def gather(url: str) -> Gathered:
-    """Gather the facts of the Traefik behind each address of a URL."""
+async def gather(url: str, *, is_whole: bool = True) -> Gathered:
+    """Gather the facts of the Traefik behind each address of a URL; with not `is_whole` only what it has applied."""
     parsed = URL(url)
     try:
         async with asyncio.timeout(LIMIT_S):
@@ -136,7 +139,7 @@ async def gather(url: str) -> Gathered:
         cause = strerror.lower() if strerror else f"no answer within {LIMIT_S:g} s"
         return Gathered(findings=(_unreachable(url, f"its name does not resolve here: {cause}"),))
     async with open_session() as session:
-        seen = [await _at(Api.at(session, parsed, address), address) for address in addresses]
+        seen = [await _at(Api.at(session, parsed, address), address, is_whole) for address in addresses]
     return Gathered(
         tuple(one for found in seen for one in found.traefiks),
         frozenset(addresses),
@@ -154,13 +157,16 @@ def _unreachable(url: str, why: str) -> Finding:
     return Finding(Code.TRAEFIK_UNREACHABLE, f"Traefik {url}", what, fix)
 
 
-async def _at(api: Api, address: str) -> Gathered:
+async def _at(api: Api, address: str, is_whole: bool) -> Gathered:
     try:
-        raw = _RawData.model_validate_json(await api.raw_data())
+        body = await api.raw_data()
+        raw, objects = _RawData.model_validate_json(body), applied(body)
     except ValidationError:
         return Gathered(findings=(_unreachable(api.base, "its answer to /api/rawdata is not Traefik's"),))
     except FAILURES as failure:
         return Gathered(findings=(_unreachable(api.base, fault(failure)),))
+    if not is_whole:
+        return Gathered((TraefikFacts(api.base, objects=objects),), frozenset({address}))
     asked = _Asked(api)
     version = await asked.ask("/api/version", "version", lambda body: _Version.model_validate_json(body).version)
     overview = await asked.ask("/api/overview", "providers", _Overview.model_validate_json)
@@ -177,11 +183,13 @@ async def _at(api: Api, address: str) -> Gathered:
         entry_points=frozenset(one.name for one in entry_points or ()),
         local=frozenset(one.name for one in entry_points or () if is_local(one.address)),
         forwarded=frozenset(one.name for one in entry_points or () if one.is_forwarded),
+        udp=frozenset(one.name for one in entry_points or () if one.address.endswith(UDP)),
         routers=tuple(_router(name, body) for name, body in raw.routers.items()),
         broken={name: tuple(body.error) for name, body in raw.services.items() if body.error},
         marker=next((name for name in raw.middlewares if MARKER.fullmatch(name.removesuffix(PROVIDER))), None),
         default_name=default_name,
         certificates=tuple(dict.fromkeys(_certificate(one) for one in certificates or ())),
+        objects=objects,
     )
     return Gathered((traefik,), frozenset({address}), (), tuple(asked.skipped))
 
