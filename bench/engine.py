@@ -88,6 +88,7 @@ class Engine:
         port: int = 80,
         host_port: int | None = None,
         publish: bool = False,
+        published_at: str | None = None,
         networks: Sequence[str] = (),
         image: str = IMAGE,
         stop_signal: str | None = None,
@@ -99,8 +100,8 @@ class Engine:
         """Start a container of the application, which listens on `port`, labelled; return its id.
 
         Reached on its bridge address; with `publish` on a port of 127.0.0.1 that the engine picks; with `host_port` by
-        host networking on that port of 127.0.0.1. `networks` are those it joins, in place of the bridge; one entry
-        may be `container:ID`.
+        host networking on that port of 127.0.0.1; with `published_at` on a port of that address. `networks` are those
+        it joins, in place of the bridge; one entry may be `container:ID`.
         """
         all_labels = {"bluegreen.service": service, "bluegreen.colour": colour}
         settings = {"BODY": f"{service} {colour} {version}", "LISTEN": str(port), "DRAIN": "yes" if drains else ""}
@@ -114,6 +115,8 @@ class Engine:
         if publish:
             options["port_bindings"] = {port: ("127.0.0.1",)}
             all_labels["bluegreen.use-bind-port"] = "true"
+        if published_at is not None:
+            options["port_bindings"] = {port: (published_at,)}
         if host_port is not None:
             options["network_mode"] = "host"
             settings["LISTEN"] = f"127.0.0.1:{host_port}"
@@ -125,7 +128,7 @@ class Engine:
             [],
             labels=all_labels | dict(labels or {}),
             environment=settings | dict(environment or {}),
-            ports=[port] if publish else None,
+            ports=[port] if publish or published_at else None,
             host_config=self.api.create_host_config(**options),
             stop_signal=stop_signal,
             healthcheck=check if healthcheck else None,
@@ -204,20 +207,26 @@ class Engine:
 
 
 class PrivateEngine(Engine):
-    """An engine of our own, which may be stopped, started again, and frozen; making and starting raise Missing."""
+    """An engine of our own, which may be stopped, started again, and frozen; making and starting raise Missing.
 
-    def __init__(self) -> None:
+    `number` tells several at a time apart, and `more` are further flags of `dockerd`.
+    """
+
+    def __init__(self, number: int = 0, *more: str) -> None:
         if os.geteuid() != 0:
             raise Missing("an engine of our own needs root")
         self._dockerd = program("dockerd")
         # The path of a unix socket is limited to 107 characters, so this one is short whatever TMPDIR says.
         self._root = Path(tempfile.mkdtemp(prefix="bg-", dir="/tmp"))
-        self._bridge = f"bg{os.getpid()}"
+        self._more = more
+        self._bridge = f"bg{os.getpid()}" + (f"-{number}" if number else "")
         self._process: subprocess.Popen[bytes] | None = None
         (self._root / "daemon.json").write_text("{}")
         try:
             self._busybox("brctl", "addbr", self._bridge)
-            self._busybox("ifconfig", self._bridge, f"10.213.{os.getpid() % 250}.1", "netmask", "255.255.255.0")
+            self._busybox(
+                "ifconfig", self._bridge, f"10.{213 - number}.{os.getpid() % 250}.1", "netmask", "255.255.255.0"
+            )
             self.start()
         except BaseException:
             self._remove_traces()
@@ -240,6 +249,7 @@ class PrivateEngine(Engine):
                     *("--pidfile", str(self._root / "pid"), "--bridge", self._bridge),
                     *("--default-address-pool", "base=10.214.0.0/16,size=24"),
                     *("--iptables=false", "--ip-forward=false", "--ip-masq=false"),
+                    *self._more,
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -24,7 +24,7 @@ if (worker := os.environ.get("PYTEST_XDIST_WORKER")) is not None:
     process.PORTS = process.PORTS[int(worker.removeprefix("gw")) :: int(os.environ["PYTEST_XDIST_WORKER_COUNT"])]
 
 ENGINES = {"engine", "restartable_engine"}
-SHARED = {"swarm", "told"}
+SHARED = {"swarm", "told", "two_engines"}
 """Fixtures that are made once for all tests of a file."""
 WORKERS_MOST = 4
 USUAL_S = {True: 2.0, False: 0.1}

@@ -74,6 +74,8 @@ class Client(docker.APIClient):
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """Send a request, as `requests` does. Raises OSError for an answer beyond its bounds, or compressed."""
         is_stream = kwargs.get("stream", False)
+        if isinstance(self.verify, str):  # else REQUESTS_CA_BUNDLE of the environment takes the place of this engine's
+            kwargs["verify"] = self.verify
         answer = super().send(request, **{**kwargs, "stream": True})
         answer.encoding = "utf-8"  # else `requests` may guess for minutes
         if answer.headers.get("Content-Encoding", "identity").lower() != "identity":

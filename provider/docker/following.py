@@ -25,7 +25,7 @@ class Following(ABC):
         backoff_s: float,
         backoff_max_s: float,
     ) -> None:
-        self._engine = engine.Engine(base_url, timeout_s=timeout_s, silence_s=refresh_s + 3 * timeout_s)
+        self._engine = engine.Engine(base_url, timeout_s=timeout_s, silence_s=2 * refresh_s + 3 * timeout_s)
         self._refresh_s = refresh_s
         self._reconnect = Reconnect(
             self._engine.shown_url, self._report_away, backoff_s=backoff_s, backoff_max_s=backoff_max_s
