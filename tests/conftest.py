@@ -10,7 +10,8 @@ import structlog
 from provider.traefik import process
 
 pytest_plugins = [
-    f"tests.support.{name}" for name in ("daemon", "disk", "engine", "etcd", "images", "swarm", "traefik", "replicated")
+    f"tests.support.{name}"
+    for name in ("daemon", "disk", "engine", "etcd", "images", "podman", "swarm", "traefik", "replicated")
 ]
 
 for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
@@ -24,7 +25,7 @@ if (worker := os.environ.get("PYTEST_XDIST_WORKER")) is not None:
     process.PORTS = process.PORTS[int(worker.removeprefix("gw")) :: int(os.environ["PYTEST_XDIST_WORKER_COUNT"])]
 
 ENGINES = {"engine", "restartable_engine"}
-SHARED = {"swarm", "told", "two_engines"}
+SHARED = {"podman", "swarm", "told", "two_engines"}
 """Fixtures that are made once for all tests of a file."""
 WORKERS_MOST = 4
 USUAL_S = {True: 2.0, False: 0.1}

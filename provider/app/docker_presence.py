@@ -59,7 +59,7 @@ class DockerPresence:
 
     async def _look(self) -> bool:
         if self._replica.controller is not None:
-            return self._replica.controller.state.docker.connected
+            return self._replica.controller.state.docker.answers_at_all
         from provider.docker.engine import Engine  # noqa: PLC0415  its SDK takes a tenth of a start
 
         try:

@@ -37,6 +37,11 @@ class DockerView:
         """Whether every engine has listed its containers."""
         return self.services is not None and not self.unlisted
 
+    @property
+    def answers_at_all(self) -> bool:
+        """Whether any engine answers: where one of several does not, another replica need not reach it either."""
+        return self.connected or any(seen.answers for seen in self.engines.values())
+
     def take_engines(self, engines: Mapping[str, EngineSeen]) -> bool:
         """Take what is known of the engines; return whether there are others, or others have listed theirs."""
         were, self.engines = (self.engines.keys(), self.unlisted), engines

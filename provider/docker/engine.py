@@ -39,6 +39,8 @@ BACKLOG_MOST, EVENTS_AT_ONCE = 10_000, 100
 HANGING_MOST = 16
 """Maximum number of requests to one engine that are under way: what hangs ends with its connection."""
 THREAD = "docker"
+PODMANS_DIE = "died"
+"""What Podman filters a death by; it sends it as `die`, as Docker does (measured with 4.3)."""
 SCHEMES = ("unix://", "tcp://", "http://", "https://")
 
 
@@ -225,7 +227,7 @@ class Connection:
         actions: Iterable[str] = Action,
     ) -> Stream:
         """Return an open stream: it has every event of these types and actions from now on."""
-        filters = {"type": list(types), "event": list(map(str, actions))}
+        filters = {"type": list(types), "event": [*map(str, actions), PODMANS_DIE]}
         bounds = Bounds(EVENT_BYTES, None)
         answer = await _limited(
             self._timeout_s, self._running, lambda: self._client.open_events(filters, self._silence_s), bounds=bounds

@@ -65,6 +65,7 @@ class Listing:
 
     def __init__(self) -> None:
         self.digests = Digests()
+        self._is_podman: bool | None = None
         self._created: dict[str, Created | None] = {}
         self._missing: set[str] = set()
         self._as_listed: dict[str, _Constant] = {}
@@ -83,16 +84,33 @@ class Listing:
         """List the running containers of one service, or of every one."""
         label = SERVICE if service is None else f"{SERVICE}={service}"
         found, odd = [], []
-        for entry in entries(client.containers(filters={"label": [label]})):
+        is_podman = self._lists_too_little(client)  # which leaves out what is paused as well
+        for written in entries(client.containers(all=is_podman, filters={"label": [label]})):
+            entry = written
             try:  # a broken entry concerns this one container alone
                 container = container_from(entry)
+                if container.running and is_podman:
+                    entry = as_listed(client.inspect_container(container.id))
+                    container = container_from(entry)
                 if container.running:
                     self._note(entry, container, self._as_listed, self._as_inspected)
                     container = self.digests.added(client, entry, container)
                     found.append((self._with_network(client, container), entry))
+            except NotFound:  # it is gone
+                continue
             except UNREADABLE:
                 odd.append(unreadable(entry))
         return Listed(tuple(found), tuple(odd))
+
+    def _lists_too_little(self, client: Client) -> bool:
+        """Return whether this is Podman: its list lacks network modes, health and the ports that are not published."""
+        if self._is_podman is None:
+            try:
+                written = client.version().get("Components") or ()
+                self._is_podman = any(str(one.get("Name", "")).startswith("Podman") for one in written)
+            except UNREADABLE:
+                self._is_podman = False
+        return self._is_podman
 
     def unknown(self, containers: Iterable[Container]) -> Sequence[str]:
         """Return the ids of those of which a list does not say enough, and that were not inspected yet."""
