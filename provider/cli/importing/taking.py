@@ -192,7 +192,8 @@ def _others(sections: JsonObject) -> dict[Protocol, JsonObject]:
 
 
 def _is_elsewhere(service: object) -> bool:
-    return isinstance(service, str) and "@" in service and not service.endswith(DOCKER)
+    name, _, provider = service.rpartition("@") if isinstance(service, str) else ("", "", "")
+    return bool(name and provider) and f"@{provider}" != DOCKER
 
 
 def _is_of(label: str, routers: Mapping[Protocol, Iterable[str]]) -> bool:
