@@ -13,6 +13,7 @@ from dataclasses import replace
 from enum import IntEnum
 from typing import NamedTuple
 
+from provider.controller.servable import chained, pages, servable
 from provider.model import ByColour, Desired, Protocol, Server, Service, ServiceState
 from provider.model.desired import LabelRouting
 from provider.model.observed import Labelled
@@ -62,6 +63,7 @@ class Admission:
         self._claims: dict[tuple[Rank, str], frozenset[Claimed]] = {}
         self._decided: dict[str, Routing] = {}
         self._referring: dict[str, list[Routing]] = {}
+        self._reserved: set[str] = set()
 
     # --- who claims what --------------------------------------------------------------------------------------------
 
@@ -86,10 +88,43 @@ class Admission:
         before = self._decided.pop(name, None)
         if routing is not None:
             self._decided[name] = routing
+        self._reserved.discard(name)
         touched = self._put(Rank.DECIDED, name, _of_routing(name, routing) if routing is not None else frozenset())
         if (before and before.middlewares) != (routing and routing.middlewares) or not (before and routing):
             touched |= self._referring.keys()
         return touched - {name}
+
+    def reserve(self, name: str, routing: Routing | None) -> set[str]:
+        """Take a routing that is about to be decided, beside the one before; return the others to look at again."""
+        before = self._decided.get(name)
+        if not self.is_on or (routing is before and name not in self._reserved):
+            return set()
+        claims = {claim for each in (before, routing) if each is not None for claim in _of_routing(name, each)}
+        self._reserved.add(name)
+        return self._put(Rank.DECIDED, name, frozenset(claims)) - {name}
+
+    def servable(self, name: str, routing: Routing) -> Routing:
+        """Return what may be served of a decided routing: an edit of the file may have given its names to another."""
+        lost = self._lost(name, routing)
+        if not lost and not any(map(self._is_gone, pages(routing))):
+            return routing
+        return servable(routing, lost, name, self._is_gone)
+
+    def _lost(self, name: str, routing: Routing) -> set[Claimed]:
+        claims = (claim for claim in _of_routing(name, routing) if claim.kind != "host")
+        return {claim for claim in claims if self._owner(claim, (Rank.DECIDED, name))[1] != name}
+
+    def _is_gone(self, service: str) -> bool:
+        """Return whether a service is in no document; of labels it is not, either, where it has lost every router."""
+        holders = self._holders.get(Claimed("service", service, Protocol.HTTP), set())
+        rank, name = min(holders, default=(Rank.SEEN, ""))
+        decided = self._decided.get(name)
+        if "@" in service or rank is Rank.FILE:
+            return False
+        if rank is Rank.SEEN or decided is None:
+            return True
+        lost = self._lost(name, decided)
+        return bool(lost) and not servable(decided, lost, name, lambda _: False).routers
 
     def see(self, name: str, colours: ByColour[tuple[Server, ...]]) -> set[str]:
         """Take the routings of containers; return the other services that have to be looked at again."""
@@ -123,8 +158,9 @@ class Admission:
         self._claims[who] = claims
         return touched
 
-    def _owner(self, claim: Claimed) -> tuple[Rank, str]:
-        return min(self._holders[claim])
+    def _owner(self, claim: Claimed, of: tuple[Rank, str]) -> tuple[Rank, str]:
+        """Return whose something is, of those that claim it and of one more."""
+        return min(self._holders.get(claim, set()) | {of})
 
     # --- what may be taken ------------------------------------------------------------------------------------------
 
@@ -164,7 +200,7 @@ class Admission:
         for claim in routing.claims:
             yield from _overreaches(claim, rule)
         for claimed in sorted(_of_routing(name, routing), key=str):
-            rank, owner = self._owner(claimed) if claimed in self._holders else (Rank.SEEN, name)
+            rank, owner = self._owner(claimed, (Rank.SEEN, name))
             if owner != name:
                 yield _taken(claimed, rank, owner)
 
@@ -187,7 +223,7 @@ class Admission:
             return True
         bodies = before.middlewares.get(reference.protocol, {})
         if reference.kind is Refers.SERVICE:
-            return not any(_errors(body) == reference.name for body in bodies.values())
+            return reference.name not in pages(before)
         copied = [one for one in bodies if one.endswith(f"-{reference.name}")]
         return f"{name}-{reference.name}" in copied or not copied
 
@@ -223,7 +259,8 @@ class Admission:
 
     def _next(self, one: _Middleware) -> Iterable[_Middleware]:
         for routing in self._referring.get(one.owner, ()):
-            for name in _chained(routing.middlewares.get(one.protocol, {}).get(one.name)):
+            body = routing.middlewares.get(one.protocol, {}).get(one.name)
+            for name in chained(body.get("chain") if isinstance(body, Mapping) else None):
                 if not name.endswith(DOCKER):
                     yield _Middleware(one.owner, one.protocol, name)
                     continue
@@ -235,7 +272,7 @@ class Admission:
         for protocol, copied in copies.items():
             for copy in sorted(copied):
                 claimed = Claimed("middleware", copy, protocol)
-                rank, owner = self._owner(claimed) if claimed in self._holders else (Rank.SEEN, name)
+                rank, owner = self._owner(claimed, (Rank.SEEN, name))
                 if owner != name:
                     yield _taken(claimed, rank, owner)
                 elif copy in routing.middlewares.get(protocol, {}):
@@ -250,17 +287,6 @@ def _unresolved(reference: Reference, owners: Sequence[str]) -> str:
         f"{named}, which its container does not have, nor another service, nor Traefik's Docker provider: define it, "
         f"or name its provider, as in {reference.name}@file"
     )
-
-
-def _chained(body: object) -> Iterable[str]:
-    chain = body.get("chain") if isinstance(body, Mapping) else None
-    names = chain.get("middlewares") if isinstance(chain, Mapping) else None
-    return map(str, names) if isinstance(names, list) else ()
-
-
-def _errors(body: object) -> object:
-    errors = body.get("errors") if isinstance(body, Mapping) else None
-    return errors.get("service") if isinstance(errors, Mapping) else None
 
 
 def _overreaches(claim: Claim, rule: LabelRouting) -> Iterable[str]:

@@ -18,7 +18,6 @@ from provider.model import Condition, ConditionCode, Desired, GroupState, Instan
 from provider.model.desired import group_key
 from provider.model.document import Document
 from provider.rollout.conditions import service_conditions
-from provider.rollout.labelled import described
 from provider.rollout.serving import Rendered, first_document_waits_for, may_wait, serve, shown, wake_mono_s
 from provider.traefik.document.assembly import Assembly
 from provider.traefik.document.render import Block, PassThrough, compose, render_service
@@ -268,7 +267,7 @@ class Draft:
 
 
 def _described(tracked: TrackedService, written: Service | None) -> Service | None:
-    return described(written, tracked.state.routing) if written is not None else None
+    return tracked.described(written) if written is not None else None
 
 
 def _are_same(before: tuple[Block, ...], after: tuple[Block, ...]) -> bool:

@@ -393,7 +393,9 @@ class State:
     def plan(self, key: str, now: Instant, fetched: Fetched | None = None) -> Plan:
         """Decide on a group as it is now."""
         self.tracked.refresh(key, now)
-        return reconcile(self.snapshot(key, fetched), now)
+        plan = reconcile(self.snapshot(key, fetched), now)
+        self.tracked.reserve(plan.states)
+        return plan
 
     def obey(self, service: str, act: Act, now: Instant) -> tuple[Done | Refused, str, Plan | None]:
         """Return what a command comes to, its group, and the plan that does it; None where there is nothing to do."""
@@ -408,7 +410,9 @@ class State:
         done = act(snapshot, now)
         if not isinstance(done, Done) or not done.decisions:
             return done, key, None
-        return done, key, reconcile(done.snapshot, now, (*before, *done.decisions))
+        plan = reconcile(done.snapshot, now, (*before, *done.decisions))
+        self.tracked.reserve(plan.states)
+        return done, key, plan
 
     def change(self, plans: Mapping[str, Plan]) -> Change:
         """Return what has to be on disk before these plans are adopted (P5)."""

@@ -29,6 +29,7 @@ from provider.model import (
 )
 from provider.model.analysed import NOTHING_ANALYSED, Analysed
 from provider.model.observed import Result, ServerPlace
+from provider.model.routing import Routing
 from provider.rollout.health import assess, endpoint_of, network_check
 from provider.rollout.labelled import described, of_server
 from provider.rollout.serving import Rendered
@@ -50,7 +51,8 @@ class HealthChange(NamedTuple):
 class TrackedService:
     """One service of the file, with everything known of it.
 
-    `service` is the one that is `written` in the file, as the routing describes it that was decided on (rule 34).
+    `service` is the one that is `written` in the file, as the `routing` describes it: what may be served of what was
+    decided on (rule 34). `unlabelled` is what the file had in its place.
     `asked` are the probes that the health checks were asked for last, `voided` those that went since, even if they came
     back; `health` is the joined verdict on each server.
     `served` are the servers in `fragment`, and `published` those in the last document: before the first one, those that
@@ -88,22 +90,41 @@ class TrackedService:
     known: dict[ServerPlace, Server] = field(default_factory=dict)
     is_stale: bool = True
     unlisted: tuple[str, ...] = ()
+    unlabelled: Routing | None = None
+    routing: Routing | None = field(init=False)
     service: Service = field(init=False)
 
     def __post_init__(self) -> None:
         """Describe the service by the routing that is decided already."""
-        self.service = described(self.written, self.state.routing)
+        self.routing = self.state.routing
+        self.service = described(self.written, self.routing)
 
     def write(self, written: Service) -> None:
-        """Take what the file says now."""
-        self.written, self.is_stale = written, True
-        self.service = described(written, self.state.routing)
+        """Take what the file says now; the routing that it leaves to labels stays until theirs is decided (P4)."""
+        before, self.written, self.is_stale = self.written, written, True
+        if written.labels is None:
+            self.unlabelled, self.routing = None, self.state.routing
+        elif before.labels is None and before.routers and self.state.active is not None:
+            self.unlabelled = self.routing = Routing(before.routers, before.endpoints)
+        self.service = described(written, self.routing)
+
+    def route(self, routing: Routing | None) -> None:
+        """Take what is served of the routing that is decided."""
+        if routing is not self.routing:
+            self.routing, self.is_stale = routing, True
+            self.service = described(self.written, routing)
+
+    def described(self, written: Service) -> Service | None:
+        """Return the service as another text of the file has it; None where nothing of it is to be served."""
+        service = described(written, self.routing)
+        is_over = service.labels is not None and not service.routers and self.routing is not None
+        return None if is_over else service
 
     def decide(self, state: ServiceState) -> None:
         """Take what was decided, once it is committed."""
         if state.routing is not self.state.routing:
-            self.service = described(self.written, state.routing)
-            self.is_stale = True
+            self.unlabelled = None
+            self.route(state.routing)
         # Which colour is active has a say in where its servers are reached.
         self.is_stale |= self.state.active is not state.active
         self.state = state
@@ -138,6 +159,7 @@ class TrackedService:
             given=given,
             laggard=laggard,
             unlisted=self.unlisted,
+            unlabelled=self.unlabelled,
         )
 
     @property

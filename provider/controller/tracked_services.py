@@ -58,7 +58,11 @@ class TrackedServices:
         self.members = edit.members
         touched = set(edit.groups)
         if self._admission.is_on:
-            touched |= self._look_again(name for name, service in services.items() if service.labels is not None)
+            labelled = [self.services[name] for name, service in services.items() if service.labels is not None]
+            for tracked in labelled:
+                if tracked.unlabelled is not None:
+                    self._admission.decide(tracked.written.name, tracked.unlabelled)
+            touched |= self._look_again([tracked.written.name for tracked in labelled])
         if before and was is not None and was.docker_network != edit.desired.docker_network:
             touched |= self.reach_again()
         return touched
@@ -91,7 +95,13 @@ class TrackedServices:
         tracked = self.services[name]
         is_routed = state.routing is not tracked.state.routing
         tracked.decide(state)
-        return self._look_again(self._admission.decide(name, state.routing)) if is_routed else set()
+        return self._look_again(self._admission.decide(name, state.routing) | {name}) if is_routed else set()
+
+    def reserve(self, states: Mapping[str, ServiceState]) -> None:
+        """Have what is about to be decided belong to these services: others are decided on beside them."""
+        for name, state in states.items():
+            if self.services[name].written.labels is not None:
+                self._unadmitted |= self._admission.reserve(name, state.routing)
 
     @property
     def waits_for_traefik(self) -> bool:
@@ -108,9 +118,13 @@ class TrackedServices:
         return self._look_again(changed)
 
     def _look_again(self, names: Iterable[str]) -> set[str]:
+        """Have services looked at again, as what others claim has changed; return their groups."""
         there = [self.services[name] for name in names if name in self.services]
         for tracked in there:
             tracked.is_stale = True
+            routing = tracked.unlabelled or tracked.state.routing
+            if tracked.written.labels is not None and routing is not None:
+                tracked.route(self._admission.servable(tracked.written.name, routing))
         return {group_key(tracked.written) for tracked in there}
 
     @property

@@ -7,6 +7,7 @@ from provider.model.analysed import NOTHING_ANALYSED, Analysed, Followed
 from provider.model.decided import Decision, GroupState, ServiceState
 from provider.model.desired import DEFAULT_ENDPOINT, Service
 from provider.model.observed import Applied, Checks, Observed, Server, ServerHealth, ServerKey, Smoke, SmokeRun
+from provider.model.routing import Routing
 from provider.model.vocabulary import Affinity, ByColour, Colour, Weights
 
 
@@ -43,7 +44,8 @@ class Member:
     has it, which may go by another text of the file (rule 15), None where it is as in the file. `fetched` says
     whether every poller has that document; None without pollers. `given` says whether every poller was given it, which
     may still be on its way: None where only some were, False where none was. `laggard` is one that has it not.
-    `unlisted` are the engines that have not listed their containers yet.
+    `unlisted` are the engines that have not listed their containers yet. `unlabelled` is the routing that the file had
+    until it left that to labels, while nothing of them is decided (rule 34).
     """
 
     service: Service
@@ -61,6 +63,7 @@ class Member:
     given: bool | None = None
     laggard: Laggard | None = None
     unlisted: tuple[str, ...] = ()
+    unlabelled: Routing | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,7 +177,10 @@ def _labels(member: Member, active: Colour) -> Iterator[Condition]:
     if why is None and member.service.labels is not None and member.state.routing is None:
         why = f"no container of {active} has labels for routing yet"
     if why is not None:
-        so = "it is not in the document" if member.state.routing is None else "the last good routing is served on"
+        routing = member.state.routing
+        so = "it is not in the document" if routing is None else "the last good routing is served on"
+        if routing is not None and member.service.routers != routing.routers:
+            so += ", without what the file has given to others"
         yield condition(ConditionCode.LABELS_REFUSED, None, colour=active, why=why, so=so)
 
 

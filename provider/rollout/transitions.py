@@ -169,11 +169,15 @@ def switch(
 
 
 def _routing(member: Member, colour: Colour) -> Routing | None:
-    """Return what the labels of a colour say that becomes active; without its containers, what they said before."""
+    """Return what the labels of a colour say that becomes active; without its containers, what they said before.
+
+    What is refused of them now may be another's: then the routing stays as it is.
+    """
     if member.service.labels is None:
         return None
     found, back = routing_of(member.observed[colour]), member.state.rollback_target
-    if found is None and back is not None and back.colour is colour:
+    are_read = any(server.labelled is not None for server in member.observed[colour].servers)
+    if found is None and not are_read and back is not None and back.colour is colour:
         found = back.routing
     return found or member.state.routing
 

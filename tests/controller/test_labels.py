@@ -1,17 +1,18 @@
 """Routing from the labels of containers: decided with the switch, kept, and never another's traffic (rules 34, 35)."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from provider.config.diff import edit
 from provider.model import Protocol, Verb
 from provider.model.desired import LabelRouting, Router, Service
 from provider.model.routing import Reference, Refers
 from provider.rollout.commands import command
 from provider.rollout.commands.rollback import roll_back
 from provider.rollout.commands.types import Command
-from provider.store import Stored
-from tests.support.labelled_services import WEB, World, by_labels, container
+from tests.support.labelled_services import WEB, World, by_labels, container, stored
 from tests.support.worlds import BLUE, GREEN, service
 
 R = "traefik.http.routers"
@@ -75,9 +76,7 @@ def test_the_routing_stays_without_containers_and_over_a_restart() -> None:
     routers = http(world)["routers"]
     world.stop("c1")
     assert http(world)["routers"] == routers
-    state = world.state
-    stored = Stored(dict(state.states), dict(state.groups), state.tracked.stored_servers(state.services), None, 0)
-    again = World(by_labels(), stored=stored)
+    again = World(by_labels(), stored=stored(world))
     again.decide()
     assert http(again)["routers"] == routers
 
@@ -146,6 +145,70 @@ def test_two_containers_of_a_colour_with_other_labels_are_mixed_and_the_label_is
     )
 
 
+def edited(world: World, *services: Service, **fields: object) -> None:
+    """Take an edit of the file; nothing is decided on it yet."""
+    changed = replace(world.desired, services={each.name: each for each in services}, **fields)  # type: ignore[arg-type]
+    world.state.load(edit(world.state.desired, changed), "other", world.pass_s())
+    world.desired = changed
+
+
+WRITTEN = service("shop", routers=(Router("shop", "Host(`file.example.com`)", {"rule": "Host(`file.example.com`)"}),))
+
+
+@pytest.mark.parametrize("labels", [{}, WEB | {f"{R}.shop.nonsense": "1"}])
+def test_the_routing_of_the_file_stays_until_labels_that_come_for_it_can_be_taken(labels: dict[str, str]) -> None:
+    """Rule 34 and P4: in every document, over a restart, and where the servers change meanwhile."""
+    world = World(WRITTEN)
+    world.run(container(1, BLUE, labels))
+    assert rule(world) == "Host(`file.example.com`)"
+    before = world.document
+    edited(world, by_labels())
+    assert world.document == before
+    world.decide()
+    assert world.document == before
+    again = World(by_labels(), stored=stored(world))
+    again.decide()
+    assert again.document == before
+    world.stop("c1")
+    world.run(container(2, BLUE, labels))
+    assert "10.0.0.2" in world.document
+    assert rule(world) == "Host(`file.example.com`)"
+    world.stop("c2")
+    world.run(container(3, BLUE))
+    assert rule(world) == "Host(`shop.example.com`)"
+
+
+def test_routing_goes_from_labels_to_the_file_and_back_in_one_document_each() -> None:
+    """Rule 34 and P4: what labels said earlier does not come back."""
+    world = World(by_labels())
+    world.run(container(1, BLUE))
+    edited(world, WRITTEN)
+    assert rule(world) == "Host(`file.example.com`)"
+    world.decide()
+    world.stop("c1")
+    world.run(container(2, BLUE, {}))
+    edited(world, by_labels())
+    assert rule(world) == "Host(`file.example.com`)"
+    world.decide()
+    assert rule(world) == "Host(`file.example.com`)"
+
+
+def test_a_rollback_takes_no_host_that_another_service_has_by_now() -> None:
+    """Rules 34 and 35: the routing stays, and the old servers serve it (P7)."""
+    world = World(by_labels(), by_labels("pay"))
+    world.run(container(1, BLUE, named("x.example.com", "shop")))
+    world.run(container(2, GREEN, WEB, image="new"))
+    world.run(container(3, BLUE, named("x.example.com", "pay"), service="pay"))
+    assert rule(world, "pay") == "Host(`x.example.com`)"
+    given = Command(Verb.ROLLBACK, "shop", "ann")
+    _, key, plan = world.state.obey("shop", lambda of, now: roll_back(of, given, now), world.pass_s())
+    assert plan is not None
+    world.state.adopt(key, plan)
+    assert world.active() is BLUE
+    assert "10.0.0.1" in world.document
+    assert (rule(world), rule(world, "pay")) == (WEB[f"{R}.shop.rule"], "Host(`x.example.com`)")
+
+
 # --- whose traffic it is (rule 35) ------------------------------------------------------------------------------------
 
 
@@ -193,6 +256,55 @@ def test_of_two_new_services_with_one_host_the_first_by_name_has_it() -> None:
         container(2, BLUE, named("x.example.com", "a"), service="a"),
     )
     assert (rule(world, "a"), rule(world, "b")) == ("Host(`x.example.com`)", None)
+
+
+def test_of_two_new_services_decided_at_once_only_one_has_the_host() -> None:
+    """Rule 35: whatever the order in which their groups are looked at."""
+    world = World(by_labels("b", group="g"), by_labels("a"))
+    for number, name in enumerate(("a", "b")):
+        each = container(number, BLUE, named("x.example.com", "web"), service=name)
+        world.containers[each.id] = each
+    for plans in (world.listed(), world.plans(), world.plans()):
+        for key, plan in plans.items():
+            world.state.adopt(key, plan)
+    assert [name for name in "ab" if rule(world, "web") and world.state.services[name].service.routers] == ["b"]
+    assert world.document.count("x.example.com") == 1
+
+
+def test_an_edit_of_the_file_that_gives_a_name_to_another_takes_it_from_labels() -> None:
+    """Rules 15 and 35: no name is twice in a document, which Traefik would refuse as a whole."""
+    world = World(auto=by_labels(""))
+    two = WEB | {f"{R}.api.rule": "Host(`api.example.com`)", f"{R}.api.middlewares": "auth"}
+    world.run(container(1, BLUE, two | {f"{M}.auth.headers.customrequestheaders.X-A": "1"}))
+    pay = service("pay", routers=(Router("shop", "Host(`pay.example.com`)", {"rule": "Host(`pay.example.com`)"}),))
+    edited(world, pay)
+    world.decide()
+    world.run(container(2, BLUE, {}, service="pay"))
+    assert {name: found["service"] for name, found in http(world)["routers"].items()} == {"api": "shop", "shop": "pay"}
+    world.stop("c2")
+    assert any("without what the file has given to others" in text for text in world.conditions())
+    edited(world, pass_through={"http": {"middlewares": {"shop-auth": {"compress": {}}}}})
+    world.decide()
+    assert http(world)["routers"].keys() == {"shop"}
+    edited(world, service("shop-blue", routers=(Router("x", "Host(`x`)", {"rule": "Host(`x`)"}),)))
+    world.decide()
+    assert "routers" not in http(world)
+    edited(world, pass_through={})
+    world.decide()
+    assert http(world)["routers"].keys() == {"shop", "api"}
+
+
+def test_a_page_for_errors_of_a_service_that_is_gone_is_our_own() -> None:
+    """P4: Traefik disables every router with a middleware whose service is missing."""
+    world = World(by_labels(), by_labels("pages"))
+    world.run(container(1, BLUE, named("pages.example.com", "pages"), service="pages"))
+    page = {f"{M}.err.errors.service": "pages", f"{M}.err.errors.status": "500", f"{M}.err.errors.query": "/"}
+    world.run(container(2, BLUE, WEB | page | {f"{R}.shop.middlewares": "err"}))
+    assert http(world)["middlewares"]["shop-err"]["errors"]["service"] == "pages"  # type: ignore[index]
+    edited(world, by_labels())
+    assert http(world)["middlewares"]["shop-err"]["errors"]["service"] == "shop"  # type: ignore[index]
+    world.decide()
+    assert any("service pages" in text for text in world.conditions())
 
 
 def test_two_services_may_not_have_routers_of_one_name() -> None:

@@ -7,9 +7,8 @@ from provider.config.diff import edit
 from provider.controller.state import State
 from provider.docker.container import Container
 from provider.docker.labels import COLOUR, SERVICE, Scope, sight
-from provider.model import ByColour, Colour, Desired, Health, Instant, Server, ServerHealth, Service
+from provider.model import ByColour, Colour, Desired, Health, Instant, Plan, Server, ServerHealth, Service
 from provider.model.desired import LabelRouting, group_key
-from provider.rollout.labelled import described
 from provider.rollout.serving import serve
 from provider.store import Stored
 from provider.traefik.document.render import assemble, render_pass_through, render_service
@@ -46,6 +45,12 @@ def container(
     )
 
 
+def stored(world: "World") -> Stored:
+    """Return what a store has of a world."""
+    state = world.state
+    return Stored(dict(state.states), dict(state.groups), state.tracked.stored_servers(state.services), None, 0)
+
+
 class World:
     """A state that is told of containers, and decides; whatever is checked passes."""
 
@@ -73,6 +78,19 @@ class World:
         self.list_all()
 
     def list_all(self) -> None:
+        self.listed()
+        self.decide()
+
+    def plans(self) -> dict[str, Plan]:
+        """Decide on every group, and adopt nothing yet."""
+        plans = {}
+        for key in self.state.ordered(self.state.everything.decide or set()):
+            self._healthy(key)
+            plans[key] = self.state.plan(key, self.pass_s())
+        return plans
+
+    def listed(self) -> dict[str, Plan]:
+        """List all containers, and decide on every group at once."""
         scope = Scope.of(self.desired)
         found: dict[str, dict[Colour, list[Server]]] = {}
         for each in self.containers.values():
@@ -83,7 +101,7 @@ class World:
             colours[sighting.colour] += [replace(one, deaths=0) for one in sighting.servers]
         listed = {name: ByColour(tuple(by[Colour.BLUE]), tuple(by[Colour.GREEN])) for name, by in found.items()}
         self.state.docker_listed(listed, self.pass_s().mono_s, self.now)
-        self.decide()
+        return self.plans()
 
     def decide(self) -> None:
         """Decide on every group until nothing is new; a list that is asked for is made."""
@@ -114,7 +132,8 @@ class World:
             tracked = self.state.services[name]
             member = tracked.member()
             group = self.state.groups.get(group_key(tracked.service))
-            served = serve(member, group.rollout if group else None, described(tracked.written, member.state.routing))
+            described = tracked.described(tracked.written)
+            served = serve(member, group.rollout if group else None, described) if described is not None else None
             if served is not None:
                 fragments.append(render_service(served))
         return assemble(fragments, render_pass_through(self.desired.pass_through)).body.decode()

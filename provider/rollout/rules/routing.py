@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from provider.model import Decision, Event, Instant, Snapshot
+from provider.model import Decision, Event, Instant, Snapshot, Trigger
 from provider.model.routing import Routing
 from provider.rollout.labelled import routing_of
 from provider.rollout.rules.services import source
@@ -12,12 +12,16 @@ NAMES_SHOWN = 5
 
 
 def follow_labels(snapshot: Snapshot, now: Instant) -> Taken | None:
-    """Take the routing of the active colour, where it has one that can be taken; else the last good one stays."""
+    """Take the routing of the active colour, where it has one that can be taken; else the last good one stays.
+
+    That is the one of the file where labels come in its place.
+    """
     for member in snapshot.members:
         active = member.state.active
         if member.service.labels is None or active is None:
             continue
-        found, before = routing_of(member.observed[active]), member.state.routing
+        by_labels, before = routing_of(member.observed[active]), member.state.routing
+        found = by_labels or member.unlabelled
         if found is None or found is before or found == before:
             continue
         row = Decision(
@@ -26,8 +30,8 @@ def follow_labels(snapshot: Snapshot, now: Instant) -> Taken | None:
             Event.ROUTED,
             active,
             member.observed[active].release,
-            trigger=source(member, active),
-            detail=_changed(before, found),
+            trigger=source(member, active) if by_labels else Trigger.FILE,
+            detail=_changed(before, found) if by_labels else "the routing of the file stays until that of labels comes",
         )
         return with_state(snapshot, member, replace(member.state, routing=found)), (row,)
     return None
