@@ -1,7 +1,9 @@
 """Rule 38: two real engines with TLS, as `docs/hosts.md` describes them, each on a loopback address of its own."""
 
 import asyncio
+import json
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -222,3 +224,22 @@ async def test_who_has_no_certificate_is_told_and_a_renewed_one_is_read(
     hosts.renew()
     await daemon.until_condition("docker-away", holds=False)
     await until_on(daemon, "shop", "blue", a=1)
+
+
+@pytest.mark.takes(10)
+async def test_doctor_names_engines_that_do_not_answer_and_ports_that_are_not_published(
+    hosts: TwoEngines, tmp_path: Path
+) -> None:
+    hosts.run("a", "shop", "blue", "1", publish=False)
+    file = tmp_path / "desired.yaml"
+    file.write_text(re.sub(r"tcp://127.0.0.3:\d+", "tcp://127.0.0.3:1", hosts.file))
+    doctor = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "provider", "doctor", "--desired-state", str(file), "--admin", "none"),
+        *("--traefik", "none", "--json"),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await doctor.communicate()
+    found = {one["code"]: one for one in json.loads(said)["findings"]}
+    assert found["docker-unreachable"]["where"] == "engine b (tcp://127.0.0.3:1)"
+    assert found["container-ignored"]["where"] == "container shop-blue-1 on a"
+    assert "published at 127.0.0.2, where its engine is reached" in found["container-ignored"]["what"]

@@ -29,7 +29,7 @@ from provider.cli.doctor.facts.applied import adopted_servers
 from provider.cli.doctor.findings import Code, Finding, Report, Skipped, report
 from provider.config.directory import read
 from provider.controller.labels_desired import labels_text
-from provider.model import Colour, Desired, DockerMode, listed
+from provider.model import Colour, Desired, DockerMode, Engine, listed
 from provider.model import api_types as api
 from provider.model.errors import AddressError, DesiredStateError, DockerUnavailable
 from provider.runtime.files import FileRefused, file_id
@@ -221,11 +221,13 @@ class _Examination:
         return tuple(found.values()), pollers.union(*(one.addresses for one in seen))
 
     async def _gather_docker(self, addresses: frozenset[str]) -> docker_facts.DockerFacts | None:
+        host = self._about["hostname"] if self._about is not None and self._about["in_container"] else ""
+        if self.options.docker is None and self.desired is not None and self.desired.engines:
+            return await self._gather_engines(self.desired.engines, addresses, host)
         url, why = self._engine()
         if why is not None:
             self._skip("Docker", why)
             return None
-        host = self._about["hostname"] if self._about is not None and self._about["in_container"] else ""
         try:
             found = await docker_facts.gather(url, traefik_addresses=addresses, daemon_host=host)
         except DockerUnavailable as failure:
@@ -264,6 +266,26 @@ class _Examination:
     @property
     def _mode(self) -> DockerMode | None:
         return DockerMode(self._about.get("docker_mode", DockerMode.AUTO)) if self._about is not None else None
+
+    async def _gather_engines(
+        self, engines: Iterable[Engine], addresses: frozenset[str], host: str
+    ) -> docker_facts.DockerFacts | None:
+        """Ask each engine of the desired state, and join what they have (rule 38)."""
+        joined: docker_facts.DockerFacts | None = None
+        for engine in engines:
+            try:
+                found = await docker_facts.gather(engine, traefik_addresses=addresses, daemon_host=host)
+            except DockerUnavailable as failure:
+                what = f"it does not answer, so none of its containers was checked: {failure}"
+                fix = "make it answer, or take it out of docker.engines"
+                self.findings.append(
+                    Finding(Code.DOCKER_UNREACHABLE, f"engine {engine.name} ({engine.url})", what, fix)
+                )
+                continue
+            self.checked.append(f"engine {engine.name} ({len(found.containers)} of {len(found.ids)} with our labels)")
+            self.skipped += found.skipped
+            joined = found if joined is None else joined.with_more(found)
+        return joined
 
     def _engine(self) -> tuple[str | None, str | None]:
         """Return the engine to ask (None: the default of this machine), or the reason to ask none."""

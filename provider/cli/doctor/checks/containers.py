@@ -3,7 +3,7 @@
 import difflib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from provider.cli.doctor.checks import labelled
@@ -55,7 +55,7 @@ class ServiceContainer:
     """One container of a service in a colour. `where` names it, `docker` has its labels, networks and exposed ports.
 
     `writable` has the volumes and host directories that it may write to; `fixed_name` is set if its name was chosen
-    rather than generated. What is not known is None.
+    rather than generated. `address` is that of its engine in the file. What is not known is None.
     """
 
     where: str
@@ -66,6 +66,7 @@ class ServiceContainer:
     has_healthcheck: bool | None = None
     restarts: bool | None = None
     image: str | None = None
+    address: str | None = None
 
     @property
     def service(self) -> str:
@@ -189,7 +190,7 @@ def _sighting(container: ServiceContainer, context: Context) -> Sighting | None:
     if SERVICE not in container.docker.labels:
         return None
     scope = Scope.of(context.desired, environment) if context.desired else Scope(environment)
-    return sight(container.docker, scope, context.host_address)
+    return sight(container.docker, replace(scope, address=container.address), context.host_address)
 
 
 def _as_sighted(container: ServiceContainer, context: Context, guess: str | None) -> Iterator[Finding]:

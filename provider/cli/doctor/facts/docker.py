@@ -3,12 +3,13 @@
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from docker.errors import NotFound
 
+from provider import model
 from provider.cli.doctor.checks.containers import Port, ServiceContainer
 from provider.cli.doctor.checks.rendered import host_address, is_special
 from provider.cli.doctor.findings import Skipped
@@ -49,6 +50,18 @@ class DockerFacts:
     skipped: tuple[Skipped, ...]
     other_labels: tuple[Mapping[str, str], ...] = ()
 
+    def with_more(self, other: "DockerFacts") -> "DockerFacts":
+        """Return what two engines have together."""
+        return replace(
+            self,
+            containers=(*self.containers, *other.containers),
+            ids=self.ids | other.ids,
+            traefiks=(*self.traefiks, *other.traefiks),
+            daemon=self.daemon or other.daemon,
+            skipped=(*self.skipped, *other.skipped),
+            other_labels=(*self.other_labels, *other.other_labels),
+        )
+
 
 def address(url: str | None) -> str:
     """Return the address of an engine, as `Engine` takes it."""
@@ -60,7 +73,7 @@ def is_here() -> bool:
     return bool(os.environ.get("DOCKER_HOST")) or Path(DEFAULT_URL.removeprefix("unix://")).exists()
 
 
-async def gather(url: str | None, *, traefik_addresses: frozenset[str], daemon_host: str) -> DockerFacts:
+async def gather(url: str | model.Engine | None, *, traefik_addresses: frozenset[str], daemon_host: str) -> DockerFacts:
     """Inspect the containers of an engine; `url` is as `Engine` takes it.
 
     A Traefik is found by its address or its image, the daemon by its host name, which is its container's id unless
@@ -76,7 +89,7 @@ async def gather(url: str | None, *, traefik_addresses: frozenset[str], daemon_h
         containers = [
             container
             for each in sorted(wanted, key=lambda one: str(one["Names"]))[:INSPECTED_MOST]
-            if (container := await connection.ask(_service_container, container_from(each))) is not None
+            if (container := await connection.ask(_service_container, container_from(each), url)) is not None
         ]
     finally:
         connection.close()
@@ -98,7 +111,9 @@ async def gather(url: str | None, *, traefik_addresses: frozenset[str], daemon_h
     )
 
 
-def _service_container(client: Client, container: Container) -> ServiceContainer | None:
+def _service_container(
+    client: Client, container: Container, engine: str | model.Engine | None = None
+) -> ServiceContainer | None:
     try:
         found: Mapping[str, Any] = client.inspect_container(container.id)
         completed = Listing().complete(client, container)
@@ -106,7 +121,8 @@ def _service_container(client: Client, container: Container) -> ServiceContainer
         return None
     config, host = found["Config"], found["HostConfig"]
     return ServiceContainer(
-        where=f"container {container.name}",
+        where=f"container {container.name}" + (f" on {engine.name}" if isinstance(engine, model.Engine) else ""),
+        address=engine.address if isinstance(engine, model.Engine) else None,
         docker=completed,
         fixed_name=container.name if _name_was_chosen(container) else None,
         published=tuple(_published(host.get("PortBindings") or {})),
