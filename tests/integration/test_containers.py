@@ -740,3 +740,17 @@ async def test_a_cancelled_run_ends_while_its_stream_is_open(engine: Engine) -> 
     done, _ = await asyncio.wait([task], timeout=60)
     assert done
     await eventually(lambda: "docker" not in {thread.name for thread in threading.enumerate()})
+
+
+@pytest.mark.takes(12)
+async def test_a_quiet_engine_is_there_for_as_long_as_a_subscription_is_kept(engine: Engine) -> None:
+    """The first one is kept for two periods, and hears nothing."""
+    async with following(engine.url, ping_s=1.0, refresh_s=4.0, timeout_s=1.0) as (_, seen):
+        causes: list[str | None] = []
+
+        def connected(connected: bool, cause: str | None) -> None:
+            causes.extend([] if connected else [cause])
+
+        seen.docker_connected = connected  # type: ignore[method-assign]
+        await eventually(lambda: seen.complete_lists >= 5)  # two each period, so the first subscription has ended
+        assert causes == []
