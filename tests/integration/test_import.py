@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from bench.engine import Engine
 from provider import config
 from provider.cli import offline
 from provider.cli.importing.files import ComposeFiles
 from provider.cli.importing.found import Found
+from provider.cli.main import main
 from provider.docker.traefik_labels import has_routing
 from provider.model import Desired, Protocol
 from provider.traefik import validation
@@ -139,3 +142,17 @@ async def test_a_real_traefik_makes_the_same_routers_of_it_as_of_the_labels(
         assert of_file == of_labels
         is_any = of_labels.get("rule") == "HostSNI(`*`)"
         assert priority == (before if before is None or is_any or is_passed else before + 1)
+
+
+def test_what_runs_on_an_engine_is_printed(engine: Engine) -> None:
+    """Rule 37: the image exposes port 80."""
+    labels = {"traefik.http.routers.shop.rule": "Host(`shop`)", "traefik.http.routers.shop.middlewares": "auth"}
+    labels |= {"traefik.http.middlewares.auth.basicauth.users": "a:$apr1$x$y", "traefik.enable": "false"}
+    for colour in ("blue", "green"):
+        engine.run(f"shop-{colour}", "shop", colour, labels={**labels, "bluegreen.environment": "staging"})
+    result = CliRunner().invoke(main, ["import", "--docker", engine.url])
+    desired = config.load(result.stdout, "printed.yaml")
+    assert (desired.environment, list(desired.services), result.exit_code) == ("staging", ["shop"], 0)
+    assert desired.services["shop"].routers[0].body == {"rule": "Host(`shop`)", "middlewares": ["auth"]}
+    assert desired.pass_through == {"http": {"middlewares": {"auth": {"basicAuth": {"users": ["a:$apr1$x$y"]}}}}}
+    assert result.stderr == ""
