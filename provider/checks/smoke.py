@@ -47,7 +47,7 @@ class _Run:
     def is_decided(self) -> bool:
         """Whether every test passed on every server, or one failed on one."""
         verdicts = [result.passed for result in self.results.values()]
-        return False in verdicts or verdicts.count(True) == len(self.servers) * len(self.run.tests)
+        return False in verdicts or verdicts.count(True) == len(self.run.all_tests)
 
     def stop(self) -> None:
         self.is_over = True
@@ -135,8 +135,8 @@ class SmokeTester:
         return task
 
     async def _test(self, run: _Run, server: str) -> None:
-        """Make the tests of one server in the order written, up to one that fails."""
-        for position, test in enumerate(run.run.tests):
+        """Make the tests of one server's endpoint in the order written, up to one that fails."""
+        for position, test in enumerate(run.run.tests_of(server)):
             known = run.results.get((server, position))
             if not (known and known.passed) and not await self._passes(run, server, position, test):
                 return

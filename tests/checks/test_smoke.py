@@ -82,6 +82,15 @@ def asks(path: str, value: object) -> SmokeTest:
     return replace(TEST, json=((path, value),))
 
 
+async def test_a_server_is_asked_the_tests_of_its_endpoint() -> None:
+    """Rule 31."""
+    admin = replace(TEST, name="admin", endpoint="admin")
+    async with serving(answers("well")) as web, serving(answers("well")) as other:
+        run = replace(smoke_run(web, other, tests=(TEST, admin)), elsewhere=((other, "admin"),))
+        results = await decided(run)
+    assert {(result.test, result.url) for result in results} == {(TEST.name, web), ("admin", other)}
+
+
 class Flaky:
     """A server that gives its answers one after the other, and the last of them for ever."""
 
