@@ -330,3 +330,30 @@ async def test_steps_that_are_valid_and_unwise_are_told_of(
     beside = await doctor(*arguments, "--ignore", "no-document-applied")
     assert "test-value-guessable" not in beside.codes
     assert "analysis-false-alarms" in beside.codes
+
+
+async def test_tls_options_that_differ_for_one_host_are_found_while_traefik_uses_neither(
+    start_daemon: StartDaemon, start_traefik: StartTraefik, start_backend: StartBackend, tmp_path: Path
+) -> None:
+    """Rule 36: Traefik lists both routers under other names then, with the options that they were written with."""
+    other = {
+        "http": {
+            "routers": {"old": {"rule": f"Host(`{HOST}`)", "service": "old", "tls": {"options": "strict"}}},
+            "services": {"old": {"loadBalancer": {"servers": [{"url": "http://127.0.0.1:9"}]}}},
+        },
+        "tls": {"options": {"strict": {"clientAuth": {"clientAuthType": "RequireAnyClientCert"}}}},
+    }
+    (tmp_path / "other.yaml").write_text(json.dumps(other))
+    text = fixed(await start_backend("one"), None).replace("entryPoints: [web]", "entryPoints: [web], tls: {}")
+    daemon = await start_daemon(text)
+    traefik = await start_traefik(daemon.endpoint, files=tmp_path)
+
+    async def look() -> Mapping[str, Any]:
+        found = await doctor("--admin", daemon.admin_url, "--traefik", traefik.api)
+        assert found.of("tls-options-differ"), found.report
+        return found.of("tls-options-differ")[0]
+
+    finding = await eventually(look)
+    assert finding["severity"] == "critical"
+    assert f"for the same host {HOST}" in finding["what"]
+    assert "strict@file" in finding["what"]
