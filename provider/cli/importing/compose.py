@@ -155,6 +155,8 @@ def _obstacles(where: str, body: Config, part: ComposeService) -> Iterator[Left]
     if replicas not in (1, "1"):
         message = "how many containers run is Compose's to say, and a release needs as many as the active colour has"
         yield Left(where, f"replicas: {text_of(replicas)}", message, "write minServers where fewer are enough")
+    if file := body.get("label_file"):
+        yield Left(where, f"label_file: {file}", "the labels in it were not read", "write them under labels")
     if profiles := body.get("profiles"):
         message = "Compose starts it with this profile only"
         yield Left(where, f"profiles: {', '.join(map(str, profiles))}", message, "remove it, or take the service out")

@@ -17,7 +17,6 @@ from provider.config.file import DesiredStateFile
 from provider.model.errors import BluegreenError, DesiredStateError
 from provider.model.text import one_line
 
-STDIN = Path("-")
 PROJECT = "COMPOSE_PROJECT_NAME"
 CAUSE_MOST = 300
 _NO_PROJECT = re.compile(r"[^a-z0-9_-]")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from provider import config
 from provider.cli.importing.desired import Composed, compose
-from provider.cli.importing.found import Found, Left
+from provider.cli.importing.found import Found, Left, one_each
 from provider.cli.importing.taking import Taken, take
 from provider.cli.importing.text import written
 from provider.model.errors import DesiredStateError, Problem
@@ -35,7 +35,7 @@ def imported(founds: Sequence[Found], source: str, options: Options) -> Imported
     """Return the desired state of what was found. What does not validate is left, service by service."""
     lefts: list[Left] = []
     taken = []
-    for found in founds:
+    for found in one_each(founds, lefts):
         one = take(found, options.default_rule, lefts)
         if one is not None:
             lefts += found.obstacles if one.routing is not None else ()

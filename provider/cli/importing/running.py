@@ -1,6 +1,5 @@
 """Reads the containers that run on an engine."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,7 +8,6 @@ from provider.cli.importing.found import Found, Left
 from provider.docker.container import HOST_MODE, UNREADABLE, Container, container_from
 from provider.docker.engine import Engine
 from provider.docker.labels import COMPOSE_COLOUR, COMPOSE_PROJECT, COMPOSE_SERVICE, PREFIX, SERVICE
-from provider.docker.traefik_labels.tree import routing_labels
 
 TIMEOUT_S = 10.0
 
@@ -29,30 +27,25 @@ def of_listed(listed: Sequence[Mapping[str, Any]]) -> tuple[list[Found], list[Le
     """Return the services of an engine's list of containers, and what was left."""
     lefts: list[Left] = []
     containers = sorted(_readable(listed, lefts), key=lambda one: one.name)
-    plain = {_name(one): {_project(each) for each in containers if _name(each) == _name(one)} for one in containers}
-    services: dict[str, list[Container]] = {}
+    plain: dict[str, set[str]] = {}
     for one in containers:
-        name = _name(one)
-        is_taken = len(plain[name]) > 1 and SERVICE not in one.labels
-        services.setdefault(f"{_project(one)}-{name}" if is_taken else name, []).append(one)
-    founds = []
-    for name, every in services.items():
-        first = every[0]
-        for other in every[1:]:
-            lefts += _differences(first, other)
-        project, service = first.labels.get(COMPOSE_PROJECT), first.labels.get(COMPOSE_SERVICE)
-        founds.append(
-            Found(
-                where=f"container {first.name}",
-                name=name,
-                traefik_name=f"{service}_{project}" if project and service else first.name,
-                container_name=first.name,
-                labels=first.labels,
-                ports=tuple(sorted({*first.exposed, *first.exposed_udp})),
-                obstacles=tuple(_obstacles(first)),
-            )
-        )
-    return founds, lefts
+        plain.setdefault(_name(one), set()).add(_project(one))
+    return [_found(one, is_taken=len(plain[_name(one)]) > 1) for one in containers], lefts
+
+
+def _found(container: Container, *, is_taken: bool) -> Found:
+    """Return a container as a service; where its name is taken it has that of the project before it."""
+    labels, name = container.labels, _name(container)
+    project, service = labels.get(COMPOSE_PROJECT), labels.get(COMPOSE_SERVICE)
+    return Found(
+        where=f"container {container.name}",
+        name=f"{_project(container)}-{name}" if is_taken and SERVICE not in labels else name,
+        traefik_name=f"{service}_{project}" if project and service else container.name,
+        container_name=container.name,
+        labels=labels,
+        ports=tuple(sorted({*container.exposed, *container.exposed_udp})),
+        obstacles=tuple(_obstacles(container)),
+    )
 
 
 def _readable(listed: Sequence[Mapping[str, Any]], lefts: list[Left]) -> Iterator[Container]:
@@ -74,15 +67,6 @@ def _name(container: Container) -> str:
 def _project(container: Container) -> str:
     """Return the Compose project without its colour."""
     return COMPOSE_COLOUR.sub("", container.labels.get(COMPOSE_PROJECT, ""))
-
-
-def _differences(first: Container, other: Container) -> Iterator[Left]:
-    theirs, ours = routing_labels(other.labels), routing_labels(first.labels)
-    differing = Counter(label for label in theirs | ours if theirs.get(label) != ours.get(label))
-    if differing:
-        message = f"differs from that of container {first.name}, which was taken"
-        what = ", ".join(sorted(differing))[:200]
-        yield Left(f"container {other.name}", what, message, "check which of them is right")
 
 
 def _obstacles(container: Container) -> Iterator[Left]:

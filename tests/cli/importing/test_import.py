@@ -9,6 +9,7 @@ from provider import config
 from provider.cli import offline
 from provider.cli.commands.exit_codes import Exit
 from provider.cli.main import main
+from provider.model.desired import LabelRouting
 from tests.support.components import program
 from tests.support.compose_files import FILES, NAMES, NOTHING_TAKEN, expected, files
 
@@ -94,6 +95,39 @@ services:
     assert result.stderr == (
         f"{file}, service plain: bluegreen.service=plain: no label of it has a router: write a router for plain\n"
     )
+
+
+def test_both_colours_of_a_service_in_one_file_are_one_service(tmp_path: Path) -> None:
+    """What is taken has the labels of one of them, and where the other differs is told."""
+    file = tmp_path / "compose.yaml"
+    file.write_text("""\
+x-labels: &labels
+  bluegreen.service: shop
+  traefik.http.routers.shop.rule: Host(`shop`)
+services:
+  worker: {labels: {bluegreen.service: shop}}
+  blue: {labels: {<<: *labels, bluegreen.colour: blue}}
+  green: {labels: {<<: *labels, bluegreen.colour: green, traefik.http.routers.shop.priority: "7"}}
+""")
+    result = imported("--compose", "none", str(file))
+    (service,) = config.load(result.stdout, "printed.yaml").services.values()
+    assert [router.body for router in service.routers] == [{"rule": "Host(`shop`)"}]
+    assert result.stderr == (
+        f"{file}, service green: traefik.http.routers.shop.priority: differs from that of {file}, service blue, "
+        "which was taken: check which of them is right\n"
+    )
+
+
+def test_routing_in_labels_is_trusted_with_what_they_say_today() -> None:
+    """Rule 35: a priority, and a rule without a host, count only where the file says so."""
+    labelled = config.load(imported("--compose", "none", "--labels", "several-routers.yaml").stdout, "a.yaml")
+    assert labelled.services["shop"].labels == LabelRouting(hosts=("shop.example.com",))
+    labelled = config.load(imported("--compose", "none", "--labels", "adguard.yaml").stdout, "a.yaml")
+    routing = LabelRouting(hosts=("dns.example.com",), entry_points=("dns-tcp", "dns-udp"))
+    assert labelled.services["adguard"].labels == routing
+    labelled = config.load(imported("--compose", "none", "--labels", "traefik.yaml").stdout, "a.yaml")
+    assert labelled.services["app"].labels == LabelRouting()
+    assert "dashboard" in str(labelled.pass_through)
 
 
 def test_middlewares_of_one_name_that_differ_are_told_apart(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from provider.cli.importing.imported import Options, imported
 from provider.cli.importing.running import of_listed
 
 SECOND = "a second colour would not start beside the first"
+CHECK = "which was taken: check which of them is right"
 REMOVE = "remove it from the compose file"
 RULE = "traefik.http.routers.{0}.rule"
 
@@ -63,10 +64,7 @@ def test_containers_of_one_service_with_other_labels_are_named() -> None:
         listed("shop-web-2", {RULE.format("a"): "Host(`b`)"}, compose=("shop", "web")),
     )
     assert found == {"web": ["Host(`a`)"]}
-    (left,) = lefts
-    assert left.startswith(
-        "container shop-web-2: traefik.http.routers.a.rule: differs from that of container shop-web-1"
-    )
+    assert lefts == [f"container shop-web-2: {RULE.format('a')}: differs from that of container shop-web-1, {CHECK}"]
 
 
 def test_a_router_without_a_rule_has_the_one_that_traefik_makes_of_the_project() -> None:
