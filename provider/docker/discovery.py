@@ -24,9 +24,10 @@ from provider.docker.engine import Action, Client, Connection, Stream
 from provider.docker.following import Following
 from provider.docker.inspected import signal_number
 from provider.docker.inventory import Inventory, Sink, Stop
-from provider.docker.labels import ENVIRONMENT, SERVICE, Scope, Sighting
+from provider.docker.labels import ENVIRONMENT, SERVICE, Scope
 from provider.docker.later import Later
 from provider.docker.listing import Listing, OwnContainer, started_since
+from provider.docker.sighting import Sighting
 from provider.model import Engine, Health
 from provider.model.text import NAME_MOST, clean
 from provider.runtime.clock import CLOCK

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from provider.docker.deaths import Deaths, Life
-from provider.docker.labels import Sighting
+from provider.docker.sighting import Sighting
 from provider.model import LEAVING_LIMIT_S, ByColour, Colour, Health, Server
 from provider.runtime.clock import CLOCK
 

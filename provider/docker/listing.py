@@ -18,7 +18,8 @@ from provider.docker.deaths import Life
 from provider.docker.digests import Digests
 from provider.docker.engine import Client
 from provider.docker.inspected import Created, as_listed, created_from
-from provider.docker.labels import ALLOW_INSPECT, NOT_INSPECTED, PORT, SERVICE, Scope, Sighting, sight, unreadable
+from provider.docker.labels import ALLOW_INSPECT, NOT_INSPECTED, PORT, SERVICE, Scope
+from provider.docker.sighting import Sighting, sight, unreadable
 from provider.model.errors import DockerUnavailable
 from provider.runtime.files import MOUNTS
 

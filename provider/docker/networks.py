@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias
 
-from provider.docker.labels import NETWORK, another_network
+from provider.docker.labels import NETWORK
+from provider.docker.places import another_network
 from provider.model import ByColour, Colour, Endpoint, Server
 from provider.model.addresses import Place, place_of
 from provider.model.observed import ServerPlace

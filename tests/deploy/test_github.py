@@ -13,7 +13,8 @@ import yaml
 
 from provider import config
 from provider.docker.container import Container
-from provider.docker.labels import Scope, sight
+from provider.docker.labels import Scope
+from provider.docker.sighting import sight
 from provider.model import Colour
 from tests.support.paths import ROOT
 from tests.support.pipeline import GITHUB, OFFLINE, PAGES, RECORD, TOOLS, WORKFLOWS, jobs, script, scripts, workflow

@@ -13,7 +13,8 @@ import pytest
 from provider.docker.container import Container, container_from
 from provider.docker.discovery import Containers
 from provider.docker.inspected import Created, created_from
-from provider.docker.labels import NETWORK, Scope, Sighting, sight
+from provider.docker.labels import NETWORK, Scope
+from provider.docker.sighting import Sighting, sight
 from provider.docker.traefik_labels import ContainerFacts, decode
 from provider.docker.traefik_labels.tree import VALUE_MOST
 from provider.model import Colour, Health

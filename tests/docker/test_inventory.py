@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from provider.docker.inventory import Inventory, Stop
-from provider.docker.labels import Sighting
+from provider.docker.sighting import Sighting
 from provider.model import ByColour, Colour, Health, Server
 
 SHOP = "shop"

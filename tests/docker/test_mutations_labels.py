@@ -7,7 +7,8 @@ from typing import Any
 
 from provider.docker.container import UNREADABLE as WRONG
 from provider.docker.container import container_from
-from provider.docker.labels import Scope, sight, unreadable
+from provider.docker.labels import Scope
+from provider.docker.sighting import sight, unreadable
 from tests.support.hostile import container
 
 EXAMPLES = int(os.environ.get("BLUEGREEN_EXAMPLES", "150"))

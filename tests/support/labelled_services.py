@@ -6,7 +6,8 @@ from dataclasses import replace
 from provider.config.diff import edit
 from provider.controller.state import State
 from provider.docker.container import Container
-from provider.docker.labels import COLOUR, SERVICE, Scope, sight
+from provider.docker.labels import COLOUR, SERVICE, Scope
+from provider.docker.sighting import sight
 from provider.model import ByColour, Colour, Desired, Health, Instant, Plan, Server, ServerHealth, Service
 from provider.model.desired import LabelRouting, group_key
 from provider.rollout.serving import serve

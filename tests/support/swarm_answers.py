@@ -8,7 +8,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from provider.docker.labels import SERVICE, Scope, Sighting
+from provider.docker.labels import SERVICE, Scope
+from provider.docker.sighting import Sighting
 from provider.docker.swarm.listing import Listed
 from provider.docker.swarm.servers import sight
 from provider.docker.swarm.tasks import SwarmService, node_address, service_from, task_from

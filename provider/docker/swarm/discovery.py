@@ -15,8 +15,9 @@ from provider.docker.deaths import Deaths, Life
 from provider.docker.engine import Client, Connection, Stream, SwarmAction
 from provider.docker.following import Following
 from provider.docker.inventory import Sink
-from provider.docker.labels import SERVICE, Scope, Sighting
+from provider.docker.labels import SERVICE, Scope
 from provider.docker.listing import FORBIDDEN, OwnContainer
+from provider.docker.sighting import Sighting
 from provider.docker.swarm.listing import Listed, Listing, NoManager
 from provider.docker.swarm.servers import sight
 from provider.docker.swarm.tasks import DEAD, RUNNING, SwarmService, Task

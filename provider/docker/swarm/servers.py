@@ -16,19 +16,14 @@ from provider.docker.labels import (
     VERSION,
     Ignored,
     Scope,
-    Sighting,
-    Wanted,
-    another_network,
     check_scope,
     colour_of,
-    kind_of,
-    labelled_of,
     port_label,
-    release_id,
-    url_at,
     uses_bind_port,
-    wanted,
 )
+from provider.docker.places import Wanted, another_network, kind_of, url_at, wanted
+from provider.docker.release import release_id
+from provider.docker.sighting import Sighting, labelled_of
 from provider.docker.swarm import spec
 from provider.docker.swarm.tasks import RUNNING, SwarmService, Task, tag_of
 from provider.docker.traefik_labels import ContainerFacts

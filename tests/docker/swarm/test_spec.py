@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from provider.docker.labels import Scope, release_id
+from provider.docker.labels import Scope
+from provider.docker.release import release_id
 from provider.docker.swarm.servers import sight
 from provider.docker.swarm.spec import parts_of
 from provider.docker.swarm.tasks import task_from

@@ -20,11 +20,10 @@ from provider.docker.labels import (
     PREFIX,
     SERVICE,
     Scope,
-    Sighting,
     is_known,
-    sight,
 )
 from provider.docker.networks import TO_FIX_IT, TraefikNetwork, choose
+from provider.docker.sighting import Sighting, sight
 from provider.model import ByColour, Colour, Desired, ProbeMode, Server, Service
 
 THE_DAEMON = "the daemon "

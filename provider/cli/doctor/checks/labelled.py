@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from provider.cli.doctor.findings import Code, Finding
-from provider.docker.labels import ENVIRONMENT, Sighting
+from provider.docker.labels import ENVIRONMENT
+from provider.docker.sighting import Sighting
 from provider.docker.traefik_labels.tree import routing_labels
 from provider.model import Colour, Desired, Protocol, Service
 from provider.model.desired import LabelRouting

@@ -8,18 +8,8 @@ from provider.cli.doctor.checks.containers import Context
 from provider.cli.doctor.checks.rendered import ComposeService, Config, compose_services
 from provider.cli.doctor.findings import Code, Finding
 from provider.docker.container import HOST_MODE
-from provider.docker.labels import (
-    ENVIRONMENT,
-    KNOWN,
-    NETWORK,
-    PREFIX,
-    SERVICE,
-    VERSION,
-    Ignored,
-    Scope,
-    Sighting,
-    is_known,
-)
+from provider.docker.labels import ENVIRONMENT, KNOWN, NETWORK, PREFIX, SERVICE, VERSION, Ignored, Scope, is_known
+from provider.docker.sighting import Sighting
 from provider.docker.swarm.servers import misplaced_labels, settings_of, sight
 from provider.docker.swarm.tasks import SwarmService, Task
 from provider.model import DockerMode
