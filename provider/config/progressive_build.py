@@ -5,7 +5,7 @@ from typing import Any
 
 from provider.config.defaults import effective
 from provider.model import Affinity
-from provider.model.desired import Analysis, Canary, CandidateRoute, Errors, Limits, Prometheus, Query, Slow, Step
+from provider.model.progressive import Analysis, Canary, CandidateRoute, Errors, Limits, Prometheus, Query, Slow, Step
 from provider.model.traefik_schema import Later
 from provider.model.traefik_schema.sections import SERVICE
 

@@ -27,20 +27,7 @@ from provider.model.decided import (
     SmokeEvidence,
     StepState,
 )
-from provider.model.desired import (
-    Analysis,
-    Canary,
-    CandidateRoute,
-    Deadlines,
-    Desired,
-    Endpoint,
-    FixedServers,
-    HealthCheck,
-    Router,
-    Service,
-    SmokeTest,
-    Step,
-)
+from provider.model.desired import Deadlines, Desired, Endpoint, FixedServers, HealthCheck, Router, Service, SmokeTest
 from provider.model.engines import Engine, EngineSeen, EngineTls
 from provider.model.events import EVENTS, Event
 from provider.model.observed import (
@@ -58,6 +45,7 @@ from provider.model.observed import (
     SmokeResult,
     SmokeRun,
 )
+from provider.model.progressive import Analysis, Canary, CandidateRoute, Step
 from provider.model.snapshot import Child, Laggard, Member, Plan, Served, Shown, Snapshot
 from provider.model.vocabulary import (
     AFTER_SWITCH,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import exp, fsum, log
 
-from provider.model.desired import Analysis
+from provider.model.progressive import Analysis
 from provider.model.vocabulary import ByColour, Colour
 
 FACTOR_MOST = 10.0

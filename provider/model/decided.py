@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from provider.model.analysed import AnalysisEvidence
-from provider.model.desired import Canary
 from provider.model.events import Event
 from provider.model.observed import SmokeResult
+from provider.model.progressive import Canary
 from provider.model.routing import Routing
 from provider.model.vocabulary import AFTER_SWITCH, ByColour, Colour, Instant, Outcome, Phase, Trigger, Wish
 

@@ -6,9 +6,10 @@ from hashlib import blake2b
 from math import ceil
 
 from provider.model.engines import Engine
+from provider.model.progressive import Analysis, Canary, CandidateRoute
 from provider.model.traefik_rule import first_host, first_path, first_server_name
 from provider.model.traefik_schema import Later
-from provider.model.vocabulary import Affinity, ByColour, Colour, JsonObject, ProbeMode, Protocol, Wish
+from provider.model.vocabulary import ByColour, Colour, JsonObject, ProbeMode, Protocol, Wish
 
 PRIORITY_MOST = 2**63 - 1001
 """Traefik keeps the priorities above it for itself (pkg/server/router/router.go, maxUserPriority)."""
@@ -131,113 +132,6 @@ class Endpoint:
     scheme: str | None = None
     load_balancer: JsonObject = field(default_factory=dict)
     health_check: HealthCheck = HealthCheck()
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A weight of the candidate in per cent, how long it has that at least, and whether what follows is approved."""
-
-    weight: int
-    for_s: float = 0.0
-    approval_is_manual: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Canary:
-    """The steps by which a candidate gets its traffic; 100 follows the last one. Weights rise, from 1 to 99."""
-
-    steps: tuple[Step, ...]
-    affinity: Affinity = Affinity.NONE
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What fails a kind of bad answer: a confidence that the candidate has more than the active colour, and a rate.
-
-    `most` is between 0 and 1. Each may be None, and then fails nothing.
-    """
-
-    worse_than_active: float | None = None
-    most: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Errors:
-    """Answers that are bad by their status, in ranges with both ends included."""
-
-    statuses: tuple[tuple[int, int], ...] = ((500, 599),)
-    limits: Limits = Limits()
-
-
-@dataclass(frozen=True, slots=True)
-class Slow:
-    """Answers that are bad as they took longer than `over_s`, the bound of a bucket of Traefik's histogram."""
-
-    over_s: float
-    limits: Limits = Limits()
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A query of Prometheus, and the range of its one value; so many results in a row outside of it fail."""
-
-    name: str
-    text: str
-    most: float | None = None
-    least: float | None = None
-    failures: int = 1
-    every_s: float = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Prometheus:
-    """A Prometheus, and what a request to it carries, which no definition depends on."""
-
-    url: str
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    insecure_skip_verify: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Analysis:
-    """What is counted of both colours, and what of it fails a step. Without `prometheus` Traefik's own metrics count.
-
-    Queries ask `queried`, else `prometheus`. `warmup_s` and `min_requests` are of each step. `no_data_passes` lets a
-    step pass for which nothing was counted.
-    """
-
-    prometheus: Prometheus | None = None
-    queried: Prometheus | None = None
-    every_s: float = 10.0
-    warmup_s: float = 30.0
-    min_requests: int = 200
-    no_data_passes: bool = False
-    errors: Errors | None = None
-    slow: Slow | None = None
-    queries: tuple[Query, ...] = ()
-
-    @property
-    def asks(self) -> Prometheus | None:
-        """The Prometheus that queries ask; without one they get no answer."""
-        return self.queried or self.prometheus
-
-    @property
-    def definition(self) -> str:
-        """A name for exactly this analysis; evidence for another is void (P1)."""
-        return blake2b(repr(self).encode(), digest_size=6).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class CandidateRoute:
-    """The header or the cookie of requests that reach the candidate before it has traffic.
-
-    `is_from_file` says that the value stands in a file of the machine on which the desired state was loaded.
-    """
-
-    name: str
-    value: str = field(repr=False)
-    is_cookie: bool = False
-    is_from_file: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from provider.model.analysed import (
     Tally,
     Totals,
 )
-from provider.model.desired import Limits, Query
+from provider.model.progressive import Limits, Query
 from provider.rollout.counting import counted
 from provider.rollout.evidence import gains_over_active, gains_over_limit, limit_log10
 

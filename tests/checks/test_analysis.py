@@ -14,7 +14,7 @@ from yarl import URL
 
 from provider.checks.analysis import fetching, prometheus
 from provider.model.analysed import TraefikCounts
-from provider.model.desired import Prometheus, Query
+from provider.model.progressive import Prometheus, Query
 from provider.rollout.counting import between
 from provider.runtime.timeslice import MAX_HELD_S
 from tests.support.analysing import analysing, following

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from provider.checks.analysis.text import LINE_BYTES, NoMetrics, Scanner
 from provider.model import Analysis, ByColour
 from provider.model.analysed import ChildCounts, Followed
-from provider.model.desired import Errors, Slow
+from provider.model.progressive import Errors, Slow
 from tests.support.worlds import GREEN
 
 FOLLOWED = Followed("shop", GREEN, Analysis(errors=Errors(), slow=Slow(1.2)))

@@ -4,7 +4,7 @@ from textwrap import dedent
 
 from provider.config import load
 from provider.config.advice import warnings
-from provider.model.desired import Prometheus
+from provider.model.progressive import Prometheus
 from tests.support.desired_state import FILE
 
 TEXT = """\

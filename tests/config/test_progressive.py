@@ -11,8 +11,8 @@ import yaml
 from provider import config
 from provider.config import load, load_accepted
 from provider.model import Affinity, Desired, Service
-from provider.model.desired import Analysis, Canary, CandidateRoute, Errors, Limits, Prometheus, Query, Slow, Step
 from provider.model.errors import DesiredStateError
+from provider.model.progressive import Analysis, Canary, CandidateRoute, Errors, Limits, Prometheus, Query, Slow, Step
 from provider.model.traefik_schema import Later
 from tests.support.desired_state import FILE, IN_STEPS
 

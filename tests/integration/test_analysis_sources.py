@@ -8,8 +8,8 @@ import pytest
 
 from provider.model import ByColour
 from provider.model.analysed import Tally
-from provider.model.desired import Prometheus as Source
-from provider.model.desired import Query
+from provider.model.progressive import Prometheus as Source
+from provider.model.progressive import Query
 from tests.support.analysing import HOST, analysing, document, following, sample
 from tests.support.components import program
 from tests.support.prometheus import Prometheus

@@ -23,7 +23,7 @@ from provider.model import (
 )
 from provider.model.analysed import Analysed, Answer, Followed, Interval, Numbered, Sample, Tally
 from provider.model.dates import time_status
-from provider.model.desired import Errors, Limits, Prometheus, Query, Slow
+from provider.model.progressive import Errors, Limits, Prometheus, Query, Slow
 from provider.rollout import analysing
 from provider.rollout.analysis_status import analysis_status
 from provider.rollout.facts import ServiceFacts

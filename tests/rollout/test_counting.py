@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from provider.model import Analysis, ByColour, Colour
 from provider.model.analysed import ChildCounts, Followed, Sample, Tally, TraefikCounts
-from provider.model.desired import Errors, Limits, Slow
+from provider.model.progressive import Errors, Limits, Slow
 from provider.rollout.counting import between
 from tests.support.worlds import BLUE, GREEN
 

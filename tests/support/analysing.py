@@ -8,7 +8,7 @@ from dataclasses import replace
 from provider.checks.analysis import Analyser
 from provider.model import Analysis
 from provider.model.analysed import Answer, Followed, Sample, Scrape, TraefikCounts
-from provider.model.desired import Errors, Limits, Slow
+from provider.model.progressive import Errors, Limits, Slow
 from provider.rollout.counting import between
 from tests.support.waiting import eventually
 from tests.support.worlds import GREEN

@@ -9,7 +9,7 @@ from provider.checks.analysis.fetching import open_session
 from provider.checks.analysis.prometheus import Asked
 from provider.checks.analysis.traefik import Resolve, Traefiks
 from provider.model.analysed import Answer, Followed, Scrape
-from provider.model.desired import Prometheus, Query
+from provider.model.progressive import Prometheus, Query
 from provider.runtime.clock import CLOCK
 from provider.runtime.resolver import look_up
 

@@ -16,7 +16,7 @@ from provider.checks.analysis.fetching import FAULTS, NoAnswer, cause_of, fetch
 from provider.checks.analysis.text import CODE, NO_ANSWERS, REQUESTS, TIMED, WITHIN, check, count_of, seconds_of
 from provider.model import ByColour, Colour
 from provider.model.analysed import Answer, ChildCounts, Followed, Scrape, TraefikCounts
-from provider.model.desired import Prometheus
+from provider.model.progressive import Prometheus
 from provider.model.text import NAME_MOST, clean, one_line
 from provider.runtime.bounded import has_too_many_values
 from provider.runtime.clock import CLOCK
