@@ -119,10 +119,8 @@ class Admission:
         holders = self._holders.get(Claimed("service", service, Protocol.HTTP), set())
         rank, name = min(holders, default=(Rank.SEEN, ""))
         decided = self._decided.get(name)
-        if "@" in service or rank is Rank.FILE:
-            return False
-        if rank is Rank.SEEN or decided is None:
-            return True
+        if "@" in service or rank is Rank.SEEN or decided is None:
+            return "@" not in service and rank is Rank.SEEN
         lost = self._lost(name, decided)
         return bool(lost) and not servable(decided, lost, name, lambda _: False).routers
 
