@@ -75,6 +75,7 @@ class Term:
             on_certificate=self.controller.inputs.certificate_renewed,
             on_fault=self.controller.inputs.certificate_fault,
         )
+        self.controller.state.tracked.guard(settings.is_private)
         surroundings = Surroundings(
             settings.listen,
             settings.is_private,

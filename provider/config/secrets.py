@@ -14,6 +14,11 @@ def secrets(desired: Desired) -> tuple[str, ...]:
     return (*generated, *_secrets(desired.pass_through, ""))
 
 
+def secrets_within(bodies: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the parts of Traefik's objects that are private keys or users' passwords."""
+    return tuple(_secrets(bodies, ""))
+
+
 def is_address(host: str) -> bool:
     """Return whether a host is an IP address."""
     try:

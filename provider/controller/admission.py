@@ -13,6 +13,7 @@ from dataclasses import replace
 from enum import IntEnum
 from typing import NamedTuple
 
+from provider.config.secrets import secrets_within
 from provider.controller.servable import chained, pages, servable
 from provider.model import ByColour, Desired, Protocol, Server, Service, ServiceState
 from provider.model.desired import LabelRouting
@@ -51,12 +52,13 @@ class Rank(IntEnum):
 class Admission:
     """Keeps who claims what, and admits routings. It `is_on` while any service takes its routing from labels.
 
-    `in_docker` is what Traefik's Docker provider has; None where that is not known. `waiting` are the services that
+    With not `is_private` everybody can read the document, so none has secrets of labels. `in_docker` is what Traefik's
+    Docker provider has; None where that is not known. `waiting` are the services that
     refer to what nobody has yet.
     """
 
     def __init__(self) -> None:
-        self.is_on = False
+        self.is_on, self.is_private = False, True
         self.in_docker: frozenset[Reference] | None = None
         self.waiting: set[str] = set()
         self._holders: dict[Claimed, set[tuple[Rank, str]]] = {}
@@ -186,6 +188,7 @@ class Admission:
                 self.waiting.add(name)
                 faults.append(_unresolved(reference, owners))
         faults += self._clashes(name, routing, copies)
+        faults += [] if self.is_private else _exposed(routing)
         if faults:
             return Labelled(None, tuple(faults))
         if not names:
@@ -304,6 +307,16 @@ def _overreaches(claim: Claim, rule: LabelRouting) -> Iterable[str]:
             f"router {claim.router} has the priority {claim.priority}: remove it, or say in the file what labels may "
             "claim: routing: {labels: true, hosts: [HOST]}"
         )
+
+
+def _exposed(routing: Routing) -> list[str]:
+    """Say which secrets of the labels the document would show to everybody who reaches it (6.3 of the design)."""
+    return [
+        f"middleware {part}: everybody who reaches --listen would read it in the document: keep it in a file of "
+        "Traefik's (usersfile), name a --provider-token-file, or listen on 127.0.0.1"
+        for bodies in routing.middlewares.values()
+        for part in secrets_within(bodies)
+    ]
 
 
 def _covers(allowed: str, host: str) -> bool:

@@ -40,6 +40,10 @@ class TrackedServices:
         self._admission, self._unadmitted = Admission(), set[str]()
         self._docker, self._states, self._stored = docker, states, stored
 
+    def guard(self, is_private: bool) -> None:
+        """Take whether nobody else than meant reads the document."""
+        self._admission.is_private = is_private
+
     def load(self, edit: Edit, now: Instant) -> set[str]:
         """Take an edit of the file; return the groups it touches."""
         before, services, was = self.services, edit.desired.services, self.desired

@@ -107,6 +107,23 @@ def test_a_label_that_cannot_be_taken_shuts_the_gate_with_container_label_and_ru
     assert words in blocking
 
 
+USERS = {f"{R}.shop.middlewares": "auth", f"{M}.auth.basicauth.users": "ann:$2y$05$abcdefghijklmnopqrstuv"}
+
+
+@pytest.mark.parametrize("is_private", [True, False])
+def test_secrets_of_labels_are_taken_only_where_nobody_else_reads_the_document(is_private: bool) -> None:
+    """Rule 34, and 6.3 of the design."""
+    world = World(by_labels())
+    world.state.tracked.guard(is_private)
+    world.run(container(1, BLUE))
+    world.run(container(2, GREEN, WEB | USERS, image="new"))
+    assert (world.active() is GREEN) is is_private
+    assert ("ann:" in world.document) is is_private
+    blocking = world.blocking() or ""
+    assert ("middleware shop-auth.basicAuth.users (passwords)" in blocking) is not is_private
+    assert "ann:" not in blocking
+
+
 def test_replaced_in_place_the_last_good_routing_stays_with_a_condition() -> None:
     """Rule 34."""
     world = World(by_labels())
