@@ -1,12 +1,15 @@
 """Routing by labels on a real engine and through a real Traefik, under load (rules 34 to 36)."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 
 from bench.engine import Engine
+from tests.support.commands import Operator
 from tests.support.daemon import FAST_CHECKS, Daemon, StartDaemon
 from tests.support.traefik import StartTraefik
 from tests.support.waiting import eventually
@@ -162,3 +165,26 @@ async def test_a_container_without_the_label_of_the_environment_brings_no_servic
     message = (await daemon.until_condition("containers"))["message"]
     assert "other-1" in message
     assert "bluegreen.environment" in message
+
+
+async def test_a_discovered_service_that_is_undecided_is_named_with_the_way_out(
+    start_daemon: StartDaemon, engine: Engine, tmp_path: Path
+) -> None:
+    """Rules 1 and 35: by readyz and by the doctor; `switch` decides."""
+    for number, colour in enumerate(("blue", "green"), 1):
+        engine.run(f"shop-{number}", "shop", colour, version=str(number), labels=labels(f"{colour} {number}"))
+    daemon = await start_daemon(AUTO, docker=engine.url)
+    operator = Operator(daemon, engine.url, tmp_path)
+
+    async def says_how() -> bool:
+        status, answer, _ = await daemon.get("/readyz")
+        return (status, b"shop" in answer, b"bluegreen switch shop blue|green" in answer) == (503, True, True)
+
+    await eventually(says_how)
+    _, said = await operator.run(f"bluegreen doctor --json --traefik none --docker {engine.url}")
+    (found,) = [one for one in json.loads(said)["findings"] if one["code"] == "service-undecided"]
+    assert (found["severity"], "bluegreen switch shop blue|green" in found["what"]) == ("critical", True)
+    code, said = await operator.run("bluegreen switch shop green --no-wait")
+    assert code == 0, said
+    await daemon.until("shop", active="green")
+    assert (await daemon.document())["http"]["routers"].keys() == {"shop"}

@@ -155,6 +155,14 @@ async def test_a_deployment_takes_the_lease_starts_the_standby_and_follows_its_r
     assert (events.count("lease-taken"), events[-1]) == (1, "lease-ended")
 
 
+async def test_a_traefik_that_does_not_answer_is_told_of_and_refuses_nothing(blue: Stage) -> None:
+    """Rule 36: P2, no evidence that its own provider sees the service, nor that it does not."""
+    done = blue.begin(traefiks=("http://127.0.0.1:1",))
+    await blue.until_logged("shop: not checked whether Traefik's own provider sees it: Traefik http://127.0.0.1:1")
+    await play(blue)
+    assert "release bbbb is active in green" in await done
+
+
 async def in_step(stage: Stage, number: int) -> None:
     """Play until the rollout of what was started is in a step."""
     stage.docker(green=(NEW,))

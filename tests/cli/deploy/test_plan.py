@@ -40,6 +40,7 @@ FIT = {
     "one service": {"app": labelled()},
     "two services of one colour": {"app": labelled(), "web": labelled()},
     "the other spelling": {"app": labelled(colour=None, color="green")},
+    "the colour of the project": {"app": labelled(colour=None)},
     "both spellings": {"app": labelled(color="green")},
     "its environment": {"app": labelled(environment="production")},
     "labels as a list": {"app": {"labels": ["bluegreen.service=shop", "bluegreen.colour=green", "other"]}},

@@ -92,6 +92,19 @@ def test_what_the_daemon_complains_of_is_a_line_each_however_many_services_have_
     assert found[1].what == "x" * 300, "what to do about it stands at the end"
 
 
+def test_a_service_that_waits_for_a_switch_is_critical_and_one_that_waits_for_containers_is_not() -> None:
+    """Rule 35."""
+    for way_out, code in (
+        ("name one: bluegreen switch shop blue|green", Code.SERVICE_UNDECIDED),
+        ("start one", Code.CONDITION_WARNING),
+    ):
+        message = f"undecided: both colours have servers\n{way_out}"
+        condition = {"code": "undecided", "severity": "warning", "message": message, "since": None}
+        (one,) = check(daemon(shop(conditions=[condition])))
+        assert (one.code, one.where) == (code, "daemon, undecided shop")
+        assert way_out in one.what
+
+
 def test_the_slowest_poller_gives_the_interval() -> None:
     polls = [{"poller": "a", "interval_s": 1.0}, {"poller": "b", "interval_s": 5}, {"poller": "c", "interval_s": None}]
     assert daemon(polls=polls).interval_s == 5.0
