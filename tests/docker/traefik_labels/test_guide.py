@@ -10,7 +10,7 @@ from provider.model.routing import Routing
 from tests.support.pages import PAGES, rows
 
 R, S = "traefik.http.routers.shop", "traefik.http.services.shop.loadbalancer"
-RULE = {f"{R}.rule": "Host(`shop.example.com`)", f"{S}.server.port": "80"}
+RULE = {f"{R}.rule": "Host(`shop.example.com`)", f"{S}.passhostheader": "true"}
 ELSEWHERE = {"passwords (`basicauth.users`)", "different labels in one colour"}
 """What depends on more than one container's labels; the tests of the controller have them."""
 EXAMPLES: Mapping[str, tuple[str, str]] = {
