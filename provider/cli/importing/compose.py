@@ -1,8 +1,10 @@
 """Finds the services of a compose file that may become services of a desired state."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
+from provider.cli.doctor.checks.containers import Port
 from provider.cli.doctor.checks.rendered import ComposeService, compose_services
 from provider.cli.importing.found import Found, Left
 from provider.cli.importing.merging import Config, mapping
@@ -15,6 +17,8 @@ EXPOSED = (80,)
 """The ports of an image are not known here; Traefik takes the lowest."""
 TRAEFIK = "traefik."
 SHOWN_MOST = 120
+NAMES = ("depends_on", "networks", "links", "profiles")
+"""The keys of a service that may be lists of names."""
 SECOND_COLOUR = "a second colour would not start beside the first"
 
 
@@ -76,7 +80,8 @@ class _Labels:
         elif routed:
             self.are_of_swarm = True
             labels |= of_swarm
-        return {**body, "labels": labels}
+        names = {key: _names(body[key]) for key in NAMES if isinstance(body.get(key), list)}
+        return {**body, **names, "labels": labels}
 
     def _pairs(self, written: object) -> Iterator[tuple[str, str]]:
         if isinstance(written, Mapping):
@@ -103,6 +108,11 @@ class _Labels:
         yield found, text
 
 
+def _names(written: list[object]) -> list[str]:
+    """Return the items of a list that are names; Compose refuses any other."""
+    return [one for one in written if isinstance(one, str)]
+
+
 def text_of(value: object) -> str:
     """Return a value of a label as Compose writes it."""
     match value:
@@ -125,6 +135,25 @@ def _values(value: Any, variables: Variables) -> Any:
     return [_values(one, variables) for one in value] if isinstance(value, list) else value
 
 
+def _ranges(ports: Iterable[Port]) -> Iterator[str]:
+    """Yield ports as Compose has them; those in a row, of which there may be thousands, as one."""
+    first = last = None
+    for port in ports:
+        if first is not None and last is not None and port == replace(last, number=last.number + 1):
+            last = port
+            continue
+        if first is not None and last is not None:
+            yield _range(first, last)
+        first = last = port
+    if first is not None and last is not None:
+        yield _range(first, last)
+
+
+def _range(first: Port, last: Port) -> str:
+    numbers = str(first.number) if first == last else f"{first.number}-{last.number}"
+    return f"{first.ip}:{numbers}/{first.protocol}" if first.ip else f"{numbers}/{first.protocol}"
+
+
 def _without_labels(name: str, where: str, part: ComposeService) -> Left:
     message = "it has no label of Traefik, so nothing routes to it from outside"
     fix = f"leave {name} as it is"
@@ -137,10 +166,9 @@ def _obstacles(where: str, body: Config, part: ComposeService) -> Iterator[Left]
     if part.fixed_name is not None:
         message = f"two containers cannot have one name, so {SECOND_COLOUR}"
         yield Left(where, f"container_name: {part.fixed_name}", message, "remove it")
-    for port in part.published:
-        place = f"{port.ip}:{port.number}" if port.ip else str(port.number)
+    for ports in _ranges(part.published):
         message = f"a port of the host belongs to one container, so {SECOND_COLOUR}"
-        yield Left(where, f"ports: {place}/{port.protocol}", message, "remove it: Traefik reaches the container itself")
+        yield Left(where, f"ports: {ports}", message, "remove it: Traefik reaches the container itself")
     if body.get("network_mode") == HOST_MODE:
         message = f"both colours would listen on the same ports of the host, so {SECOND_COLOUR}"
         yield Left(where, "network_mode: host", message, "give it a network that Traefik is in")
@@ -157,9 +185,9 @@ def _obstacles(where: str, body: Config, part: ComposeService) -> Iterator[Left]
         yield Left(where, f"replicas: {text_of(replicas)}", message, "write minServers where fewer are enough")
     if file := body.get("label_file"):
         yield Left(where, f"label_file: {file}", "the labels in it were not read", "write them under labels")
-    if profiles := body.get("profiles"):
+    if isinstance(profiles := body.get("profiles"), list) and profiles:
         message = "Compose starts it with this profile only"
-        yield Left(where, f"profiles: {', '.join(map(str, profiles))}", message, "remove it, or take the service out")
+        yield Left(where, f"profiles: {', '.join(profiles)}", message, "remove it, or take the service out")
     for other in sorted(part.depends_on):
         message = f"each colour's project would start a {other} of its own"
         yield Left(where, f"depends_on: {other}", message, f"move {other} into a compose file of its own, if it is one")

@@ -14,6 +14,7 @@ EXPOSED = 80
 """The ports of an image are not known before it runs, so one is assumed."""
 ADDRESS = "192.0.2.1"
 """Stands for the address that a container gets at its start; reserved for documentation (RFC 5737)."""
+PORT_DIGITS = 5
 SPECIAL = ("/dev", "/proc", "/run", "/sys", "/var/run", "/tmp/.X11-unix")  # noqa: S108  no files are made there
 
 
@@ -195,9 +196,13 @@ def _ports(written: object) -> Iterator[Port]:
             host, _, _ = plain.rpartition(":")
             ip, _, published = host.rpartition(":")
         first, _, last = str(published or "").partition("-")
-        if first.isdecimal() and int(first):  # without one, the engine picks a free port
+        if _is_port(first) and int(first) and (not last or _is_port(last)):  # without one, the engine picks a free port
             for number in range(int(first), int(last or first) + 1):
                 yield Port(host_address(str(ip or "")), number, str(protocol or "tcp"))
+
+
+def _is_port(text: str) -> bool:
+    return text.isdecimal() and len(text) <= PORT_DIGITS
 
 
 def host_address(ip: str) -> str:
