@@ -8,6 +8,7 @@ A middleware of another service is copied with all that it refers to: the routin
 that service takes out or wherever it goes (P4).
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from enum import IntEnum
@@ -20,7 +21,10 @@ from provider.model.desired import LabelRouting
 from provider.model.observed import Labelled
 from provider.model.routing import DOCKER, Claim, Reference, Refers, Routing, renamed_middleware
 from provider.model.traefik_rule import named_hosts
+from provider.rollout.labelled import described
 
+OF_ROLLOUT = re.compile(r"(.+)-(?:blue|green)-r\d+")
+"""A name that a rollout of the service before it may give to its candidate (rule 21)."""
 THE_FILE = ""
 """Who claims what the file passes through."""
 
@@ -64,6 +68,7 @@ class Admission:
         self._holders: dict[Claimed, set[tuple[Rank, str]]] = {}
         self._claims: dict[tuple[Rank, str], frozenset[Claimed]] = {}
         self._decided: dict[str, Routing] = {}
+        self._written: Mapping[str, Service] = {}
         self._referring: dict[str, list[Routing]] = {}
         self._reserved: set[str] = set()
 
@@ -73,6 +78,7 @@ class Admission:
         """Take a new desired state, and what was decided before."""
         self.is_on = desired.auto is not None or any(one.labels for one in desired.services.values())
         self._holders, self._claims, self._decided = {}, {}, {}
+        self._written = desired.services
         if not self.is_on:
             return
         self._put(Rank.FILE, THE_FILE, _passed(desired))
@@ -91,7 +97,7 @@ class Admission:
         if routing is not None:
             self._decided[name] = routing
         self._reserved.discard(name)
-        touched = self._put(Rank.DECIDED, name, _of_routing(name, routing) if routing is not None else frozenset())
+        touched = self._put(Rank.DECIDED, name, self._of(name, routing) if routing is not None else frozenset())
         if (before and before.middlewares) != (routing and routing.middlewares) or not (before and routing):
             touched |= self._referring.keys()
         return touched - {name}
@@ -101,7 +107,7 @@ class Admission:
         before = self._decided.get(name)
         if not self.is_on or (routing is before and name not in self._reserved):
             return set()
-        claims = {claim for each in (before, routing) if each is not None for claim in _of_routing(name, each)}
+        claims = {claim for each in (before, routing) if each is not None for claim in self._of(name, each)}
         self._reserved.add(name)
         return self._put(Rank.DECIDED, name, frozenset(claims)) - {name}
 
@@ -113,7 +119,7 @@ class Admission:
         return servable(routing, lost, name, self._is_gone)
 
     def _lost(self, name: str, routing: Routing) -> set[Claimed]:
-        claims = (claim for claim in _of_routing(name, routing) if claim.kind != "host")
+        claims = (claim for claim in self._of(name, routing) if claim.kind != "host")
         return {claim for claim in claims if self._owner(claim, (Rank.DECIDED, name))[1] != name}
 
     def _is_gone(self, service: str) -> bool:
@@ -135,7 +141,7 @@ class Admission:
         self._referring.pop(name, None)
         if any(routing.references for routing in found):
             self._referring[name] = found
-        claims = frozenset(claim for routing in found for claim in _of_routing(name, routing))
+        claims = frozenset(claim for routing in found for claim in self._of(name, routing))
         return self._put(Rank.SEEN, name, claims) - {name}
 
     def traefik_has(self, in_docker: frozenset[Reference] | None) -> set[str]:
@@ -157,6 +163,13 @@ class Admission:
                 del self._holders[claim]
         self._claims[who] = claims
         return touched
+
+    def _of(self, name: str, routing: Routing) -> frozenset[Claimed]:
+        """Return what a service claims by a routing, its preview and test route included."""
+        return _of_service(self._described(name, routing))
+
+    def _described(self, name: str, routing: Routing) -> Service:
+        return described(self._written.get(name) or Service(name, (), labels=LabelRouting()), routing)
 
     def _owner(self, claim: Claimed, of: tuple[Rank, str]) -> tuple[Rank, str]:
         """Return whose something is, of those that claim it and of one more."""
@@ -200,8 +213,16 @@ class Admission:
     def _trespasses(self, name: str, rule: LabelRouting, routing: Routing) -> Iterable[str]:
         for claim in routing.claims:
             yield from _overreaches(claim, rule)
-        for claimed in sorted(_of_routing(name, routing), key=str):
+        written = self._described(name, routing)
+        for protocol in Protocol:
+            named = written.routers_in_traefik(protocol)
+            for router in sorted({one for one in named if named.count(one) > 1}):
+                yield f"router {router}: the preview or the test route of {name} has this name: choose another"
+        for claimed in sorted(self._of(name, routing), key=str):
             rank, owner = self._owner(claimed, (Rank.SEEN, name))
+            made = OF_ROLLOUT.fullmatch(claimed.name) if claimed.kind == "service" else None
+            if owner == name and made is not None:  # or it may come to be there in the middle of a rollout
+                rank, owner = self._owner(claimed._replace(name=made[1]), (Rank.SEEN, name))
             if owner != name:
                 yield _taken(claimed, rank, owner)
 
@@ -335,17 +356,13 @@ def _taken(claimed: Claimed, rank: Rank, owner: str) -> str:
 # --- what is claimed --------------------------------------------------------------------------------------------------
 
 
-def _of_routing(name: str, routing: Routing) -> frozenset[Claimed]:
-    return _of_service(Service(name, routing.routers, endpoints=routing.endpoints, middlewares=routing.middlewares))
-
-
 def _of_service(service: Service) -> frozenset[Claimed]:
     found = {Claimed("service", name, each) for each in Protocol for name in service.services_in_traefik(each)}
     protocols = {endpoint.name: endpoint.protocol for endpoint in service.endpoints}
-    for router in service.routers:
+    found |= {Claimed("router", name, each) for each in Protocol for name in service.routers_in_traefik(each)}
+    for router in (*service.routers, *((service.preview,) if service.preview else ())):
         protocol = protocols.get(router.endpoint, Protocol.HTTP)
         found |= {Claimed("host", host) for host in named_hosts(router.rule)}
-        found.add(Claimed("router", router.name, protocol))
         if protocol is Protocol.UDP:
             entry_points = router.body.get("entryPoints")
             named = map(str, entry_points) if isinstance(entry_points, list) else ()

@@ -6,13 +6,14 @@ from dataclasses import replace
 import pytest
 
 from provider.config.diff import edit
-from provider.model import Protocol, Verb
+from provider.model import CandidateRoute, Protocol, Verb
 from provider.model.desired import LabelRouting, Router, Service
 from provider.model.routing import Reference, Refers
 from provider.rollout.commands import command
 from provider.rollout.commands.rollback import roll_back
 from provider.rollout.commands.types import Command
 from tests.support.labelled_services import WEB, World, by_labels, container, stored
+from tests.support.whole import whole
 from tests.support.worlds import BLUE, GREEN, service
 
 R = "traefik.http.routers"
@@ -309,6 +310,41 @@ def test_an_edit_of_the_file_that_gives_a_name_to_another_takes_it_from_labels()
     edited(world, pass_through={})
     world.decide()
     assert http(world)["routers"].keys() == {"shop", "api"}
+
+
+@pytest.mark.parametrize(("router", "host"), [("shop-preview", "x"), ("shop-test", "x"), ("x", "preview.example.com")])
+def test_a_label_takes_neither_preview_nor_test_route_of_another_service(router: str, host: str) -> None:
+    """Rules 15 and 35: Traefik refuses a document with one name twice."""
+    preview = Router("shop-preview", "Host(`preview.example.com`)", {"rule": "Host(`preview.example.com`)"})
+    route = CandidateRoute("X-Test", "1")
+    world = World(by_labels(preview=preview, test_route=route, approval_is_manual=True), auto=by_labels(""))
+    world.run(container(1, BLUE))
+    world.run(container(2, GREEN, image="new"))
+    before = http(world)["routers"]
+    assert before.keys() == {"shop", "shop-preview", "shop-test"}
+    world.run(container(3, BLUE, named(host, router), service="other"))
+    assert whole(world.document)["http"]["routers"] == before
+    assert any(f"router {router}:" in text or f"host {host}:" in text for text in world.conditions("other"))
+
+
+@pytest.mark.parametrize("router", ["shop-preview", "shop-test"])
+def test_a_label_does_not_stand_in_the_place_of_a_preview_or_a_test_route(router: str) -> None:
+    """Rules 15 and 34: that of the file would hide it."""
+    preview = Router("shop-preview", "Host(`preview.example.com`)", {"rule": "Host(`preview.example.com`)"})
+    world = World(by_labels(preview=preview, test_route=CandidateRoute("X-Test", "1")))
+    world.run(container(1, BLUE))
+    world.run(container(2, GREEN, WEB | named("x.example.com", router), image="new"))
+    assert world.active() is BLUE
+    assert f"router {router}: the preview or the test route" in (world.blocking() or "")
+
+
+def test_a_label_takes_no_name_that_a_rollout_may_give() -> None:
+    """Rules 21 and 35: a candidate with sessions has one of its own."""
+    world = World(auto=by_labels(""))
+    world.run(container(1, BLUE))
+    world.run(container(2, BLUE, named("x.example.com", "x"), service="shop-green-r12"))
+    assert "x" not in http(world)["routers"]
+    assert any("service shop-green-r12" in text for text in world.conditions("shop-green-r12"))
 
 
 def test_a_page_for_errors_of_a_service_that_is_gone_is_our_own() -> None:
