@@ -277,9 +277,9 @@ def _duration(seconds: float) -> str:
 def _trusted(routing: Routing) -> str | JsonObject:
     """Return the key `routing`: with the bounds that rule 35 wants where a router has a priority, or no host."""
     claims = routing.claims
-    if all(claim.hosts and claim.priority is None for claim in claims):
-        return "labels"
     hosts = sorted({host for claim in claims for host in claim.hosts or ()})
     entry_points = sorted({name for claim in claims if not claim.hosts for name in claim.entry_points})
-    bounds = {"hosts": hosts, "entryPoints": entry_points}
-    return {"labels": True, **{key: names for key, names in bounds.items() if names}}
+    bounds = {key: names for key, names in (("hosts", hosts), ("entryPoints", entry_points)) if names}
+    if not bounds or all(claim.hosts and claim.priority is None for claim in claims):
+        return "labels"
+    return {"labels": True, **bounds}
