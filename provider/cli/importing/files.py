@@ -52,7 +52,7 @@ class ComposeFiles:
             if "include" in config:
                 message = "what it includes was not read, for which Compose is needed"
                 lefts.append(Left(self.name, "include", message, "name those files as well, or install Compose"))
-        variables = self._variables()
+        variables = self._variables(lefts)
         project, is_rendered = self._project(config, variables), rendered is not None
         founds, more = find(rendered or config, project, self.name, variables, is_rendered=is_rendered)
         return founds, [*lefts, *more, *_used(self.name, variables)]
@@ -87,11 +87,12 @@ class ComposeFiles:
         except UnreadableError:
             return None
 
-    def _variables(self) -> Variables:
+    def _variables(self, lefts: list[Left]) -> Variables:
+        file, beside = self._directory / ".env", dict[str, str]()
         try:
-            beside = dotenv(DesiredStateFile(self._directory / ".env").read().text)
-        except DesiredStateError:
-            beside = {}
+            beside = dotenv(DesiredStateFile(file).read().text) if file.exists() else {}
+        except DesiredStateError as error:
+            lefts.append(Left(self.name, "", f"its variables were not read: {error}"))
         return Variables({**beside, **os.environ})
 
     def _project(self, config: Config, variables: Variables) -> str:

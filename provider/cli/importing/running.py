@@ -10,6 +10,7 @@ from provider.docker.engine import Engine
 from provider.docker.labels import COMPOSE_COLOUR, COMPOSE_PROJECT, COMPOSE_SERVICE, PREFIX, SERVICE
 
 TIMEOUT_S = 10.0
+SWARM_SERVICE = "com.docker.swarm.service.name"
 
 
 async def find(url: str | None) -> tuple[list[Found], list[Left]]:
@@ -57,6 +58,10 @@ def _readable(listed: Sequence[Mapping[str, Any]], lefts: list[Left]) -> Iterato
             continue
         if any(label.lower().startswith((TRAEFIK, PREFIX)) for label in container.labels):
             yield container
+        elif (service := container.labels.get(SWARM_SERVICE)) is not None:
+            message = "its containers do not have the labels of the service, which were not read"
+            left = Left(f"Swarm service {service}", "", message, "import its stack file")
+            lefts += [left] if left not in lefts else []
 
 
 def _name(container: Container) -> str:

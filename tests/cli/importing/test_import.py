@@ -67,6 +67,14 @@ def test_variables_come_from_the_environment_before_the_file_beside(
     assert desired.pass_through == {"http": {"middlewares": {"admin-auth": {"basicAuth": {"users": ["a:$x"]}}}}}
 
 
+def test_variables_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text((FILES / "whoami.yaml").read_text())
+    (tmp_path / ".env").write_bytes(b"A=\xff\n")
+    result = imported("--compose", "none", str(tmp_path / "compose.yaml"))
+    assert result.exit_code == Exit.DONE
+    assert f"{tmp_path}/compose.yaml: its variables were not read: {tmp_path}/.env:" in result.stderr
+
+
 def test_the_environment_and_the_default_rule_may_be_named() -> None:
     rule = "Host(`{{ normalize .Name }}.example.com`)"
     result = imported("--compose", "none", "--environment", "staging", "--default-rule", rule, "version-2.yaml")

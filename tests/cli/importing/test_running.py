@@ -86,3 +86,11 @@ def test_what_stops_a_second_colour_is_listed_and_what_cannot_be_read_is_too() -
         f"container shop: {ports}",
         f"container shop: {mode}",
     ]
+
+
+def test_a_swarm_service_is_named_whose_labels_its_containers_do_not_have() -> None:
+    task = {"com.docker.swarm.service.name": "stack_web"}
+    found, lefts = rules(listed("stack_web.1.x", task), listed("stack_web.2.y", task))
+    assert found == {}
+    (left,) = lefts
+    assert left.startswith("Swarm service stack_web: its containers do not have the labels of the service")
