@@ -7,6 +7,7 @@ from provider.config.diff import Edit
 from provider.controller.admission import Admission
 from provider.controller.docker_view import DockerView
 from provider.controller.tracked_service import TrackedService
+from provider.controller.unlisted_endpoints import with_unlisted
 from provider.docker import networks
 from provider.docker.networks import TraefikNetwork
 from provider.model import ByColour, Colour, Desired, Instant, Observed, Protocol, Server, Service, ServiceState
@@ -182,13 +183,18 @@ class TrackedServices:
         tracked.is_stale, tracked.unlisted = False, self._docker.unlisted
         stored = self._stored.get(tracked.service.name)
         seen = {colour: self._docker.seen(tracked, colour, stored, listed_mono_s) for colour in Colour}
+        active, endpoints = tracked.state.active, tracked.service.endpoints
+        if active is not None and seen[active] is None and tracked.observed[active].known:
+            seen[active] = tracked.observed[active]  # the file may be another since
         servers = ByColour(*(known.servers if (known := seen[colour]) else () for colour in Colour))
         servers = self._admitted(tracked, tracked.recognise(servers))
+        if active is not None:
+            servers = servers.put(active, with_unlisted(servers[active], endpoints))
         traefik_network = TraefikNetwork(
             self.desired.docker_network if self.desired else None, self._docker.own_networks
         )
-        servers = networks.choose(servers, traefik_network, tracked.state.active, tracked.where_served())
-        servers = networks.part(servers, tracked.service.endpoints)
+        servers = networks.choose(servers, traefik_network, active, tracked.where_served())
+        servers = networks.part(servers, endpoints)
         if any(seen.values()):
             tracked.know(servers)
         is_new = False
