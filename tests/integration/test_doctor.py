@@ -16,10 +16,12 @@ from bench.engine import IMAGE, Engine
 from provider.cli.client.compose import find_command
 from provider.model.errors import BluegreenError
 from provider.traefik import certificate
+from provider.traefik.process import free_ports
 from tests.support.components import missing
 from tests.support.daemon import StartDaemon
 from tests.support.release import HOST, fixed
-from tests.support.traefik import DocumentServer, StartBackend, StartTraefik
+from tests.support.sockets import applications
+from tests.support.traefik import Backend, DocumentServer, StartBackend, StartTraefik
 from tests.support.waiting import eventually
 
 SHOP = 'environment: production\nservices:\n  shop: {router: {rule: "Host(`shop.example.com`)"}}\n'
@@ -357,3 +359,49 @@ async def test_tls_options_that_differ_for_one_host_are_found_while_traefik_uses
     assert finding["severity"] == "critical"
     assert f"for the same host {HOST}" in finding["what"]
     assert "strict@file" in finding["what"]
+
+
+async def test_routers_of_tcp_and_udp_that_another_provider_has_too_are_found(
+    start_daemon: StartDaemon, start_traefik: StartTraefik, blue: Backend, tmp_path: Path
+) -> None:
+    """Rules 32 and 36: a rule of TCP without a host has one priority in all providers, UDP has none."""
+    nowhere = {"old": {"loadBalancer": {"servers": [{"address": "127.0.0.1:9"}]}}}
+    other = {
+        "tcp": {
+            "routers": {"old": {"rule": "HostSNI(`*`)", "service": "old", "entryPoints": ["mqtt"]}},
+            "services": nowhere,
+        },
+        "udp": {"routers": {"old": {"service": "old", "entryPoints": ["dns"]}}, "services": nowhere},
+    }
+    (tmp_path / "other.yaml").write_text(json.dumps(other))
+    mqtt, dns = free_ports(2)
+    async with applications(blue) as (application,):
+        daemon = await start_daemon(f"""\
+            environment: production
+            services:
+              broker:
+                endpoints: {{default: {{}}, mqtt: {{protocol: tcp}}, dns: {{protocol: udp}}}}
+                routers:
+                  broker: {{rule: "Host(`{HOST}`)", entryPoints: [web]}}
+                  broker-mqtt: {{rule: "HostSNI(`*`)", entryPoints: [mqtt], endpoint: mqtt}}
+                  broker-dns: {{entryPoints: [dns], endpoint: dns}}
+                servers: {{blue: {application.written}}}
+            """)
+        (web,) = free_ports(1)
+        traefik = await start_traefik(
+            daemon.endpoint,
+            files=tmp_path,
+            entry_points={"web": web, "mqtt": mqtt},
+            udp_entry_points={"dns": dns},
+        )
+
+        async def look() -> Output:
+            found = await doctor("--admin", daemon.admin_url, "--traefik", traefik.api)
+            assert found.of("router-tie"), found.report
+            return found
+
+        output = await eventually(look)
+    assert [one["where"].partition(", ")[2] for one in output.of("router-tie")] == ["router old@file"]
+    (shared,) = output.of("udp-entry-point-shared")
+    assert shared["where"].endswith("entry point dns")
+    assert not {"router-broken", "entry-point-missing", "entry-point-protocol"} & set(output.codes)

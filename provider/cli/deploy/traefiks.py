@@ -27,7 +27,7 @@ def check_unseen(status: api.Service, traefiks: Iterable[str], log: Log) -> None
         for finding in found.findings:
             log(f"{name}: not checked whether Traefik's own provider sees it: {finding.where}: {finding.what}")
         for one in found.traefiks:
-            seen = adoption.seen(one.objects, adopted_servers([status]))
+            seen = adoption.seen(one.objects, adoption.Adopted(adopted_servers([status]), {}))
             if names := seen.get(name):
                 raise DeployRefused(
                     f"{name}: not started; the own provider of Traefik {one.api} sees its containers, too "

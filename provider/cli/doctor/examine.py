@@ -371,8 +371,10 @@ class _Examination:
     def _adopted(self, docker: docker_facts.DockerFacts | None) -> adoption.Adopted:
         """Return what containers of our services define in a Traefik: known of the engine, else of the daemon."""
         servers = adopted_servers(self.daemon.services["services"]) if self.daemon is not None else {}
-        ours = [(one.service, one.docker.labels) for one in docker.containers] if docker is not None else []
-        return adoption.Adopted.of(servers, ours, docker.other_labels if docker is not None else ())
+        if docker is None:
+            return adoption.Adopted(servers, {})
+        ours = [one for one in docker.containers if one.service in servers or self.daemon is None]
+        return adoption.Adopted.of(servers, ours, docker.other_labels)
 
     def _context(
         self, traefiks: Iterable[traefik_checks.TraefikFacts], docker: docker_facts.DockerFacts | None

@@ -6,10 +6,11 @@ those containers defined in Traefik is gone, for whoever refers to it.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from provider.cli.doctor.checks.applied import DOCKER_PROVIDERS, OURS, Applied, Name
+from provider.cli.doctor.checks.containers import ServiceContainer
 from provider.cli.doctor.findings import Code, Finding
 from provider.model import Protocol
 from provider.model.routing import Refers
@@ -25,22 +26,33 @@ _NAME = re.compile(r"traefik\.(http|tcp|udp)\.(services|middlewares)\.([^.\[]+)\
 @dataclass(frozen=True, slots=True)
 class Adopted:
     """What containers of our services define in Traefik. `servers` has the addresses of each service, HOST:PORT;
-    `defined` what their labels define, with the service; `kept` what the labels of other containers define."""
+    `defined` what their labels define, with the service; `kept` what the labels of other containers define. `hosts` are
+    the addresses of each service's containers in all of their networks: Traefik's own provider may choose another."""
 
     servers: Mapping[str, frozenset[str]]
     defined: Mapping[Name, str]
     kept: frozenset[Name] = frozenset()
+    hosts: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
     def of(
         cls,
         servers: Mapping[str, frozenset[str]],
-        labels: Iterable[tuple[str, Mapping[str, str]]],
+        containers: Iterable[ServiceContainer],
         others: Iterable[Mapping[str, str]],
     ) -> Self:
-        """Return what the labels of containers of services define, of those `others` have not."""
-        defined = {name: service for service, some in labels for name in names(some)}
-        return cls(servers, defined, frozenset(name for some in others for name in names(some)))
+        """Return what the containers of services define; `others` are the labels of all others."""
+        defined: dict[Name, str] = {}
+        hosts: dict[str, frozenset[str]] = {}
+        for one in containers:
+            defined |= dict.fromkeys(names(one.docker.labels), one.service)
+            hosts[one.service] = hosts.get(one.service, frozenset()).union(one.docker.addresses.values())
+        return cls(servers, defined, frozenset(name for some in others for name in names(some)), hosts)
+
+    @property
+    def owners(self) -> dict[str, str]:
+        """The service of each address, HOST:PORT, and of each address of a container."""
+        return {place: service for some in (self.servers, self.hosts) for service in some for place in some[service]}
 
 
 def names(labels: Mapping[str, str]) -> Iterator[Name]:
@@ -53,20 +65,24 @@ def names(labels: Mapping[str, str]) -> Iterator[Name]:
             yield Name(kind, Protocol(found[1].lower()), found[3])
 
 
-def seen(objects: Iterable[Applied], servers: Mapping[str, frozenset[str]]) -> dict[str, list[str]]:
+def seen(objects: Iterable[Applied], adopted: Adopted) -> dict[str, list[str]]:
     """Return which services Traefik's own provider sees: its services that lead to a server of each."""
     found: dict[str, list[str]] = {}
+    owners = adopted.owners
     for one in objects:
         if one.kind == "service" and one.is_of_docker:
-            for service, places in servers.items():
-                if one.servers & places:
-                    found.setdefault(service, []).append(one.name)
+            for service in sorted({owner for server in one.servers if (owner := _owner(owners, server))}):
+                found.setdefault(service, []).append(one.name)
     return found
+
+
+def _owner(owners: Mapping[str, str], server: str) -> str | None:
+    return owners.get(server) or owners.get(server.rpartition(":")[0].strip("[]"))
 
 
 def check(where: str, objects: tuple[Applied, ...], adopted: Adopted) -> Iterator[Finding]:
     """Yield what is wrong in one Traefik, `where`."""
-    for service, by in seen(objects, adopted.servers).items():
+    for service, by in seen(objects, adopted).items():
         what = f"Traefik's own provider sees the containers of {service}, too: {_listed(by)}"
         fix = f"{WAY_OUT}; until then `bluegreen deploy {service}` starts no second colour"
         yield Finding(Code.SEEN_BY_TRAEFIK, where, what, fix)
@@ -105,12 +121,13 @@ def _options(router: Applied) -> str:
 def _references(where: str, objects: tuple[Applied, ...], adopted: Adopted) -> Iterator[Finding]:
     """Find what outside refers to names that go with the adoption."""
     going = {name: service for name, service in adopted.defined.items() if name not in adopted.kept}
+    owners = adopted.owners
     for one in objects:
-        if one.kind == "service" and one.is_of_docker:
-            service = Name(Refers.SERVICE, one.protocol, one.plain)
-            owner = next((owner for owner, places in adopted.servers.items() if one.servers <= places), None)
-            if one.servers and owner is not None and service not in adopted.kept:
-                going.setdefault(service, owner)
+        service = Name(Refers.SERVICE, one.protocol, one.plain)
+        if one.kind == "service" and one.is_of_docker and one.servers and service not in adopted.kept:
+            first, *more = {_owner(owners, server) for server in one.servers}
+            if first is not None and not more:
+                going.setdefault(service, first)
     own = {(f"{name.name}@{provider}", name.kind) for name in going for provider in DOCKER_PROVIDERS}
     for one in objects:
         if (one.name, one.kind) in own or _is_of_ours(one, going):

@@ -32,7 +32,7 @@ class Static:
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """One HTTP router as applied; `name` ends with its provider, as in `shop@http`."""
+    """One router as applied, of any protocol; `name` ends with its provider, as in `shop@http`."""
 
     name: str
     rule: str
@@ -230,7 +230,7 @@ def _doubled(traefik: TraefikFacts, expected: Expected) -> Iterator[Finding]:
     ours = [router for router in traefik.routers if router.provider == OURS]
     others: dict[str, list[Router]] = {}
     for router in traefik.routers:
-        if router.provider != OURS and router.is_enabled:
+        if router.provider != OURS and router.is_enabled and router.rule:  # those of UDP have none
             others.setdefault(_plain(router.rule), []).append(router)
     for router in ours:
         for other in others.get(_plain(router.rule), ()):

@@ -62,6 +62,7 @@ class _Object(_Answer):
     rule: str = ""
     priority: float | int = 0
     using: list[str] = []
+    entry_points: list[str] = Field([], alias="entryPoints")
     status: str = "enabled"
     error: list[str] = []
     tls: dict[str, object] | None = None
@@ -71,6 +72,20 @@ class _RawData(_Answer):
     routers: dict[str, _Object] = {}
     services: dict[str, _Object] = {}
     middlewares: dict[str, object] = {}
+    tcp_routers: dict[str, _Object] = Field({}, alias="tcpRouters")
+    tcp_services: dict[str, _Object] = Field({}, alias="tcpServices")
+    udp_routers: dict[str, _Object] = Field({}, alias="udpRouters")
+    udp_services: dict[str, _Object] = Field({}, alias="udpServices")
+
+    @property
+    def all_routers(self) -> list[tuple[str, _Object]]:
+        """Those of every protocol by name, which is of a protocol."""
+        return [*self.routers.items(), *self.tcp_routers.items(), *self.udp_routers.items()]
+
+    @property
+    def all_services(self) -> list[tuple[str, _Object]]:
+        """Likewise."""
+        return [*self.services.items(), *self.tcp_services.items(), *self.udp_services.items()]
 
 
 class _EntryPointHttp(_Answer):
@@ -184,8 +199,8 @@ async def _at(api: Api, address: str, is_whole: bool) -> Gathered:
         local=frozenset(one.name for one in entry_points or () if is_local(one.address)),
         forwarded=frozenset(one.name for one in entry_points or () if one.is_forwarded),
         udp=frozenset(one.name for one in entry_points or () if one.address.endswith(UDP)),
-        routers=tuple(_router(name, body) for name, body in raw.routers.items()),
-        broken={name: tuple(body.error) for name, body in raw.services.items() if body.error},
+        routers=tuple(_router(name, body) for name, body in raw.all_routers),
+        broken={name: tuple(body.error) for name, body in raw.all_services if body.error},
         marker=next((name for name in raw.middlewares if MARKER.fullmatch(name.removesuffix(PROVIDER))), None),
         default_name=default_name,
         certificates=tuple(dict.fromkeys(_certificate(one) for one in certificates or ())),
@@ -197,7 +212,8 @@ async def _at(api: Api, address: str, is_whole: bool) -> Gathered:
 def _router(name: str, body: _Object) -> Router:
     is_enabled = body.status != "disabled" and not body.error
     priority = int(body.priority) if math.isfinite(body.priority) else 0
-    return Router(name, body.rule, priority, frozenset(body.using), is_enabled, tuple(body.error))
+    entry_points = body.using or body.entry_points
+    return Router(name, body.rule, priority, frozenset(entry_points), is_enabled, tuple(body.error))
 
 
 def _certificate(found: _Certificate) -> Certificate:

@@ -72,8 +72,9 @@ def test_a_name_that_another_container_defines_as_well_stays() -> None:
 def test_a_service_is_seen_by_the_addresses_of_its_servers() -> None:
     some = frozenset({"10.0.0.2:80", "10.0.0.9:80"})
     objects = [Applied("service", Protocol.TCP, name, servers=some) for name in ("a@docker", "a@http", "b@swarm")]
-    assert seen(objects, SHOP.servers) == {"shop": ["a@docker", "b@swarm"]}
-    assert seen(objects, {"shop": frozenset({"10.0.0.3:80"})}) == {}
+    assert seen(objects, SHOP) == {"shop": ["a@docker", "b@swarm"]}
+    assert seen(objects, Adopted({"shop": frozenset({"10.0.0.3:80"})}, {})) == {}
+    assert seen(objects, Adopted({}, {}, hosts={"shop": frozenset({"10.0.0.9"})})).keys() == {"shop"}
     (one,) = found(objects[0], adopted=SHOP)
     assert one.code is Code.SEEN_BY_TRAEFIK
     assert "add !LabelRegex(`bluegreen.service`, `.+`) to the constraints" in one.fix
