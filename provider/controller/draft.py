@@ -18,7 +18,16 @@ from provider.model import Condition, ConditionCode, Desired, GroupState, Instan
 from provider.model.desired import group_key
 from provider.model.document import Document
 from provider.rollout.conditions import service_conditions
-from provider.rollout.serving import Rendered, first_document_waits_for, may_wait, serve, shown, wake_mono_s
+from provider.rollout.labelled import routing_of
+from provider.rollout.serving import (
+    FIRST_HEALTH_LIMIT_S,
+    Rendered,
+    first_document_waits_for,
+    may_wait,
+    serve,
+    shown,
+    wake_mono_s,
+)
 from provider.traefik.document.assembly import Assembly
 from provider.traefik.document.render import Block, PassThrough, compose, render_service
 from provider.traefik.document.rest import Text
@@ -152,7 +161,7 @@ class Draft:
             reason = first_document_waits_for((tracked.member() for tracked in state.services.values()), waited_s)
         elif state.docker.enabled and not state.docker.is_complete and waited_s < DOCKER_AT_START_S:
             reason = "waiting for Docker's first list"
-        reason = reason or self._unrendered()
+        reason = reason or self._unrendered() or (self._unrouted() if waited_s < FIRST_HEALTH_LIMIT_S else None)
         if reason is None and state.services and not self._assembly and not state.pass_through.has_routers:
             reason = "no service has an active colour yet"
         return reason
@@ -164,6 +173,21 @@ class Draft:
             is_decided = active is not None and tracked.observed[active].known and bool(tracked.service.routers)
             if is_decided and tracked.fragment is None and group_key(tracked.service) not in self._state.set_aside:
                 return f"service {name} was decided just now"
+        return None
+
+    def _unrouted(self) -> str | None:
+        """Name a service that was served before its routing came to be that of labels, which are not decided on yet.
+
+        Traefik keeps what it has while it gets no document (P4).
+        """
+        for name, tracked in self._state.services.items():
+            active = tracked.state.active
+            if active is None or tracked.written.labels is None or tracked.routing is not None:
+                continue
+            if not self._state.docker.enabled or group_key(tracked.service) in self._state.set_aside:
+                continue
+            if not self._state.docker.is_complete or routing_of(tracked.observed[active]) is not None:
+                return f"the labels of service {name} are not known yet"
         return None
 
     def join(self, edition: Edition) -> Iterator[None]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from provider.config.diff import edit
+from provider.controller.draft import Draft
 from provider.model import CandidateRoute, Protocol, Verb
 from provider.model.desired import LabelRouting, Router, Service
 from provider.model.routing import Reference, Refers
@@ -194,6 +195,26 @@ def test_the_routing_of_the_file_stays_until_labels_that_come_for_it_can_be_take
     world.stop("c2")
     world.run(container(3, BLUE))
     assert rule(world) == "Host(`shop.example.com`)"
+
+
+def test_after_a_restart_no_document_lacks_a_service_whose_labels_are_not_known_yet() -> None:
+    """P4: the file came to say `routing: labels` while the daemon was down; Traefik keeps what it has for a minute."""
+    world = World(WRITTEN)
+    world.run(container(1, BLUE))
+    again = World(by_labels(), stored=stored(world))
+    again.decide()
+    draft = Draft(again.state, again.now, is_first=False)
+    assert "labels of service shop" in (draft.held_back(again.pass_s(5.0)) or "")
+    again.containers = world.containers
+    again.listed()
+    list(draft.project("shop", again.now))
+    assert "labels of service shop" in (draft.held_back(again.now) or "")
+    again.decide()
+    list(draft.project("shop", again.now))
+    assert draft.held_back(again.now) is None
+    away = World(by_labels(), stored=stored(world))
+    draft = Draft(away.state, away.now, is_first=False)
+    assert "labels" not in (draft.held_back(away.pass_s(60.0)) or "")
 
 
 def test_routing_goes_from_labels_to_the_file_and_back_in_one_document_each() -> None:
