@@ -70,6 +70,10 @@ async def test_the_guide_of_labels_runs_as_it_is_written(
         await eventually(ask)
         async with NewLoad(ask) as load:
             await load.until_answer("1.4.1", 20)
+            (tmp_path / "wrong.yaml").write_text(compose.replace("routers.shop.entrypoints", "routers.shop.entrypoint"))
+            code, said = await operator.run(second.replace("compose.yaml", "wrong.yaml"))
+            assert (code, "traefik.http.routers.shop.entrypoint=websecure" in said) == (3, True), said
+
             deployment = await operator.begin(second)
             await load.until_answer("1.4.2", 20)
             code, said = await operator.run(rollback)

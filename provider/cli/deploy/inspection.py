@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from provider import config
 from provider.cli.client.admin_api import Admin
 from provider.cli.client.compose import CHECK_EVERY_S, ComposeError, Project
 from provider.cli.client.follow import Log
@@ -22,6 +23,7 @@ from provider.cli.deploy.plan import (
     started_services,
 )
 from provider.cli.doctor.checks import compose
+from provider.cli.doctor.facts.daemon import text_of_labels
 from provider.model import Colour
 
 FOREIGN_CHECKS = 3
@@ -81,9 +83,9 @@ class Inspection:
         Raises ComposeError if compose does not accept the file.
         """
         project, target = self.projects[colour], self._target(colour)
-        config = project.rendered()
-        self._started = started_services(config, project.profiles)
-        if "name" in config:  # Compose 2 also lists containers of an older file, which it leaves alone
+        own = project.rendered()
+        self._started = started_services(own, project.profiles)
+        if "name" in own:  # Compose 2 also lists containers of an older file, which it leaves alone
             self._names = tuple(one.name for one in self._started)
         wrong = tuple(refusals(self._started, target))
         if wrong:
@@ -92,7 +94,7 @@ class Inspection:
         known = (one for one in self.services if one in target.services)
         self.leased = tuple(one for one in known if target.services[one]["active"] is not None)
         if not self.force:
-            self._check_critical(colour, config)
+            self._check_critical(colour, own)
 
     def check_containers(self, colour: Colour) -> None:
         """Raise DeployRefused if compose would replace what it must not, or the standby has foreign containers."""
@@ -117,16 +119,18 @@ class Inspection:
     def _target(self, colour: Colour) -> Target:
         return target_of(self.admin, self.service, colour)
 
-    def _check_critical(self, colour: Colour, config: Config) -> None:
+    def _check_critical(self, colour: Colour, own: Config) -> None:
         other = colour.other
         try:
-            rendered: dict[str, Config] = {colour: config, other: self.projects[other].rendered()}
+            rendered: dict[str, Config] = {colour: own, other: self.projects[other].rendered()}
         except ComposeError as failure:
             self.log(
                 f"{self.service}: not compared with {other}, as compose does not accept the file for it: {failure}"
             )
             return
-        found = compose.critical(rendered, self.prefix, _named(self.projects[colour]))
+        text = text_of_labels(self.admin.daemon())
+        desired = config.load(text, "labels") if text is not None else None
+        found = compose.critical(rendered, self.prefix, _named(self.projects[colour]), desired)
         if found:
             check = shlex.join(["bluegreen", "doctor", *_flags(self.projects[colour])])
             first = (

@@ -28,7 +28,6 @@ from provider.cli.doctor.facts import traefik as traefik_facts
 from provider.cli.doctor.facts.applied import adopted_servers
 from provider.cli.doctor.findings import Code, Finding, Report, Skipped, report
 from provider.config.directory import read
-from provider.controller.labels_desired import labels_text
 from provider.model import Colour, Desired, DockerMode, Engine, listed
 from provider.model import api_types as api
 from provider.model.errors import AddressError, DesiredStateError, DockerUnavailable
@@ -36,7 +35,6 @@ from provider.runtime.files import FileRefused, file_id
 from provider.store.etcd.address import SCHEME, parse_address
 
 NONE = "none"
-FILE = "desired-state"
 PROBLEMS_SHOWN = 3
 NAMED_MOST = 3
 
@@ -169,7 +167,7 @@ class _Examination:
                 where = "desired state of the replicas"
                 self.desired, _ = config.load_accepted(text, where)
                 self.checked.append(where)
-            elif (text := self._text_of_labels()) is not None:
+            elif self._about is not None and (text := daemon_facts.text_of_labels(self._about)) is not None:
                 self.desired = config.load(text, "labels")
             else:
                 self._skip("the desired state", "no file to read here: name it with --desired-state")
@@ -179,13 +177,6 @@ class _Examination:
             what = f"it is invalid: {'; '.join(problems[:PROBLEMS_SHOWN])}{more}"
             fix = f"bluegreen validate {path or 'FILE'} lists every problem, with line and column"
             self.findings.append(Finding(Code.DESIRED_STATE_REFUSED, where, what, fix))
-
-    def _text_of_labels(self) -> str | None:
-        """Return the desired state of a daemon without a file: every service is what its containers say."""
-        about = self._about
-        if about is None or not about.get("discovers") or any(row["role"] == FILE for row in about["files"]):
-            return None
-        return labels_text(str(about["environment"]))
 
     def _text_of_replicas(self) -> str | None:
         """Return the desired state that replicas keep in their store, where the token may see it (rule 62)."""

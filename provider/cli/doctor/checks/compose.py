@@ -13,7 +13,7 @@ from provider.cli.doctor.checks.rendered import (
 )
 from provider.cli.doctor.findings import Code, Finding
 from provider.docker.labels import COLOUR, SERVICE
-from provider.model import Colour, Severity
+from provider.model import Colour, Desired, Severity
 
 
 def findings(rendered: Mapping[str, Config], prefix: str, file: str, context: Context) -> tuple[Finding, ...]:
@@ -30,13 +30,16 @@ def findings(rendered: Mapping[str, Config], prefix: str, file: str, context: Co
     )
 
 
-def critical(rendered: Mapping[str, Config], prefix: str, file: str) -> tuple[Finding, ...]:
+def critical(
+    rendered: Mapping[str, Config], prefix: str, file: str, desired: Desired | None = None
+) -> tuple[Finding, ...]:
     """Return why a compose file must not be started: the critical ones of `findings`, with `where`, `what` and `fix`.
 
-    `bluegreen deploy` asks before it starts anything. It needs no context: what is critical in a file is found without,
-    and the environment only leaves out containers of other environments.
+    `bluegreen deploy` asks before it starts anything. It needs no more context: what is critical in a file is found
+    without, and the environment only leaves out containers of other environments. `desired` is that of a daemon
+    without a file, which takes every routing from labels.
     """
-    found = findings(rendered, prefix, file, Context())
+    found = findings(rendered, prefix, file, Context(desired))
     return tuple(one for one in dict.fromkeys(found) if one.severity is Severity.CRITICAL)
 
 

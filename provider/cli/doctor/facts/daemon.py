@@ -5,6 +5,18 @@ from datetime import UTC, datetime
 from provider.cli.client.admin_api import Admin, CommandRefused, NoDaemon
 from provider.cli.doctor.checks.daemon import DaemonFacts
 from provider.cli.doctor.findings import Code, Finding, Skipped
+from provider.controller.labels_desired import labels_text
+from provider.model import api_types as api
+
+DESIRED_STATE = "desired-state"
+"""The role of the file among those of a daemon."""
+
+
+def text_of_labels(about: api.Daemon) -> str | None:
+    """Return the desired state of a daemon without a file, where every service is what its containers say."""
+    if not about.get("discovers") or any(row["role"] == DESIRED_STATE for row in about["files"]):
+        return None
+    return labels_text(str(about["environment"]))
 
 
 def gather(admin: Admin) -> tuple[DaemonFacts | None, tuple[Finding, ...], tuple[Skipped, ...]]:
