@@ -9,32 +9,21 @@ that service takes out or wherever it goes (P4).
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
-from enum import IntEnum
 from typing import NamedTuple
 
 from provider.config.secrets import secrets_within
+from provider.controller.claims import THE_FILE, Claimed, Rank, of_service, passed
 from provider.controller.servable import chained, pages, servable
 from provider.model import ByColour, Desired, Protocol, Server, Service, ServiceState
 from provider.model.desired import LabelRouting
 from provider.model.observed import Labelled
 from provider.model.routing import DOCKER, Claim, Reference, Refers, Routing, renamed_middleware
-from provider.model.traefik_rule import named_hosts
 from provider.rollout.labelled import described
 
 OF_ROLLOUT = re.compile(r"(.+)-(?:blue|green)-r\d+")
 """A name that a rollout of the service before it may give to its candidate (rule 21)."""
-THE_FILE = ""
-"""Who claims what the file passes through."""
-
-
-class Claimed(NamedTuple):
-    """One thing that only one service can have; names are of a protocol, hosts of all."""
-
-    kind: str
-    name: str
-    protocol: Protocol | None = None
 
 
 class _Middleware(NamedTuple):
@@ -45,20 +34,11 @@ class _Middleware(NamedTuple):
     name: str
 
 
-class Rank(IntEnum):
-    """By what a service has something, the strongest first."""
-
-    FILE = 0
-    DECIDED = 1
-    SEEN = 2
-
-
 class Admission:
     """Keeps who claims what, and admits routings. It `is_on` while any service takes its routing from labels.
 
     With not `is_private` everybody can read the document, so none has secrets of labels. `in_docker` is what Traefik's
-    Docker provider has; None where that is not known. `waiting` are the services that
-    refer to what nobody has yet.
+    Docker provider has; None where that is not known. `waiting` are the services that refer to what nobody has yet.
     """
 
     def __init__(self) -> None:
@@ -69,7 +49,9 @@ class Admission:
         self._claims: dict[tuple[Rank, str], frozenset[Claimed]] = {}
         self._decided: dict[str, Routing] = {}
         self._written: Mapping[str, Service] = {}
+        self._defined: dict[Reference, set[str]] = {}
         self._referring: dict[str, list[Routing]] = {}
+        self._referrers: dict[Reference, set[str]] = {}
         self._reserved: set[str] = set()
 
     # --- who claims what --------------------------------------------------------------------------------------------
@@ -78,14 +60,15 @@ class Admission:
         """Take a new desired state, and what was decided before."""
         self.is_on = desired.auto is not None or any(one.labels for one in desired.services.values())
         self._holders, self._claims, self._decided = {}, {}, {}
+        self._defined, self._referring, self._referrers = {}, {}, {}
         self._written = desired.services
         if not self.is_on:
             return
-        self._put(Rank.FILE, THE_FILE, _passed(desired))
+        self._put(Rank.FILE, THE_FILE, passed(desired))
         for name, service in desired.services.items():
             state = states.get(name)
             if not service.is_discovered:
-                self._put(Rank.FILE, name, _of_service(service))
+                self._put(Rank.FILE, name, of_service(service))
             if service.labels is not None and state is not None and state.routing is not None:
                 self.decide(name, state.routing)
 
@@ -98,8 +81,10 @@ class Admission:
             self._decided[name] = routing
         self._reserved.discard(name)
         touched = self._put(Rank.DECIDED, name, self._of(name, routing) if routing is not None else frozenset())
-        if (before and before.middlewares) != (routing and routing.middlewares) or not (before and routing):
-            touched |= self._referring.keys()
+        was, now = _definitions(name, before), _definitions(name, routing)
+        _index(self._defined, name, was.keys(), now.keys())
+        if was != now:
+            touched |= {one for each in (*was, *now) for one in self._referrers.get(each, ())}
         return touched - {name}
 
     def reserve(self, name: str, routing: Routing | None) -> set[str]:
@@ -138,8 +123,10 @@ class Admission:
             id(one.labelled): one.labelled.routing for _, some in colours.items() for one in some if one.labelled
         }
         found = [routing for routing in routings.values() if routing is not None]
-        self._referring.pop(name, None)
-        if any(routing.references for routing in found):
+        before = {each for routing in self._referring.pop(name, ()) for each in routing.references}
+        references = {each for routing in found for each in routing.references}
+        _index(self._referrers, name, before, references)
+        if references:
             self._referring[name] = found
         claims = frozenset(claim for routing in found for claim in self._of(name, routing))
         return self._put(Rank.SEEN, name, claims) - {name}
@@ -166,7 +153,7 @@ class Admission:
 
     def _of(self, name: str, routing: Routing) -> frozenset[Claimed]:
         """Return what a service claims by a routing, its preview and test route included."""
-        return _of_service(self._described(name, routing))
+        return of_service(self._described(name, routing))
 
     def _described(self, name: str, routing: Routing) -> Service:
         return described(self._written.get(name) or Service(name, (), labels=LabelRouting()), routing)
@@ -228,13 +215,8 @@ class Admission:
 
     def _owners(self, name: str, reference: Reference) -> list[str]:
         """Return the other services that have what a reference names; without any it is Traefik's Docker provider's."""
-        if reference.kind is Refers.SERVICE:
-            return [reference.name] if reference.name in self._decided else []
-        return [
-            other
-            for other, routing in self._decided.items()
-            if other != name and f"{other}-{reference.name}" in routing.middlewares.get(reference.protocol, {})
-        ]
+        owners = self._defined.get(reference, set())
+        return sorted(owners if reference.kind is Refers.SERVICE else owners - {name})
 
     def _is_elsewhere(self, name: str, reference: Reference) -> bool:
         """Return whether Traefik's Docker provider has what nobody has here; unknown, unless it was copied before."""
@@ -353,35 +335,21 @@ def _taken(claimed: Claimed, rank: Rank, owner: str) -> str:
     return f"{claimed.kind} {claimed.name}: {whose}{since}: {fix}"
 
 
-# --- what is claimed --------------------------------------------------------------------------------------------------
+def _definitions(name: str, routing: Routing | None) -> dict[Reference, object]:
+    """Return what a decided routing has that others may refer to: all middlewares with each, as it may chain them."""
+    if routing is None:
+        return {}
+    found: dict[Reference, object] = {Reference(Refers.SERVICE, each, name): None for each in Protocol}
+    for protocol, bodies in routing.middlewares.items():
+        own = (one.removeprefix(f"{name}-") for one in bodies)
+        found |= {Reference(Refers.MIDDLEWARE, protocol, one): bodies for one in own}
+    return found
 
 
-def _of_service(service: Service) -> frozenset[Claimed]:
-    found = {Claimed("service", name, each) for each in Protocol for name in service.services_in_traefik(each)}
-    protocols = {endpoint.name: endpoint.protocol for endpoint in service.endpoints}
-    found |= {Claimed("router", name, each) for each in Protocol for name in service.routers_in_traefik(each)}
-    for router in (*service.routers, *((service.preview,) if service.preview else ())):
-        protocol = protocols.get(router.endpoint, Protocol.HTTP)
-        found |= {Claimed("host", host) for host in named_hosts(router.rule)}
-        if protocol is Protocol.UDP:
-            entry_points = router.body.get("entryPoints")
-            named = map(str, entry_points) if isinstance(entry_points, list) else ()
-            found |= {Claimed("entry point", entry_point, protocol) for entry_point in named}
-    for protocol, bodies in service.middlewares.items():
-        found |= {Claimed("middleware", name, protocol) for name in bodies}
-    return frozenset(found)
-
-
-def _passed(desired: Desired) -> frozenset[Claimed]:
-    """Return what the file passes through: routers with their hosts, services and middlewares."""
-    found: set[Claimed] = set()
-    for protocol in Protocol:
-        section = desired.pass_through.get(protocol)
-        for kind in ("router", "service", "middleware"):
-            bodies = section.get(f"{kind}s") if isinstance(section, Mapping) else None
-            for name, body in bodies.items() if isinstance(bodies, Mapping) else ():
-                found.add(Claimed(kind, str(name), protocol))
-                rule = body.get("rule") if isinstance(body, Mapping) else None
-                if isinstance(rule, str):
-                    found |= {Claimed("host", host) for host in named_hosts(rule)}
-    return frozenset(found)
+def _index(index: dict[Reference, set[str]], name: str, before: Set[Reference], now: Set[Reference]) -> None:
+    for gone in before - now:
+        index[gone].discard(name)
+        if not index[gone]:
+            del index[gone]
+    for come in now - before:
+        index.setdefault(come, set()).add(name)

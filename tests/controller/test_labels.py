@@ -480,6 +480,20 @@ def test_a_middleware_of_another_service_changes_with_that() -> None:
     assert len(world.history) == before
 
 
+def test_only_who_refers_to_a_middleware_is_looked_at_again() -> None:
+    """A start with a thousand services costs a thousand looks, not a million."""
+    world = with_login()
+    used = {f"{R}.x.middlewares": "own,login", f"{M}.own.compress": "true"}
+    world.run(container(3, BLUE, named("x.example.com", "x") | used, service="x"))
+    admission = world.state.tracked._admission
+    decided = {name: world.state.states[name].routing for name in ("auth", "x")}
+    assert admission.decide("x", None) == set()
+    assert admission.decide("x", decided["x"]) == set()
+    assert admission.decide("auth", None) == {"shop", "x"}
+    assert admission.decide("auth", decided["auth"]) == {"shop", "x"}
+    assert admission.decide("auth", decided["auth"]) == set()
+
+
 def test_middlewares_that_refer_to_each_other_are_refused() -> None:
     """Rule 34: copies of copies would never end."""
     world = with_login()
