@@ -11,8 +11,7 @@ from provider.model import ByColour, Instant, Snapshot, Verb
 from provider.model.desired import LabelRouting, Router
 from provider.rollout.commands import command
 from provider.rollout.commands.types import Command, Done, Refused
-from provider.store import Stored
-from tests.support.labelled_services import World, by_labels, container
+from tests.support.labelled_services import World, by_labels, container, stored
 from tests.support.worlds import BLUE, GREEN, service
 
 AUTO = by_labels("")
@@ -66,17 +65,14 @@ def test_a_service_without_containers_stays_until_it_is_forgotten() -> None:
     assert "c1" in refused.detail
     world.stop("c1")
     assert routers(world) == {"shop"}
-    state = world.state
-    stored = Stored(dict(state.states), dict(state.groups), state.tracked.stored_servers(state.services), None, 0)
-    again = World(auto=AUTO, stored=stored)
+    again = World(auto=AUTO, stored=stored(world))
     again.decide()
     assert routers(again) == {"shop"}
     again.list_all()
     assert isinstance(forget(again, "shop"), Done)
     assert "shop" not in again.state.services
     assert routers(again) == set()
-    stored = Stored(dict(again.state.states), dict(again.state.groups), {}, None, 0)
-    assert not World(auto=AUTO, stored=stored).state.services
+    assert not World(auto=AUTO, stored=stored(again)).state.services
 
 
 def test_one_that_was_forgotten_is_new_when_its_containers_come_back() -> None:

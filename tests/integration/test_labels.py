@@ -2,17 +2,20 @@
 
 import asyncio
 import json
+import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from bench.engine import Engine
 from tests.support.commands import Operator
-from tests.support.daemon import FAST_CHECKS, Daemon, StartDaemon
+from tests.support.daemon import FAST_CHECKS, Daemon, StartDaemon, Watcher
 from tests.support.traefik import StartTraefik
 from tests.support.waiting import eventually
+from tests.support.whole import whole
 
 HOST = "shop.example.com"
 OWN = {"bluegreen.environment": "production"}
@@ -188,3 +191,55 @@ async def test_a_discovered_service_that_is_undecided_is_named_with_the_way_out(
     assert code == 0, said
     await daemon.until("shop", active="green")
     assert (await daemon.document())["http"]["routers"].keys() == {"shop"}
+
+
+@pytest.mark.takes(30)
+async def test_a_daemon_that_is_killed_while_labels_switch_serves_each_release_with_its_own(
+    start_daemon: StartDaemon, engine: Engine
+) -> None:
+    """P4 and P5: what another service refers to, too, and edits of the file; no document lacks anything."""
+    chance = random.Random(7)
+    engine.run("auth-1", "auth", "blue", version="1", labels=helper(1))
+    engine.run("shop-1", "shop", "blue", version="1", labels=labels("blue 1", middlewares="named,seen"))
+    daemon = await start_daemon(AUTO, docker=engine.url)
+    await daemon.until("shop", active="blue")
+    await eventually(lambda: has_routers(daemon, "shop", "auth"))
+    watcher = Watcher(daemon)
+    async with watcher.watching():
+        for number in range(2, 7):
+            colour = "green" if number % 2 == 0 else "blue"
+            if number > 2:
+                for name in ("shop", "auth"):
+                    await asyncio.to_thread(engine.remove, f"{name}-{number - 2}")
+            said = labels(f"{colour} {number}", middlewares="named,seen" if number != 4 else "named,nobody")
+            await asyncio.to_thread(engine.run, f"shop-{number}", "shop", colour, version=str(number), labels=said)
+            await asyncio.to_thread(
+                engine.run, f"auth-{number}", "auth", colour, version=str(number), labels=helper(number)
+            )
+            if number % 3 == 0:
+                daemon.write(AUTO + f"http: {{middlewares: {{x{number}: {{compress: {{}}}}}}}}\n")
+            for _ in range(2):
+                await asyncio.sleep(chance.random())
+                await daemon.kill()
+                await daemon.start()
+            await daemon.until("shop", active=colour)
+            await daemon.until("auth", active=colour)
+    for document in watcher.documents:
+        sections = whole(json.dumps(document))["http"]
+        assert {"shop", "auth"} <= sections["routers"].keys()
+        (child,) = sections["services"]["shop"]["weighted"]["services"]
+        assert sections["services"][child["name"]]["loadBalancer"]["servers"], document
+        named = sections["middlewares"]["shop-named"]["headers"]["customResponseHeaders"]["X-Release"]
+        assert child["name"] == f"shop-{named.split()[0]}", document
+
+
+def helper(number: int) -> Mapping[str, str]:
+    """The labels of a service that has a middleware for others; some releases do not."""
+    router, middleware = "traefik.http.routers.auth.rule", "traefik.http.middlewares.seen.headers.customresponseheaders"
+    seen = {f"{middleware}.X-Seen": str(number)} if number % 4 != 3 else {}
+    return OWN | {router: "Host(`auth.example.com`)"} | seen
+
+
+async def has_routers(daemon: Daemon, *names: str) -> bool:
+    routers: dict[str, object] = (await daemon.document()).get("http", {}).get("routers", {})
+    return set(names) <= routers.keys()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 from provider.config.diff import edit
 from provider.controller.state import State
@@ -12,9 +13,11 @@ from provider.model import ByColour, Colour, Desired, Health, Instant, Plan, Ser
 from provider.model.desired import LabelRouting, group_key
 from provider.rollout.serving import serve
 from provider.store import Stored
+from provider.store.records import GROUPS, SERVERS, SERVICES, Rows
 from provider.traefik.document.render import assemble, render_pass_through, render_service
 from tests.support.worlds import EPOCH, at
 
+T = TypeVar("T")
 WEB = {"traefik.http.routers.shop.rule": "Host(`shop.example.com`)"}
 
 
@@ -47,9 +50,14 @@ def container(
 
 
 def stored(world: "World") -> Stored:
-    """Return what a store has of a world."""
+    """Return what a store gives back of a world."""
     state = world.state
-    return Stored(dict(state.states), dict(state.groups), state.tracked.stored_servers(state.services), None, 0)
+    servers = state.tracked.stored_servers(state.services)
+    return Stored(_loaded(SERVICES, state.states), _loaded(GROUPS, state.groups), _loaded(SERVERS, servers), None, 0)
+
+
+def _loaded(rows: Rows[T], values: Mapping[str, T]) -> dict[str, T]:
+    return dict(zip(values, rows.load([(key, rows.text(value)) for key, value in values.items()]), strict=True))
 
 
 class World:
