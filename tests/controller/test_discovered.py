@@ -75,6 +75,21 @@ def test_a_service_without_containers_stays_until_it_is_forgotten() -> None:
     assert not World(auto=AUTO, stored=stored(again)).state.services
 
 
+def test_what_is_forgotten_is_another_services_at_once() -> None:
+    """Rule 35: who waits for its host is looked at again without any other input."""
+    world = World(auto=AUTO)
+    world.run(container(1, BLUE), container(2, BLUE, named("store", "shop.example.com"), service="store"))
+    assert routers(world) == {"shop"}
+    world.stop("c1")
+    _, key, plan = world.state.obey("shop", asked("shop"), world.pass_s())
+    assert plan is not None
+    touched = world.state.adopt(key, plan).touched
+    assert "store" in (touched.decide or ())
+    assert "store" in (touched.publish or ())
+    world.decide()
+    assert routers(world) == {"store"}
+
+
 def test_one_that_was_forgotten_is_new_when_its_containers_come_back() -> None:
     world = World(auto=AUTO)
     world.run(container(1, BLUE))
