@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 from provider.config.secrets import secrets_within
 from provider.controller.claims import THE_FILE, Claimed, Rank, of_service, passed
-from provider.controller.servable import chained, pages, servable
+from provider.controller.servable import pages, servable
 from provider.model import ByColour, Desired, Protocol, Server, Service, ServiceState
 from provider.model.desired import LabelRouting
 from provider.model.observed import Labelled
-from provider.model.routing import DOCKER, Claim, Reference, Refers, Routing, renamed_middleware
+from provider.model.routing import DOCKER, Claim, Reference, Refers, Routing, chained, renamed_middleware
 from provider.rollout.labelled import described
 
 OF_ROLLOUT = re.compile(r"(.+)-(?:blue|green)-r\d+")

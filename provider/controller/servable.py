@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 
 from provider.model import JsonObject, Protocol, Router
-from provider.model.routing import Refers, Routing, renamed_middleware
+from provider.model.routing import Refers, Routing, chained, renamed_middleware
 
 Named = tuple[str, str, Protocol | None]
 """A kind of object, its name and its protocol."""
@@ -48,12 +48,6 @@ def pages(routing: Routing) -> Iterator[str]:
             errors = body.get("errors") if isinstance(body, Mapping) else None
             if isinstance(errors, Mapping) and isinstance(service := errors.get("service"), str):
                 yield service
-
-
-def chained(body: object) -> list[str]:
-    """Return the middlewares that a router or a chain names."""
-    names = body.get("middlewares") if isinstance(body, Mapping) else None
-    return list(map(str, names)) if isinstance(names, list) else []
 
 
 def _used(body: JsonObject, middlewares: JsonObject) -> set[str]:

@@ -127,6 +127,12 @@ def renamed_middleware(protocol: Protocol, body: object, rename: Rename) -> Json
     return renamed
 
 
+def chained(body: object) -> list[str]:
+    """Return the middlewares that a router or a chain names."""
+    names = body.get("middlewares") if isinstance(body, Mapping) else None
+    return list(map(str, names)) if isinstance(names, list) else []
+
+
 def _renamed_list(protocol: Protocol, body: JsonObject, rename: Rename) -> JsonObject:
     names = body.get("middlewares")
     if not isinstance(names, list):

@@ -6,6 +6,7 @@ What Traefik would drop, or a router with an error, is refused here, and so is w
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from provider.docker.traefik_labels import decode, has_routing
@@ -21,6 +22,7 @@ from provider.model.routing import (
     Reference,
     Refers,
     Routing,
+    chained,
     renamed_middleware,
     renamed_router,
 )
@@ -148,6 +150,10 @@ class _Taking:
                 message = f"a middleware has one kind, and this has {len(kinds)}"
                 self._found(label, None, message, "write each as a middleware of its own")
             found[self._own(name)] = renamed_middleware(protocol, body, self._renaming(f"middleware {name}", label))
+        for name in _circle(found):
+            label = f"traefik.{protocol}.middlewares.{name.removeprefix(self._own(''))}.chain.middlewares"
+            message = "the chain leads back to itself, and Traefik disables every router that uses it"
+            self._found(label, None, message, "take itself out of it")
         return found
 
     def _own(self, name: str) -> str:
@@ -179,6 +185,15 @@ class _Taking:
 
     def _found(self, label: str, value: str | None, message: str, fix: str) -> None:
         self.faults.append(fault(label, value, message, fix))
+
+
+def _circle(middlewares: Mapping[str, JsonObject]) -> list[str]:
+    """Return chains of which each leads to the next, and the last to the first; none where there are none."""
+    try:
+        TopologicalSorter({name: chained(body.get("chain")) for name, body in middlewares.items()}).prepare()
+    except CycleError as error:
+        return sorted(set(error.args[1]))
+    return []
 
 
 @dataclass(frozen=True, slots=True)

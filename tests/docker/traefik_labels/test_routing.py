@@ -317,3 +317,22 @@ def test_no_labels_raise(labels: dict[str, str], ports: list[int]) -> None:
         assert KEPT.validate_json(KEPT.dump_json(found)) == found
     else:
         assert all(len(str(fault)) < 1500 for fault in found)
+
+
+@pytest.mark.parametrize(
+    ("chains", "named"),
+    [
+        ({"a": "a"}, ["a"]),
+        ({"a": "b", "b": "c@docker", "c": "x@file,a", "d": "a"}, ["a", "b", "c"]),
+        ({"a": "b,c", "b": "d", "c": "d", "d": "a@file"}, []),
+    ],
+)
+def test_a_chain_that_leads_back_to_itself_is_refused(chains: dict[str, str], named: list[str]) -> None:
+    """Rule 34: Traefik disables every router that uses it."""
+    labels = RULE | {f"{M}.{name}.chain.middlewares": text for name, text in chains.items()}
+    found = routing_of(labels, FACTS)
+    if named:
+        assert isinstance(found, tuple)
+        assert [one.label for one in found] == [f"{M}.{name}.chain.middlewares" for name in named]
+    else:
+        assert isinstance(found, Routing)
