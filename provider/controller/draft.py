@@ -14,6 +14,7 @@ from provider.controller.publication import Published
 from provider.controller.state import State
 from provider.controller.touched import NOTHING, Touched
 from provider.controller.tracked_service import HealthChange, TrackedService
+from provider.controller.tracked_services import names_in_traefik
 from provider.model import Condition, ConditionCode, Desired, GroupState, Instant, Member, Probe, Rollout, Service
 from provider.model.desired import group_key
 from provider.model.document import Document
@@ -143,8 +144,18 @@ class Draft:
             tracked.rendered = Rendered(served, tracked.fragment_shown)
             tracked.served = frozenset(server.key for servers in served.servers.values() for server in servers)
         self._assembly.put(name, tracked.fragment)
+        retired = self._state.tracked.retired
+        if retired and served is not None and served.service.labels is not None:
+            self._make_room(retired, served.service)
         if served is not None or service is None:
             self._rendered[name] = tracked
+
+    def _make_room(self, retired: Mapping[str, TrackedService], service: Service) -> None:
+        """Leave out the retired services whose names have come to a service by its labels: none is there twice."""
+        taken = names_in_traefik(service)
+        for name, gone in retired.items():
+            if name not in self._state.services and not taken.isdisjoint(names_in_traefik(gone.service)):
+                self._assembly.put(name, None)
 
     # --- the document ---------------------------------------------------------------------------------------------
 

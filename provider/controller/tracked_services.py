@@ -232,20 +232,21 @@ def _retire(services: Mapping[str, TrackedService], desired: Desired) -> dict[st
     gone = {name: tracked for name, tracked in services.items() if name not in desired.services}
     if not gone:
         return {}
-    given = {name for service in desired.services.values() for name in _names(service)} | _own_names(desired)
+    given = {name for service in desired.services.values() for name in names_in_traefik(service)} | _own_names(desired)
     return {
         name: tracked
         for name, tracked in gone.items()
-        if tracked.fragment is not None and not given & _names(tracked.service)
+        if tracked.fragment is not None and not given & names_in_traefik(tracked.service)
     }
 
 
-def _names(service: Service) -> set[tuple[Protocol, str, str]]:
+def names_in_traefik(service: Service) -> set[tuple[Protocol, str, str]]:
     """Return what a service is called in Traefik, each name with its section: TCP may have a name that HTTP has."""
     names = set()
     for protocol in Protocol:
         names |= {(protocol, "routers", name) for name in service.routers_in_traefik(protocol)}
         names |= {(protocol, "services", name) for name in service.services_in_traefik(protocol)}
+        names |= {(protocol, "middlewares", name) for name in service.middlewares.get(protocol, {})}
     return names
 
 
@@ -254,6 +255,6 @@ def _own_names(desired: Desired) -> set[tuple[Protocol, str, str]]:
     return {
         (protocol, kind, str(name))
         for protocol in Protocol
-        for kind in ("routers", "services")
+        for kind in ("routers", "services", "middlewares")
         for name in section(section(desired.pass_through, protocol), kind)
     }

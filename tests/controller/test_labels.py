@@ -217,6 +217,33 @@ def test_after_a_restart_no_document_lacks_a_service_whose_labels_are_not_known_
     assert "labels" not in (draft.held_back(away.pass_s(60.0)) or "")
 
 
+def test_a_service_that_is_renamed_is_in_every_document_once() -> None:
+    """P4 and rule 15: its routers stay until those of the new name are decided, and go with the same document."""
+    world = World(by_labels())
+    draft = Draft(world.state, world.now, is_first=False)
+    world.run(container(1, BLUE, named("x.example.com", "web")))
+    assert published(world, draft)["web"]["service"] == "shop"
+    edited(world, by_labels("store"))
+    assert published(world, draft)["web"]["service"] == "shop"
+    world.decide()
+    assert published(world, draft)["web"]["service"] == "shop"
+    world.stop("c1")
+    world.run(container(2, BLUE, named("x.example.com", "web"), service="store"))
+    assert published(world, draft)["web"]["service"] == "store"
+
+
+def published(world: World, draft: Draft) -> dict[str, dict[str, object]]:
+    """Publish a document before all is decided that came with a reload; return its routers."""
+    for key in world.state.members:
+        list(draft.project(key, world.now))
+    edition = draft.edition()
+    list(draft.join(edition))
+    composed = draft.compose(edition)
+    draft.note(composed, 1, world.now)
+    routers: dict[str, dict[str, object]] = whole(composed.document.body.decode())["http"]["routers"]
+    return routers
+
+
 def test_routing_goes_from_labels_to_the_file_and_back_in_one_document_each() -> None:
     """Rule 34 and P4: what labels said earlier does not come back."""
     world = World(by_labels())

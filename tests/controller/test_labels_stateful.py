@@ -83,9 +83,10 @@ class Labelled(RuleBasedStateMachine):
         self.decided = 0
         self.document = self.publish()
 
-    def publish(self) -> str:
+    def publish(self, *, all_decided: bool = True) -> str:
         state, now = self.world.state, self.world.pass_s(0.001)
-        state.all_decided(state.tracked.retired)
+        if all_decided:
+            state.all_decided(state.tracked.retired)
         for key in state.members:
             list(self.draft.project(key, now))
         list(self.draft.join(self.draft.edition()))
@@ -129,9 +130,11 @@ class Labelled(RuleBasedStateMachine):
         self.world.desired = replace(self.world.desired, services=services)
         self.world.state.load(edit(self.world.state.desired, self.world.desired), "other", self.world.pass_s())
         self.was_edited = True
-        whole(self.publish())
+        whole(self.publish(all_decided=False))
         self.world.decide()
+        whole(self.publish(all_decided=False))
         self.world.list_all()
+        whole(self.publish(all_decided=False))
 
     @rule(in_docker=st.sampled_from([None, frozenset(), IN_DOCKER]))
     def traefik_has(self, in_docker: frozenset[Reference] | None) -> None:
