@@ -212,6 +212,17 @@ class Admission:
                 rank, owner = self._owner(claimed._replace(name=made[1]), (Rank.SEEN, name))
             if owner != name:
                 yield _taken(claimed, rank, owner)
+            yield from self._below(name, claimed)
+
+    def _below(self, name: str, claimed: Claimed) -> Iterable[str]:
+        """Yield the hosts of others that one with a `*` matches: a longer rule would take their traffic."""
+        if claimed.kind == "host" and "*" in claimed.name:
+            suffix = claimed.name.rpartition("*")[2]
+            below = [one for one in self._holders if one.kind == "host" and one.name.endswith(suffix)]
+            for one in sorted(below):
+                rank, owner = min(self._holders[one])
+                if owner != name and one != claimed:
+                    yield f"host {claimed.name}: {_taken(one, rank, owner)}"
 
     def _owners(self, name: str, reference: Reference) -> list[str]:
         """Return the other services that have what a reference names; without any it is Traefik's Docker provider's."""
@@ -303,6 +314,9 @@ def _overreaches(claim: Claim, rule: LabelRouting) -> Iterable[str]:
             f"it in the file: routing: {{labels: true, entryPoints: [{allow}]}}, and name that entry point in the label"
         )
     for host in sorted(claim.hosts or ()):
+        if "*" in host and not rule.hosts:
+            allow = f"routing: {{labels: true, hosts: ['{host}']}}"
+            yield f"router {claim.router} names the hosts {host}: name each, or allow them in the file: {allow}"
         if rule.hosts and not any(_covers(allowed, host) for allowed in rule.hosts):
             yield f"router {claim.router} names the host {host}, and routing.hosts allows {', '.join(rule.hosts)}"
     if claim.priority is not None and not rule.is_trusted:

@@ -117,12 +117,17 @@ def path_before(text: str) -> str:
 
 @lru_cache(maxsize=REMEMBERED)
 def named_hosts(text: str) -> frozenset[str]:
-    """Return every host and server name that a rule names, but under `!`, in lower case."""
+    """Return every host and server name that a rule names, but under `!`, in lower case and without a last dot.
+
+    Traefik takes those with a dot at the end for those without.
+    """
     try:
         rule = parse(text)
     except RuleError:
         return frozenset()
-    return frozenset(name.lower() for matcher in ("host", "hostsni") for name in _names(rule, matcher))
+    return frozenset(
+        name.lower().removesuffix(".") for matcher in ("host", "hostsni") for name in _names(rule, matcher)
+    )
 
 
 @lru_cache(maxsize=REMEMBERED)

@@ -314,6 +314,26 @@ def test_who_had_a_host_first_keeps_it_and_it_is_free_once_they_leave_it() -> No
     assert rule(world, "a") == "Host(`x.example.com`)"
 
 
+@pytest.mark.parametrize("host", ["x.example.com.", "X.example.com", "*.example.com"])
+@pytest.mark.parametrize("limits", [LabelRouting(), LabelRouting(hosts=("*.example.com",))])
+def test_a_host_that_is_written_otherwise_is_the_same_host(host: str, limits: LabelRouting) -> None:
+    """Rule 35: Traefik ignores a dot at the end and matches `*`, and the longer rule wins (measured)."""
+    world = World(by_labels(rule=limits), by_labels("thief", rule=limits))
+    world.run(container(1, BLUE, named("x.example.com", "shop")))
+    long = {f"{R}.t.rule": f"Host(`{host}`) && PathPrefix(`/`)"}
+    world.run(container(2, BLUE, long, service="thief"))
+    assert http(world)["routers"].keys() == {"shop"}
+    assert any("example.com" in text for text in world.conditions("thief"))
+
+
+def test_a_service_has_all_hosts_below_a_domain_where_the_file_allows_it_and_nobody_has_one() -> None:
+    """Rule 35."""
+    world = World(by_labels(rule=LabelRouting(hosts=("*.example.com",))), by_labels("pay"))
+    world.run(container(1, BLUE, named("*.example.com", "all")))
+    world.run(container(2, BLUE, named("pay.example.com", "pay"), service="pay"))
+    assert http(world)["routers"].keys() == {"all", "pay"}
+
+
 def test_of_two_new_services_with_one_host_the_first_by_name_has_it() -> None:
     """Rule 35."""
     world = World(by_labels("b"), by_labels("a"))
