@@ -1,7 +1,6 @@
 """docs/endpoints.md as it is written: its files and commands, through a real Traefik, containers on a real engine."""
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
@@ -10,7 +9,7 @@ import yaml
 
 from bench.engine import Engine
 from provider.traefik.process import LOOPBACK, free_ports
-from tests.support.commands import Operator
+from tests.support.commands import Operator, cleared
 from tests.support.daemon import StartDaemon
 from tests.support.pages import PAGES, blocks_by_heading
 from tests.support.sockets import Application, NewLoad, applications, ask_tcp, ask_udp
@@ -46,20 +45,19 @@ async def ask_web(url: str, host: str) -> str:
 
 
 @pytest.fixture
-async def only_what_runs(engine: Engine) -> AsyncIterator[Engine]:
-    """An engine from which what Compose started is removed."""
+def web_engine(engine: Engine) -> Iterator[Engine]:
+    """An engine with the network of the page."""
     engine.network("web")
-    yield engine
-    for container in engine.api.containers(all=True, filters={"label": "bluegreen.service"}):
-        await asyncio.to_thread(engine.remove, container["Id"])
+    with cleared(engine):
+        yield engine
 
 
 @pytest.mark.takes(45)
 async def test_several_ports_of_one_application_switch_together(
-    start_daemon: StartDaemon, start_traefik: StartTraefik, only_what_runs: Engine, tmp_path: Path
+    start_daemon: StartDaemon, start_traefik: StartTraefik, web_engine: Engine, tmp_path: Path
 ) -> None:
     """Rule 31."""
-    engine = only_what_runs
+    engine = web_engine
     for tag in ("1.4.1", "1.4.2"):
         engine.build(f"{SHOP}:{tag}", more=f"ENV BODY={tag}\n{BOTH_PORTS}")
     file, compose = YAML[PORTS]
@@ -137,10 +135,10 @@ def at(file: str, address: str, application: Application) -> str:
 
 @pytest.mark.takes(30)
 async def test_labels_of_http_and_tcp_make_one_service(
-    start_daemon: StartDaemon, start_traefik: StartTraefik, only_what_runs: Engine, tmp_path: Path
+    start_daemon: StartDaemon, start_traefik: StartTraefik, web_engine: Engine, tmp_path: Path
 ) -> None:
     """Rules 34 and 35."""
-    engine = only_what_runs
+    engine = web_engine
     engine.build(f"{BROKER}:2.1", more=f"ENV BODY=2.1\n{WEB_AND_TCP}")
     compose, file = YAML[LABELS]
     (tmp_path / "compose.yaml").write_text(compose)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import aiohttp
@@ -10,8 +10,9 @@ import pytest
 from yarl import URL
 
 from bench.engine import IMAGE, SECOND_NS, Engine
+from provider.cli.deploy.engine import addresses_of
 from provider.cli.doctor.checks.adoption import CONSTRAINT
-from tests.support.commands import Operator
+from tests.support.commands import Operator, cleared
 from tests.support.daemon import FAST_CHECKS, StartDaemon
 from tests.support.release import HOST
 from tests.support.sockets import NewLoad
@@ -120,12 +121,13 @@ class Site:
 
 
 @pytest.fixture
-async def folder(tmp_path: Path) -> Path:
+def folder(engine: Engine, tmp_path: Path) -> Iterator[Path]:
     made = tmp_path / "shop"
     made.mkdir()
     labels = "\n      ".join(map(written, LABELS.items()))
     (made / "compose.yaml").write_text(COMPOSE.replace("{labels}", labels))
-    return made
+    with cleared(engine):
+        yield made
 
 
 @pytest.mark.takes(45)
@@ -196,6 +198,17 @@ async def test_blue_takes_over_from_an_old_container_where_the_constraint_was_th
             await load.until_answer("shop 2", 50)
     assert load.failures == []
     assert set(load.answers) == {"old", "shop 1", "shop 2"}
+
+
+def test_a_container_is_known_in_all_of_its_networks(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rule 36: Traefik's own provider may reach it in another one than the daemon does."""
+    networks = [engine.network(f"adoption-{name}") for name in ("front", "back")]
+    id_ = engine.run("shop-1", "shop", "blue", networks=networks)
+    monkeypatch.setenv("DOCKER_HOST", engine.url)
+    found = engine.api.inspect_container(id_)["NetworkSettings"]["Networks"]
+    assert addresses_of(frozenset({id_[:12]})) == {found[name]["IPAddress"] for name in networks}
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    assert addresses_of(frozenset({id_[:12]})) == frozenset()
 
 
 def written(label: tuple[str, str]) -> str:

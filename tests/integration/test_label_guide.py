@@ -1,6 +1,6 @@
 """docs/labels.md as it is written: its compose file and its commands on a real engine, through a real Traefik."""
 
-import asyncio
+import json
 from pathlib import Path
 
 import aiohttp
@@ -9,7 +9,7 @@ import yaml
 
 from bench.engine import Engine
 from provider.traefik.process import LOOPBACK, free_ports
-from tests.support.commands import Operator
+from tests.support.commands import Operator, cleared
 from tests.support.daemon import Daemon, StartDaemon
 from tests.support.pages import PAGES, blocks_by_heading
 from tests.support.sockets import NewLoad
@@ -63,11 +63,12 @@ async def test_the_guide_of_labels_runs_as_it_is_written(
             assert (answer.status, answer.headers.get("X-Frame-Options")) == (200, "DENY")
             return (await answer.text()).strip()
 
-    try:
+    with cleared(engine):
         code, said = await operator.run(first)
         assert code == 0, said
         await daemon.until("shop", active="blue")
         await eventually(ask)
+        await in_good_order(operator, traefik.api)
         async with NewLoad(ask) as load:
             await load.until_answer("1.4.1", 20)
             (tmp_path / "wrong.yaml").write_text(compose.replace("routers.shop.entrypoints", "routers.shop.entrypoint"))
@@ -95,6 +96,10 @@ async def test_the_guide_of_labels_runs_as_it_is_written(
             await load.until_answer("1.4.1", 20)
         assert load.failures == []
         assert set(load.answers) == {"1.4.1", "1.4.2"}
-    finally:
-        for container in engine.api.containers(all=True, filters={"label": "bluegreen.service=shop"}):
-            await asyncio.to_thread(engine.remove, container["Id"])
+
+
+async def in_good_order(operator: Operator, api: str) -> None:
+    """Have the doctor check the set-up of the page, which says nothing of health and of the places of files."""
+    _, said = await operator.run(f"bluegreen doctor --json --traefik {api} --docker {operator.engine}")
+    found = {one["code"]: one["what"] for one in json.loads(said)["findings"] if one["severity"] != "info"}
+    assert found.keys() <= {"no-health-check", "secret-readable"}, found

@@ -5,9 +5,12 @@ import os
 import shlex
 import sys
 from asyncio.subprocess import PIPE, STDOUT
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.engine import Engine
 from tests.support.daemon import Daemon
 from tests.support.paths import ROOT
 
@@ -43,3 +46,17 @@ class Operator:
         async with asyncio.timeout(120):
             text, _ = await process.communicate()
         return process.returncode, text.decode()
+
+
+@contextmanager
+def cleared(engine: Engine) -> Iterator[None]:
+    """Remove at the end what Compose has started meanwhile on an engine, which others use, too."""
+    before = _containers(engine)
+    try:
+        yield
+    finally:
+        engine.remove(*(_containers(engine) - before))
+
+
+def _containers(engine: Engine) -> set[str]:
+    return {each["Id"] for each in engine.api.containers(all=True, filters={"label": "com.docker.compose.project"})}

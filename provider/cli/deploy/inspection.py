@@ -11,7 +11,7 @@ from provider.cli.client.admin_api import Admin
 from provider.cli.client.compose import CHECK_EVERY_S, ComposeError, Project
 from provider.cli.client.follow import Log
 from provider.cli.client.start import Start
-from provider.cli.deploy import environments
+from provider.cli.deploy import engine
 from provider.cli.deploy.options import DeployRefused
 from provider.cli.deploy.plan import (
     Config,
@@ -101,7 +101,7 @@ class Inspection:
         project, target = self.projects[colour], self._target(colour)
         ours = self.containers(colour)
         wrong = tuple(replaced(ours, target))
-        wrong += tuple(environments.of_others(ours, target.environment))
+        wrong += tuple(engine.of_others(ours, target.environment))
         if wrong:
             first = f"not started; the project {project.name} has containers that must not be replaced"
             raise DeployRefused(_lines(self.service, first, (*wrong, "choose another --project-prefix")))

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Iterable
 
 from provider.cli.client.follow import Log
+from provider.cli.deploy.engine import addresses_of
 from provider.cli.deploy.options import DeployRefused
 from provider.cli.doctor.checks import adoption
 from provider.cli.doctor.facts import traefik
@@ -23,11 +24,16 @@ def check_unseen(status: api.Service, traefiks: Iterable[str], log: Log) -> None
     Nothing is known, and nothing refused, where none answers here.
     """
     urls, name = [url for url in traefiks if url != NONE], status["service"]
-    for found in asyncio.run(_ask(urls)) if urls else ():
+    if not urls:
+        return
+    servers = [server for found in status["colours"].values() for server in found["servers"]]
+    containers = frozenset(server["container"] for server in servers if server["container"] is not None)
+    adopted = adoption.Adopted(adopted_servers([status]), {}, hosts={name: addresses_of(containers)})
+    for found in asyncio.run(_ask(urls)):
         for finding in found.findings:
             log(f"{name}: not checked whether Traefik's own provider sees it: {finding.where}: {finding.what}")
         for one in found.traefiks:
-            seen = adoption.seen(one.objects, adoption.Adopted(adopted_servers([status]), {}))
+            seen = adoption.seen(one.objects, adopted)
             if names := seen.get(name):
                 raise DeployRefused(
                     f"{name}: not started; the own provider of Traefik {one.api} sees its containers, too "
