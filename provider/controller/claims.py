@@ -36,9 +36,7 @@ def of_service(service: Service) -> frozenset[Claimed]:
         protocol = protocols.get(router.endpoint, Protocol.HTTP)
         found |= {Claimed("host", host) for host in named_hosts(router.rule)}
         if protocol is Protocol.UDP:
-            entry_points = router.body.get("entryPoints")
-            named = map(str, entry_points) if isinstance(entry_points, list) else ()
-            found |= {Claimed("entry point", entry_point, protocol) for entry_point in named}
+            found |= _entry_points(router.body)
     for protocol, bodies in service.middlewares.items():
         found |= {Claimed("middleware", name, protocol) for name in bodies}
     return frozenset(found)
@@ -53,7 +51,15 @@ def passed(desired: Desired) -> frozenset[Claimed]:
             bodies = section.get(f"{kind}s") if isinstance(section, Mapping) else None
             for name, body in bodies.items() if isinstance(bodies, Mapping) else ():
                 found.add(Claimed(kind, str(name), protocol))
+                if protocol is Protocol.UDP and kind == "router":
+                    found |= _entry_points(body)
                 rule = body.get("rule") if isinstance(body, Mapping) else None
                 if isinstance(rule, str):
                     found |= {Claimed("host", host) for host in named_hosts(rule)}
     return frozenset(found)
+
+
+def _entry_points(body: object) -> set[Claimed]:
+    """Return the entry points of a router of UDP: of two on one the last by name would win (rule 32)."""
+    named = body.get("entryPoints") if isinstance(body, Mapping) else None
+    return {Claimed("entry point", str(one), Protocol.UDP) for one in (named if isinstance(named, list) else ())}

@@ -299,6 +299,16 @@ def test_a_label_may_not_name_a_host_that_the_file_passes_through() -> None:
     assert any("the file passes it through" in text for text in world.conditions())
 
 
+def test_a_label_may_not_take_an_entry_point_of_udp_that_the_file_passes_through() -> None:
+    """Rules 32 and 35: the last router by name would win."""
+    passed = {"udp": {"routers": {"dns": {"entryPoints": ["dns"], "service": "dns@file"}}}}
+    world = World(by_labels(rule=LabelRouting(entry_points=("dns",))), pass_through=passed)
+    udp = {"traefik.udp.routers.z.entrypoints": "dns", "traefik.udp.services.z.loadbalancer.server.port": "53"}
+    world.run(container(1, BLUE, udp))
+    assert json.loads(world.document)["udp"]["routers"].keys() == {"dns"}
+    assert any("entry point dns: the file passes it through" in text for text in world.conditions())
+
+
 def test_who_had_a_host_first_keeps_it_and_it_is_free_once_they_leave_it() -> None:
     """Rule 35."""
     world = World(by_labels("a"), by_labels("z"))
