@@ -186,7 +186,7 @@ class Admission:
                 names[reference] = reference.name
             elif owners or not self._is_elsewhere(name, reference):
                 self.waiting.add(name)
-                faults.append(_unresolved(reference, owners))
+                faults.append(_unresolved(reference, owners, is_known=self.in_docker is not None))
         faults += self._clashes(name, routing, copies)
         faults += [] if self.is_private else _exposed(routing)
         if faults:
@@ -230,17 +230,15 @@ class Admission:
         return sorted(owners if reference.kind is Refers.SERVICE else owners - {name})
 
     def _is_elsewhere(self, name: str, reference: Reference) -> bool:
-        """Return whether Traefik's Docker provider has what nobody has here; unknown, unless it was copied before."""
+        """Return whether Traefik's Docker provider has what nobody has here.
+
+        Where that is not known, a first routing is believed: an old container serves what Traefik does not take of it.
+        After that only what was decided before is, as a router without one of its middlewares answers 404.
+        """
         if self.in_docker is not None:
             return reference in self.in_docker
         before = self._decided.get(name)
-        if before is None or reference in before.references:
-            return True
-        bodies = before.middlewares.get(reference.protocol, {})
-        if reference.kind is Refers.SERVICE:
-            return reference.name not in pages(before)
-        copied = [one for one in bodies if one.endswith(f"-{reference.name}")]
-        return f"{name}-{reference.name}" in copied or not copied
+        return before is None or reference in before.references
 
     def _copied(self, name: str, one: _Middleware) -> dict[str, object]:
         """Return copies of another service's middleware and of those that it refers to, by the names they get."""
@@ -294,13 +292,16 @@ class Admission:
                     yield f"middleware {copy}: a middleware of another service has this name here: choose another"
 
 
-def _unresolved(reference: Reference, owners: Sequence[str]) -> str:
+def _unresolved(reference: Reference, owners: Sequence[str], *, is_known: bool) -> str:
     named = f"{reference.by} refers to the {reference.kind} {reference.name}"
     if owners:
         return f"{named}, which several services have ({', '.join(owners)}): define it in the container's own labels"
+    fix = f"define it, or name its provider, as in {reference.name}@file"
+    if is_known:
+        return f"{named}, which its container does not have, nor another service, nor Traefik's Docker provider: {fix}"
     return (
-        f"{named}, which its container does not have, nor another service, nor Traefik's Docker provider: define it, "
-        f"or name its provider, as in {reference.name}@file"
+        f"{named}, which its container does not have, nor another service: {fix}; if a container has it that Traefik "
+        "reads itself, let the file name Traefik's API, which says so: traefik: {api: [http://TRAEFIK:8080]}"
     )
 
 

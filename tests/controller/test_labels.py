@@ -591,6 +591,19 @@ def test_a_copy_of_a_middleware_takes_no_name_that_is_taken() -> None:
     assert "x" not in http(world)["routers"]
 
 
+@pytest.mark.parametrize("name", ["gone", "gone@docker"])
+def test_a_release_with_a_new_reference_waits_where_nobody_says_what_traefiks_docker_provider_has(name: str) -> None:
+    """Rule 34: its router would answer 404, though the release is healthy and no Traefik refuses the document."""
+    world = World(by_labels())
+    world.run(container(1, BLUE, WEB | {f"{R}.shop.middlewares": "login"}))
+    assert http(world)["routers"]["shop"]["middlewares"] == ["login@docker"]
+    world.run(container(2, GREEN, WEB | {f"{R}.shop.middlewares": f"login,{name}"}, image="new"))
+    assert world.active() is BLUE
+    assert "middleware gone" in (world.blocking() or "")
+    assert "traefik: {api:" in (world.blocking() or "")
+    assert http(world)["routers"]["shop"]["middlewares"] == ["login@docker"]
+
+
 def test_a_reference_stays_with_traefiks_docker_provider_only_where_that_has_it() -> None:
     """Rule 34: no router goes out without one of its middlewares."""
     world = World(by_labels())
