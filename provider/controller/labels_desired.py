@@ -1,13 +1,15 @@
 """The desired state of a daemon without a file: every service is what the labels of its containers say (rule 35)."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from json import dumps
 
 from provider.config.directory import Whole
+from provider.config.environment import environment_of
 from provider.controller.desired_source import Accepted, Submitted
 from provider.controller.loading import Loader
 from provider.model.document import AppliedText
-from provider.model.errors import FollowsFile
+from provider.model.errors import DesiredStateError, FollowsFile, Problem
 
 NAME = "labels"
 
@@ -23,10 +25,17 @@ class LabelsDesired:
     place = NAME
 
     def __init__(self, environment: str, loader: Loader) -> None:
-        self._text, self._loader = labels_text(environment), loader
+        self._environment, self._text, self._loader = environment, labels_text(environment), loader
 
-    async def first(self, accepted_last: str | None, applied: AppliedText | None = None) -> None:  # noqa: ARG002  it never changes
-        """Load the text."""
+    async def first(self, accepted_last: str | None, applied: AppliedText | None = None) -> None:
+        """Load the text. Raises DesiredStateError where the store is another environment's: its containers would go."""
+        before = await asyncio.to_thread(environment_of, accepted_last) if accepted_last is not None else None
+        if before not in {None, self._environment}:
+            why = (
+                f"--environment is {self._environment}, and the store has the decisions of {before}, whose servers "
+                f"would leave the traffic: start it with --environment {before}, or with a --state-dir of its own"
+            )
+            raise DesiredStateError((Problem(NAME, 1, 1, "environment", why),))
         await self._loader.first(lambda: Whole(self._text, NAME), NAME, None, applied)
 
     async def preview(self, submitted: Submitted) -> Accepted:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from provider.model import Colour, Condition, Gate, Instant, Phase, Protocol, Rollout
+from provider.model import Colour, Condition, Gate, Instant, Phase, Protocol, Rollout, Severity
 from provider.model.durations import spoken
 from provider.rollout import stepping
 from provider.rollout.facts import ServiceFacts
@@ -29,7 +29,10 @@ FORCED = "it was forced, and is not rolled back automatically for its health"
 
 
 def explain(facts: ServiceFacts, conditions: Iterable[Condition] = ()) -> list[str]:
-    """Return the sentences, the most important ones first; `conditions` are those of the daemon itself."""
+    """Return the sentences, the most important ones first, what is wrong last.
+
+    `conditions` are those of the daemon itself, which follow those of the service.
+    """
     lines = [_traffic(facts)]
     if kept := _kept(facts):
         lines.append(kept)
@@ -47,8 +50,8 @@ def explain(facts: ServiceFacts, conditions: Iterable[Condition] = ()) -> list[s
         lines.append(f"Read back: {facts.read_back_detail}.")
     if facts.lease is not None:
         lines.append(f"{facts.lease.holder} deploys it, until {_clock(facts.lease.until_utc)} at most.")
-    lines += [f"{condition.severity}: {condition.message}" for condition in conditions]
-    return lines
+    wrong = [one for one in facts.conditions if one.severity is not Severity.INFO and one.message != facts.blocking]
+    return lines + [f"{condition.severity}: {condition.message}" for condition in (*wrong, *conditions)]
 
 
 def _of_others(facts: ServiceFacts, under_way: Rollout) -> str:

@@ -12,6 +12,7 @@ from provider.model import (
     Canary,
     Condition,
     ConditionCode,
+    Health,
     Instant,
     Lease,
     Override,
@@ -47,6 +48,14 @@ def test_at_rest_it_says_who_has_the_traffic_and_that_nothing_is_wanted() -> Non
         "No rollout is under way, and no release waits for one.",
         "No rollback is ready now: green has not been active.",
     ]
+
+
+def test_it_says_what_is_wrong_with_the_service_itself() -> None:
+    only = server(1, "r1")
+    lines = told(snapshot(member(blue=runs(only), health={only: Health.UNHEALTHY})))
+    assert any(line.startswith("critical: blue is active and none of its 1 servers is healthy") for line in lines)
+    undecided = told(snapshot(member(active=None, blue=runs(only), green=runs(server(2, "r2")))))
+    assert sum("both colours have servers" in line for line in undecided) == 1
 
 
 def test_it_says_which_traefiks_show_what_was_decided() -> None:
