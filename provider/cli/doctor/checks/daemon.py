@@ -62,7 +62,10 @@ def check(daemon: DaemonFacts, *, docker_runs_traefik: str | None = None) -> Ite
         yield Finding(Code.VERSIONS_DIFFER, where, what, "update the older of the two")
     if not about["traefik"]:
         what = "the desired state has no traefik.api, so the daemon cannot confirm that Traefik applied a switch"
-        fix = "write traefik: {api: [http://TRAEFIK:8080]}: a switch that Traefik refuses is then rolled back"
+        write = "write traefik: {api: [http://TRAEFIK:8080]}"
+        if about.get("discovers") and not any(row["role"] == "desired-state" for row in about.get("files", ())):
+            write = f"serve a file (--desired-state) with services: auto, and {write} in it"
+        fix = f"{write}: a switch that Traefik refuses is then rolled back"
         yield Finding(Code.NO_READ_BACK, where, what, fix)
 
 

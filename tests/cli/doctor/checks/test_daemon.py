@@ -63,6 +63,12 @@ def test_what_a_daemon_was_started_with_is_checked_by_who_reaches_it(about: Any,
     assert codes(daemon(shop(), **about)) == expected
 
 
+@pytest.mark.parametrize(("files", "needs_one"), [([], True), ([{"role": "desired-state"}], False)], ids=str)
+def test_a_daemon_without_a_file_needs_one_for_the_read_back(files: Any, needs_one: bool) -> None:
+    (found,) = check(daemon(shop(), traefik=[], discovers=True, files=files), docker_runs_traefik=None)
+    assert ("--desired-state" in found.fix) is needs_one
+
+
 def test_a_daemon_that_does_not_show_its_settings_is_still_checked_by_its_services() -> None:
     condition = {"code": "docker-away", "severity": "warning", "message": "Docker does not answer", "since": None}
     status: Any = {"services": [shop()], "conditions": [condition]}
