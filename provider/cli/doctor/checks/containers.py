@@ -267,7 +267,9 @@ def _traefik_labels(container: ServiceContainer, context: Context) -> Iterator[F
     routing = sorted(label for label in labels if label.lower().startswith(TRAEFIK_ROUTING))
     if not routing or labels.get("traefik.enable", "").lower() == "false" or context.has_docker_provider is False:
         return
-    if context.takes_labels(container.service):  # checks.adoption has what Traefik's own provider makes of them
+    if context.desired is None or context.takes_labels(
+        container.service
+    ):  # checks.adoption has what Traefik's own provider makes of them
         return
     what = (
         f"it also has labels for Traefik's Docker provider ({routing[0]}), so both colours get traffic past the daemon"
