@@ -65,6 +65,11 @@ class DockerView:
             name for name, seen in self.engines.items() if name in unlisted or (name in lives and not seen.answers)
         )
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The services that containers name which can serve: what is ignored brings no service."""
+        return tuple(name for name, seen in (self.services or {}).items() if any(some for _, some in seen.items()))
+
     def list_all(
         self, services: Mapping[str, ByColour[tuple[Server, ...]]], listed_mono_s: float, known: Iterable[str]
     ) -> Iterator[str]:

@@ -212,7 +212,7 @@ class State:
         """Take the services that containers name, and let go of those that are forgotten (rule 35)."""
         if self._written is None or self._written.auto is None or self.desired is None:
             return NOTHING
-        found = with_discovered(self._written, self.docker.services or (), self.states)
+        found = with_discovered(self._written, self.docker.named, self.states)
         if found.services.keys() == self.desired.services.keys():
             return NOTHING
         return self._take(diff.edit(self.desired, found), now)
@@ -220,7 +220,7 @@ class State:
     def _with_discovered(self, written: Edit) -> Edit:
         if written.desired.auto is None and (self.desired is None or self.desired.auto is None):
             return written
-        found = with_discovered(written.desired, self.docker.services or (), self.states)
+        found = with_discovered(written.desired, self.docker.named, self.states)
         return diff.edit(self.desired, found)
 
     def docker_networks(self, own: frozenset[str]) -> Touched:

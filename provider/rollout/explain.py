@@ -93,6 +93,8 @@ def _colour(facts: ServiceFacts, colour: Colour) -> str:
     versions = ", ".join(facts.versions(colour))
     release = f"release {observed.release}" if observed.release else "several releases"
     servers = "1 server" if len(observed.servers) == 1 else f"{len(observed.servers)} servers"
+    endpoints = {server.endpoint for server in observed.servers}
+    servers += f" at {len(endpoints)} endpoints" if len(endpoints) > 1 else ""
     return f"{release}{f' ({versions})' if versions else ''}, {servers}, {facts.colour_state(colour)}"
 
 

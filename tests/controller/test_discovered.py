@@ -162,3 +162,10 @@ def test_one_that_was_never_routed_leaves_in_the_midst_of_its_rollout() -> None:
     world.stop("c1", "c2")
     assert not world.state.services
     assert not world.state.rollouts.under_way
+
+
+def test_a_container_that_is_ignored_brings_no_service() -> None:
+    """Rule 35: without the label of the environment, or a colour, it serves nothing."""
+    world = World(auto=AUTO)
+    world.state.docker_listed({"shop": ByColour((), ())}, 1001.0, world.now)
+    assert not world.state.services

@@ -233,4 +233,5 @@ def test_explain_says_that_connections_stay_where_they_are() -> None:
     """Rule 32."""
     lines = explain(facts(snapshot(seen()), at(2000.0)))
     assert any("mqtt (TCP)" in line and "new connections only" in line for line in lines)
+    assert "3 servers at 3 endpoints" in lines[0]
     assert not any("new connections only" in line for line in explain(facts(snapshot(old()), at(2000.0))))
