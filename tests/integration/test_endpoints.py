@@ -135,10 +135,12 @@ async def test_no_client_of_any_endpoint_is_lost_over_twenty_switches(stage: Sta
 
 
 async def test_weights_share_out_new_connections_and_new_sessions(stage: Stage) -> None:
-    """Rule 32: in rounds, as with HTTP."""
+    """Rule 32: in rounds, as with HTTP; a reload of Traefik begins one again."""
     await stage.show(SPLIT)
-    assert Counter([await stage.ask_mqtt() for _ in range(100)]) == {BLUE: 90, GREEN: 10}
-    assert Counter([await stage.ask_dns() for _ in range(100)]) == {BLUE: 90, GREEN: 10}
+    for ask in (stage.ask_mqtt, stage.ask_dns):
+        found = Counter([await ask() for _ in range(100)])
+        assert found.keys() == {BLUE, GREEN}
+        assert abs(found[GREEN] - 10) <= 2
 
 
 async def test_what_is_established_stays_after_a_switch_and_after_a_rollback(stage: Stage) -> None:

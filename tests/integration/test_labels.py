@@ -211,7 +211,7 @@ async def test_a_daemon_that_is_killed_while_labels_switch_serves_each_release_w
             if number > 2:
                 for name in ("shop", "auth"):
                     await asyncio.to_thread(engine.remove, f"{name}-{number - 2}")
-            said = labels(f"{colour} {number}", middlewares="named,seen" if number != 4 else "named,nobody")
+            said = labels(f"{colour} {number}", middlewares="named,seen" if number != 4 else "named,nobody@file")
             await asyncio.to_thread(engine.run, f"shop-{number}", "shop", colour, version=str(number), labels=said)
             await asyncio.to_thread(
                 engine.run, f"auth-{number}", "auth", colour, version=str(number), labels=helper(number)
