@@ -55,5 +55,5 @@ def _without_servers(service: Service, active: Colour, seen: Observed) -> Iterat
             what = (
                 "requests would be answered with 503" if endpoint.protocol is Protocol.HTTP else "nobody would answer"
             )
-            at = f" at endpoint {endpoint.name}" if len(service.endpoints) > 1 else ""
+            at = service.at(endpoint.name)
             yield f"{service.name}: the file has no servers for {active}{at}; {what}"

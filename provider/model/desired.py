@@ -217,6 +217,10 @@ class Service:
         """Return the endpoint of this name; None where the service has it no more."""
         return next((one for one in self.endpoints if one.name == name), None)
 
+    def at(self, endpoint: str) -> str:
+        """Return where an endpoint is, for a message; nothing where the service has no other one."""
+        return "" if len(self.endpoints) == 1 else f" at endpoint {endpoint}"
+
     @property
     def http_endpoint(self) -> Endpoint | None:
         """The endpoint whose requests are counted and kept at their colour: `default`, else the first of HTTP."""

@@ -86,7 +86,7 @@ def _failing_at(member: Member, endpoint: Endpoint, colour: Colour, deaths_befor
     failed_last = [each.failed_last_mono_s for each in checks if each.failed_last_mono_s is not None]
     failed_last += [times[-1] if times else observed.changed_mono_s for times in died.values()]
     still = min(failed_last, default=None)
-    where = "" if len(of_colour(member, colour).endpoints) == 1 else f" at endpoint {endpoint.name}"
+    where = of_colour(member, colour).at(endpoint.name)
     reason = f"{colour} has {able} of at least {needed} servers (minServers){where}: {why}"
     return Failing(max(since), reason, is_recovering=recovering, still_mono_s=still)
 

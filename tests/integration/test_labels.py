@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from bench.engine import Engine
+from provider.traefik.process import Traefik
 from tests.support.commands import Operator
 from tests.support.daemon import FAST_CHECKS, Daemon, StartDaemon, Watcher
 from tests.support.traefik import StartTraefik
@@ -91,14 +92,22 @@ async def routed(daemon: Daemon, url: str, body: str) -> None:
     await eventually(look)
 
 
-async def test_labels_change_with_the_switch_and_go_back_with_the_rollback_as_clients_see_it(
+async def first_release(
     start_daemon: StartDaemon, start_traefik: StartTraefik, engine: Engine
-) -> None:
-    """Rule 34: no client sees one release with the labels of another, and no request is lost."""
+) -> tuple[Daemon, Traefik]:
+    """Run the first release, and wait until Traefik routes it."""
     engine.run("shop-1", "shop", "blue", version="1", labels=labels("blue 1"))
     daemon = await start_daemon(AUTO, docker=engine.url)
     traefik = await start_traefik(daemon.endpoint)
     await routed(daemon, traefik.url("web"), "shop blue 1")
+    return daemon, traefik
+
+
+async def test_labels_change_with_the_switch_and_go_back_with_the_rollback_as_clients_see_it(
+    start_daemon: StartDaemon, start_traefik: StartTraefik, engine: Engine
+) -> None:
+    """Rule 34: no client sees one release with the labels of another, and no request is lost."""
+    daemon, traefik = await first_release(start_daemon, start_traefik, engine)
     visits = Visits(traefik.url("web"))
     async with visits.going_on():
         for number in range(2, 6):
@@ -121,10 +130,7 @@ async def test_bad_labels_of_a_new_release_keep_the_old_one_and_say_which(
     start_daemon: StartDaemon, start_traefik: StartTraefik, engine: Engine
 ) -> None:
     """Rule 34: an unknown key, for which Traefik drops the whole container."""
-    engine.run("shop-1", "shop", "blue", version="1", labels=labels("blue 1"))
-    daemon = await start_daemon(AUTO, docker=engine.url)
-    traefik = await start_traefik(daemon.endpoint)
-    await routed(daemon, traefik.url("web"), "shop blue 1")
+    daemon, traefik = await first_release(start_daemon, start_traefik, engine)
     bad = labels("green 2", priorty="3")
     container = await asyncio.to_thread(engine.run, "shop-2", "shop", "green", version="2", labels=bad)
 
@@ -140,10 +146,7 @@ async def test_a_label_does_not_take_the_host_of_a_service_of_another(
     start_daemon: StartDaemon, start_traefik: StartTraefik, engine: Engine
 ) -> None:
     """Rule 35: whoever may start a container may not take another's traffic."""
-    engine.run("shop-1", "shop", "blue", version="1", labels=labels("blue 1"))
-    daemon = await start_daemon(AUTO, docker=engine.url)
-    traefik = await start_traefik(daemon.endpoint)
-    await routed(daemon, traefik.url("web"), "shop blue 1")
+    daemon, traefik = await first_release(start_daemon, start_traefik, engine)
     thief = {"traefik.http.routers.a.rule": f"Host(`{HOST}`) && PathPrefix(`/`)", **OWN}
     await asyncio.to_thread(engine.run, "thief", "a", "blue", version="1", labels=thief)
 

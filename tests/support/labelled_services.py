@@ -11,6 +11,8 @@ from provider.docker.labels import COLOUR, SERVICE, Scope
 from provider.docker.sighting import sight
 from provider.model import ByColour, Colour, Desired, Health, Instant, Plan, Server, ServerHealth, Service
 from provider.model.desired import LabelRouting, group_key
+from provider.rollout.conditions import service_conditions
+from provider.rollout.facts import ServiceFacts
 from provider.rollout.serving import serve
 from provider.store import Stored
 from provider.store.records import GROUPS, SERVERS, SERVICES, Rows
@@ -152,16 +154,12 @@ class World:
 
     def conditions(self, name: str = "shop") -> list[str]:
         """The messages of the conditions of a service."""
-        from provider.rollout.conditions import service_conditions
-
         tracked = self.state.services[name]
         group = self.state.groups[group_key(tracked.service)]
         return [each.message for each in service_conditions(tracked.member(), group, {}, EPOCH)]
 
     def blocking(self, name: str = "shop") -> str | None:
         """What a service waits for."""
-        from provider.rollout.facts import ServiceFacts
-
         snapshot = self.state.snapshot(group_key(self.state.services[name].service))
         one = next(each for each in snapshot.members if each.service.name == name)
         return ServiceFacts(snapshot, one, self.now, {}, EPOCH).blocking

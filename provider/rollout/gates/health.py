@@ -65,12 +65,13 @@ def _another(member: Member, candidate: Candidate) -> str | None:
 
 def _too_few(member: Member, colour: Colour, weight: int) -> str | None:
     """Say at which endpoint there are fewer servers than the share of the traffic needs."""
-    for endpoint in of_colour(member, colour).endpoints:
+    service = of_colour(member, colour)
+    for endpoint in service.endpoints:
         there = sum(server.endpoint == endpoint.name for server in member.observed[colour].servers)
         needed = ceil(_servers_needed(member, endpoint) * weight / 100)
         if there < needed:
             share = "" if weight == 100 else f" for {weight} % of the traffic"
-            where = "" if len(of_colour(member, colour).endpoints) == 1 else f" at endpoint {endpoint.name}"
+            where = service.at(endpoint.name)
             return f"{there} of at least {needed} servers (minServers) are there{where}{share}"
     return None
 

@@ -122,7 +122,7 @@ def _left_out(member: Member) -> str | None:
     for endpoint in member.service.endpoints:
         served = dict(member.shown.at(endpoint.name)) if member.shown is not None else {}
         if active.other not in served:
-            where = "" if len(member.service.endpoints) == 1 else f" at endpoint {endpoint.name}"
+            where = member.service.at(endpoint.name)
             return f"{active.other} of {member.service.name} has no server in the document yet{where}"
     return None
 
